@@ -17,6 +17,7 @@ from types import FunctionType
 from typing import Any
 
 import numba
+from llvmlite import binding
 from numba.core import types
 from numba.extending import overload
 
@@ -56,6 +57,17 @@ def _with_cache(dispatcher: Any) -> Any:
     index = dispatcher._cache._cache_file
     index._source_stamp = (index._source_stamp, _kernel_stamp())
     return dispatcher
+
+
+@cache
+def has_avx512() -> bool:
+    """Whether the CPU that Numba compiles for has 64-byte vector registers (32 of them)."""
+    features = numba.config.CPU_FEATURES  # type: ignore[attr-defined]
+    if features is not None:
+        return "+avx512f" in features.split(",")
+    if numba.config.CPU_NAME is not None:  # type: ignore[attr-defined]
+        return False  # a named CPU: LLVM alone knows what it has, and splits or joins vectors where this guess is wrong
+    return bool(binding.get_host_cpu_features().get("avx512f", False))
 
 
 def helper(fastmath: set[str]) -> Callable[[Callable], Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastgmm.kernels.full import Full
+from fastgmm.kernels.micro import pack_panels
 from fastgmm.kernels.simple import Diag, Spherical, Tied
 
 Float = NDArray[np.float64]
@@ -66,18 +67,16 @@ class Params:
         constant = constant.astype(dtype)
         means = pad(self.means, dtype)
         if self.layout == "full":
-            width = means.shape[1]
-            u = np.zeros((k, width, width), dtype)
-            u[:, :d, :d] = self.prec_chol
-            return Full(constant, means, u.reshape(k * width, width), d)
+            return Full(constant, means, pack_panels(self.prec_chol.astype(dtype)), d)
+        half = np.full(k, -0.5, dtype)
         if self.layout == "tied":
             centre = self.weights @ self.means
             transformed = (self.means - centre) @ self.prec_chol
-            u = pad(pad(self.prec_chol, dtype).T, dtype).T
-            return Tied(constant, means, np.ascontiguousarray(u), pad(centre, dtype), pad(transformed, dtype), d)
+            u = pack_panels(self.prec_chol.astype(dtype))
+            return Tied(constant, half, means, u, pad(centre, dtype), pad(transformed, dtype), d)
         if self.layout == "diag":
-            return Diag(constant, means, pad(self.prec_chol, dtype), d)
-        return Spherical(constant, means, self.prec_chol.astype(dtype), d)
+            return Diag(constant, half, means, pad(self.prec_chol, dtype), d)
+        return Spherical(constant, (-0.5 * self.prec_chol**2).astype(dtype), means, d)
 
 
 def pad(array: NDArray, dtype: DTypeLike) -> NDArray:

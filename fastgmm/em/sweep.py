@@ -5,6 +5,7 @@ The only caller of the E- and M-kernels and the only place that decides about th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastgmm import _jit
 from fastgmm.kernels import sweep as kernels
+from fastgmm.kernels.full import scatter_width
 from fastgmm.kernels.sweep import LABELS, LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
 from fastgmm.kernels.tile import TILE, Sums
 from fastgmm.params import Params
@@ -77,7 +79,7 @@ def sweep(source: ArraySource, params: Params, n_threads: int | None = None, *, 
     packed = params.packed(source.dtype)
     # the origin is the mean that the kernel subtracts: rounded to the dtype of the data
     origin = packed.means[:, :d].astype(np.float64)
-    plan, out = _accumulators(source, params.layout, k, packed.means.shape[1])
+    plan, out = _accumulators(source, params.layout, k)
     nothing_given = np.empty((0, k), source.dtype)
     with _jit.threads(effective_threads(n_threads)) as run:
         for start in range(0, source.n_samples, plan.n_lanes * plan.width):
@@ -102,7 +104,7 @@ def accumulate(
     params = Params(inner, np.full(k, 1.0 / k), origin, covariance, covariance)
     packed = params.packed(source.dtype)
     origin = packed.means[:, :d].astype(np.float64)
-    plan, out = _accumulators(source, inner, k, packed.means.shape[1], row_bytes=8 * k)
+    plan, out = _accumulators(source, inner, k, row_bytes=8 * k)
     block = plan.n_lanes * plan.width
     with _jit.threads(effective_threads(n_threads)) as run:
         for start in range(0, source.n_samples, block):
@@ -113,15 +115,20 @@ def accumulate(
     return Stats(layout, stats.n_samples, float("nan"), stats.counts, stats.sums, scatter, origin)
 
 
-def _scatter_shape(layout: str, k: int, d: int) -> tuple[int, int]:
-    return {"full": (k * d, d), "tied": (0, d), "diag": (k, d), "spherical": (k, d)}[layout]
+def _shapes(layout: str, k: int, d: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Shapes of a lane's sums and scatter, of which the kernels add to what their layout needs."""
+    width = -(-d // 4) * 4
+    if layout == "full":
+        return (k, width), (k * scatter_width(d), scatter_width(d))
+    return (k, width), (0 if layout == "tied" else k, width)
 
 
-def _accumulators(source: ArraySource, layout: str, k: int, width: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:
-    rows, columns = _scatter_shape(layout, k, width)
-    plan = lanes(source.n_samples, k, source.n_features, rows * columns, row_bytes=row_bytes)
+def _accumulators(source: ArraySource, layout: str, k: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:
+    sums, scatter = _shapes(layout, k, source.n_features)
+    plan = lanes(source.n_samples, k, source.n_features, math.prod(scatter), row_bytes=row_bytes)
     n = plan.n_lanes
-    return plan, Sums(np.zeros(n), np.zeros((n, k)), np.zeros((n * k, width)), np.zeros((n * rows, columns)))
+    stacked = (np.zeros((n * rows, columns)) for rows, columns in (sums, scatter))
+    return plan, Sums(np.zeros(n), np.zeros((n, k)), *stacked)
 
 
 def _collect(n_samples: int, layout: str, plan: Lanes, out: Sums, origin: Float, whole: Total | None) -> Stats:
@@ -130,10 +137,10 @@ def _collect(n_samples: int, layout: str, plan: Lanes, out: Sums, origin: Float,
     n = plan.n_lanes
     counts = out.counts.sum(axis=0)
     sums = out.sums.reshape(n, k, -1).sum(axis=0)[:, :d]
-    width = out.sums.shape[1]
+    width = out.scatter.shape[1]
     if layout == "full":
-        upper = out.scatter.reshape(n, k, width, width).sum(axis=0)[:, :d, :d]
-        scatter = np.triu(upper) + np.swapaxes(np.triu(upper, 1), 1, 2)
+        upper = np.triu(out.scatter.reshape(n, k, width, width).sum(axis=0)[:, :d, :d])
+        scatter = upper + np.swapaxes(np.triu(upper, 1), 1, 2)
     elif layout == "tied":
         assert whole is not None
         scatter = _pooled_about(origin, counts, sums, whole)

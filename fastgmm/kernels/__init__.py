@@ -3,7 +3,7 @@
 Public here, with their preconditions in their docstrings:
 
 - ``exp``, ``log``: scalar functions that LLVM vectorises in a loop;
-- ``new_scratch``, ``load_tile``: working memory, and a tile of ``TILE`` samples laid out feature-major;
+- ``new_scratch``, ``load_tile``: working memory, and a tile of up to ``len(scratch.top)`` samples laid out feature-major;
 - ``tile_density``: weighted log-densities of a tile under parameters packed as ``Full``, ``Tied``, ``Diag`` or
   ``Spherical`` (``Params.packed``);
 - ``log_sum_exp_tile``: responsibilities in place, and the log-likelihood of the tile;
@@ -14,10 +14,9 @@ from fastgmm.kernels.elementary import exp, log
 from fastgmm.kernels.full import Full
 from fastgmm.kernels.simple import Diag, Spherical, Tied
 from fastgmm.kernels.sweep import tile_accumulate, tile_density
-from fastgmm.kernels.tile import TILE, Samples, Scratch, Sums, load_tile, log_sum_exp_tile, new_scratch
+from fastgmm.kernels.tile import Samples, Scratch, Sums, load_tile, log_sum_exp_tile, new_scratch
 
 __all__ = [
-    "TILE",
     "Diag",
     "Full",
     "Samples",

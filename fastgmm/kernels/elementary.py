@@ -7,6 +7,8 @@ fits made with mpmath (``mpmath.chebyfit``) on the reduced interval; the error o
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, choose, helper
@@ -15,15 +17,55 @@ _LOG2E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 0.6931471801362932, 4.236521365809284e-10  # the high part has 31 bits: n * high is exact
 _ROUND, _ROUND_BITS = 6755399441055744.0, np.int64(0x4338000000000000)  # 1.5 * 2^52: adding it rounds to an integer
 _BIAS, _MANTISSA = np.int64(1023), np.int64(52)
+#: e^r = 1 + r + r^2 P(r) for |r| <= log(2) / 2; from the highest power down; error 1.3e-17
+_P = (
+    2.510038549551032e-08,
+    2.7620088445409746e-07,
+    2.7557268459997064e-06,
+    2.4801521295954376e-05,
+    0.00019841269863053618,
+    0.0013888888917213717,
+    0.008333333333330062,
+    0.04166666666662413,
+    0.16666666666666669,
+    0.5,
+)
 
 _f4 = np.float32
 _LOG2E_4, _LN2_HIGH_4, _LN2_LOW_4 = _f4(1.4426950408889634), _f4(0.693359375), _f4(-0.00021219444005469057)
 _ROUND_4, _ROUND_BITS_4 = _f4(12582912.0), np.int32(0x4B400000)  # 1.5 * 2^23
 _BIAS_4, _MANTISSA_4 = np.int32(127), np.int32(23)
 _HALF_4, _ONE_4, _TWO_4, _LARGE_4 = _f4(0.5), _f4(1.0), _f4(2.0), _f4(150.0)
-_E0, _E1, _E2, _E3, _E4 = (
-    _f4(x) for x in (0.5, 0.16666576989698775, 0.041666554617204574, 0.008363179052722578, 0.0013926183587713494)
+#: as _P, error 7.8e-9
+_P_4 = tuple(
+    _f4(x) for x in (0.0013926183587713494, 0.008363179052722578, 0.041666554617204574, 0.16666576989698775, 0.5)
 )
+
+
+class ExpConstants(NamedTuple):
+    """What the exponential of one floating type is made of. Below `lowest` its results are no normal numbers."""
+
+    log2e: float
+    round: float
+    ln2_high: float
+    ln2_low: float
+    polynomial: tuple[float, ...]
+    bias: int
+    mantissa: int
+    lowest: float
+
+
+#: By the size of the type in bytes.
+EXP_CONSTANTS = {
+    8: ExpConstants(_LOG2E, _ROUND, _LN2_HIGH, _LN2_LOW, _P, int(_BIAS), int(_MANTISSA), -708.0),
+    4: ExpConstants(
+        *map(float, (_LOG2E_4, _ROUND_4, _LN2_HIGH_4, _LN2_LOW_4)),
+        tuple(map(float, _P_4)),
+        int(_BIAS_4),
+        int(_MANTISSA_4),
+        -87.0,
+    ),
+}
 
 _SQRT_HALF_BITS, _MANTISSA_MASK = np.int64(0x3FE6A09E667F3BCD), np.int64(0x000FFFFFFFFFFFFF)
 _SQRT_HALF_BITS_4, _MANTISSA_MASK_4 = np.int32(0x3F3504F3), np.int32(0x007FFFFF)
@@ -35,7 +77,7 @@ _MINUS_INF_4 = _f4(-np.inf)
 
 @helper(ELEMENTWISE)
 def _exp64(x):
-    # x = n log 2 + r, |r| <= log(2)/2; e^r = 1 + r + r^2 P(r), P of degree 9, error 1.3e-17.
+    # x = n log 2 + r, |r| <= log(2)/2
     x = -1000.0 if x < -1000.0 else x
     x = 1000.0 if x > 1000.0 else x
     t = x * _LOG2E
@@ -44,16 +86,16 @@ def _exp64(x):
     high = x - n * _LN2_HIGH
     low = n * _LN2_LOW
     r = high - low
-    p = 2.510038549551032e-08
-    p = p * r + 2.7620088445409746e-07
-    p = p * r + 2.7557268459997064e-06
-    p = p * r + 2.4801521295954376e-05
-    p = p * r + 0.00019841269863053618
-    p = p * r + 0.0013888888917213717
-    p = p * r + 0.008333333333330062
-    p = p * r + 0.04166666666662413
-    p = p * r + 0.16666666666666669
-    p = p * r + 0.5
+    p = _P[0]
+    p = p * r + _P[1]
+    p = p * r + _P[2]
+    p = p * r + _P[3]
+    p = p * r + _P[4]
+    p = p * r + _P[5]
+    p = p * r + _P[6]
+    p = p * r + _P[7]
+    p = p * r + _P[8]
+    p = p * r + _P[9]
     y = 1.0 + (high + (r * r * p - low))  # high is exact: the rounding of r counts in second order only
     # 2^n in two factors: n may lie outside the exponents of normal numbers on either side
     whole = np.float64(shifted).view(np.int64) - _ROUND_BITS
@@ -65,7 +107,7 @@ def _exp64(x):
 
 @helper(ELEMENTWISE)
 def _exp32(x):
-    # as _exp64 with P of degree 4, error 7.8e-9; at +-150 both factors of 2^n are still normal numbers
+    # as _exp64; at +-150 both factors of 2^n are still normal numbers
     x = -_LARGE_4 if x < -_LARGE_4 else x
     x = _LARGE_4 if x > _LARGE_4 else x
     t = x * _LOG2E_4
@@ -74,11 +116,11 @@ def _exp32(x):
     high = x - n * _LN2_HIGH_4
     low = n * _LN2_LOW_4
     r = high - low
-    p = _E4
-    p = p * r + _E3
-    p = p * r + _E2
-    p = p * r + _E1
-    p = p * r + _E0
+    p = _P_4[0]
+    p = p * r + _P_4[1]
+    p = p * r + _P_4[2]
+    p = p * r + _P_4[3]
+    p = p * r + _P_4[4]
     y = _ONE_4 + (high + (r * r * p - low))
     whole = np.int32(np.float32(shifted).view(np.int32) - _ROUND_BITS_4)
     half = np.int32(np.float32(t * _HALF_4 + _ROUND_4).view(np.int32) - _ROUND_BITS_4)

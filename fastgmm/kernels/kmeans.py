@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
-from fastgmm.kernels.simple import squared_distances
 from fastgmm.kernels.tile import TILE, load_tile, padded
 
 
@@ -113,3 +112,19 @@ def potentials(lane, samples, width, candidates, closest, store, out):
         if store:
             for s in range(m):
                 closest[first + s] = square[s]
+
+
+@helper(ELEMENTWISE)
+def squared_distances(x, centres, k, out, mp):
+    """out[s] = || x[:, s] - centres[k] ||^2, difference first. x : (d, B); centres : (., d); d a multiple of 4."""
+    zero = out.dtype.type(0.0)
+    for s in range(mp):
+        out[s] = zero
+    for i in range(0, centres.shape[1], 4):
+        c0, c1, c2, c3 = centres[k, i], centres[k, i + 1], centres[k, i + 2], centres[k, i + 3]
+        for s in range(mp):
+            t0 = x[i, s] - c0
+            t1 = x[i + 1, s] - c1
+            t2 = x[i + 2, s] - c2
+            t3 = x[i + 3, s] - c3
+            out[s] += (t0 * t0 + t1 * t1) + (t2 * t2 + t3 * t3)

@@ -1,186 +1,679 @@
-"""Register-blocked micro-kernels, written as LLVM IR through an intrinsic, each with a plain-Python twin.
+"""Register-blocked micro-kernels, written as LLVM IR through intrinsics, each with a plain-Python twin.
 
 LLVM's loop vectoriser keeps at most one vector of samples per accumulator and goes through memory for the rest. A block
-of J columns x V vectors held in registers loads each value once for J (or V) FMAs. Vectors are 32 bytes wide (4 doubles
-or 8 floats); LLVM splits or joins them for the CPU at hand.
+of columns x vectors held in registers loads each value once for several FMAs, and what follows the loop (squares,
+constants, maxima, sums across a vector) happens before anything is stored. Written as IR they also cost Numba no type
+inference and LLVM no vectorisation, which is most of what compiling such loops takes.
+
+Vectors are as wide as the registers of the CPU that code is made for (64 bytes with AVX-512, else 32), and blocks as
+large as its number of registers allows. Samples are along vectors: arrays are feature-major, (d, B), C-contiguous.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from fastgmm._jit import JIT_DISABLED
+from fastgmm._jit import JIT_DISABLED, has_avx512
+from fastgmm.kernels.elementary import EXP_CONSTANTS
 
-#: Samples in a micro-kernel step: two vectors of 8 floats, four of 4 doubles. Tiles are padded to a multiple of it.
-STEP = 16
+#: Samples that a call covers: tiles are padded to a multiple of it.
+STEP = 32
 
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
+Values = list[Any]
 
 
 class _Block:
-    """Vectors of samples at rows of C-contiguous 2-D arrays."""
+    """Vectors of samples in arrays of one floating type, and the loops over them."""
 
-    def __init__(self, context, builder, element):
+    def __init__(self, context: Any, builder: Any, element: Any) -> None:
         self.context, self.b = context, builder
         self.scalar = ir.DoubleType() if element == types.float64 else ir.FloatType()
         self.size = 8 if element == types.float64 else 4
-        self.lanes = 32 // self.size
+        self.wide = has_avx512()
+        self.lanes = (64 if self.wide else 32) // self.size
         self.vector = ir.VectorType(self.scalar, self.lanes)
-        suffix = f"v{self.lanes}f{8 * self.size}"
-        self.fma_function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(self.vector, [self.vector] * 3), f"llvm.fma.{suffix}"
-        )
         self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
 
-    def array(self, ty, value):
+    def array(self, ty: Any, value: Any) -> tuple[Any, Any]:
         """Base pointer and row length (in elements) of a 1-D or 2-D array."""
         a = make_array(ty)(self.context, self.b, value)
-        row = self.b.udiv(self.b.extract_value(a.strides, 0), _I64(self.size)) if ty.ndim == 2 else None
+        size = self.context.get_abi_sizeof(self.context.get_data_type(ty.dtype))
+        row = self.b.udiv(self.b.extract_value(a.strides, 0), _I64(size)) if ty.ndim == 2 else None
         return a.data, row
 
-    def at(self, data, row, i, s):
-        return self.b.gep(data, [self.b.add(self.b.mul(i, row), s)])
+    def at(self, data: Any, *index: Any) -> Any:
+        """Address of an element: (i) of a pointer, (row length, i, j) of a matrix."""
+        if len(index) == 1:
+            return self.b.gep(data, [index[0]])
+        row, i, j = index
+        return self.b.gep(data, [self.b.add(self.b.mul(i, row), j)])
 
-    def load(self, pointer):
-        value = self.b.load(self.b.bitcast(pointer, self.vector.as_pointer()))
+    def plus(self, i: Any, n: int) -> Any:
+        return self.b.add(i, _I64(n)) if n else i
+
+    def load(self, pointer: Any, vector: Any = None) -> Any:
+        value = self.b.load(self.b.bitcast(pointer, (vector or self.vector).as_pointer()))
         value.align = self.size
         return value
 
-    def store(self, value, pointer):
-        self.b.store(value, self.b.bitcast(pointer, self.vector.as_pointer())).align = self.size
+    def store(self, value: Any, pointer: Any) -> None:
+        self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.size
 
-    def splat(self, x):
+    def splat(self, x: Any) -> Any:
         undefined = ir.Constant(self.vector, ir.Undefined)
         first = self.b.insert_element(undefined, x, _I32(0))
         return self.b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
 
-    def fma(self, x, y, z):
-        return self.b.call(self.fma_function, [x, y, z])
+    def broadcast(self, pointer: Any) -> Any:
+        return self.splat(self.b.load(pointer))
 
-    def sum(self, v):
-        """Pairwise sum of the elements, in a fixed order."""
-        parts = [self.b.extract_element(v, _I32(i)) for i in range(self.lanes)]
-        while len(parts) > 1:
-            parts = [self.b.fadd(parts[i], parts[i + 1]) for i in range(0, len(parts), 2)]
-        return parts[0]
+    def fma(self, x: Any, y: Any, z: Any) -> Any:
+        name = f"llvm.fma.v{self.lanes}f{8 * self.size}"
+        function = cgutils.get_or_insert_function(self.b.module, ir.FunctionType(self.vector, [self.vector] * 3), name)
+        return self.b.call(function, [x, y, z])
+
+    def larger(self, x: Any, y: Any) -> Any:
+        return self.b.select(self.b.fcmp_ordered(">", x, y), x, y)
+
+    def loop(self, start: Any, stop: Any, step: int, values: Values, body: Callable[[Any, Values], Values]) -> Values:
+        """``for i in range(start, stop, step): values = body(i, values)``; returns the values after it."""
+        b = self.b
+        before = b.block
+        head, inside, done = (b.append_basic_block(name) for name in ("head", "inside", "done"))
+        b.branch(head)
+        b.position_at_end(head)
+        i = b.phi(_I64)
+        i.add_incoming(start, before)
+        carried = [b.phi(value.type) for value in values]
+        for phi, value in zip(carried, values, strict=True):
+            phi.add_incoming(value, before)
+        b.cbranch(b.icmp_signed("<", i, stop), inside, done)
+        b.position_at_end(inside)
+        updated = body(i, list(carried))
+        i.add_incoming(b.add(i, _I64(step)), b.block)
+        for phi, value in zip(carried, updated, strict=True):
+            phi.add_incoming(value, b.block)
+        b.branch(head)
+        b.position_at_end(done)
+        return list(carried)
+
+    def sums(self, vectors: Values) -> list[Any]:
+        """Sum across each of the vectors: vectors of such sums, `lanes` of them each, in order.
+
+        Two vectors that each hold m sums still in parts become one that holds 2 m, in half as many parts: 2 shuffles and
+        an addition, where summing the vectors one by one takes log2(lanes) of each for every one of them.
+        """
+        b, n = self.b, self.lanes
+        out = []
+        for first in range(0, len(vectors), n):
+            level = vectors[first : first + n]
+            level = level + [self.zero] * (n - len(level))
+            half = n // 2
+            while len(level) > 1:
+                low = [q for q in range(2 * n) if q % (2 * half) < half]
+                high = [q + half for q in low]
+                masks = [ir.Constant(ir.VectorType(_I32, n), mask) for mask in (low, high)]
+                level = [
+                    b.fadd(*(b.shuffle_vector(level[i], level[i + 1], mask) for mask in masks))
+                    for i in range(0, len(level), 2)
+                ]
+                half //= 2
+            out.append(level[0])
+        return out
+
+    def add_doubles(self, sums: list[Any], first: int, count: int, pointer: Any) -> None:
+        """Add `count` of the sums that `sums` made, from number `first` on, to float64s in memory."""
+        source, offset = sums[first // self.lanes], first % self.lanes
+        mask = ir.Constant(ir.VectorType(_I32, count), [offset + i for i in range(count)])
+        part = self.b.shuffle_vector(source, source, mask)
+        doubles = ir.VectorType(ir.DoubleType(), count)
+        if self.size == 4:
+            part = self.b.fpext(part, doubles)
+        old = self.b.load(self.b.bitcast(pointer, doubles.as_pointer()))
+        old.align = 8
+        self.b.store(self.b.fadd(old, part), self.b.bitcast(pointer, doubles.as_pointer())).align = 8
+
+    def exp_nonpositive(self, x: Any) -> Any:
+        """e^x for x <= 0 as `elementary.exp` has it, but zero where that is no normal number: one factor 2^n will do."""
+        b, c = self.b, EXP_CONSTANTS[self.size]
+        integers = ir.VectorType(ir.IntType(8 * self.size), self.lanes)
+
+        def constant(value: Any) -> Any:
+            kind = self.vector if isinstance(value, float) else integers
+            return ir.Constant(kind, [value] * self.lanes)
+
+        shifted = self.fma(x, constant(c.log2e), constant(c.round))
+        n = b.fsub(shifted, constant(c.round))
+        high = self.fma(n, constant(-c.ln2_high), x)
+        low = b.fmul(n, constant(c.ln2_low))
+        r = b.fsub(high, low)
+        p = constant(c.polynomial[0])
+        for coefficient in c.polynomial[1:]:
+            p = self.fma(p, r, constant(coefficient))
+        y = b.fadd(constant(1.0), b.fadd(high, self.fma(b.fmul(r, r), p, b.fneg(low))))
+        power = b.shl(b.add(b.bitcast(shifted, integers), constant(c.bias)), constant(c.mantissa))
+        return b.select(
+            b.fcmp_ordered("<=", x, constant(c.lowest)), self.zero, b.fmul(y, b.bitcast(power, self.vector))
+        )
 
 
-def _emit_squares(ctx, b, sig, args, n_columns, n_vectors):
-    k = _Block(ctx, b, sig.args[0].dtype)
-    diff, diff_row = k.array(sig.args[0], args[0])
-    u, u_row = k.array(sig.args[1], args[1])
-    out, _ = k.array(sig.args[3], args[3])
-    u0 = args[2]
-    i1, j0, s0 = args[4:]
-    offsets = [b.add(s0, _I64(k.lanes * v)) for v in range(n_vectors)]
-    before, loop, done = b.block, b.append_basic_block("squares.loop"), b.append_basic_block("squares.done")
-    b.branch(loop)
-    b.position_at_end(loop)
-    i = b.phi(_I64)
-    i.add_incoming(_I64(0), before)
-    sums = [[b.phi(k.vector) for _ in range(n_vectors)] for _ in range(n_columns)]
-    xs = [k.load(k.at(diff, diff_row, i, s)) for s in offsets]
-    updated = []
-    for j in range(n_columns):
-        coefficient = k.splat(b.load(k.at(u, u_row, b.add(u0, i), b.add(j0, _I64(j)))))
-        updated.append([k.fma(coefficient, xs[v], sums[j][v]) for v in range(n_vectors)])
-    following = b.add(i, _I64(1))
-    i.add_incoming(following, loop)
-    for old, new in zip(sums, updated, strict=True):
-        for v in range(n_vectors):
-            old[v].add_incoming(k.zero, before)
-            old[v].add_incoming(new[v], loop)
-    b.cbranch(b.icmp_unsigned("<", following, i1), loop, done)
-    b.position_at_end(done)
-    for v, s in enumerate(offsets):
-        pointer = b.gep(out, [s])
-        total = k.load(pointer)
-        for row in updated:
-            total = k.fma(row[v], row[v], total)
-        k.store(total, pointer)
-    return ctx.get_dummy_value()
+def panels(n_features: int) -> tuple[int, int]:
+    """Columns in panels of 8, and columns in all (those left are in panels of 2): how `pack_panels` cuts them."""
+    in_eights = (n_features + 1) // 8 * 8
+    return in_eights, max(in_eights, (n_features + 1) // 2 * 2)
+
+
+def pack_panels(u: np.ndarray) -> np.ndarray:
+    """Lay upper triangular matrices (..., d, d) out as panels, (..., size).
+
+    A panel of w columns from column j holds their rows 0 .. j + w - 1, each row's w values side by side: what a block of
+    w columns reads is contiguous, at any d, and the zeros below the diagonal blocks are left out.
+    """
+    d = u.shape[-1]
+    in_eights, columns = panels(d)
+    padded = np.zeros((*u.shape[:-2], columns, columns), u.dtype)
+    padded[..., :d, :d] = u
+    cuts = [(j, 8) for j in range(0, in_eights, 8)] + [(j, 2) for j in range(in_eights, columns, 2)]
+    parts = [padded[..., : j + w, j : j + w].reshape(*u.shape[:-2], (j + w) * w) for j, w in cuts]
+    return np.ascontiguousarray(np.concatenate(parts, axis=-1))
+
+
+def unpack_panels(packed: np.ndarray, columns: int) -> np.ndarray:
+    """Undo `pack_panels` for one matrix, padding included."""
+    u = np.zeros((columns, columns), packed.dtype)
+    j = o = 0
+    while j < columns:
+        # panels of 8 come first and there are never four panels of 2
+        w = 8 if columns - j >= 8 else 2
+        u[: j + w, j : j + w] = packed[o : o + (j + w) * w].reshape(j + w, w)
+        o, j = o + (j + w) * w, j + w
+    return u
+
+
+def _emit_transform(
+    k: _Block,
+    x: tuple[Any, Any],
+    mean: Any,
+    u: Any,
+    d: Any,
+    s: Any,
+    n_vectors: int,
+    values: Values,
+    use: Callable[[Any, list[Values], Values], Values],
+    *,
+    eights: bool = True,
+) -> Values:
+    """y = U^T (x - mean) for `n_vectors` vectors of samples from s, panel by panel.
+
+    d is the number of features; u points to packed panels. ``use(j, ys, values)`` gets the vectors ys[c][v] of the
+    columns j + c, and returns the values to carry on. ``eights=False`` where it is known that no panel has 8 columns.
+    """
+    b = k.b
+
+    def differences(i: Any) -> Values:
+        m = k.broadcast(k.at(mean, i))
+        return [b.fsub(k.load(k.at(x[0], x[1], i, k.plus(s, v * k.lanes))), m) for v in range(n_vectors)]
+
+    def panel(width: int, columns: int) -> Callable[[Any, Values], Values]:
+        """Body of the loop over panels of `width`, in blocks of `columns`; carried: the panel's offset, the rest."""
+
+        def body(j: Any, carried: Values) -> Values:
+            offset, *rest = carried
+            for first in range(0, width, columns):
+
+                def coefficient(i: Any, c: int, first: int = first) -> Any:
+                    return k.broadcast(k.at(u, k.plus(b.add(offset, b.mul(i, _I64(width))), first + c)))
+
+                def row(i: Any, sums: Values, coefficient: Any = coefficient) -> Values:
+                    xs = differences(i)
+                    out = []
+                    for c in range(columns):
+                        coef = coefficient(i, c)
+                        out += [k.fma(coef, xs[v], sums[c * n_vectors + v]) for v in range(n_vectors)]
+                    return out
+
+                sums = k.loop(_I64(0), k.plus(j, first), 1, [k.zero] * (columns * n_vectors), row)
+                for t in range(columns):  # the triangle on the diagonal
+                    i = k.plus(j, first + t)
+                    xs = differences(i)
+                    for c in range(t, columns):
+                        coef = coefficient(i, c)
+                        for v in range(n_vectors):
+                            sums[c * n_vectors + v] = k.fma(coef, xs[v], sums[c * n_vectors + v])
+                ys = [sums[c * n_vectors : (c + 1) * n_vectors] for c in range(columns)]
+                rest = use(k.plus(j, first), ys, rest)
+            size = b.mul(k.plus(j, width), _I64(width))
+            return [b.add(offset, size), *rest]
+
+        return body
+
+    in_eights, carried = _I64(0), [_I64(0), *values]
+    if eights:
+        in_eights = b.and_(k.plus(d, 1), _I64(-8))
+        carried = k.loop(_I64(0), in_eights, 8, carried, panel(8, 8 if k.wide else 4))
+    return k.loop(in_eights, d, 2, carried, panel(2, 2))[1:]
 
 
 @intrinsic
-def _squares_ir(typingctx, diff, u, u0, out, i1, j0, s0):
-    sig = types.void(diff, u, u0, out, i1, j0, s0)
+def _full_density_ir(typingctx, x, d, means, u, constant, c, resp, top, s0):
+    sig = types.void(x, d, means, u, constant, c, resp, top, s0)
 
     def codegen(ctx, b, sig, args):
-        # STEP samples: 4 vectors of doubles in two passes of 2, or 2 vectors of floats in one.
-        if sig.args[0].dtype == types.float64:
-            first = _emit_squares(ctx, b, sig, args, 4, 2)
-            _emit_squares(ctx, b, sig, (*args[:6], b.add(args[6], _I64(8))), 4, 2)
-            return first
-        return _emit_squares(ctx, b, sig, args, 4, 2)
+        k = _Block(ctx, b, sig.args[0].dtype)
+        x, means, u, resp = (k.array(sig.args[i], args[i]) for i in (0, 2, 3, 6))
+        constant, top = (k.array(sig.args[i], args[i])[0] for i in (4, 7))
+        d, c, s0 = args[1], args[5], args[8]
+        mean = k.at(means[0], means[1], c, _I64(0))
+        matrix = k.at(u[0], u[1], c, _I64(0))
+        level = k.broadcast(k.at(constant, c))
+        minus_half = k.splat(ir.Constant(k.scalar, -0.5))
+
+        def squares(j, ys, totals):
+            for y in ys:
+                totals = [k.fma(value, value, total) for value, total in zip(y, totals, strict=True)]
+            return totals
+
+        def chunks(n_vectors, eights):
+            def chunk(s, _):
+                zeros = [k.zero] * n_vectors
+                totals = _emit_transform(k, x, mean, matrix, d, s, n_vectors, zeros, squares, eights=eights)
+                for v, total in enumerate(totals):
+                    here = k.plus(s, v * k.lanes)
+                    value = k.fma(minus_half, total, level)
+                    k.store(value, k.at(resp[0], resp[1], c, here))
+                    k.store(k.larger(value, k.load(k.at(top, here))), k.at(top, here))
+                return []
+
+            k.loop(s0, k.plus(s0, STEP), n_vectors * k.lanes, [], chunk)
+
+        # few features have no panel of 8: more samples at once instead, so that loading coefficients does not prevail
+        with b.if_else(b.icmp_signed("<", d, _I64(7))) as (few, many):
+            with few:
+                chunks(STEP // k.lanes if k.wide else 2, False)
+            with many:
+                chunks(2, True)
+        return ctx.get_dummy_value()
 
     return sig, codegen
 
 
-def _squares_python(diff, u, u0, out, i1, j0, s0):
-    y = u[u0 : u0 + i1, j0 : j0 + 4].T @ diff[:i1, s0 : s0 + STEP]
-    out[s0 : s0 + STEP] += (y * y).sum(axis=0)
+def _full_density_python(x, d, means, u, constant, c, resp, top, s0):
+    here = slice(s0, s0 + STEP)
+    columns = panels(d)[1]
+    y = unpack_panels(u[c], columns).T @ (x[:columns, here] - means[c, :columns, None])
+    resp[c, here] = constant[c] - (y * y).sum(axis=0) * y.dtype.type(0.5)
+    top[here] = np.maximum(resp[c, here], top[here])
 
 
-#: ``add_squares(diff, u, u0, out, i1, j0, s0)``: for STEP samples from s0,
-#: ``out[s] += sum over the 4 columns j from j0 of (sum_{i < i1} u[u0 + i, j] diff[i, s])^2``. Cost: 8 i1 STEP flops.
-add_squares = _squares_python if JIT_DISABLED else _squares_ir
+#: ``full_density(x, d, means, u, constant, c, resp, top, s0)``: for STEP samples from s0 and component c,
+#: ``resp[c, s] = constant[c] - 1/2 || U_c^T (x[:, s] - means[c]) ||^2`` and the running maximum ``top``. u : (k, size),
+#: as `pack_panels` makes it. x and means have `panels(d)[1]` rows and columns at least. Cost: STEP d (d + 1) flops.
+full_density = _full_density_python if JIT_DISABLED else _full_density_ir
 
 
-def _emit_products(ctx, b, sig, args, n_rows, n_columns, unroll):
-    k = _Block(ctx, b, sig.args[0].dtype)
-    a, a_row = k.array(sig.args[0], args[0])
-    scatter = make_array(sig.args[1])(ctx, b, args[1])
-    scatter_row = b.udiv(b.extract_value(scatter.strides, 0), _I64(8))
-    r0, i0, j0, n = args[2:]
-    before, loop, done = b.block, b.append_basic_block("products.loop"), b.append_basic_block("products.done")
-    b.branch(loop)
-    b.position_at_end(loop)
-    s = b.phi(_I64)
-    s.add_incoming(_I64(0), before)
-    sums = [[b.phi(k.vector) for _ in range(n_columns)] for _ in range(n_rows)]
-    updated = [list(row) for row in sums]
-    for step in range(unroll):
-        here = b.add(s, _I64(k.lanes * step))
-        xs = [k.load(k.at(a, a_row, b.add(i0, _I64(p)), here)) for p in range(n_rows)]
-        for q in range(n_columns):
-            y = k.load(k.at(a, a_row, b.add(j0, _I64(q)), here))
+@intrinsic
+def _transform_ir(typingctx, x, d, centre, u, z, s0):
+    sig = types.void(x, d, centre, u, z, s0)
+
+    def codegen(ctx, b, sig, args):
+        k = _Block(ctx, b, sig.args[0].dtype)
+        x, z = (k.array(sig.args[i], args[i]) for i in (0, 4))
+        centre, u = (k.array(sig.args[i], args[i])[0] for i in (2, 3))
+        d, s0 = args[1], args[5]
+        n_vectors = 2
+
+        def chunk(s, _):
+            def store(j, ys, values):
+                for c, y in enumerate(ys):
+                    for v in range(n_vectors):
+                        k.store(y[v], k.at(z[0], z[1], k.plus(j, c), k.plus(s, v * k.lanes)))
+                return values
+
+            _emit_transform(k, x, centre, u, d, s, n_vectors, [], store)
+            return []
+
+        k.loop(s0, k.plus(s0, STEP), n_vectors * k.lanes, [], chunk)
+        return ctx.get_dummy_value()
+
+    return sig, codegen
+
+
+def _transform_python(x, d, centre, u, z, s0):
+    here = slice(s0, s0 + STEP)
+    columns = panels(d)[1]
+    z[:columns, here] = unpack_panels(u, columns).T @ (x[:columns, here] - centre[:columns, None])
+
+
+#: ``transform(x, d, centre, u, z, s0)``: ``z[:, s] = U^T (x[:, s] - centre)`` for STEP samples from s0; u : (size,).
+transform = _transform_python if JIT_DISABLED else _transform_ir
+
+
+@intrinsic
+def _distance_density_ir(typingctx, x, means, scale, factor, constant, c0, c1, resp, top, s0):
+    sig = types.void(x, means, scale, factor, constant, c0, c1, resp, top, s0)
+    scaled = not isinstance(scale, types.NoneType)
+
+    def codegen(ctx, b, sig, args):
+        k = _Block(ctx, b, sig.args[0].dtype)
+        x, means, resp = (k.array(sig.args[i], args[i]) for i in (0, 1, 7))
+        factor, constant, top = (k.array(sig.args[i], args[i])[0] for i in (3, 4, 8))
+        scale = k.array(sig.args[2], args[2]) if scaled else None
+        s0, both = args[9], args[5:7]
+        d = b.extract_value(make_array(sig.args[1])(ctx, b, args[1]).shape, 1)
+        n_vectors = STEP // k.lanes if k.wide else 2
+
+        def chunk(s, _):
+            def feature(i, sums):
+                xs = [k.load(k.at(x[0], x[1], i, k.plus(s, v * k.lanes))) for v in range(n_vectors)]
+                out = []
+                for c, old in zip(both, (sums[:n_vectors], sums[n_vectors:]), strict=True):
+                    mean = k.broadcast(k.at(means[0], means[1], c, i))
+                    ts = [b.fsub(value, mean) for value in xs]
+                    if scaled:
+                        w = k.broadcast(k.at(scale[0], scale[1], c, i))
+                        ts = [b.fmul(t, w) for t in ts]
+                    out += [k.fma(t, t, total) for t, total in zip(ts, old, strict=True)]
+                return out
+
+            sums = k.loop(_I64(0), d, 1, [k.zero] * (2 * n_vectors), feature)
+            for v in range(n_vectors):
+                here = k.plus(s, v * k.lanes)
+                highest = k.load(k.at(top, here))
+                for c, total in zip(both, (sums[v], sums[n_vectors + v]), strict=True):
+                    value = k.fma(k.broadcast(k.at(factor, c)), total, k.broadcast(k.at(constant, c)))
+                    k.store(value, k.at(resp[0], resp[1], c, here))
+                    highest = k.larger(value, highest)
+                k.store(highest, k.at(top, here))
+            return []
+
+        k.loop(s0, k.plus(s0, STEP), n_vectors * k.lanes, [], chunk)
+        return ctx.get_dummy_value()
+
+    return sig, codegen
+
+
+def _distance_density_python(x, means, scale, factor, constant, c0, c1, resp, top, s0):
+    here = slice(s0, s0 + STEP)
+    for c in (c0, c1):
+        t = x[: means.shape[1], here] - means[c, :, None]
+        if scale is not None:
+            t = t * scale[c, :, None]
+        resp[c, here] = constant[c] + factor[c] * (t * t).sum(axis=0)
+        top[here] = np.maximum(resp[c, here], top[here])
+
+
+#: ``distance_density(x, means, scale, factor, constant, c0, c1, resp, top, s0)``: for STEP samples from s0 and the
+#: components c in (c0, c1), ``resp[c, s] = constant[c] + factor[c] sum_i (scale[c, i] (x[i, s] - means[c, i]))^2`` and
+#: the running maximum ``top``; scale : (k, d), or None for ones. Cost: 8 (6 without scale) STEP d flops.
+distance_density = _distance_density_python if JIT_DISABLED else _distance_density_ir
+
+
+@intrinsic
+def _exponentials_ir(typingctx, resp, top, total, s0):
+    sig = types.void(resp, top, total, s0)
+
+    def codegen(ctx, b, sig, args):
+        k = _Block(ctx, b, sig.args[0].dtype)
+        resp, row = k.array(sig.args[0], args[0])
+        top, total = (k.array(sig.args[i], args[i])[0] for i in (1, 2))
+        n_components = b.extract_value(make_array(sig.args[0])(ctx, b, args[0]).shape, 0)
+        n_vectors = 2
+        lowest = k.splat(ir.Constant(k.scalar, float("-inf")))
+
+        def chunk(s, _):
+            places = [k.plus(s, v * k.lanes) for v in range(n_vectors)]
+            # -inf - -inf would be NaN: with 0 in its place every exponential is 0
+            tops = [k.load(k.at(top, here)) for here in places]
+            tops = [b.select(b.fcmp_ordered("==", value, lowest), k.zero, value) for value in tops]
+
+            def component(c, sums):
+                out = []
+                for here, highest, old in zip(places, tops, sums, strict=True):
+                    pointer = k.at(resp, row, c, here)
+                    e = k.exp_nonpositive(b.fsub(k.load(pointer), highest))
+                    k.store(e, pointer)
+                    out.append(b.fadd(old, e))
+                return out
+
+            sums = k.loop(_I64(0), n_components, 1, [k.zero] * n_vectors, component)
+            for here, highest, value in zip(places, tops, sums, strict=True):
+                k.store(highest, k.at(top, here))
+                k.store(value, k.at(total, here))
+            return []
+
+        k.loop(args[3], k.plus(args[3], STEP), n_vectors * k.lanes, [], chunk)
+        return ctx.get_dummy_value()
+
+    return sig, codegen
+
+
+def _exponentials_python(resp, top, total, s0):
+    here = slice(s0, s0 + STEP)
+    top[here] = np.where(top[here] == -np.inf, 0, top[here])
+    resp[:, here] = np.exp(resp[:, here] - top[here])
+    total[here] = resp[:, here].sum(axis=0)
+
+
+#: ``exponentials(resp, top, total, s0)``: for STEP samples from s0, ``resp[c, s] = exp(resp[c, s] - top[s])``, which is at
+#: most 1, and ``total[s] = sum_c resp[c, s]``. A `top` of -inf becomes 0. Cost: STEP k exponentials.
+exponentials = _exponentials_python if JIT_DISABLED else _exponentials_ir
+
+
+def _products(n_rows: int, n_columns: int, triangle: bool) -> Any:
+    """Micro-kernel of n_rows x n_columns products (on the diagonal: of the upper triangle)."""
+    pairs = [(p, q) for p in range(n_rows) for q in range(p if triangle else 0, n_columns)]
+
+    @intrinsic
+    def products_ir(typingctx, v, scatter, r0, i0, j0, n):
+        sig = types.void(v, scatter, r0, i0, j0, n)
+
+        def codegen(ctx, b, sig, args):
+            k = _Block(ctx, b, sig.args[0].dtype)
+            v, row = k.array(sig.args[0], args[0])
+            scatter, width = k.array(sig.args[1], args[1])
+            r0, i0, j0, n = args[2:]
+            # few products are several sums each, or they wait for each other; many are done in two turns where they
+            # would not fit into 16 registers
+            copies = max(1, 8 // len(pairs))
+            turns = 1 if k.wide or len(pairs) <= 10 else 2
+            totals = dict.fromkeys(pairs, k.zero)
+            for turn in range(turns):
+                mine = [pair for pair in pairs if pair[1] * turns // n_columns == turn]
+
+                def samples(s, sums, mine=mine):
+                    out = list(sums)
+                    for copy in range(copies):
+                        here = k.plus(s, copy * k.lanes)
+                        left = {p: k.load(k.at(v, row, k.plus(i0, p), here)) for p in {p for p, _ in mine}}
+                        right = {
+                            q: left[q] if triangle and q in left else k.load(k.at(v, row, k.plus(j0, q), here))
+                            for q in {q for _, q in mine}
+                        }
+                        for i, (p, q) in enumerate(mine):
+                            at = copy * len(mine) + i
+                            out[at] = k.fma(left[p], right[q], out[at])
+                    return out
+
+                sums = k.loop(_I64(0), n, copies * k.lanes, [k.zero] * (copies * len(mine)), samples)
+                for i, pair in enumerate(mine):
+                    parts = sums[i :: len(mine)]
+                    while len(parts) > 1:
+                        parts = [b.fadd(*parts[a : a + 2]) for a in range(0, len(parts), 2)]
+                    totals[pair] = parts[0]
+            ordered = [totals.get((p, q), k.zero) for p in range(n_rows) for q in range(n_columns)]
+            sums = k.sums(ordered)
             for p in range(n_rows):
-                updated[p][q] = k.fma(xs[p], y, updated[p][q])
-    following = b.add(s, _I64(k.lanes * unroll))
-    s.add_incoming(following, loop)
-    for p in range(n_rows):
-        for q in range(n_columns):
-            sums[p][q].add_incoming(k.zero, before)
-            sums[p][q].add_incoming(updated[p][q], loop)
-    b.cbranch(b.icmp_unsigned("<", following, n), loop, done)
-    b.position_at_end(done)
-    for p in range(n_rows):
-        for q in range(n_columns):
-            pointer = b.gep(scatter.data, [b.add(b.mul(b.add(r0, _I64(p)), scatter_row), b.add(j0, _I64(q)))])
-            total = k.sum(updated[p][q])
-            if k.size == 4:
-                total = b.fpext(total, ir.DoubleType())
-            b.store(b.fadd(b.load(pointer), total), pointer)
-    return ctx.get_dummy_value()
+                k.add_doubles(sums, p * n_columns, n_columns, k.at(scatter, width, k.plus(r0, p), j0))
+            return ctx.get_dummy_value()
+
+        return sig, codegen
+
+    def products_python(v, scatter, r0, i0, j0, n):
+        block = v[i0 : i0 + n_rows, :n] @ v[j0 : j0 + n_columns, :n].T
+        scatter[r0 : r0 + n_rows, j0 : j0 + n_columns] += np.triu(block) if triangle else block
+
+    return products_python if JIT_DISABLED else products_ir
+
+
+#: ``products_4x4(v, scatter, r0, i0, j0, n)``: ``scatter[r0 + p, j0 + q] += sum_{s < n} v[i0 + p, s] v[j0 + q, s]`` for
+#: 4 x 4 pairs; n is a multiple of STEP, `scatter` is float64. Cost: 32 n flops. The others: 4 x 2 pairs, and the
+#: upper triangles (j0 = i0).
+products_4x4, products_4x2 = _products(4, 4, False), _products(4, 2, False)
+triangle_4, triangle_2 = _products(4, 4, True), _products(2, 2, True)
 
 
 @intrinsic
-def _products_ir(typingctx, a, scatter, r0, i0, j0, n):
-    sig = types.void(a, scatter, r0, i0, j0, n)
+def _weighted_differences_ir(typingctx, x, v, gathered, root, means, c, i0, n, sums, row):
+    sig = types.void(x, v, gathered, root, means, c, i0, n, sums, row)
 
     def codegen(ctx, b, sig, args):
-        return _emit_products(ctx, b, sig, args, 4, 2, 2)
+        k = _Block(ctx, b, sig.args[0].dtype)
+        x, v, means, sums = (k.array(sig.args[i], args[i]) for i in (0, 1, 4, 8))
+        x = [b.select(args[2], *pair) for pair in zip(v, x, strict=True)]
+        root = k.array(sig.args[3], args[3])[0]
+        c, i0, n, row = *args[5:8], args[9]
+        mean = [k.broadcast(k.at(means[0], means[1], c, k.plus(i0, j))) for j in range(4)]
+
+        def samples(s, old):
+            r = k.load(k.at(root, s))
+            new = []
+            for j in range(4):
+                here = k.plus(i0, j)
+                y = b.fmul(r, b.fsub(k.load(k.at(x[0], x[1], here, s)), mean[j]))
+                k.store(y, k.at(v[0], v[1], here, s))
+                new.append(k.fma(r, y, old[j]))
+            return new
+
+        totals = k.loop(_I64(0), n, k.lanes, [k.zero] * 4, samples)
+        k.add_doubles(k.sums(totals), 0, 4, k.at(sums[0], sums[1], row, i0))
+        return ctx.get_dummy_value()
 
     return sig, codegen
 
 
-def _products_python(a, scatter, r0, i0, j0, n):
-    scatter[r0 : r0 + 4, j0 : j0 + 2] += a[i0 : i0 + 4, :n] @ a[j0 : j0 + 2, :n].T
+def _weighted_differences_python(x, v, gathered, root, means, c, i0, n, sums, row):
+    here = slice(i0, i0 + 4)
+    v[here, :n] = root[:n] * ((v if gathered else x)[here, :n] - means[c, here, None])
+    sums[row, here] += (root[:n] * v[here, :n]).sum(axis=1)
 
 
-#: ``add_products(a, scatter, r0, i0, j0, n)``: ``scatter[r0 + p, j0 + q] += sum_{s < n} a[i0 + p, s] a[j0 + q, s]`` for
-#: 4 x 2 pairs. n is a multiple of STEP; `scatter` is float64. Cost: 16 n flops.
-add_products = _products_python if JIT_DISABLED else _products_ir
+#: ``weighted_differences(x, v, gathered, root, means, c, i0, n, sums, row)``: for the 4 features from i0 and s < n,
+#: ``v[i, s] = root[s] (x[i, s] - means[c, i])`` (of v itself instead of x if `gathered`) and ``sums[row, i] += sum root[s]
+#: v[i, s]``. n is a multiple of STEP; sums is float64.
+weighted_differences = _weighted_differences_python if JIT_DISABLED else _weighted_differences_ir
+
+
+def _small_moments(d: int) -> Any:
+    """Micro-kernel of the first and second moments of all d features, d <= 3."""
+    pairs = [(p, q) for p in range(d) for q in range(p, d)]
+
+    @intrinsic
+    def small_moments_ir(typingctx, x, resp, means, c, n, sums, scatter, row):
+        sig = types.void(x, resp, means, c, n, sums, scatter, row)
+
+        def codegen(ctx, b, sig, args):
+            k = _Block(ctx, b, sig.args[0].dtype)
+            x, means, sums, scatter = (k.array(sig.args[i], args[i]) for i in (0, 2, 5, 6))
+            resp = k.array(sig.args[1], args[1])[0]
+            c, n, row = args[3], args[4], args[7]
+            mean = [k.broadcast(k.at(means[0], means[1], c, _I64(j))) for j in range(d)]
+
+            def samples(s, old):
+                r = k.load(k.at(resp, s))
+                t = [b.fsub(k.load(k.at(x[0], x[1], _I64(j), s)), mean[j]) for j in range(d)]
+                rt = [b.fmul(r, value) for value in t]
+                new = [b.fadd(total, value) for total, value in zip(old, rt, strict=False)]
+                return new + [k.fma(rt[p], t[q], total) for (p, q), total in zip(pairs, old[d:], strict=True)]
+
+            totals = k.loop(_I64(0), n, k.lanes, [k.zero] * (d + len(pairs)), samples)
+            results = k.sums(totals)
+            for j in range(d):
+                k.add_doubles(results, j, 1, k.at(sums[0], sums[1], row, _I64(j)))
+            width = (d + 1) // 2 * 2
+            for i, (p, q) in enumerate(pairs):
+                here = k.plus(b.mul(row, _I64(width)), p)
+                k.add_doubles(results, d + i, 1, k.at(scatter[0], scatter[1], here, _I64(q)))
+            return ctx.get_dummy_value()
+
+        return sig, codegen
+
+    def small_moments_python(x, resp, means, c, n, sums, scatter, row):
+        t = x[:d, :n] - means[c, :d, None]
+        sums[row, :d] += (resp[:n] * t).sum(axis=1)
+        first = row * ((d + 1) // 2 * 2)
+        scatter[first : first + d, :d] += np.triu((resp[:n] * t) @ t.T)
+
+    return small_moments_python if JIT_DISABLED else small_moments_ir
+
+
+#: ``small_moments_2(x, resp, means, c, n, sums, scatter, row)``: with t = x[:2, s] - means[c], ``sums[row] += sum_{s < n}
+#: resp[s] t`` and the upper triangle of ``sum resp[s] t t^T`` added to the scatter of `row`, whose rows are an even number.
+small_moments_1, small_moments_2, small_moments_3 = (_small_moments(d) for d in (1, 2, 3))
+
+
+def _moments(second: bool) -> Any:
+    """Micro-kernel of the first (and second) moments of 4 features."""
+
+    @intrinsic
+    def moments_ir(typingctx, x, part, gathered, resp, means, c, i0, n, sums, scatter, row):
+        sig = types.void(x, part, gathered, resp, means, c, i0, n, sums, scatter, row)
+
+        def codegen(ctx, b, sig, args):
+            k = _Block(ctx, b, sig.args[0].dtype)
+            x, part, means, sums, scatter = (k.array(sig.args[i], args[i]) for i in (0, 1, 4, 8, 9))
+            x = [b.select(args[2], *pair) for pair in zip(part, x, strict=True)]
+            resp = k.array(sig.args[3], args[3])[0]
+            c, i0, n, row = *args[5:8], args[10]
+            mean = [k.broadcast(k.at(means[0], means[1], c, k.plus(i0, j))) for j in range(4)]
+            copies = 1 if second else 2
+
+            def samples(s, old):
+                new = list(old)
+                for copy in range(copies):
+                    here = k.plus(s, copy * k.lanes)
+                    r = k.load(k.at(resp, here))
+                    for j in range(4):
+                        t = b.fsub(k.load(k.at(x[0], x[1], k.plus(i0, j), here)), mean[j])
+                        if second:
+                            # an addition, not an FMA: many CPUs have units for additions beside those for products
+                            rt = b.fmul(r, t)
+                            new[j] = b.fadd(new[j], rt)
+                            new[4 + j] = k.fma(rt, t, new[4 + j])
+                        else:
+                            new[4 * copy + j] = k.fma(r, t, new[4 * copy + j])
+                return new
+
+            totals = k.loop(_I64(0), n, copies * k.lanes, [k.zero] * 8, samples)
+            if not second:
+                totals = [b.fadd(totals[j], totals[4 + j]) for j in range(4)]
+            result = k.sums(totals)
+            k.add_doubles(result, 0, 4, k.at(sums[0], sums[1], row, i0))
+            if second:
+                k.add_doubles(result, 4, 4, k.at(scatter[0], scatter[1], row, i0))
+            return ctx.get_dummy_value()
+
+        return sig, codegen
+
+    def moments_python(x, part, gathered, resp, means, c, i0, n, sums, scatter, row):
+        here = slice(i0, i0 + 4)
+        t = (part if gathered else x)[here, :n] - means[c, here, None]
+        sums[row, here] += (resp[:n] * t).sum(axis=1)
+        if second:
+            scatter[row, here] += (resp[:n] * t * t).sum(axis=1)
+
+    return moments_python if JIT_DISABLED else moments_ir
+
+
+#: ``first_moments(x, part, gathered, resp, means, c, i0, n, sums, scatter, row)``: for the 4 features from i0, with t =
+#: x[i, s] - means[c, i], ``sums[row, i] += sum_{s < n} resp[s] t``; `first_and_second_moments`: and ``scatter[row, i] +=
+#: sum resp[s] t^2``. With `gathered`, part stands for x. n is a multiple of STEP; sums and scatter are float64. Cost: 12 n
+#: and 20 n flops.
+first_moments, first_and_second_moments = _moments(False), _moments(True)

@@ -24,7 +24,7 @@ from fastgmm.kernels.simple import (
     tied_accumulate,
     tied_density,
 )
-from fastgmm.kernels.tile import TILE, load_tile, log_sum_exp_tile, new_scratch, padded
+from fastgmm.kernels.tile import exponentials_tile, load_tile, log_sum_exp_tile, new_scratch, padded
 
 #: What `evaluate` writes.
 LABELS, LOG_PROB, RESPONSIBILITIES, LOG_DENSITY = 0, 1, 2, 3
@@ -65,25 +65,25 @@ def sweep(samples, start, width, n_lanes, parameters, resp, out):
 def _sweep_lane(samples, start, low, high, parameters, resp, lane, out):
     work = new_scratch(parameters.means)
     given = resp.shape[0] > 0
-    for first in range(low, high, TILE):
-        m = min(TILE, high - first)
+    width = len(work.top)
+    for first in range(low, high, width):
+        m = min(width, high - first)
         load_tile(samples, first, m, work.x)
         if given:
-            _load_resp(resp, first - start, m, work.resp)
+            _load_resp(resp, first - start, m, work)
         else:
             tile_density(parameters, work, m)
-            out.log_likelihood[lane] += log_sum_exp_tile(work.resp, work.top, work.total, m)
+            out.log_likelihood[lane] += exponentials_tile(work.resp, work.top, work.total, m)
         tile_accumulate(parameters, work, m, lane, out)
 
 
 @helper(ELEMENTWISE)
-def _load_resp(given, row, m, resp):
-    zero = resp.dtype.type(0.0)
+def _load_resp(given, row, m, work):
     for k in range(given.shape[1]):
         for s in range(m):
-            resp[k, s] = given[row + s, k]
-        for s in range(m, padded(m)):
-            resp[k, s] = zero
+            work.resp[k, s] = given[row + s, k]
+    for s in range(padded(m)):
+        work.total[s] = 1.0 if s < m else 0.0
 
 
 @kernel
@@ -101,19 +101,19 @@ def evaluate(samples, start, width, n_lanes, parameters, what, labels, values):
 @helper(ELEMENTWISE)
 def _evaluate_lane(samples, low, high, parameters, what, labels, values):
     work = new_scratch(parameters.means)
-    best = np.zeros(TILE, np.int64)
-    for first in range(low, high, TILE):
-        m = min(TILE, high - first)
+    width = len(work.top)
+    for first in range(low, high, width):
+        m = min(width, high - first)
         load_tile(samples, first, m, work.x)
         tile_density(parameters, work, m)
         if what == LABELS:
-            _argmax(work.resp, work.top, best, m)
+            _argmax(work.resp, work.top, work.index, m)
             for s in range(m):
-                labels[first + s] = best[s]
+                labels[first + s] = work.index[s]
         elif what == LOG_PROB:
             _log_prob(work, m)
             for s in range(m):
-                values[first + s, 0] = work.square[s]
+                values[first + s, 0] = work.share[s]
         else:
             if what == RESPONSIBILITIES:
                 log_sum_exp_tile(work.resp, work.top, work.total, m)
@@ -134,9 +134,9 @@ def _argmax(resp, top, best, m):
 
 @helper(ELEMENTWISE)
 def _log_prob(work, m):
-    """square[s] = log sum_k exp(resp[k, s])."""
-    zero = work.square.dtype.type(0.0)
-    lowest = work.square.dtype.type(-np.inf)
+    """share[s] = log sum_k exp(resp[k, s])."""
+    zero = work.share.dtype.type(0.0)
+    lowest = work.share.dtype.type(-np.inf)
     for s in range(m):
         top = work.top[s]
         work.top[s] = top if top > lowest else zero
@@ -145,4 +145,4 @@ def _log_prob(work, m):
         for s in range(m):
             work.total[s] += exp(work.resp[k, s] - work.top[s])
     for s in range(m):
-        work.square[s] = work.top[s] + log(work.total[s])
+        work.share[s] = work.top[s] + log(work.total[s])
