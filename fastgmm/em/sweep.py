@@ -26,6 +26,7 @@ Float = NDArray[np.float64]
 
 _MAX_LANES = 64
 _LANE_MEMORY = 16 * 2**20
+_QUANTUM = 64
 _CALL_NANOSECONDS = 0.5e9
 _RESP_MEMORY = 8 * 2**20
 
@@ -45,13 +46,14 @@ def lanes(n_samples: int, n_components: int, n_features: int, scatter_size: int,
     any, within 8 MiB a block.
     """
     stats_bytes = 8 * (n_components * (n_features + 1) + scatter_size)
-    n_lanes = max(1, min(_MAX_LANES, -(-n_samples // (4 * TILE)), max(4, _LANE_MEMORY // stats_bytes)))
-    nanoseconds = n_components * (4 * n_features * (n_features + 1) / 30 + 8)
+    n_lanes = max(1, min(_MAX_LANES, -(-n_samples // (4 * TILE)), max(4, _LANE_MEMORY // stats_bytes // 4 * 4)))
+    nanoseconds = n_components * (2 * n_features * (n_features + 1) / 30 + 4)  # 30 GFLOP/s: what a slow core does
     rows = min(n_samples, int(_CALL_NANOSECONDS / nanoseconds))
     if row_bytes:
         rows = min(rows, _RESP_MEMORY // row_bytes)
-    tiles = max(1, -(-rows // (n_lanes * TILE)))
-    return Lanes(n_lanes, tiles * TILE)
+    rows = -(-n_samples // -(-n_samples // max(rows, 1)))  # blocks of equal size, not full ones and a small one
+    # in small steps, or the last lanes stay empty and threads that run as many lanes do not do the same work
+    return Lanes(n_lanes, max(1, -(-rows // (n_lanes * _QUANTUM))) * _QUANTUM)
 
 
 @dataclass(frozen=True)
