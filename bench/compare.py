@@ -11,8 +11,8 @@ from typing import NamedTuple
 #: seconds per call of each side
 Round = dict[str, float]
 
-#: a call shorter than this many seconds is timed several at a time: below, the waking of threads is what one measures
-SHORTEST = 0.02
+#: a call shorter than this many seconds is timed several at a time: below, whatever else wakes up decides
+SHORTEST = 0.1
 #: OpenBLAS's threads wait busily for some 30 ms after their last product, on the cores of the side that comes next
 PAUSE = 0.1
 
