@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
+from statistics import median
 from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from bench.compare import clock
+from bench.compare import alternate, collect
 
 SIZE = 1536
 #: operations of one `product`
@@ -31,13 +33,18 @@ def best_threads(side: Callable[[], Any]) -> tuple[Callable[[], Any], str]:
     """
 
     def single() -> Any:
-        with _controller().limit(limits=1, user_api="blas"):
+        with limited(1):
             return side()
 
     variants = {"all": side, "1": single}
-    times = {name: min(clock(variant), clock(variant)) for name, variant in variants.items()}
-    best = min(times, key=times.__getitem__)
+    rounds = collect(alternate(variants), least=1, most=5, seconds=2.0)
+    best = min(variants, key=lambda name: median(times[name] for times in rounds))
     return variants[best], best
+
+
+def limited(threads: int) -> AbstractContextManager[Any]:
+    """Context in which BLAS has no more threads than that."""
+    return _controller().limit(limits=threads, user_api="blas")
 
 
 @cache
