@@ -107,6 +107,9 @@ class Session:
                 "--baseline, --update-baseline and --slow-down need timings; leave out --benchmark-disable"
             )
 
+        if self.update and not self.path.resolve().parent.is_dir():
+            raise baseline.BaselineError(f"--baseline-file is {self.path}, and there is no directory to write it to")
+
     def record(self, row: str, **columns: float) -> None:
         """Cells of the table at the end; none where nothing is timed."""
         if not self.quick:

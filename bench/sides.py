@@ -187,6 +187,9 @@ def mean_log_likelihood(problem: Problem, outcome: Outcome) -> float:
 
 def importable(names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     """Those of the packages that can be imported; and of those that are there but cannot, the reasons."""
+    import numba
+
+    numba.get_num_threads()  # starts its threads: later, Numba would take up the TBB that daal4py loads, for fastgmm too
     good: list[str] = []
     broken: dict[str, str] = {}
     for name in names:
