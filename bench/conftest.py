@@ -77,7 +77,8 @@ class Session:
 
     def __init__(self, config: pytest.Config) -> None:
         option = config.getoption
-        self.quick: bool = option("benchmark_disable")
+        # several workers at once (pytest-xdist) time nothing either
+        self.quick = bool(option("benchmark_disable") or option("numprocesses", None))
         self.rounds: int = option("--compare-rounds")
         self.check: bool = option("--baseline")
         self.update: bool = option("--update-baseline")
@@ -104,7 +105,7 @@ class Session:
             raise baseline.BaselineError("--update-baseline with --slow-down would commit a speed-up that is not there")
         if self.quick and (self.check or self.update or self.times_over > 1):
             raise baseline.BaselineError(
-                "--baseline, --update-baseline and --slow-down need timings; leave out --benchmark-disable"
+                "--baseline, --update-baseline and --slow-down need timings; leave out --benchmark-disable (and -n)"
             )
 
         if self.update and not self.path.resolve().parent.is_dir():

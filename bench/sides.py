@@ -112,8 +112,8 @@ def daal4py_iterations(problem: Problem) -> Outcome:
         covarianceStorage={"full": "full", "diag": "diagonal"}[case.covariance_type],
         regularizationFactor=REG_COVAR,
     )
-    covariances = [np.atleast_2d(matrix) for matrix in problem.covariances]  # a diagonal is one row
-    result = algorithm.compute(problem.X, problem.weights[np.newaxis], problem.means, covariances)
+    matrices = [np.atleast_2d(matrix) for matrix in problem.covariances]  # a diagonal is one row
+    result = algorithm.compute(problem.X, problem.weights[np.newaxis], problem.means, matrices)
     bound = result.goalFunction.item() / len(problem.X)  # of all samples, on the way into the last iteration
     covariances = np.reshape(result.covariances, problem.covariances.shape)
     return Outcome(result.nIterations.item(), [bound], result.weights[0], result.means, covariances)
