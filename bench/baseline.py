@@ -1,4 +1,4 @@
-"""Speed-ups over the NumPy reference that are committed, and the judgement whether today's are still theirs.
+"""Speed-ups over NumPy that are committed, and the judgement whether today's are still theirs.
 
 Speed-ups and not times, for a time says more about the machine's mood than about the code. They still depend on the
 machine, so the file holds runs of several, and a row is only ever compared with the same row on an equal machine.
@@ -77,7 +77,7 @@ class Judgement:
     @property
     def explanation(self) -> str:
         """What the verdict means and what to do, for a row that did not pass."""
-        found = f"{self.row}: {_speedup(self.now)} x the NumPy reference"
+        found = f"{self.row}: {_speedup(self.now)} x NumPy"
         if self.before is None:
             return f"{found}, and the baseline has no such row for this machine; write it with --update-baseline"
         expected = f"{found}, in the baseline {_speedup(self.before)} ({self.change:+.0%})"

@@ -19,10 +19,13 @@ from bench.sides import PEERS, importable
 Side = Callable[[], Any]
 Measure = Callable[..., None]
 
+#: what speed-ups of the baseline are over: the NumPy reference, or where it has no such function a loop in NumPy
+OPPONENTS = ("numpy", "loop")
 #: column -> (heading, format)
 COLUMNS = {
     "ms": ("ms", "{:.3f}"),
     "numpy": ("x numpy", "{:.1f}"),
+    "loop": ("x loop", "{:.1f}"),
     "scipy": ("x scipy", "{:.1f}"),
     "sklearn": ("x sklearn", "{:.1f}"),
     "daal4py": ("x daal4py", "{:.1f}"),
@@ -116,11 +119,11 @@ class Session:
         if not self.quick:
             self.rows.setdefault(row, {}).update(columns)
 
-    def judge(self, row: str, sides: dict[str, Side]) -> None:
+    def judge(self, row: str, sides: dict[str, Side], opponent: str) -> None:
         """Compare with the baseline or keep for it; fail the test that measured if the row does not do."""
         if not (self.check or self.update):
             return
-        now = _speedup(sides)
+        now = _speedup(sides, opponent)
         if self.update:
             if not baseline.settled(now):
                 pytest.fail(
@@ -132,7 +135,7 @@ class Session:
         if self.check:
             found = baseline.Judgement(row, self.expected.get(row), now)
             if found.before is not None and not found.passed:  # perhaps the machine's fault: once more
-                found = baseline.Judgement(row, found.before, _speedup(sides))
+                found = baseline.Judgement(row, found.before, _speedup(sides, opponent))
             self.judged.append(found)
             if not found.passed:
                 pytest.fail(found.explanation, pytrace=False)
@@ -143,16 +146,16 @@ class Session:
         baseline.save(self.path, baseline.updated(self.runs, new, self.known))
 
 
-def _speedup(sides: dict[str, Side]) -> Ratio:
+def _speedup(sides: dict[str, Side], opponent: str) -> Ratio:
     """Speed-up over NumPy in rounds of these two alone, as many as it takes."""
     rounds = collect(
-        alternate({name: sides[name] for name in ("fastgmm", "numpy")}),
+        alternate({name: sides[name] for name in ("fastgmm", opponent)}),
         least=baseline.LEAST,
         most=baseline.MOST,
         seconds=baseline.SECONDS,
-        settled=lambda rounds: baseline.settled(ratio(rounds, "numpy")),
+        settled=lambda rounds: baseline.settled(ratio(rounds, opponent)),
     )
-    return ratio(rounds, "numpy")
+    return ratio(rounds, opponent)
 
 
 SESSION = pytest.StashKey[Session]()
@@ -244,8 +247,9 @@ def measure(request: pytest.FixtureRequest, benchmark: Any, record: Callable[...
         )
         if session.quick:
             return
-        if "numpy" in sides:
-            sides["numpy"], benchmark.extra_info["numpy_blas_threads"] = blas.best_threads(sides["numpy"])
+        opponent = next((name for name in OPPONENTS if name in sides), None)
+        if opponent is not None:
+            sides[opponent], benchmark.extra_info["numpy_blas_threads"] = blas.best_threads(sides[opponent])
         timed = {**sides, "gemm": blas.product(dtype)} if flops else sides
         least = min(3, session.rounds)
         rounds = collect(alternate(timed), least=least, most=session.rounds, seconds=SECONDS)
@@ -261,8 +265,8 @@ def measure(request: pytest.FixtureRequest, benchmark: Any, record: Callable[...
             seconds_per_call=rounds,
             speedup={name: found._asdict() for name, found in speedups.items()},
         )
-        if "numpy" in sides:
-            session.judge(row, sides)
+        if opponent is not None:
+            session.judge(row, sides, opponent)
 
     return run
 

@@ -134,7 +134,7 @@ def test_log_density(case: Case, quick: bool, peers: list[str], measure: Callabl
     unweighted = mixture._replace(weights=np.ones_like(mixture.weights))
     sides = {
         "fastgmm": lambda: fastgmm.log_density(X, mixture.means, mixture.covariances, covariance_type=kind),
-        "numpy": lambda: numpy_log_joint(X, unweighted, kind),
+        "loop": lambda: numpy_log_joint(X, unweighted, kind),
         "scipy": lambda: scipy_log_density(X, mixture, kind),
     }
     if "sklearn" in peers:
@@ -154,13 +154,13 @@ def test_sufficient_statistics(case: Case, quick: bool, measure: Callable) -> No
 
     def check(results: dict[str, Any]) -> None:
         stats = results["fastgmm"]
-        counts, sums, scatter = results["numpy"]
+        counts, sums, scatter = results["loop"]
         assert_allclose(stats.counts, counts, rtol=1e-9)
         # sums about the means nearly cancel: what counts is their error as a share of what was added up
         assert_allclose(stats.sums, sums, rtol=0, atol=1e-9 * len(X))
         assert_allclose(stats.scatter, scatter, rtol=1e-9, atol=1e-10 * np.abs(scatter).max())
 
-    sides = {"fastgmm": own, "numpy": lambda: numpy_statistics(X, resp, mixture.means, kind)}
+    sides = {"fastgmm": own, "loop": lambda: numpy_statistics(X, resp, mixture.means, kind)}
     measure(sides, check)
 
 
@@ -169,10 +169,10 @@ def test_predict(case: Case, quick: bool, peers: list[str], measure: Callable) -
     problem = case.problem(quick)
     X, mixture, kind = problem.X, one_step(problem), case.covariance_type
     model = fastgmm.GaussianMixture.from_parameters(*mixture, covariance_type=kind)
-    sides = {"fastgmm": lambda: model.predict(X), "numpy": lambda: numpy_log_joint(X, mixture, kind).argmax(axis=1)}
+    sides = {"fastgmm": lambda: model.predict(X), "loop": lambda: numpy_log_joint(X, mixture, kind).argmax(axis=1)}
     if "sklearn" in peers:
         sides["sklearn"] = partial(sklearn_model(mixture, kind).predict, X)
-    measure(sides, same("numpy", rtol=0))
+    measure(sides, same("loop", rtol=0))
 
 
 @by_name()
@@ -180,10 +180,10 @@ def test_predict_proba(case: Case, quick: bool, peers: list[str], measure: Calla
     problem = case.problem(quick)
     X, mixture, kind = problem.X, one_step(problem), case.covariance_type
     model = fastgmm.GaussianMixture.from_parameters(*mixture, covariance_type=kind)
-    sides = {"fastgmm": lambda: model.predict_proba(X), "numpy": lambda: numpy_responsibilities(X, mixture, kind)}
+    sides = {"fastgmm": lambda: model.predict_proba(X), "loop": lambda: numpy_responsibilities(X, mixture, kind)}
     if "sklearn" in peers:
         sides["sklearn"] = partial(sklearn_model(mixture, kind).predict_proba, X)
-    measure(sides, same("numpy", rtol=1e-8, atol=1e-12))
+    measure(sides, same("loop", rtol=1e-8, atol=1e-12))
 
 
 @by_name()

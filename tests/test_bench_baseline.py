@@ -150,7 +150,7 @@ def test_a_row_without_baseline_does_not_pass():
 def test_explanations_say_what_was_found_and_what_to_do():
     before = Ratio(3.0, 2.95, 3.05, 9)
     slower = Judgement("A", before, Ratio(1.5, 1.45, 1.55, 9)).explanation
-    assert slower.startswith("A: 1.50 x the NumPy reference, in the baseline 3.00 (-50%)")
+    assert slower.startswith("A: 1.50 x NumPy, in the baseline 3.00 (-50%)")
     assert "--update-baseline" in slower
     assert "quieter" in Judgement("A", before, Ratio(2.5, 2.0, 3.0, 51)).explanation
 
