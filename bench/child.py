@@ -44,7 +44,7 @@ def peak_memory(side: str, case_name: str, quick: str) -> dict[str, Any]:
     from bench.sides import FITS
 
     problem = BY_NAME[case_name].problem(quick == "quick")
-    FITS[side](problem.head(4096))  # code is compiled or loaded, pools of threads are up
+    FITS[side](problem.warm_up())  # code is compiled or loaded, pools of threads are up
     before = _reset_peak()
     outcome = FITS[side](problem)
     return {"peak": (_peak() - before) / 2**20, "data": problem.X.nbytes / 2**20, "lower_bound": outcome.bounds[-1]}

@@ -1,4 +1,4 @@
-"""The competitors: the same EM by fastgmm, by vectorised NumPy and by scikit-learn, called alike.
+"""The competitors: the same EM by fastgmm, by vectorised NumPy, by scikit-learn and by oneDAL, called alike.
 
 `ITERATIONS` holds what is closest to bare EM iterations: data checks, start and final labelling are left out on every
 side. `FITS` holds what a user calls.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cases import Problem
+from bench.cases import Case, Problem
 
 REG_COVAR = 1e-6
 
@@ -94,6 +96,29 @@ def sklearn_fit(problem: Problem) -> Outcome:
     return Outcome(model.n_iter_, bounds, model.weights_, model.means_, model.covariances_)
 
 
+def daal4py_iterations(problem: Problem) -> Outcome:
+    """oneDAL's EM, which is its whole fit: it checks little and labels nothing.
+
+    It adds nothing to covariances unless one is singular, where the others add `REG_COVAR` always.
+    """
+    import daal4py
+
+    case = problem.case
+    algorithm = daal4py.em_gmm(
+        nComponents=case.k,
+        fptype={"float32": "float", "float64": "double"}[case.dtype],
+        maxIterations=case.n_iter,
+        accuracyThreshold=0.0,
+        covarianceStorage={"full": "full", "diag": "diagonal"}[case.covariance_type],
+        regularizationFactor=REG_COVAR,
+    )
+    matrices = [np.atleast_2d(matrix) for matrix in problem.covariances]  # a diagonal is one row
+    result = algorithm.compute(problem.X, problem.weights[np.newaxis], problem.means, matrices)
+    bound = result.goalFunction.item() / len(problem.X)  # of all samples, on the way into the last iteration
+    covariances = np.reshape(result.covariances, problem.covariances.shape)
+    return Outcome(result.nIterations.item(), [bound], result.weights[0], result.means, covariances)
+
+
 def _arguments(problem: Problem) -> dict[str, Any]:
     case = problem.case
     return {
@@ -119,8 +144,21 @@ ITERATIONS: dict[str, Side] = {
     "fastgmm": fastgmm_iterations,
     "numpy": numpy_iterations,
     "sklearn": sklearn_iterations,
+    "daal4py": daal4py_iterations,
 }
-FITS: dict[str, Side] = {"fastgmm": fastgmm_fit, "numpy": numpy_iterations, "sklearn": sklearn_fit}
+FITS: dict[str, Side] = {
+    "fastgmm": fastgmm_fit,
+    "numpy": numpy_iterations,
+    "sklearn": sklearn_fit,
+    "daal4py": daal4py_iterations,
+}
+#: packages to compare with, where they are installed, and the covariance types that they know
+PEERS = {"sklearn": ("full", "tied", "diag", "spherical"), "daal4py": ("full", "diag")}
+
+
+def able(peers: Iterable[str], case: Case) -> list[str]:
+    """Those of the peers that know the covariance type of the case."""
+    return [name for name in peers if case.covariance_type in PEERS[name]]
 
 
 def assert_equal_work(problem: Problem, outcomes: dict[str, Outcome]) -> None:
@@ -142,13 +180,25 @@ def mean_log_likelihood(problem: Problem, outcome: Outcome) -> float:
     weights, means, covariances = (np.asarray(a, np.float64) for a in outcome[2:])
     X = np.asarray(problem.X, np.float64)
     kind = problem.case.covariance_type
-    if kind in ("full", "tied"):  # scikit-learn's in float32 are symmetric up to rounding only
+    if kind in ("full", "tied"):  # other sides' are symmetric up to rounding only
         covariances = (covariances + np.swapaxes(covariances, -1, -2)) / 2
     return float(fastgmm.log_prob(X, weights / weights.sum(), means, covariances, covariance_type=kind).mean())
 
 
-def installed(names: Iterable[str]) -> list[str]:
-    """Those of the packages that can be imported."""
-    from importlib.util import find_spec
+def importable(names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """Those of the packages that can be imported; and of those that are there but cannot, the reasons."""
+    import numba
 
-    return [name for name in names if find_spec(name) is not None]
+    numba.get_num_threads()  # starts its threads: later, Numba would take up the TBB that daal4py loads, for fastgmm too
+    good: list[str] = []
+    broken: dict[str, str] = {}
+    for name in names:
+        if find_spec(name) is None:
+            continue
+        try:
+            import_module(name)
+        except Exception as error:  # an old one may fail in any way with a new scikit-learn
+            broken[name] = f"{type(error).__name__}: {error}"
+        else:
+            good.append(name)
+    return good, broken
