@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastgmm.kernels.full import Full
 from fastgmm.kernels.micro import pack_panels
 from fastgmm.kernels.simple import Diag, Spherical, Tied
+from fastgmm.kernels.tile import tile_width
 
 Float = NDArray[np.float64]
 Packed = Full | Tied | Diag | Spherical
@@ -66,17 +67,18 @@ class Params:
                 constant = constant + np.log(self.weights)
         constant = constant.astype(dtype)
         means = pad(self.means, dtype)
+        tile = tile_width(self.layout, means.shape[1], means.itemsize)
         if self.layout == "full":
-            return Full(constant, means, pack_panels(self.prec_chol.astype(dtype)), d)
+            return Full(constant, means, pack_panels(self.prec_chol.astype(dtype)), d, tile)
         half = np.full(k, -0.5, dtype)
         if self.layout == "tied":
             centre = self.weights @ self.means
             transformed = (self.means - centre) @ self.prec_chol
             u = pack_panels(self.prec_chol.astype(dtype))
-            return Tied(constant, half, means, u, pad(centre, dtype), pad(transformed, dtype), d)
+            return Tied(constant, half, means, u, pad(centre, dtype), pad(transformed, dtype), d, tile)
         if self.layout == "diag":
-            return Diag(constant, half, means, pad(self.prec_chol, dtype), d)
-        return Spherical(constant, (-0.5 * self.prec_chol**2).astype(dtype), means, d)
+            return Diag(constant, half, means, pad(self.prec_chol, dtype), d, tile)
+        return Spherical(constant, (-0.5 * self.prec_chol**2).astype(dtype), means, d, tile)
 
 
 def pad(array: NDArray, dtype: DTypeLike) -> NDArray:

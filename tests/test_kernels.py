@@ -175,7 +175,7 @@ def test_exp_of_float32():
 @numba.njit
 def _user_loop(samples, parameters):
     """What the documentation promises: the innermost functions called from a user's own jitted code."""
-    work = kernels.new_scratch(parameters.means)
+    work = kernels.new_scratch(parameters)
     total = 0.0
     width = len(work.top)
     for first in range(0, samples.n_samples, width):

@@ -6,7 +6,7 @@ The only caller of the E- and M-kernels and the only place that decides about th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -37,17 +37,35 @@ class Lanes(NamedTuple):
     n_lanes: int
     width: int
 
+    def blocks(self, n_samples: int) -> Iterator[tuple[int, int]]:
+        """First sample and number of lanes of each block; the last one has only lanes that are not empty."""
+        for start in range(0, n_samples, self.n_lanes * self.width):
+            yield start, min(self.n_lanes, -(-(n_samples - start) // self.width))
 
-def lanes(n_samples: int, n_components: int, n_features: int, scatter_size: int, *, row_bytes: int = 0) -> Lanes:
+
+def lanes(
+    n_samples: int,
+    n_components: int,
+    n_features: int,
+    scatter_size: int,
+    *,
+    flops: float | None = None,
+    row_bytes: int = 0,
+) -> Lanes:
     """Cut `n_samples` into lanes.
+
+    scatter_size : that of one lane; flops : per sample and component, by default those of full covariances
 
     At least four tiles a lane; accumulators of all lanes within 16 MiB (but four lanes in any case); a block takes about
     half a second of one core at most, so that Ctrl-C is served between two blocks; `row_bytes` of input per sample, if
     any, within 8 MiB a block.
     """
     stats_bytes = 8 * (n_components * (n_features + 1) + scatter_size)
-    n_lanes = max(1, min(_MAX_LANES, -(-n_samples // (4 * TILE)), max(4, _LANE_MEMORY // stats_bytes // 4 * 4)))
-    nanoseconds = n_components * (2 * n_features * (n_features + 1) / 30 + 4)  # 30 GFLOP/s: what a slow core does
+    n_lanes = max(1, min(_MAX_LANES, -(-n_samples // (4 * TILE)), max(4, _LANE_MEMORY // stats_bytes)))
+    if n_lanes > 4:
+        n_lanes = n_lanes // 4 * 4  # as many for each thread
+    flops = 2 * n_features * (n_features + 1) if flops is None else flops
+    nanoseconds = n_components * (flops / 30 + 4)  # 30 GFLOP/s: what a slow core does
     rows = min(n_samples, int(_CALL_NANOSECONDS / nanoseconds))
     if row_bytes:
         rows = min(rows, _RESP_MEMORY // row_bytes)
@@ -84,8 +102,8 @@ def sweep(source: ArraySource, params: Params, n_threads: int | None = None, *, 
     plan, out = _accumulators(source, params.layout, k)
     nothing_given = np.empty((0, k), source.dtype)
     with _jit.threads(effective_threads(n_threads)) as run:
-        for start in range(0, source.n_samples, plan.n_lanes * plan.width):
-            run(kernels.sweep, source.samples, start, plan.width, plan.n_lanes, packed, nothing_given, out)
+        for start, n_lanes in plan.blocks(source.n_samples):
+            run(kernels.sweep, source.samples, start, plan.width, n_lanes, packed, nothing_given, out)
     return _collect(source.n_samples, params.layout, plan, out, origin, whole)
 
 
@@ -109,9 +127,9 @@ def accumulate(
     plan, out = _accumulators(source, inner, k, row_bytes=8 * k)
     block = plan.n_lanes * plan.width
     with _jit.threads(effective_threads(n_threads)) as run:
-        for start in range(0, source.n_samples, block):
+        for start, n_lanes in plan.blocks(source.n_samples):
             part = np.ascontiguousarray(resp(start, min(start + block, source.n_samples)), dtype=source.dtype)
-            run(kernels.sweep, source.samples, start, plan.width, plan.n_lanes, packed, part, out)
+            run(kernels.sweep, source.samples, start, plan.width, n_lanes, packed, part, out)
     stats = _collect(source.n_samples, inner, plan, out, origin, None)
     scatter = stats.scatter.sum(axis=0) if layout == "tied" else stats.scatter
     return Stats(layout, stats.n_samples, float("nan"), stats.counts, stats.sums, scatter, origin)
@@ -127,7 +145,8 @@ def _shapes(layout: str, k: int, d: int) -> tuple[tuple[int, int], tuple[int, in
 
 def _accumulators(source: ArraySource, layout: str, k: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:
     sums, scatter = _shapes(layout, k, source.n_features)
-    plan = lanes(source.n_samples, k, source.n_features, math.prod(scatter), row_bytes=row_bytes)
+    flops = None if layout == "full" else 8 * source.n_features
+    plan = lanes(source.n_samples, k, source.n_features, math.prod(scatter), flops=flops, row_bytes=row_bytes)
     n = plan.n_lanes
     stacked = (np.zeros((n * rows, columns)) for rows, columns in (sums, scatter))
     return plan, Sums(np.zeros(n), np.zeros((n, k)), *stacked)
@@ -200,8 +219,8 @@ def _evaluate(
     k = packed.means.shape[0]  # type: ignore[attr-defined]
     plan = lanes(source.n_samples, k, source.n_features, 0)
     with _jit.threads(effective_threads(n_threads)) as run:
-        for start in range(0, source.n_samples, plan.n_lanes * plan.width):
-            run(kernels.evaluate, source.samples, start, plan.width, plan.n_lanes, packed, what, out, values)
+        for start, n_lanes in plan.blocks(source.n_samples):
+            run(kernels.evaluate, source.samples, start, plan.width, n_lanes, packed, what, out, values)
 
 
 def effective_threads(n_threads: int | None) -> int:

@@ -19,7 +19,7 @@ from fastgmm.kernels.micro import (
     triangle_4,
     weighted_differences,
 )
-from fastgmm.kernels.tile import gather_features, padded, weigh, worth_gathering
+from fastgmm.kernels.tile import gather, padded, weigh, worth_gathering
 
 
 class Full(NamedTuple):
@@ -27,6 +27,7 @@ class Full(NamedTuple):
 
     constant : (k,) float, log w_k + log det U_k - d/2 log 2 pi
     means : (k, d) float, d padded with zeros
+    tile : samples in a tile
     u : (k, size) float, the upper triangular U_k as `micro.pack_panels` lays them out, precision_k = U_k U_k^T
     """
 
@@ -34,6 +35,7 @@ class Full(NamedTuple):
     means: np.ndarray
     u: np.ndarray
     n_features: int
+    tile: int
 
 
 def scatter_width(n_features: int) -> int:
@@ -66,29 +68,29 @@ def accumulate(p, work, m, lane, out):
     out.scatter : (lanes * k * width, width) inout, the upper triangle of sum_s r (x - mean)(x - mean)^T
     With v = sqrt(r) (x - mean): sums += sqrt(r) v, scatter += v v^T. Cost: k B d (d + 1) flops.
     """
-    x, v, resp, total, share, index = work.x, work.diff, work.resp, work.total, work.share, work.index
+    x, v, resp, total, index = work.x, work.diff, work.resp, work.total, work.index
     means, d, counts, sums, scatter = p.means, p.n_features, out.counts, out.sums, out.scatter
     n_components, width = means.shape[0], scatter.shape[1]
     few = worth_gathering(m, d, width * width)
     for k in range(n_components):
-        count, used = weigh(resp, total, k, m, share)
+        count, used = weigh(resp, total, k, m)
         if used == 0:
             continue
         counts[lane, k] += count
         gathered = used <= few
         row = lane * n_components + k
         if d == 1:
-            small_moments_1(x, share, means, k, padded(m), sums, scatter, row)
+            small_moments_1(x, resp, means, k, padded(m), sums, scatter, row)
         elif d == 2:
-            small_moments_2(x, share, means, k, padded(m), sums, scatter, row)
+            small_moments_2(x, resp, means, k, padded(m), sums, scatter, row)
         elif d == 3:
-            small_moments_3(x, share, means, k, padded(m), sums, scatter, row)
+            small_moments_3(x, resp, means, k, padded(m), sums, scatter, row)
         else:
-            n = gather_features(x, share, m, index, v) if gathered else padded(m)
+            n = gather(x, resp, k, m, index, v) if gathered else padded(m)
             for s in range(n):
-                share[s] = np.sqrt(share[s])
+                resp[k, s] = np.sqrt(resp[k, s])
             for i in range(0, means.shape[1], 4):
-                weighted_differences(x, v, gathered, share, means, k, i, n, sums, row)
+                weighted_differences(x, v, gathered, resp, means, k, i, n, sums, row)
             _add_products(v, scatter, row * width, width, n)
 
 

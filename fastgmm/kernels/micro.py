@@ -536,10 +536,10 @@ def _weighted_differences_ir(typingctx, x, v, gathered, root, means, c, i0, n, s
 
     def codegen(ctx, b, sig, args):
         k = _Block(ctx, b, sig.args[0].dtype)
-        x, v, means, sums = (k.array(sig.args[i], args[i]) for i in (0, 1, 4, 8))
+        x, v, root, means, sums = (k.array(sig.args[i], args[i]) for i in (0, 1, 3, 4, 8))
         x = [b.select(args[2], *pair) for pair in zip(v, x, strict=True)]
-        root = k.array(sig.args[3], args[3])[0]
         c, i0, n, row = *args[5:8], args[9]
+        root = k.at(*root, c, _I64(0))
         mean = [k.broadcast(k.at(means[0], means[1], c, k.plus(i0, j))) for j in range(4)]
 
         def samples(s, old):
@@ -561,13 +561,13 @@ def _weighted_differences_ir(typingctx, x, v, gathered, root, means, c, i0, n, s
 
 def _weighted_differences_python(x, v, gathered, root, means, c, i0, n, sums, row):
     here = slice(i0, i0 + 4)
-    v[here, :n] = root[:n] * ((v if gathered else x)[here, :n] - means[c, here, None])
-    sums[row, here] += (root[:n] * v[here, :n]).sum(axis=1)
+    v[here, :n] = root[c, :n] * ((v if gathered else x)[here, :n] - means[c, here, None])
+    sums[row, here] += (root[c, :n] * v[here, :n]).sum(axis=1)
 
 
 #: ``weighted_differences(x, v, gathered, root, means, c, i0, n, sums, row)``: for the 4 features from i0 and s < n,
-#: ``v[i, s] = root[s] (x[i, s] - means[c, i])`` (of v itself instead of x if `gathered`) and ``sums[row, i] += sum root[s]
-#: v[i, s]``. n is a multiple of STEP; sums is float64.
+#: ``v[i, s] = root[c, s] (x[i, s] - means[c, i])`` (of v itself instead of x if `gathered`) and ``sums[row, i] += sum
+#: root[c, s] v[i, s]``. n is a multiple of STEP; sums is float64.
 weighted_differences = _weighted_differences_python if JIT_DISABLED else _weighted_differences_ir
 
 
@@ -581,9 +581,9 @@ def _small_moments(d: int) -> Any:
 
         def codegen(ctx, b, sig, args):
             k = _Block(ctx, b, sig.args[0].dtype)
-            x, means, sums, scatter = (k.array(sig.args[i], args[i]) for i in (0, 2, 5, 6))
-            resp = k.array(sig.args[1], args[1])[0]
+            x, resp, means, sums, scatter = (k.array(sig.args[i], args[i]) for i in (0, 1, 2, 5, 6))
             c, n, row = args[3], args[4], args[7]
+            resp = k.at(*resp, c, _I64(0))
             mean = [k.broadcast(k.at(means[0], means[1], c, _I64(j))) for j in range(d)]
 
             def samples(s, old):
@@ -607,73 +607,69 @@ def _small_moments(d: int) -> Any:
 
     def small_moments_python(x, resp, means, c, n, sums, scatter, row):
         t = x[:d, :n] - means[c, :d, None]
-        sums[row, :d] += (resp[:n] * t).sum(axis=1)
+        sums[row, :d] += (resp[c, :n] * t).sum(axis=1)
         first = row * ((d + 1) // 2 * 2)
-        scatter[first : first + d, :d] += np.triu((resp[:n] * t) @ t.T)
+        scatter[first : first + d, :d] += np.triu((resp[c, :n] * t) @ t.T)
 
     return small_moments_python if JIT_DISABLED else small_moments_ir
 
 
 #: ``small_moments_2(x, resp, means, c, n, sums, scatter, row)``: with t = x[:2, s] - means[c], ``sums[row] += sum_{s < n}
-#: resp[s] t`` and the upper triangle of ``sum resp[s] t t^T`` added to the scatter of `row`, whose rows are an even number.
+#: resp[c, s] t`` and the upper triangle of ``sum resp[c, s] t t^T`` added to the scatter of `row`, whose rows are an even number.
 small_moments_1, small_moments_2, small_moments_3 = (_small_moments(d) for d in (1, 2, 3))
 
 
-def _moments(second: bool) -> Any:
-    """Micro-kernel of the first (and second) moments of 4 features."""
+@intrinsic
+def _moments_ir(typingctx, x, resp, means, c, i0, n, sums, scatter, row):
+    sig = types.void(x, resp, means, c, i0, n, sums, scatter, row)
+    second = not isinstance(scatter, types.NoneType)
 
-    @intrinsic
-    def moments_ir(typingctx, x, part, gathered, resp, means, c, i0, n, sums, scatter, row):
-        sig = types.void(x, part, gathered, resp, means, c, i0, n, sums, scatter, row)
+    def codegen(ctx, b, sig, args):
+        k = _Block(ctx, b, sig.args[0].dtype)
+        x, resp, means, sums = (k.array(sig.args[i], args[i]) for i in (0, 1, 2, 6))
+        c, i0, n, row = *args[3:6], args[8]
+        resp = k.at(*resp, c, _I64(0))
+        mean = [k.broadcast(k.at(means[0], means[1], c, k.plus(i0, j))) for j in range(4)]
+        copies = 1 if second else 2
 
-        def codegen(ctx, b, sig, args):
-            k = _Block(ctx, b, sig.args[0].dtype)
-            x, part, means, sums, scatter = (k.array(sig.args[i], args[i]) for i in (0, 1, 4, 8, 9))
-            x = [b.select(args[2], *pair) for pair in zip(part, x, strict=True)]
-            resp = k.array(sig.args[3], args[3])[0]
-            c, i0, n, row = *args[5:8], args[10]
-            mean = [k.broadcast(k.at(means[0], means[1], c, k.plus(i0, j))) for j in range(4)]
-            copies = 1 if second else 2
+        def samples(s, old):
+            new = list(old)
+            for copy in range(copies):
+                here = k.plus(s, copy * k.lanes)
+                r = k.load(k.at(resp, here))
+                for j in range(4):
+                    t = b.fsub(k.load(k.at(x[0], x[1], k.plus(i0, j), here)), mean[j])
+                    if second:
+                        # an addition, not an FMA: many CPUs have units for additions beside those for products
+                        rt = b.fmul(r, t)
+                        new[j] = b.fadd(new[j], rt)
+                        new[4 + j] = k.fma(rt, t, new[4 + j])
+                    else:
+                        new[4 * copy + j] = k.fma(r, t, new[4 * copy + j])
+            return new
 
-            def samples(s, old):
-                new = list(old)
-                for copy in range(copies):
-                    here = k.plus(s, copy * k.lanes)
-                    r = k.load(k.at(resp, here))
-                    for j in range(4):
-                        t = b.fsub(k.load(k.at(x[0], x[1], k.plus(i0, j), here)), mean[j])
-                        if second:
-                            # an addition, not an FMA: many CPUs have units for additions beside those for products
-                            rt = b.fmul(r, t)
-                            new[j] = b.fadd(new[j], rt)
-                            new[4 + j] = k.fma(rt, t, new[4 + j])
-                        else:
-                            new[4 * copy + j] = k.fma(r, t, new[4 * copy + j])
-                return new
-
-            totals = k.loop(_I64(0), n, copies * k.lanes, [k.zero] * 8, samples)
-            if not second:
-                totals = [b.fadd(totals[j], totals[4 + j]) for j in range(4)]
-            result = k.sums(totals)
-            k.add_doubles(result, 0, 4, k.at(sums[0], sums[1], row, i0))
-            if second:
-                k.add_doubles(result, 4, 4, k.at(scatter[0], scatter[1], row, i0))
-            return ctx.get_dummy_value()
-
-        return sig, codegen
-
-    def moments_python(x, part, gathered, resp, means, c, i0, n, sums, scatter, row):
-        here = slice(i0, i0 + 4)
-        t = (part if gathered else x)[here, :n] - means[c, here, None]
-        sums[row, here] += (resp[:n] * t).sum(axis=1)
+        totals = k.loop(_I64(0), n, copies * k.lanes, [k.zero] * 8, samples)
+        if not second:
+            totals = [b.fadd(totals[j], totals[4 + j]) for j in range(4)]
+        result = k.sums(totals)
+        k.add_doubles(result, 0, 4, k.at(sums[0], sums[1], row, i0))
         if second:
-            scatter[row, here] += (resp[:n] * t * t).sum(axis=1)
+            scatter = k.array(sig.args[7], args[7])
+            k.add_doubles(result, 4, 4, k.at(scatter[0], scatter[1], row, i0))
+        return ctx.get_dummy_value()
 
-    return moments_python if JIT_DISABLED else moments_ir
+    return sig, codegen
 
 
-#: ``first_moments(x, part, gathered, resp, means, c, i0, n, sums, scatter, row)``: for the 4 features from i0, with t =
-#: x[i, s] - means[c, i], ``sums[row, i] += sum_{s < n} resp[s] t``; `first_and_second_moments`: and ``scatter[row, i] +=
-#: sum resp[s] t^2``. With `gathered`, part stands for x. n is a multiple of STEP; sums and scatter are float64. Cost: 12 n
-#: and 20 n flops.
-first_moments, first_and_second_moments = _moments(False), _moments(True)
+def _moments_python(x, resp, means, c, i0, n, sums, scatter, row):
+    here = slice(i0, i0 + 4)
+    t = x[here, :n] - means[c, here, None]
+    sums[row, here] += (resp[c, :n] * t).sum(axis=1)
+    if scatter is not None:
+        scatter[row, here] += (resp[c, :n] * t * t).sum(axis=1)
+
+
+#: ``moments(x, resp, means, c, i0, n, sums, scatter, row)``: for the 4 features from i0, with t = x[i, s] - means[c, i],
+#: ``sums[row, i] += sum_{s < n} resp[c, s] t`` and, unless scatter is None, ``scatter[row, i] += sum resp[c, s] t^2``.
+#: n is a multiple of STEP; sums and scatter are float64. Cost: 12 n or 20 n flops.
+moments = _moments_python if JIT_DISABLED else _moments_ir

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
-from fastgmm.kernels.micro import STEP, distance_density, first_and_second_moments, first_moments, transform
-from fastgmm.kernels.tile import gather_features, padded, weigh, worth_gathering
+from fastgmm.kernels.micro import STEP, distance_density, moments, transform
+from fastgmm.kernels.tile import gather, padded, weigh, worth_gathering
 
 
 class Tied(NamedTuple):
@@ -26,6 +26,7 @@ class Tied(NamedTuple):
     centre: np.ndarray
     transformed: np.ndarray
     n_features: int
+    tile: int
 
 
 class Diag(NamedTuple):
@@ -39,6 +40,7 @@ class Diag(NamedTuple):
     means: np.ndarray
     scale: np.ndarray
     n_features: int
+    tile: int
 
 
 class Spherical(NamedTuple):
@@ -48,6 +50,7 @@ class Spherical(NamedTuple):
     factor: np.ndarray
     means: np.ndarray
     n_features: int
+    tile: int
 
 
 @helper(ELEMENTWISE)
@@ -81,8 +84,8 @@ def _densities(x, means, scale, factor, constant, resp, top, m):
         top[s] = -np.inf
     k = means.shape[0]
     # two components at a time; where their number is odd the last pair is the last one twice
-    for c in range(0, k, 2):
-        for s in range(0, mp, STEP):
+    for s in range(0, mp, STEP):
+        for c in range(0, k, 2):
             distance_density(x, means, scale, factor, constant, c, min(c + 1, k - 1), resp, top, s)
 
 
@@ -90,19 +93,7 @@ def _densities(x, means, scale, factor, constant, resp, top, m):
 def tied_accumulate(p, work, m, lane, out):
     """Counts and first moments about p.means. The pooled scatter needs no sweep: it is the total scatter of the data,
     which does not change, minus the scatter between the components. Cost: 3 k B d flops."""
-    x, part, resp, total, share, index = work.x, work.diff, work.resp, work.total, work.share, work.index
-    means, counts, sums, scatter = p.means, out.counts, out.sums, out.scatter
-    n_components, d = means.shape
-    few = worth_gathering(m, d, 3 * d)
-    for k in range(n_components):
-        count, used = weigh(resp, total, k, m, share)
-        if used == 0:
-            continue
-        counts[lane, k] += count
-        gathered = used <= few
-        n = gather_features(x, share, m, index, part) if gathered else padded(m)
-        for i in range(0, d, 4):
-            first_moments(x, part, gathered, share, means, k, i, n, sums, scatter, lane * n_components + k)
+    _accumulate(p, work, m, lane, out.counts, out.sums, None)
 
 
 @helper(ELEMENTWISE)
@@ -111,16 +102,26 @@ def diag_accumulate(p, work, m, lane, out):
 
     The spherical layout uses it as well: its statistic is the sum of this one over the features.
     """
-    x, part, resp, total, share, index = work.x, work.diff, work.resp, work.total, work.share, work.index
-    means, counts, sums, scatter = p.means, out.counts, out.sums, out.scatter
+    _accumulate(p, work, m, lane, out.counts, out.sums, out.scatter)
+
+
+@helper(ELEMENTWISE)
+def _accumulate(p, work, m, lane, counts, sums, scatter):
+    x, part, resp, total, index, dense = work.x, work.diff, work.resp, work.total, work.index, work.dense
+    means = p.means
     n_components, d = means.shape
-    few = worth_gathering(m, d, 5 * d)
+    few = worth_gathering(m, d, 3 * d if scatter is None else 5 * d)
+    first = lane * n_components
     for k in range(n_components):
-        count, used = weigh(resp, total, k, m, share)
-        if used == 0:
-            continue
+        count, used = weigh(resp, total, k, m)
         counts[lane, k] += count
-        gathered = used <= few
-        n = gather_features(x, share, m, index, part) if gathered else padded(m)
-        for i in range(0, d, 4):
-            first_and_second_moments(x, part, gathered, share, means, k, i, n, sums, scatter, lane * n_components + k)
+        dense[k] = used > few
+        if 0 < used <= few:
+            n = gather(x, resp, k, m, index, part)
+            for i in range(0, d, 4):
+                moments(part, resp, means, k, i, n, sums, scatter, first + k)
+    # strips of four features, which stay in the level-1 cache while all components pass
+    for i in range(0, d, 4):
+        for k in range(n_components):
+            if dense[k]:
+                moments(x, resp, means, k, i, padded(m), sums, scatter, first + k)

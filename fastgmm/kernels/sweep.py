@@ -7,13 +7,12 @@ functions when the kernel is compiled.
 
 from __future__ import annotations
 
-import numpy as np
-
 from fastgmm._jit import ELEMENTWISE, choose, helper, kernel, prange
-from fastgmm.kernels.elementary import exp, log
+from fastgmm.kernels.elementary import log
 from fastgmm.kernels.full import Full
 from fastgmm.kernels.full import accumulate as full_accumulate
 from fastgmm.kernels.full import density as full_density
+from fastgmm.kernels.micro import STEP, exponentials
 from fastgmm.kernels.simple import (
     Diag,
     Spherical,
@@ -63,7 +62,7 @@ def sweep(samples, start, width, n_lanes, parameters, resp, out):
 
 @helper(ELEMENTWISE)
 def _sweep_lane(samples, start, low, high, parameters, resp, lane, out):
-    work = new_scratch(parameters.means)
+    work = new_scratch(parameters)
     given = resp.shape[0] > 0
     width = len(work.top)
     for first in range(low, high, width):
@@ -100,7 +99,7 @@ def evaluate(samples, start, width, n_lanes, parameters, what, labels, values):
 
 @helper(ELEMENTWISE)
 def _evaluate_lane(samples, low, high, parameters, what, labels, values):
-    work = new_scratch(parameters.means)
+    work = new_scratch(parameters)
     width = len(work.top)
     for first in range(low, high, width):
         m = min(width, high - first)
@@ -113,7 +112,7 @@ def _evaluate_lane(samples, low, high, parameters, what, labels, values):
         elif what == LOG_PROB:
             _log_prob(work, m)
             for s in range(m):
-                values[first + s, 0] = work.share[s]
+                values[first + s, 0] = work.total[s]
         else:
             if what == RESPONSIBILITIES:
                 log_sum_exp_tile(work.resp, work.top, work.total, m)
@@ -134,15 +133,8 @@ def _argmax(resp, top, best, m):
 
 @helper(ELEMENTWISE)
 def _log_prob(work, m):
-    """share[s] = log sum_k exp(resp[k, s])."""
-    zero = work.share.dtype.type(0.0)
-    lowest = work.share.dtype.type(-np.inf)
+    """total[s] = log sum_k exp(resp[k, s])."""
+    for s in range(0, m, STEP):
+        exponentials(work.resp, work.top, work.total, s)
     for s in range(m):
-        top = work.top[s]
-        work.top[s] = top if top > lowest else zero
-        work.total[s] = zero
-    for k in range(work.resp.shape[0]):
-        for s in range(m):
-            work.total[s] += exp(work.resp[k, s] - work.top[s])
-    for s in range(m):
-        work.share[s] = work.top[s] + log(work.total[s])
+        work.total[s] = work.top[s] + log(work.total[s])

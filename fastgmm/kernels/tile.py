@@ -43,7 +43,7 @@ class Scratch(NamedTuple):
     x : (d, B) float, the tile; diff : (d, B) float, what is made of it for one component
     resp : (k, B) float, weighted log-densities, then exponentials, then responsibilities
     top, total : (B,) float, maximum and sum over components (or its reciprocal)
-    share : (B,) float, responsibilities of one component; index : (B,) int64, samples that it is responsible for
+    index : (B,) int64, samples that a component is responsible for; dense : (k,) bool, components that are for most
     """
 
     x: np.ndarray
@@ -51,8 +51,8 @@ class Scratch(NamedTuple):
     resp: np.ndarray
     top: np.ndarray
     total: np.ndarray
-    share: np.ndarray
     index: np.ndarray
+    dense: np.ndarray
 
 
 class Sums(NamedTuple):
@@ -68,27 +68,28 @@ class Sums(NamedTuple):
     scatter: np.ndarray
 
 
-@helper(ELEMENTWISE)
-def tile_width(means):
-    """Samples in a tile for `means` (k, d): so many that tile and differences, 16 KB each, share a level-1 cache.
+def tile_width(layout: str, n_features: int, itemsize: int) -> int:
+    """Samples in a tile: a divisor of TILE, by what has to stay in which cache.
 
-    At d = 32 tiles of 128 took 1.15 times as long as tiles of 64 (Zen 5, 48 KB); fewer than 64 do not pay for a call of a
-    micro-kernel, more than 256 gain nothing.
+    Full covariances read the tile and their differences many times over, 16 KB each share a level-1 cache (at d = 32 tiles
+    of 128 took 1.15 times as long as tiles of 64 on a Zen 5 with 48 KB). The others go over the tile in strips
+    that fit; there, wider tiles mean fewer sums across vectors.
     """
-    row = means.shape[1] * means.itemsize
-    return TILE if TILE * row <= 16384 else 128 if 128 * row <= 16384 else 64
+    limit = 2**14 if layout == "full" else 2**18
+    row = n_features * itemsize
+    return TILE if TILE * row <= limit else 128 if 128 * row <= limit else 64
 
 
 @helper(ELEMENTWISE)
-def new_scratch(means):
-    """Allocate a Scratch for `means` (k, d), in its dtype. The length of `top` is the width of its tiles."""
+def new_scratch(parameters):
+    """Allocate a Scratch for packed parameters, in their dtype. The length of `top` is the width of its tiles."""
+    means, width = parameters.means, parameters.tile
     k, d = means.shape
-    width = tile_width(means)
     x = _aligned(d, width + _SKEW, means)
     diff = _aligned(d, width + _SKEW, means)
     resp = _aligned(k, width + _SKEW, means)
-    line = _aligned(3, width, means)
-    return Scratch(x, diff, resp, line[0], line[1], line[2], np.zeros(width, np.int64))
+    line = _aligned(2, width, means)
+    return Scratch(x, diff, resp, line[0], line[1], np.zeros(width, np.int64), np.zeros(k, np.bool_))
 
 
 @helper(ELEMENTWISE)
@@ -177,8 +178,8 @@ def _log_likelihood(top, total, m, n_components):
 
 
 @helper(SUMS)
-def weigh(resp, total, k, m, share):
-    """share[s] = resp[k, s] total[s]; return its sum and how many samples it is not negligible for.
+def weigh(resp, total, k, m):
+    """resp[k, s] *= total[s]; return the sum and the number of samples for which it is not negligible.
 
     Here and below arrays come one by one: taking them out of a tuple counts references, 20 ns an array (measured).
     """
@@ -186,7 +187,7 @@ def weigh(resp, total, k, m, share):
     used = 0
     for s in range(padded(m)):
         r = resp[k, s] * total[s]
-        share[s] = r
+        resp[k, s] = r
         count += r
         used += 1 if r > NEGLIGIBLE else 0
     return np.float64(count), used
@@ -203,27 +204,21 @@ def worth_gathering(m, n_features, flops):
 
 
 @helper(ELEMENTWISE)
-def gather(share, m, index):
-    """Move the shares that are not negligible to the front, zeros behind them up to a whole step; return their number.
+def gather(x, resp, k, m, index, part):
+    """Bring the samples for which resp[k] is not negligible together: part[:, t] = x[:, index[t]], resp[k, t] likewise.
 
-    index[t] is the sample of share[t]. Worth it for components that are responsible for few samples of the tile.
+    Behind them come samples of responsibility zero, up to a whole step. Returns the number of all these.
     """
     n = 0
     for s in range(m):
         index[n] = s
-        n += 1 if share[s] > NEGLIGIBLE else 0
+        n += 1 if resp[k, s] > NEGLIGIBLE else 0
     for t in range(n):
-        share[t] = share[index[t]]
+        resp[k, t] = resp[k, index[t]]
     for t in range(n, padded(n)):
-        share[t] = share.dtype.type(0.0)
+        resp[k, t] = resp.dtype.type(0.0)
         index[t] = index[0]
-    return n
-
-
-@helper(ELEMENTWISE)
-def gather_features(x, share, m, index, part):
-    """part[:, t] = x[:, index[t]] for the samples that are gathered; return their padded number."""
-    n = padded(gather(share, m, index))
+    n = padded(n)
     for i in range(x.shape[0]):
         for t in range(n):
             part[i, t] = x[i, index[t]]
