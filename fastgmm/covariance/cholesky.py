@@ -31,19 +31,30 @@ def precision_cholesky(covariances: Float, layout: str) -> Float:
             raise NotPositiveDefinite(component, float(np.min(covariances[component])))
         return 1.0 / np.sqrt(covariances)
     if layout == "tied":
-        return _upper(covariances, None)
-    return np.stack([_upper(covariance, k) for k, covariance in enumerate(covariances)])
+        return _factors(covariances[None], tied=True)[0]
+    return _factors(covariances)
 
 
-def _upper(covariance: Float, component: int | None) -> Float:
-    factor, info = lapack.dpotrf(covariance, lower=1, clean=1)
-    if info == 0 and np.isfinite(factor).all():
-        inverse, info = lapack.dtrtri(factor, lower=1)
-        if info == 0 and np.isfinite(inverse).all():
-            return np.ascontiguousarray(inverse.T)
-    finite = bool(np.isfinite(covariance).all())
-    smallest = float(np.linalg.eigvalsh(covariance)[0]) if finite else float("nan")
-    raise NotPositiveDefinite(component, smallest)
+def _factors(covariances: Float, *, tied: bool = False) -> Float:
+    out = np.empty_like(covariances)
+    for k, covariance in enumerate(covariances):
+        factor, info = lapack.dpotrf(covariance, lower=1, clean=1)
+        if info == 0:
+            factor, info = lapack.dtrtri(factor, lower=1, overwrite_c=1)
+        if info != 0:
+            raise _not_positive_definite(covariance, None if tied else k)
+        out[k] = factor.T
+    # LAPACK lets NaN and infinity pass
+    finite = np.isfinite(out).all(axis=(1, 2))
+    if not finite.all():
+        k = int(np.argmin(finite))
+        raise _not_positive_definite(covariances[k], None if tied else k)
+    return out
+
+
+def _not_positive_definite(covariance: Float, component: int | None) -> NotPositiveDefinite:
+    smallest = float(np.linalg.eigvalsh(covariance)[0]) if np.isfinite(covariance).all() else float("nan")
+    return NotPositiveDefinite(component, smallest)
 
 
 def precision_cholesky_from_precisions(precisions: Float, layout: str) -> Float:

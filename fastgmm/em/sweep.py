@@ -17,8 +17,8 @@ from fastgmm import _jit
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.full import scatter_width
 from fastgmm.kernels.sweep import LABELS, LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
-from fastgmm.kernels.tile import TILE, Sums
-from fastgmm.params import Params
+from fastgmm.kernels.tile import TILE, Sums, tile_width
+from fastgmm.params import Params, pad
 from fastgmm.sources.array import ArraySource
 from fastgmm.stats import Stats
 
@@ -84,10 +84,20 @@ class Total:
 
 def total(source: ArraySource, n_threads: int | None) -> Total:
     """One pass for the mean and the total scatter of a source."""
+    n, d = source.n_samples, source.n_features
     mean = source.mean()
-    stats = accumulate(source, "full", mean[None, :], lambda a, b: np.ones((b - a, 1)), n_threads)
-    shift = stats.sums[0] / source.n_samples
-    return Total(mean + shift, stats.scatter[0] - np.outer(stats.sums[0], shift))
+    origin = pad(mean, source.dtype)
+    width = scatter_width(d)
+    plan = lanes(n, 1, d, width * width)
+    lane_width = -(-n // plan.n_lanes)
+    sums, scatter = np.zeros((plan.n_lanes, len(origin))), np.zeros((plan.n_lanes * width, width))
+    arguments = (source.samples, origin[None, :], tile_width("full", len(origin), origin.itemsize), lane_width)
+    _jit.run_lanes(kernels.scatter_lane, plan.n_lanes, effective_threads(n_threads), *arguments, sums, scatter)
+    # the kernel subtracts the mean as rounded to the dtype of the data
+    first = sums.sum(axis=0)[:d]
+    shift = first / n
+    second = _symmetric(scatter.reshape(plan.n_lanes, width, width).sum(axis=0)[:d, :d])
+    return Total(origin[:d].astype(np.float64) + shift, second - np.outer(first, shift))
 
 
 def sweep(source: ArraySource, params: Params, n_threads: int | None = None, *, whole: Total | None = None) -> Stats:
@@ -113,14 +123,22 @@ def accumulate(
     origin: Float,
     resp: Callable[[int, int], NDArray],
     n_threads: int | None = None,
+    *,
+    whole: Total | None = None,
 ) -> Stats:
-    """Statistics of given responsibilities about `origin` (k, d); ``resp(a, b)`` returns rows a..b, shape (b - a, k)."""
-    # Given responsibilities need not add up to one, so that the shortcut through the total scatter does not hold:
-    # tied statistics are the sum of the full ones.
-    inner = "full" if layout == "tied" else layout
+    """Statistics of given responsibilities about `origin` (k, d); ``resp(a, b)`` returns rows a..b, shape (b - a, k).
+
+    With `whole`, the total scatter, a tied layout needs no scatter per component: for responsibilities that add up to 1.
+    """
+    # Where they do not, tied statistics are the sum of the full ones.
+    inner = "full" if layout == "tied" and whole is None else layout
     k, d = origin.shape
-    covariance = {"full": np.zeros((k, d, d)), "diag": np.ones((k, d)), "spherical": np.ones(k)}[inner]
-    covariance = covariance + np.eye(d) if inner == "full" else covariance
+    covariance = {
+        "full": lambda: np.tile(np.eye(d), (k, 1, 1)),
+        "tied": lambda: np.eye(d),
+        "diag": lambda: np.ones((k, d)),
+        "spherical": lambda: np.ones(k),
+    }[inner]()
     params = Params(inner, np.full(k, 1.0 / k), origin, covariance, covariance)
     packed = params.packed(source.dtype)
     origin = packed.means[:, :d].astype(np.float64)
@@ -130,8 +148,8 @@ def accumulate(
         for start, n_lanes in plan.blocks(source.n_samples):
             part = np.ascontiguousarray(resp(start, min(start + block, source.n_samples)), dtype=source.dtype)
             run(kernels.sweep, source.samples, start, plan.width, n_lanes, packed, part, out)
-    stats = _collect(source.n_samples, inner, plan, out, origin, None)
-    scatter = stats.scatter.sum(axis=0) if layout == "tied" else stats.scatter
+    stats = _collect(source.n_samples, inner, plan, out, origin, whole)
+    scatter = stats.scatter.sum(axis=0) if inner != layout else stats.scatter
     return Stats(layout, stats.n_samples, float("nan"), stats.counts, stats.sums, scatter, origin)
 
 
@@ -160,8 +178,7 @@ def _collect(n_samples: int, layout: str, plan: Lanes, out: Sums, origin: Float,
     sums = out.sums.reshape(n, k, -1).sum(axis=0)[:, :d]
     width = out.scatter.shape[1]
     if layout == "full":
-        upper = np.triu(out.scatter.reshape(n, k, width, width).sum(axis=0)[:, :d, :d])
-        scatter = upper + np.swapaxes(np.triu(upper, 1), 1, 2)
+        scatter = _symmetric(out.scatter.reshape(n, k, width, width).sum(axis=0)[:, :d, :d])
     elif layout == "tied":
         assert whole is not None
         scatter = _pooled_about(origin, counts, sums, whole)
@@ -170,6 +187,14 @@ def _collect(n_samples: int, layout: str, plan: Lanes, out: Sums, origin: Float,
         if layout == "spherical":
             scatter = scatter.sum(axis=1)
     return Stats(layout, n_samples, float(out.log_likelihood.sum()), counts, sums, scatter, origin)
+
+
+def _symmetric(upper: Float) -> Float:
+    """Matrices (..., d, d) from upper triangles with zeros below."""
+    whole = upper + np.swapaxes(upper, -1, -2)
+    diagonal = np.arange(upper.shape[-1])
+    whole[..., diagonal, diagonal] = upper[..., diagonal, diagonal]
+    return whole
 
 
 def _pooled_about(origin: Float, counts: Float, sums: Float, whole: Total) -> Float:

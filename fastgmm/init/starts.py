@@ -94,28 +94,32 @@ class Start:
             points = kmeans_plusplus(source, k, random_state, n_threads=self.n_threads)
             return self._from_points(source, structure, points, whole)
         if self.init_params == "random":
-            stats = self._from_random(source, structure, random_state)
+            stats = self._from_random(source, structure, random_state, whole)
         else:
-            stats = self._from_kmeans(source, structure, random_state)
+            stats = self._from_kmeans(source, structure, random_state, whole)
         _, means, covariances = maximise(structure, stats, self.reg_covar)
         return (stats.counts + COUNT_FLOOR) / n, means, covariances, stats
 
-    def _from_kmeans(self, source: ArraySource, structure: Structure, random_state: np.random.RandomState) -> Stats:
+    def _from_kmeans(
+        self, source: ArraySource, structure: Structure, random_state: np.random.RandomState, whole: Total | None
+    ) -> Stats:
         found = kmeans(source, self.n_components, random_state, n_threads=self.n_threads, with_inertia=False)
 
         def resp(start: int, stop: int) -> NDArray:
             return found.labels[start:stop, None] == np.arange(self.n_components)
 
         origin = np.asarray(found.centers, np.float64)
-        return accumulate(source, structure.layout, origin, resp, self.n_threads)
+        return accumulate(source, structure.layout, origin, resp, self.n_threads, whole=whole)
 
-    def _from_random(self, source: ArraySource, structure: Structure, random_state: np.random.RandomState) -> Stats:
+    def _from_random(
+        self, source: ArraySource, structure: Structure, random_state: np.random.RandomState, whole: Total | None
+    ) -> Stats:
         def resp(start: int, stop: int) -> NDArray:
             draws = random_state.uniform(size=(stop - start, self.n_components)).astype(source.dtype)
             return draws / draws.sum(axis=1, keepdims=True)
 
         origin = np.tile(source.mean(), (self.n_components, 1))
-        return accumulate(source, structure.layout, origin, resp, self.n_threads)
+        return accumulate(source, structure.layout, origin, resp, self.n_threads, whole=whole)
 
     def _from_points(
         self, source: ArraySource, structure: Structure, indices: NDArray[np.intp], whole: Total | None

@@ -91,11 +91,11 @@ def accumulate(p, work, m, lane, out):
                 resp[k, s] = np.sqrt(resp[k, s])
             for i in range(0, means.shape[1], 4):
                 weighted_differences(x, v, gathered, resp, means, k, i, n, sums, row)
-            _add_products(v, scatter, row * width, width, n)
+            add_products(v, scatter, row * width, width, n)
 
 
 @helper(ELEMENTWISE)
-def _add_products(v, scatter, first, width, n):
+def add_products(v, scatter, first, width, n):
     """scatter[first + i, j] += sum_{s < n} v[i, s] v[j, s] for i <= j < width."""
     fours = width // 4 * 4
     for i in range(0, fours, 4):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from fastgmm._jit import ELEMENTWISE, choose, helper, kernel, prange
 from fastgmm.kernels.elementary import log
-from fastgmm.kernels.full import Full
+from fastgmm.kernels.full import Full, add_products
 from fastgmm.kernels.full import accumulate as full_accumulate
 from fastgmm.kernels.full import density as full_density
-from fastgmm.kernels.micro import STEP, exponentials
+from fastgmm.kernels.micro import STEP, exponentials, weighted_differences
 from fastgmm.kernels.simple import (
     Diag,
     Spherical,
@@ -23,7 +23,7 @@ from fastgmm.kernels.simple import (
     tied_accumulate,
     tied_density,
 )
-from fastgmm.kernels.tile import exponentials_tile, load_tile, log_sum_exp_tile, new_scratch, padded
+from fastgmm.kernels.tile import aligned, exponentials_tile, load_tile, log_sum_exp_tile, new_scratch, padded
 
 #: What `evaluate` writes.
 LABELS, LOG_PROB, RESPONSIBILITIES, LOG_DENSITY = 0, 1, 2, 3
@@ -83,6 +83,27 @@ def _load_resp(given, row, m, work):
             work.resp[k, s] = given[row + s, k]
     for s in range(padded(m)):
         work.total[s] = 1.0 if s < m else 0.0
+
+
+@helper(ELEMENTWISE)
+def scatter_lane(lane, samples, origin, tile, width, sums, scatter):
+    """Add the unweighted first moments and scatter of a lane's samples about `origin`. Run by `_jit.run_lanes`.
+
+    origin : (1, d) float, in; tile : samples in a tile; sums : (lanes, d) float64, inout; scatter : (lanes * width, width)
+    float64, inout, the upper triangle, as `full.accumulate` has it. Cost: d (d + 1) flops a sample.
+    """
+    low = lane * width
+    high = min(low + width, samples.n_samples)
+    d, columns = origin.shape[1], scatter.shape[1]
+    x, v, ones = aligned(d, tile, origin), aligned(d, tile, origin), aligned(1, tile, origin)
+    for first in range(low, high, tile):
+        m = min(tile, high - first)
+        load_tile(samples, first, m, x)
+        for s in range(tile):
+            ones[0, s] = 1.0 if s < m else 0.0
+        for i in range(0, d, 4):
+            weighted_differences(x, v, False, ones, origin, 0, i, padded(m), sums, lane)
+        add_products(v, scatter, lane * columns, columns, padded(m))
 
 
 @kernel

@@ -85,15 +85,15 @@ def new_scratch(parameters):
     """Allocate a Scratch for packed parameters, in their dtype. The length of `top` is the width of its tiles."""
     means, width = parameters.means, parameters.tile
     k, d = means.shape
-    x = _aligned(d, width + _SKEW, means)
-    diff = _aligned(d, width + _SKEW, means)
-    resp = _aligned(k, width + _SKEW, means)
-    line = _aligned(2, width, means)
+    x = aligned(d, width + _SKEW, means)
+    diff = aligned(d, width + _SKEW, means)
+    resp = aligned(k, width + _SKEW, means)
+    line = aligned(2, width, means)
     return Scratch(x, diff, resp, line[0], line[1], np.zeros(width, np.int64), np.zeros(k, np.bool_))
 
 
 @helper(ELEMENTWISE)
-def _aligned(rows, columns, like):
+def aligned(rows, columns, like):
     """Zeros (rows, columns) in the dtype of `like`, from an address that is a multiple of 64 bytes on.
 
     A vector of 64 bytes that lies across two cache lines takes twice as long to load and to store.
