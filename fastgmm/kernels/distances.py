@@ -1,0 +1,308 @@
+"""Distances from samples to points, as LLVM IR: blocks of vectors that stay in registers over all features.
+
+LLVM's loop vectoriser would keep one sum per sample in memory and touch it at every feature. Each function has a twin in
+plain Python, which runs where Numba is switched off. Arrays `x` are (d, B): features by samples. B is a multiple of
+STEP, s0 of the vectors used.
+"""
+
+from __future__ import annotations
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+from fastgmm._jit import JIT_DISABLED
+
+#: Bytes in a vector. Where the CPU that compiles has no 64-byte registers, LLVM would split vectors and run out of them.
+_VECTOR = 64 if llvm.get_host_cpu_features().get("avx512f") else 32
+#: Samples in a step of `nearest` and of the potentials: divides 128 for either type of element and either width.
+STEP = 128
+
+_I64, _I32 = ir.IntType(64), ir.IntType(32)
+
+
+class _Block:
+    """Vectors of samples in rows of C-contiguous arrays."""
+
+    def __init__(self, context, builder, element, vector_bytes=_VECTOR):
+        self.context, self.b = context, builder
+        double = element == types.float64
+        self.scalar = ir.DoubleType() if double else ir.FloatType()
+        self.size = 8 if double else 4
+        self.lanes = vector_bytes // self.size
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        self.fma_function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(self.vector, [self.vector] * 3),
+            f"llvm.fma.v{self.lanes}f{8 * self.size}",
+        )
+
+    def data(self, ty, value):
+        return make_array(ty)(self.context, self.b, value).data
+
+    def row(self, ty, value):
+        """Length of a row in elements."""
+        return self.b.udiv(
+            self.b.extract_value(make_array(ty)(self.context, self.b, value).strides, 0), _I64(self.size)
+        )
+
+    def length(self, ty, value):
+        return self.b.extract_value(make_array(ty)(self.context, self.b, value).shape, 0)
+
+    def load(self, pointer, vector=None):
+        value = self.b.load(self.b.bitcast(pointer, (vector or self.vector).as_pointer()))
+        value.align = self.size
+        return value
+
+    def store(self, value, pointer):
+        self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.size
+
+    def constant(self, value):
+        return ir.Constant(self.vector, [value] * self.lanes)
+
+    def splat(self, x):
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        first = self.b.insert_element(undefined, x, _I32(0))
+        return self.b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
+
+    def fma(self, x, y, z):
+        return self.b.call(self.fma_function, [x, y, z])
+
+    def less(self, x, y):
+        return self.b.fcmp_ordered("<", x, y)
+
+    def lower(self, x, y):
+        return self.b.select(self.less(x, y), x, y)
+
+    def sum(self, vectors):
+        """Sum of all elements as a double: vectors pairwise, then elements pairwise."""
+        while len(vectors) > 1:
+            vectors = [self.b.fadd(vectors[i], vectors[i + 1]) for i in range(0, len(vectors), 2)]
+        total, lanes = vectors[0], self.lanes
+        if self.size == 4:
+            total = self.b.fpext(total, ir.VectorType(ir.DoubleType(), lanes))
+        while lanes > 1:
+            lanes //= 2
+            halves = [ir.Constant(ir.VectorType(_I32, lanes), list(range(h, h + lanes))) for h in (0, lanes)]
+            total = self.b.fadd(*(self.b.shuffle_vector(total, total, half) for half in halves))
+        return self.b.extract_element(total, _I32(0))
+
+    def loop(self, stop, step, start_values, body, name):
+        """``for i in range(0, stop, step): values = body(i, values)``, at least once; return the last values."""
+        b = self.b
+        before, inside, done = b.block, b.append_basic_block(name), b.append_basic_block(name + ".done")
+        b.branch(inside)
+        b.position_at_end(inside)
+        i = b.phi(_I64)
+        i.add_incoming(_I64(0), before)
+        old = [b.phi(value.type) for value in start_values]
+        new = body(i, old)
+        following = b.add(i, _I64(step))
+        last = b.block
+        i.add_incoming(following, last)
+        for phi, start, value in zip(old, start_values, new, strict=True):
+            phi.add_incoming(start, before)
+            phi.add_incoming(value, last)
+        b.cbranch(b.icmp_unsigned("<", following, stop), inside, done)
+        b.position_at_end(done)
+        return new
+
+
+def _emit_nearest(ctx, b, sig, args, n_centres, n_vectors):
+    k = _Block(ctx, b, sig.args[0].dtype)
+    x, centres, norms, found = (k.data(sig.args[a], args[a]) for a in (0, 1, 2, 3))
+    row, d, out_row = k.row(sig.args[0], args[0]), k.row(sig.args[1], args[1]), k.row(sig.args[3], args[3])
+    n = k.length(sig.args[2], args[2])
+    x = b.gep(x, [args[4]])
+    minus_two, zero, infinite = k.constant(-2.0), k.constant(0.0), k.constant(float("inf"))
+
+    def panel(j0, state):
+        base = b.gep(centres, [b.mul(j0, d)])
+        starts = [b.gep(base, [b.mul(d, _I64(j))]) for j in range(n_centres)]
+
+        def products(i, sums):
+            at = b.gep(x, [b.mul(i, row)])
+            xs = [k.load(b.gep(at, [_I64(k.lanes * v)])) for v in range(n_vectors)]
+            new = []
+            for j in range(n_centres):
+                c = k.splat(b.load(b.gep(starts[j], [i])))
+                new += [k.fma(xs[v], c, sums[j * n_vectors + v]) for v in range(n_vectors)]
+            return new
+
+        sums = k.loop(d, 1, [zero] * (n_centres * n_vectors), products, "products")
+        state = list(state)
+        for j in range(n_centres):
+            norm = k.splat(b.load(b.gep(norms, [b.add(j0, _I64(j))])))
+            name = k.splat(b.uitofp(b.add(j0, _I64(j)), k.scalar))
+            for v in range(n_vectors):
+                best, second, label = state[3 * v : 3 * v + 3]
+                value = k.fma(minus_two, sums[j * n_vectors + v], norm)
+                nearer = k.less(value, best)
+                other = b.select(nearer, best, value)
+                state[3 * v : 3 * v + 3] = [
+                    b.select(nearer, value, best),
+                    k.lower(other, second),
+                    b.select(nearer, name, label),
+                ]
+        return state
+
+    state = k.loop(n, n_centres, [infinite, infinite, zero] * n_vectors, panel, "panel")
+    for v in range(n_vectors):
+        for r in range(3):
+            k.store(state[3 * v + r], b.gep(found, [b.add(b.add(args[4], _I64(k.lanes * v)), b.mul(out_row, _I64(r)))]))
+    return ctx.get_dummy_value()
+
+
+#: Centres in a panel of `nearest` and vectors of samples beside them: 16 sums and 4 vectors of samples fill 32 registers
+#: (16 registers hold 8 and 2).
+PANEL = 4
+_VECTORS = 4 if _VECTOR == 64 else 2
+
+
+@intrinsic
+def _nearest_ir(typingctx, x, centres, norms, found, m):
+    sig = types.void(x, centres, norms, found, m)
+
+    def codegen(ctx, b, sig, args):
+        step = _VECTORS * _VECTOR // (8 if sig.args[0].dtype == types.float64 else 4)
+        block = _Block(ctx, b, sig.args[0].dtype)
+
+        def body(s0, values):
+            _emit_nearest(ctx, b, sig, (*args[:4], s0), PANEL, _VECTORS)
+            return values
+
+        block.loop(args[4], step, [], body, "step")
+        return ctx.get_dummy_value()
+
+    return sig, codegen
+
+
+def _nearest_python(x, centres, norms, found, m):
+    values = norms[:, None] - 2 * centres @ x[:, :m]
+    found[2, :m] = values.argmin(axis=0)
+    found[0, :m] = values.min(axis=0)
+    values[values.argmin(axis=0), np.arange(m)] = np.inf
+    found[1, :m] = values.min(axis=0)
+
+
+#: ``nearest(x, centres, norms, found, m)``: for the first m samples (rounded up to whole steps), the lowest and the second
+#: lowest of ``norms[j] - 2 x.centres[j]`` and the first j that has the lowest, as a float, in the rows of `found` (3, B).
+#: centres : (k, d), norms : (k,), k a multiple of PANEL. Each product is a chain of FMAs in the order of features. Cost:
+#: 2 k d flops a sample.
+nearest = _nearest_python if JIT_DISABLED else _nearest_ir
+
+
+#: Vectors of samples beside one point: 8 sums hide the latency of the FMA.
+_CHAINS = 8
+
+
+def _squared_distances(k, x, row, point, d):
+    """Squared distances of `_CHAINS` vectors of samples at `x` to the point at `point`, difference first."""
+    b = k.b
+
+    def feature(i, sums):
+        at = b.gep(x, [b.mul(i, row)])
+        c = k.splat(b.load(b.gep(point, [i])))
+        differences = [b.fsub(k.load(b.gep(at, [_I64(k.lanes * v)])), c) for v in range(_CHAINS)]
+        return [k.fma(t, t, s) for t, s in zip(differences, sums, strict=True)]
+
+    return k.loop(d, 1, [k.constant(0.0)] * _CHAINS, feature, "features")
+
+
+def _emit_potentials(ctx, b, sig, args):
+    k = _Block(ctx, b, sig.args[0].dtype)
+    x, points, closest, out = (k.data(sig.args[a], args[a]) for a in (0, 1, 2, 5))
+    row, d = k.row(sig.args[0], args[0]), k.row(sig.args[1], args[1])
+    n_points = k.length(sig.args[1], args[1])
+    out_row = b.udiv(b.extract_value(make_array(sig.args[5])(ctx, b, args[5]).strides, 0), _I64(8))
+    closest = b.gep(closest, [args[3]])
+
+    def step(s0, nothing):
+        here = b.gep(x, [s0])
+        pointers = [b.gep(closest, [b.add(s0, _I64(k.lanes * v))]) for v in range(_CHAINS)]
+        distances = _squared_distances(k, here, row, points, d)
+        near = [k.lower(new, k.load(p)) for new, p in zip(distances, pointers, strict=True)]
+        for value, pointer in zip(near, pointers, strict=True):
+            k.store(value, pointer)
+
+        def candidate(t, nothing):
+            new = _squared_distances(k, here, row, b.gep(points, [b.mul(b.add(t, _I64(1)), d)]), d)
+            pointer = b.gep(out, [b.add(b.mul(t, out_row), args[6])])
+            b.store(b.fadd(b.load(pointer), k.sum([k.lower(*pair) for pair in zip(new, near, strict=True)])), pointer)
+            return []
+
+        return k.loop(b.sub(n_points, _I64(1)), 1, [], candidate, "candidate")
+
+    k.loop(args[4], _CHAINS * k.lanes, [], step, "step")
+
+
+@intrinsic
+def _potentials_ir(typingctx, x, points, closest, first, m, out, column):
+    sig = types.void(x, points, closest, first, m, out, column)
+
+    def codegen(ctx, b, sig, args):
+        _emit_potentials(ctx, b, sig, args)
+        return ctx.get_dummy_value()
+
+    return sig, codegen
+
+
+def _potentials_python(x, points, closest, first, m, out, column):
+    m = -(-m // STEP) * STEP
+    near = closest[first : first + m]
+    for t, point in enumerate(points):
+        nearer = np.minimum(near, ((x[:, :m] - point[:, None]) ** 2).sum(axis=0))
+        if t == 0:
+            near[:] = nearer
+        else:
+            out[t - 1, column] += nearer.sum(dtype=np.float64)
+
+
+#: ``potentials(x, points, closest, first, m, out, column)``: for the first m samples (rounded up to whole steps), lower
+#: ``closest[first + s]`` to ``|| x[:, s] - points[0] ||^2``; then for each further point t add
+#: ``sum_s min(closest[first + s], || x[:, s] - points[t] ||^2)`` to ``out[t - 1, column]``, float64. points : (1 + t, d).
+#: Cost: 3 (1 + t) d flops a sample.
+potentials = _potentials_python if JIT_DISABLED else _potentials_ir
+
+
+@intrinsic
+def _transpose_ir(typingctx, flat, starts, shift, s0, j0, x):
+    sig = types.void(flat, starts, shift, s0, j0, x)
+
+    def codegen(ctx, b, sig, args):
+        k = _Block(ctx, b, sig.args[0].dtype, vector_bytes=64 if sig.args[0].dtype == types.float64 else 32)
+        flat, starts, shift, x = (k.data(sig.args[a], args[a]) for a in (0, 1, 2, 5))
+        row, s0, j0 = k.row(sig.args[5], args[5]), args[3], args[4]
+        four = ir.VectorType(k.scalar, 4)
+        offset = k.load(b.gep(shift, [j0]), four)
+        rows = []
+        for s in range(8):
+            start = b.load(b.gep(starts, [b.add(s0, _I64(s))]))
+            rows.append(b.fsub(k.load(b.gep(flat, [b.add(start, j0)]), four), offset))
+
+        def shuffle(p, q, order):
+            return b.shuffle_vector(p, q, ir.Constant(ir.VectorType(_I32, len(order)), order))
+
+        # samples s and s + 4 side by side, then a 4 x 4 transposition in either half
+        pairs = [shuffle(rows[s], rows[s + 4], list(range(8))) for s in range(4)]
+        low = [shuffle(pairs[s], pairs[s + 1], [0, 8, 1, 9, 4, 12, 5, 13]) for s in (0, 2)]
+        high = [shuffle(pairs[s], pairs[s + 1], [2, 10, 3, 11, 6, 14, 7, 15]) for s in (0, 2)]
+        for j, (p, q) in enumerate((low, low, high, high)):
+            order = [0, 1, 8, 9, 4, 5, 12, 13] if j % 2 == 0 else [2, 3, 10, 11, 6, 7, 14, 15]
+            k.store(shuffle(p, q, order), b.gep(x, [b.add(b.mul(b.add(j0, _I64(j)), row), s0)]))
+        return ctx.get_dummy_value()
+
+    return sig, codegen
+
+
+def _transpose_python(flat, starts, shift, s0, j0, x):
+    for j in range(j0, j0 + 4):
+        x[j, s0 : s0 + 8] = flat[starts[s0 : s0 + 8] + j] - shift[j]
+
+
+#: ``transpose(flat, starts, shift, s0, j0, x)``: ``x[j, s] = flat[starts[s] + j] - shift[j]`` for 8 samples s from s0 and 4
+#: features j from j0. From strided loads, one number at a time, a tile costs as much as 16 distances at d = 8.
+transpose = _transpose_python if JIT_DISABLED else _transpose_ir
