@@ -98,22 +98,19 @@ def _seed(
     blocks = -(-n // kernels.BLOCK)
     closest = np.full(blocks * kernels.BLOCK, np.inf, source.dtype)
     closest[n:] = 0.0
-    indices = np.empty(n_clusters, np.intp)
-    indices[0] = _uniform_draw(n, random_state)
-    uniform = random_state.uniform(size=(n_clusters - 1, trials))  # the same numbers as one row at a time
-    candidates, best = indices[:1], 0
-    sums = np.empty((trials, blocks))
-    points = np.ascontiguousarray(source.X[indices[[0, 0]]])
-    for c in range(1, n_clusters):
-        crew.run(kernels.seed, crew.width, points, closest, sums[: len(candidates)])
-        drawn = np.empty(trials, np.int64)
-        best = kernels.draw(source.samples, points, closest, sums[: len(candidates)], uniform[c - 1], drawn)
-        indices[c - 1] = candidates[best]
+    shift = np.zeros(source.n_features, source.dtype)
+    indices = np.empty(n_clusters, np.int64)
+    added = _uniform_draw(n, random_state)
+    candidates = np.array([added])
+    uniform = random_state.uniform(size=(n_clusters - 1, trials))  # the numbers that as many draws of one row give
+    for c in range(n_clusters):
+        points = np.ascontiguousarray(source.X[[added, *candidates]])
+        sums = np.zeros((len(candidates), blocks))
+        crew.run(kernels.seed, shift, crew.width, points, closest, sums)
+        drawn = np.empty(trials if c < n_clusters - 1 else 0, np.int64)
+        best = kernels.draw(source.samples, shift, points, closest, sums, uniform[c : c + 1].ravel(), drawn)
+        indices[c] = added = candidates[best]
         candidates = drawn
-        points = np.ascontiguousarray(source.X[np.append(indices[c - 1], drawn)])
-    if n_clusters > 1:
-        crew.run(kernels.seed, crew.width, points, closest, sums)
-        indices[-1] = candidates[np.argmin(sums.sum(axis=1))]
     return indices
 
 
@@ -211,7 +208,10 @@ class _Lloyd:
         # With one lane all samples are compared, and added up anew: data so small are those in which a centre may be
         # exactly as far as another one, and then the last bit of an average decides.
         whole = self.previous is None or self.crew.n_lanes == 1
-        limit = np.zeros(k, np.float32) if whole else self._limit(centers, norms)
+        limit = np.full(k, np.inf, np.float32) if whole else self._limit(centers, norms)
+        if whole:
+            for part in (self.clusters.counts, self.clusters.sums, self.clusters.spread):
+                part.fill(0.0)
         more = -k % PANEL
         points = np.zeros((k + more, d), centers.dtype)
         points[:k] = centers

@@ -71,6 +71,14 @@ class _Block:
     def fma(self, x, y, z):
         return self.b.call(self.fma_function, [x, y, z])
 
+    def root(self, x):
+        """Square root, of 0 where x is negative."""
+        function = cgutils.get_or_insert_function(
+            self.b.module, ir.FunctionType(self.vector, [self.vector]), f"llvm.sqrt.v{self.lanes}f{8 * self.size}"
+        )
+        zero = self.constant(0.0)
+        return self.b.call(function, [self.b.select(self.less(x, zero), zero, x)])
+
     def less(self, x, y):
         return self.b.fcmp_ordered("<", x, y)
 
@@ -149,10 +157,19 @@ def _emit_nearest(ctx, b, sig, args, n_centres, n_vectors):
                 ]
         return state
 
+    def square(i, sums):
+        at = b.gep(x, [b.mul(i, row)])
+        xs = [k.load(b.gep(at, [_I64(k.lanes * v)])) for v in range(n_vectors)]
+        return [k.fma(x, x, s) for x, s in zip(xs, sums, strict=True)]
+
     state = k.loop(n, n_centres, [infinite, infinite, zero] * n_vectors, panel, "panel")
+    squares = k.loop(d, 1, [zero] * n_vectors, square, "square")
     for v in range(n_vectors):
-        for r in range(3):
-            k.store(state[3 * v + r], b.gep(found, [b.add(b.add(args[4], _I64(k.lanes * v)), b.mul(out_row, _I64(r)))]))
+        best, second, label = state[3 * v : 3 * v + 3]
+        near, far = (k.root(b.fadd(value, squares[v])) for value in (best, second))
+        at = b.gep(found, [b.add(args[4], _I64(k.lanes * v))])
+        for r, value in enumerate((label, b.fsub(far, near), squares[v])):
+            k.store(value, b.gep(at, [b.mul(out_row, _I64(r))]))
     return ctx.get_dummy_value()
 
 
@@ -182,16 +199,16 @@ def _nearest_ir(typingctx, x, centres, norms, found, m):
 
 def _nearest_python(x, centres, norms, found, m):
     values = norms[:, None] - 2 * centres @ x[:, :m]
-    found[2, :m] = values.argmin(axis=0)
-    found[0, :m] = values.min(axis=0)
-    values[values.argmin(axis=0), np.arange(m)] = np.inf
-    found[1, :m] = values.min(axis=0)
+    label = values.argmin(axis=0)
+    squares = (x[:, :m] ** 2).sum(axis=0)
+    near, far = np.sqrt(np.maximum(np.partition(values, 1, axis=0)[:2] + squares, 0))
+    found[:, :m] = label, far - near, squares
 
 
-#: ``nearest(x, centres, norms, found, m)``: for the first m samples (rounded up to whole steps), the lowest and the second
-#: lowest of ``norms[j] - 2 x.centres[j]`` and the first j that has the lowest, as a float, in the rows of `found` (3, B).
-#: centres : (k, d), norms : (k,), k a multiple of PANEL. Each product is a chain of FMAs in the order of features. Cost:
-#: 2 k d flops a sample.
+#: ``nearest(x, centres, norms, found, m)``: for the first m samples (rounded up to whole steps), in the rows of `found`
+#: (3, B): the first j of the lowest ``norms[j] - 2 x.centres[j]``, as a float; how much farther the second nearest centre is
+#: than the nearest; ||x||^2. centres : (k, d), norms : (k,), k a multiple of PANEL. Each product is a chain of FMAs in
+#: the order of features. Cost: 2 (k + 1) d flops a sample.
 nearest = _nearest_python if JIT_DISABLED else _nearest_ir
 
 

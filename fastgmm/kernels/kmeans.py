@@ -55,20 +55,18 @@ class Clusters(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """A thread's working memory: index, start (B,) int64; x (d, B), found (3, B), square (B,) float."""
+    """A thread's working memory: index (2 B,), start (B,) int64; x (d, B), found (3, B) float."""
 
     index: np.ndarray
     start: np.ndarray
     x: np.ndarray
     found: np.ndarray
-    square: np.ndarray
 
 
 @helper(ELEMENTWISE)
 def _new_scratch(samples, like):
-    x = np.zeros((samples.n_features, BLOCK), like.dtype)
-    found = np.zeros((3, BLOCK), like.dtype)
-    return Scratch(np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64), x, found, np.zeros(BLOCK, like.dtype))
+    x = np.empty((samples.n_features, BLOCK), like.dtype)
+    return Scratch(np.empty(2 * BLOCK, np.int64), np.empty(BLOCK, np.int64), x, np.empty((3, BLOCK), like.dtype))
 
 
 @helper(ELEMENTWISE)
@@ -91,50 +89,42 @@ def _load(samples, shift, m, work):
 def assign(first, step, samples, shift, width, centres, clusters, whole):
     """Bring labels, counts and sums of lanes up to date with the centres.
 
-    shift : (d,) float, in, subtracted from every sample; width : samples in a lane
-    whole : compare every sample and begin the sums anew; otherwise only those without slack, sums by differences
-    Cost: 2 k d + 2 d flops for a sample that is compared.
+        shift : (d,) float, in, subtracted from every sample; width : samples in a lane
+    whole : compare every sample (the limits have to be infinite) and begin counts, sums and spread anew (they have to be
+        zero); otherwise only samples without slack, and sums by differences
+        Cost: 2 k d + 2 d flops for a sample that is compared.
     """
     work = _new_scratch(samples, centres.points)
-    k = clusters.counts.shape[1]
     for lane in range(first, clusters.counts.shape[0], step):
         clusters.changed[lane] = 0
-        if whole:
-            clusters.spread[lane, :] = 0.0
-            clusters.counts[lane, :] = 0.0
-            clusters.sums[lane * k : lane * k + k, :] = 0.0
         m = 0
         high = min(lane * width + width, samples.n_samples)
-        for i in range(lane * width, high):
-            work.index[m] = i
-            # not <=: a slack of NaN is no slack
-            m += 0 if clusters.slack[i] > centres.limit[clusters.labels[i]] and not whole else 1
-            if m == BLOCK or (i == high - 1 and m > 0):
-                _load(samples, shift, m, work)
-                _compare(lane, m, centres, work, clusters, whole)
-                m = 0
+        for low in range(lane * width, high, BLOCK):
+            for i in range(low, min(low + BLOCK, high)):
+                work.index[m] = i
+                m += int(not clusters.slack[i] > centres.limit[clusters.labels[i]])  # a slack of NaN is none
+            while m >= BLOCK or (m > 0 and low + BLOCK >= high):
+                taken = min(m, BLOCK)
+                _compare(lane, taken, samples, shift, centres, work, clusters, whole)
+                m -= taken
+                for s in range(m):
+                    work.index[s] = work.index[BLOCK + s]
 
 
 @helper(ELEMENTWISE)
-def _compare(lane, m, centres, work, clusters, whole):
-    x, found, square = work.x, work.found, work.square
-    zero = x.dtype.type(0.0)
+def _compare(lane, m, samples, shift, centres, work, clusters, whole):
+    """Label the first m samples of ``work.index``, and move them between the sums."""
+    x, found = work.x, work.found
+    _load(samples, shift, m, work)
     nearest(x, centres.points, centres.norms, found, m)
-    for s in range(BLOCK):
-        square[s] = zero
-    for j in range(x.shape[0]):
-        for s in range(BLOCK):
-            square[s] += x[j, s] * x[j, s]
-    for s in range(BLOCK):
-        found[0, s] = np.sqrt(max(found[1, s] + square[s], zero)) - np.sqrt(max(found[0, s] + square[s], zero))
     k = clusters.counts.shape[1]
     for s in range(m):
-        i, label = work.index[s], int(found[2, s])
-        clusters.slack[i] = (np.float64(found[0, s]) + centres.travelled[label]) * (1.0 - _ROUNDING)
+        i, label = work.index[s], int(found[0, s])
+        clusters.slack[i] = (np.float64(found[1, s]) + centres.travelled[label]) * (1.0 - _ROUNDING)
         before = clusters.labels[i]
         if whole:
-            clusters.spread[lane, 0] += square[s]
-            clusters.spread[lane, 1] = max(clusters.spread[lane, 1], np.float64(square[s]))
+            clusters.spread[lane, 0] += found[2, s]
+            clusters.spread[lane, 1] = max(clusters.spread[lane, 1], np.float64(found[2, s]))
         if whole or label != before:
             clusters.counts[lane, label] += 1.0
             row = lane * k + label
@@ -164,16 +154,15 @@ def distances_to_own(first, step, samples, shift, width, points, labels, out):
 
 
 @helper(ELEMENTWISE)
-def seed(first, step, samples, width, points, closest, sums):
+def seed(first, step, samples, shift, width, points, closest, sums):
     """Add a centre, and say what the k-means++ potential would be with each candidate for the next one.
 
-    points : (1 + t, d) float, in: the centre to add, then candidates
+    shift, width : as for `assign`; points : (1 + t, d) float, in, shifted: the centre to add, then candidates
     closest : (n,) float, inout, squared distance to the nearest centre, padded with zeros to whole blocks
-    sums : (t, blocks) float64, out, the potential block by block, so that a draw needs no sum over all samples
+    sums : (t, blocks) float64, inout, zero before: the potential block by block, so that a draw needs no sum over all samples
     Cost: 3 (1 + t) n d flops.
     """
     work = _new_scratch(samples, points)
-    shift = np.zeros(samples.n_features, points.dtype)
     for lane in range(first, -(-samples.n_samples // width), step):
         high = min(lane * width + width, samples.n_samples)
         for low in range(lane * width, high, BLOCK):
@@ -181,18 +170,15 @@ def seed(first, step, samples, width, points, closest, sums):
             for s in range(m):
                 work.index[s] = low + s
             _load(samples, shift, m, work)
-            block = low // BLOCK
-            for t in range(sums.shape[0]):
-                sums[t, block] = 0.0
-            potentials(work.x, points, closest, low, BLOCK, sums, block)
+            potentials(work.x, points, closest, low, BLOCK, sums, low // BLOCK)
 
 
 @helper(ELEMENTWISE)
-def draw(samples, points, closest, sums, uniform, drawn):
-    """Choose the candidate of the lowest potential, then draw samples as if it were a centre; return its number.
+def draw(samples, shift, points, closest, sums, uniform, drawn):
+    """Choose the candidate of the lowest potential, draw samples as if it were a centre, and return its number.
 
-    Arguments as in `seed`, of which `sums` is spoilt; uniform : (t,) float64, in, in [0, 1); drawn : (t,) int64, out:
-    the first sample i with ``sum(nearest[: i + 1]) >= uniform * sum(nearest)``.
+    Arguments as in `seed`, of which `sums` is spoilt; uniform : (t,) float64, in, within [0, 1); drawn : (t,) int64, out,
+    the first i with ``sum(nearest[: i + 1]) >= uniform * sum(nearest)``. `closest` does not know the chosen one yet.
     """
     n_candidates, n_blocks = sums.shape
     for b in range(1, n_blocks):
@@ -203,31 +189,25 @@ def draw(samples, points, closest, sums, uniform, drawn):
         best = t if sums[t, n_blocks - 1] < sums[best, n_blocks - 1] else best
     for t in range(len(uniform)):
         value = uniform[t] * sums[best, n_blocks - 1]
-        low, high = 0, n_blocks - 1
-        while low < high:
-            middle = (low + high) // 2
+        block, high = 0, n_blocks - 1
+        while block < high:
+            middle = (block + high) // 2
             if sums[best, middle] >= value:
                 high = middle
             else:
-                low = middle + 1
-        before = sums[best, low - 1] if low > 0 else 0.0
-        drawn[t] = _draw_in_block(samples, points[1 + best], closest, low, value - before)
+                block = middle + 1
+        reached = sums[best, block - 1] if block > 0 else 0.0
+        # Rounding may keep the sum within the block just below `value`: then the last sample that adds to it.
+        drawn[t] = block * BLOCK
+        for i in range(block * BLOCK, min(block * BLOCK + BLOCK, samples.n_samples)):
+            distance = closest.dtype.type(0.0)
+            for j in range(samples.n_features):
+                x = samples.flat[samples.offset + i * samples.row + j * samples.column] - shift[j]
+                distance += (x - points[1 + best, j]) * (x - points[1 + best, j])
+            nearest_distance = min(closest[i], distance)
+            if nearest_distance > 0:
+                drawn[t] = i
+            reached += nearest_distance
+            if reached >= value:
+                break
     return best
-
-
-@helper(ELEMENTWISE)
-def _draw_in_block(samples, point, closest, block, value):
-    """Return the first sample of a block at which the sum of nearest distances reaches `value`, or the last that adds to it."""
-    found, total = block * BLOCK, 0.0
-    for i in range(block * BLOCK, min(block * BLOCK + BLOCK, samples.n_samples)):
-        distance = closest.dtype.type(0.0)
-        for j in range(samples.n_features):
-            t = samples.flat[samples.offset + i * samples.row + j * samples.column] - point[j]
-            distance += t * t
-        nearer = min(closest[i], distance)
-        if nearer > 0:
-            found = i
-            total += nearer
-        if total >= value:
-            return i
-    return found
