@@ -144,18 +144,20 @@ def kmeans(
     features. A cluster that lost all its samples takes the sample farthest from its own centre. The
     inertia costs one more pass and one more compiled kernel; without it, NaN.
     """
-    mean = np.asarray(source.X.mean(axis=0), source.dtype)
+    mean = _mean(source)
     with _Crew(source, n_clusters, n_threads) as crew:
         first = source.X[_seed(crew, n_clusters, random_state)] if init is None else np.asarray(init, source.dtype)
         lloyd = _Lloyd(crew, mean, n_clusters)
         centers = first - mean
-        n_iter, strict = 0, False
+        n_iter, strict, threshold = 0, False, 0.0
         for n_iter in range(1, max_iter + 1):
             old, centers = centers, lloyd.step(centers)
             if n_iter > 1 and not lloyd.clusters.changed.any():
                 strict = True
                 break
-            if float(((centers - old) ** 2).sum()) <= tol * lloyd.mean_variance:
+            if n_iter == 1:
+                threshold = tol * lloyd.mean_variance()
+            if float(((centers - old) ** 2).sum()) <= threshold:
                 break
         if not strict:
             lloyd.assign(centers)  # so that the labels belong to the centres that are returned
@@ -168,6 +170,16 @@ def kmeans(
             like_sklearn(ConvergenceWarning),
         )
     return KMeansResult(centers + mean, lloyd.clusters.labels, inertia, n_iter)
+
+
+def _mean(source: ArraySource) -> NDArray:
+    """Mean of each feature, in the dtype of the data; small data row after row, which are scikit-learn's bits."""
+    total = np.zeros(source.n_features)
+    rows = max(_MIN_WIDTH, (1 << 20) // source.n_features)
+    for start in range(0, source.n_samples, rows):
+        # NumPy adds in an order that depends on the memory order
+        total += np.ascontiguousarray(source.X[start : start + rows]).sum(axis=0)
+    return (total / source.n_samples).astype(source.dtype)
 
 
 class _Lloyd:
@@ -194,7 +206,6 @@ class _Lloyd:
         self.previous: NDArray | None = None
         self.reach = 0.0
 
-    @property
     def mean_variance(self) -> float:
         """Mean over features of the variance; known after the first assignment."""
         n, d = self.crew.source.n_samples, self.crew.source.n_features
@@ -249,12 +260,10 @@ class _Lloyd:
     def step(self, centers: NDArray) -> NDArray:
         """One iteration: label, average, refill empty clusters; return the new centres."""
         counts, sums = self.assign(centers)
-        empty = np.flatnonzero(counts == 0)
-        if len(empty):
-            self._refill(empty, centers, counts, sums)
-        largest = int(np.argmax(counts))
-        averages = sums * (1.0 / np.where(counts > 0, counts, 1.0))[:, None]
-        averages[counts == 0] = averages[largest]
+        if not counts.all():
+            self._refill(np.flatnonzero(counts == 0), centers, counts, sums)
+        averages = sums * (1.0 / np.maximum(counts, 1.0))[:, None]
+        averages[counts == 0] = averages[counts.argmax()]
         return averages.astype(self.crew.source.dtype)
 
     def _refill(self, empty: NDArray[np.intp], centers: NDArray, counts: Float, sums: Float) -> None:

@@ -323,3 +323,27 @@ def _transpose_python(flat, starts, shift, s0, j0, x):
 #: ``transpose(flat, starts, shift, s0, j0, x)``: ``x[j, s] = flat[starts[s] + j] - shift[j]`` for 8 samples s from s0 and 4
 #: features j from j0. From strided loads, one number at a time, a tile costs as much as 16 distances at d = 8.
 transpose = _transpose_python if JIT_DISABLED else _transpose_ir
+
+
+@intrinsic
+def _prefetch_ir(typingctx, flat, position):
+    sig = types.void(flat, position)
+
+    def codegen(ctx, b, sig, args):
+        byte = ir.IntType(8).as_pointer()
+        function = cgutils.get_or_insert_function(
+            b.module, ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32]), "llvm.prefetch.p0"
+        )
+        data = make_array(sig.args[0])(ctx, b, args[0]).data
+        b.call(function, [b.bitcast(b.gep(data, [args[1]]), byte), _I32(0), _I32(3), _I32(1)])
+        return ctx.get_dummy_value()
+
+    return sig, codegen
+
+
+def _prefetch_python(flat, position):
+    pass
+
+
+#: ``prefetch(flat, position)``: begin to bring ``flat[position]`` into the cache.
+prefetch = _prefetch_python if JIT_DISABLED else _prefetch_ir

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
-from fastgmm.kernels.distances import nearest, potentials, transpose
+from fastgmm.kernels.distances import nearest, potentials, prefetch, transpose
 
 #: Samples in a tile, and in a block of `seed`'s sums.
 BLOCK = 128
@@ -66,7 +66,7 @@ class Scratch(NamedTuple):
 @helper(ELEMENTWISE)
 def _new_scratch(samples, like):
     x = np.empty((samples.n_features, BLOCK), like.dtype)
-    return Scratch(np.empty(2 * BLOCK, np.int64), np.empty(BLOCK, np.int64), x, np.empty((3, BLOCK), like.dtype))
+    return Scratch(np.empty(3 * BLOCK, np.int64), np.empty(BLOCK, np.int64), x, np.empty((3, BLOCK), like.dtype))
 
 
 @helper(ELEMENTWISE)
@@ -100,10 +100,14 @@ def assign(first, step, samples, shift, width, centres, clusters, whole):
         m = 0
         high = min(lane * width + width, samples.n_samples)
         for low in range(lane * width, high, BLOCK):
+            before = m
             for i in range(low, min(low + BLOCK, high)):
                 work.index[m] = i
                 m += int(not clusters.slack[i] > centres.limit[clusters.labels[i]])  # a slack of NaN is none
-            while m >= BLOCK or (m > 0 and low + BLOCK >= high):
+            for s in range(before, m):
+                for j in range(0, samples.n_features, 8):
+                    prefetch(samples.flat, samples.offset + work.index[s] * samples.row + j * samples.column)
+            while m >= 2 * BLOCK or (m > 0 and low + BLOCK >= high):
                 taken = min(m, BLOCK)
                 _compare(lane, taken, samples, shift, centres, work, clusters, whole)
                 m -= taken
