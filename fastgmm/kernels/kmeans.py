@@ -55,9 +55,9 @@ class Clusters(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """A thread's working memory: index (2 B,), start (B,) int64; x (d, B), found (3, B) float."""
+    """A thread's working memory: chosen (3 B,), start (B,) int64; x (d, B), found (3, B) float."""
 
-    index: np.ndarray
+    chosen: np.ndarray
     start: np.ndarray
     x: np.ndarray
     found: np.ndarray
@@ -71,10 +71,10 @@ def _new_scratch(samples, like):
 
 @helper(ELEMENTWISE)
 def _load(samples, shift, m, work):
-    """x[j, s] = X[index[s], j] - shift[j] for m samples; the last is repeated up to a whole tile."""
+    """x[j, s] = X[chosen[s], j] - shift[j] for m samples; the last is repeated up to a whole tile."""
     d = samples.n_features
     for s in range(BLOCK):
-        work.start[s] = samples.offset + work.index[min(s, m - 1)] * samples.row
+        work.start[s] = samples.offset + work.chosen[min(s, m - 1)] * samples.row
     if samples.column == 1 and d >= 4:
         for j in range(0, d, 4):
             for s in range(0, BLOCK, 8):
@@ -102,28 +102,28 @@ def assign(first, step, samples, shift, width, centres, clusters, whole):
         for low in range(lane * width, high, BLOCK):
             before = m
             for i in range(low, min(low + BLOCK, high)):
-                work.index[m] = i
+                work.chosen[m] = i
                 m += int(not clusters.slack[i] > centres.limit[clusters.labels[i]])  # a slack of NaN is none
             for s in range(before, m):
                 for j in range(0, samples.n_features, 8):
-                    prefetch(samples.flat, samples.offset + work.index[s] * samples.row + j * samples.column)
+                    prefetch(samples.flat, samples.offset + work.chosen[s] * samples.row + j * samples.column)
             while m >= 2 * BLOCK or (m > 0 and low + BLOCK >= high):
                 taken = min(m, BLOCK)
                 _compare(lane, taken, samples, shift, centres, work, clusters, whole)
                 m -= taken
                 for s in range(m):
-                    work.index[s] = work.index[BLOCK + s]
+                    work.chosen[s] = work.chosen[BLOCK + s]
 
 
 @helper(ELEMENTWISE)
 def _compare(lane, m, samples, shift, centres, work, clusters, whole):
-    """Label the first m samples of ``work.index``, and move them between the sums."""
+    """Label the first m samples of ``work.chosen``, and move them between the sums."""
     x, found = work.x, work.found
     _load(samples, shift, m, work)
     nearest(x, centres.points, centres.norms, found, m)
     k = clusters.counts.shape[1]
     for s in range(m):
-        i, label = work.index[s], int(found[0, s])
+        i, label = work.chosen[s], int(found[0, s])
         clusters.slack[i] = (np.float64(found[1, s]) + centres.travelled[label]) * (1.0 - _ROUNDING)
         before = clusters.labels[i]
         if whole:
@@ -172,7 +172,7 @@ def seed(first, step, samples, shift, width, points, closest, sums):
         for low in range(lane * width, high, BLOCK):
             m = min(BLOCK, high - low)
             for s in range(m):
-                work.index[s] = low + s
+                work.chosen[s] = low + s
             _load(samples, shift, m, work)
             potentials(work.x, points, closest, low, BLOCK, sums, low // BLOCK)
 
