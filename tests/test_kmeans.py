@@ -25,8 +25,8 @@ def call_nearest(x, centres, norms, found, m):
 
 
 @helper(ELEMENTWISE)
-def call_potentials(x, points, closest, first, m, out, column):
-    distances.potentials(x, points, closest, first, m, out, column)
+def call_potentials(x, points, closest, first, out, column):
+    distances.potentials(x, points, closest, first, out, column)
 
 
 @helper(ELEMENTWISE)
@@ -81,13 +81,13 @@ def test_potentials(d, candidates, dtype):
     expected = np.minimum(near[:, None], squares[:, 1:]).sum(axis=0)
     before, out = closest.copy(), np.ones((candidates, 3))
     twin, twin_out = closest.copy(), out.copy()
-    call_potentials(x, points, closest, 40, 128, out, 1)
+    call_potentials(x, points, closest, 40, out, 1)
     close(closest[40:168], near, dtype)
     assert np.array_equal(closest[:40], before[:40])
     assert np.array_equal(closest[168:], before[168:])
     close(out[:, 1] - 1.0, expected, dtype)
     assert (out[:, [0, 2]] == 1.0).all()
-    distances._potentials_python(x, points, twin, 40, 128, twin_out, 1)
+    distances._potentials_python(x, points, twin, 40, twin_out, 1)
     close(closest, twin, dtype)
     close(out, twin_out, dtype)
 

@@ -1,8 +1,8 @@
 """Distances from samples to points, as LLVM IR: blocks of vectors that stay in registers over all features.
 
 LLVM's loop vectoriser would keep one sum per sample in memory and touch it at every feature. Each function has a twin in
-plain Python, which runs where Numba is switched off. Arrays `x` are (d, B): features by samples. B is a multiple of
-STEP, s0 of the vectors used.
+plain Python, which runs where Numba is switched off. Arrays `x` are (d, B): features by samples, B a multiple of 128,
+which is the most that a step takes (8 vectors of 16 floats).
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ from numba.np.arrayobj import make_array
 
 from fastgmm._jit import JIT_DISABLED
 
-#: Bytes in a vector. Where the CPU that compiles has no 64-byte registers, LLVM would split vectors and run out of them.
+#: Bytes in a vector. Where registers have 32, LLVM splits longer vectors and runs out of registers: half the speed.
 _VECTOR = 64 if llvm.get_host_cpu_features().get("avx512f") else 32
-#: Samples in a step of `nearest` and of the potentials: divides 128 for either type of element and either width.
-STEP = 128
 
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
 
@@ -231,10 +229,10 @@ def _squared_distances(k, x, row, point, d):
 
 def _emit_potentials(ctx, b, sig, args):
     k = _Block(ctx, b, sig.args[0].dtype)
-    x, points, closest, out = (k.data(sig.args[a], args[a]) for a in (0, 1, 2, 5))
+    x, points, closest, out = (k.data(sig.args[a], args[a]) for a in (0, 1, 2, 4))
     row, d = k.row(sig.args[0], args[0]), k.row(sig.args[1], args[1])
     n_points = k.length(sig.args[1], args[1])
-    out_row = b.udiv(b.extract_value(make_array(sig.args[5])(ctx, b, args[5]).strides, 0), _I64(8))
+    out_row = b.udiv(b.extract_value(make_array(sig.args[4])(ctx, b, args[4]).strides, 0), _I64(8))
     closest = b.gep(closest, [args[3]])
 
     def step(s0, nothing):
@@ -247,18 +245,18 @@ def _emit_potentials(ctx, b, sig, args):
 
         def candidate(t, nothing):
             new = _squared_distances(k, here, row, b.gep(points, [b.mul(b.add(t, _I64(1)), d)]), d)
-            pointer = b.gep(out, [b.add(b.mul(t, out_row), args[6])])
+            pointer = b.gep(out, [b.add(b.mul(t, out_row), args[5])])
             b.store(b.fadd(b.load(pointer), k.sum([k.lower(*pair) for pair in zip(new, near, strict=True)])), pointer)
             return []
 
         return k.loop(b.sub(n_points, _I64(1)), 1, [], candidate, "candidate")
 
-    k.loop(args[4], _CHAINS * k.lanes, [], step, "step")
+    k.loop(row, _CHAINS * k.lanes, [], step, "step")
 
 
 @intrinsic
-def _potentials_ir(typingctx, x, points, closest, first, m, out, column):
-    sig = types.void(x, points, closest, first, m, out, column)
+def _potentials_ir(typingctx, x, points, closest, first, out, column):
+    sig = types.void(x, points, closest, first, out, column)
 
     def codegen(ctx, b, sig, args):
         _emit_potentials(ctx, b, sig, args)
@@ -267,21 +265,19 @@ def _potentials_ir(typingctx, x, points, closest, first, m, out, column):
     return sig, codegen
 
 
-def _potentials_python(x, points, closest, first, m, out, column):
-    m = -(-m // STEP) * STEP
-    near = closest[first : first + m]
+def _potentials_python(x, points, closest, first, out, column):
+    near = closest[first : first + x.shape[1]]
     for t, point in enumerate(points):
-        nearer = np.minimum(near, ((x[:, :m] - point[:, None]) ** 2).sum(axis=0))
+        nearer = np.minimum(near, ((x - point[:, None]) ** 2).sum(axis=0))
         if t == 0:
             near[:] = nearer
         else:
             out[t - 1, column] += nearer.sum(dtype=np.float64)
 
 
-#: ``potentials(x, points, closest, first, m, out, column)``: for the first m samples (rounded up to whole steps), lower
-#: ``closest[first + s]`` to ``|| x[:, s] - points[0] ||^2``; then for each further point t add
-#: ``sum_s min(closest[first + s], || x[:, s] - points[t] ||^2)`` to ``out[t - 1, column]``, float64. points : (1 + t, d).
-#: Cost: 3 (1 + t) d flops a sample.
+#: ``potentials(x, points, closest, first, out, column)``: lower ``closest[first + s]`` to ``|| x[:, s] - points[0] ||^2``;
+#: then for each further point t add ``sum_s min(closest[first + s], || x[:, s] - points[t] ||^2)`` to
+#: ``out[t - 1, column]``, float64. points : (1 + t, d), t at least 1. Cost: 3 (1 + t) d flops a sample.
 potentials = _potentials_python if JIT_DISABLED else _potentials_ir
 
 
@@ -321,7 +317,7 @@ def _transpose_python(flat, starts, shift, s0, j0, x):
 
 
 #: ``transpose(flat, starts, shift, s0, j0, x)``: ``x[j, s] = flat[starts[s] + j] - shift[j]`` for 8 samples s from s0 and 4
-#: features j from j0. From strided loads, one number at a time, a tile costs as much as 16 distances at d = 8.
+#: features j from j0. A sample takes 1.1 ns at d = 8 and 5.5 at d = 39; by strided loads, one number at a time, 3 and 14.
 transpose = _transpose_python if JIT_DISABLED else _transpose_ir
 
 

@@ -89,10 +89,10 @@ def _load(samples, shift, m, work):
 def assign(first, step, samples, shift, width, centres, clusters, whole):
     """Bring labels, counts and sums of lanes up to date with the centres.
 
-        shift : (d,) float, in, subtracted from every sample; width : samples in a lane
-    whole : compare every sample (the limits have to be infinite) and begin counts, sums and spread anew (they have to be
-        zero); otherwise only samples without slack, and sums by differences
-        Cost: 2 k d + 2 d flops for a sample that is compared.
+    shift : (d,) float, in, subtracted from every sample; width : samples in a lane
+    whole : compare every sample (the limits have to be infinite) and begin counts, sums and spread anew (they have to
+        be zero); otherwise only samples without slack, and sums by differences
+    Cost: 2 k d + 2 d flops for a sample that is compared.
     """
     work = _new_scratch(samples, centres.points)
     for lane in range(first, clusters.counts.shape[0], step):
@@ -104,6 +104,8 @@ def assign(first, step, samples, shift, width, centres, clusters, whole):
             for i in range(low, min(low + BLOCK, high)):
                 work.chosen[m] = i
                 m += int(not clusters.slack[i] > centres.limit[clusters.labels[i]])  # a slack of NaN is none
+            # Samples are compared a tile later, when their cache lines are here: 15 % of the time of an assignment at
+            # d = 8. (No gain in `seed`, whose samples lie side by side.)
             for s in range(before, m):
                 for j in range(0, samples.n_features, 8):
                     prefetch(samples.flat, samples.offset + work.chosen[s] * samples.row + j * samples.column)
@@ -174,7 +176,7 @@ def seed(first, step, samples, shift, width, points, closest, sums):
             for s in range(m):
                 work.chosen[s] = low + s
             _load(samples, shift, m, work)
-            potentials(work.x, points, closest, low, BLOCK, sums, low // BLOCK)
+            potentials(work.x, points, closest, low, sums, low // BLOCK)
 
 
 @helper(ELEMENTWISE)
