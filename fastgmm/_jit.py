@@ -182,25 +182,32 @@ def _run(compiled: Any, *arguments: Any) -> None:
         _started = True
 
 
-def run_lanes(lane_function: Any, n_lanes: int, n_threads: int, *arguments: Any) -> None:
-    """Call ``lane_function(lane, *arguments)`` for every lane, on `n_threads` Python threads (it releases the GIL).
+class Crew:
+    """Python threads for passes of which a fit makes few, or which are short of compilation time.
 
-    For passes of which a fit makes few: a thread costs some 50 microseconds a pass, while a `prange` kernel around the
-    lane costs two seconds of compilation, as LLVM then optimises the lane's code three times more.
+    A kernel is called as ``kernel(first, step, *arguments)`` on each thread and works on the lanes first, first + step,
+    ... (it releases the GIL). Handing it over costs some 50 microseconds a pass, while a `prange` kernel around the lanes
+    costs two seconds of compilation, as LLVM then optimises their code three times more.
     """
-    n_threads = min(n_threads, n_lanes)
-    if n_threads == 1 or JIT_DISABLED:
-        for lane in range(n_lanes):
-            lane_function(lane, *arguments)
-        return
 
-    def work(first: int) -> None:
-        for lane in range(first, n_lanes, n_threads):
-            lane_function(lane, *arguments)
+    def __init__(self, n_threads: int) -> None:
+        self.threads = 1 if JIT_DISABLED else n_threads
+        self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
 
-    with ThreadPoolExecutor(n_threads - 1) as pool:
-        others = [pool.submit(work, first) for first in range(1, n_threads)]
-        work(0)
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def run(self, compiled: Any, *arguments: Any) -> None:
+        """Run a pass; return when all threads are done."""
+        step = self.threads
+        others = [
+            self._pool.submit(compiled, first, step, *arguments) for first in range(1, step) if self._pool is not None
+        ]
+        compiled(0, step, *arguments)
         for other in others:
             other.result()
 

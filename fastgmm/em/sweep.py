@@ -92,7 +92,8 @@ def total(source: ArraySource, n_threads: int | None) -> Total:
     lane_width = -(-n // plan.n_lanes)
     sums, scatter = np.zeros((plan.n_lanes, len(origin))), np.zeros((plan.n_lanes * width, width))
     arguments = (source.samples, origin[None, :], tile_width("full", len(origin), origin.itemsize), lane_width)
-    _jit.run_lanes(kernels.scatter_lane, plan.n_lanes, effective_threads(n_threads), *arguments, sums, scatter)
+    with _jit.Crew(min(effective_threads(n_threads), plan.n_lanes)) as crew:
+        crew.run(kernels.scatter_lanes, *arguments, sums, scatter)
     # the kernel subtracts the mean as rounded to the dtype of the data
     first = sums.sum(axis=0)[:d]
     shift = first / n

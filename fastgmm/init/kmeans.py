@@ -14,7 +14,7 @@ from fastgmm import _jit
 from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
 from fastgmm.em.sweep import effective_threads, lanes
 from fastgmm.kernels import kmeans as kernels
-from fastgmm.params import pad
+from fastgmm.kernels.distances import PANEL
 from fastgmm.sources.array import ArraySource
 
 Float = NDArray[np.float64]
@@ -29,6 +29,22 @@ class KMeansResult(NamedTuple):
     n_iter: int
 
 
+#: Samples in a lane, at least: the sums of a lane, k x d, are added up once for every assignment.
+_MIN_WIDTH = 4096
+
+
+class _Crew(_jit.Crew):
+    """Lanes of a source and the threads that run passes over them. Lanes depend on n, k and d only."""
+
+    def __init__(self, source: ArraySource, k: int, n_threads: int | None) -> None:
+        n = source.n_samples
+        most = min(lanes(n, k, source.n_features, 0).n_lanes, -(-n // _MIN_WIDTH))
+        self.width = -(-n // (most * kernels.BLOCK)) * kernels.BLOCK
+        self.n_lanes = -(-n // self.width)
+        self.source = source
+        super().__init__(min(effective_threads(n_threads), self.n_lanes))
+
+
 def kmeans_plusplus(
     source: ArraySource,
     n_clusters: int,
@@ -41,34 +57,50 @@ def kmeans_plusplus(
     Each further centre is the best of 2 + log k samples drawn with probability proportional to the squared distance to
     the nearest centre so far.
     """
-    n = source.n_samples
+    with _Crew(source, n_clusters, n_threads) as crew:
+        return _seed(crew, n_clusters, random_state, n_local_trials)
+
+
+def _seed(
+    crew: _Crew, n_clusters: int, random_state: np.random.RandomState, n_local_trials: int | None = None
+) -> NDArray[np.intp]:
+    """One pass per centre: it adds the centre chosen last and tries the candidates for the next one.
+
+    The draws of the next candidates need nearest distances with the centre just chosen: sums by blocks come from the
+    pass that tried it, distances within the blocks that are hit are computed when they are hit.
+    """
+    source, n = crew.source, crew.source.n_samples
     trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
-    closest = np.full(n, np.inf, source.dtype)
-    plan = _whole_lanes(source, 0, trials)
-    threads = effective_threads(n_threads)
-
-    def potential(candidates: NDArray[np.intp], store: bool) -> Float:
-        out = np.zeros((plan[0], len(candidates)))
-        points = pad(source.rows(candidates), source.dtype)
-        _jit.run_lanes(kernels.potentials, plan[0], threads, source.samples, plan[1], points, closest, store, out)
-        return out.sum(axis=0)
-
-    indices = np.empty(n_clusters, np.intp)
-    indices[0] = random_state.choice(n, p=np.full(n, 1.0 / n))
-    current = potential(indices[:1], True)[0]
-    for c in range(1, n_clusters):
-        values = random_state.uniform(size=trials) * current
-        drawn = np.searchsorted(np.cumsum(closest, dtype=np.float64), values)
-        candidates = np.minimum(drawn, n - 1)
-        indices[c] = candidates[np.argmin(potential(candidates, False))]
-        current = potential(indices[c : c + 1], True)[0]
+    blocks = -(-n // kernels.BLOCK)
+    closest = np.full(blocks * kernels.BLOCK, np.inf, source.dtype)
+    closest[n:] = 0.0
+    shift = np.zeros(source.n_features, source.dtype)
+    indices = np.empty(n_clusters, np.int64)
+    added = _uniform_draw(n, random_state)
+    candidates = np.array([added])
+    uniform = random_state.uniform(size=(n_clusters - 1, trials))  # the numbers that as many draws of one row give
+    for c in range(n_clusters):
+        points = np.ascontiguousarray(source.X[[added, *candidates]])
+        sums = np.zeros((len(candidates), blocks))
+        crew.run(kernels.seed, source.samples, shift, crew.width, points, closest, sums)
+        drawn = np.empty(trials if c < n_clusters - 1 else 0, np.int64)
+        best = kernels.draw(source.samples, shift, points, closest, sums, uniform[c : c + 1].ravel(), drawn)
+        indices[c] = added = candidates[best]
+        candidates = drawn
     return indices
 
 
-def _whole_lanes(source: ArraySource, n_sums: int, k: int) -> tuple[int, int]:
-    """Lanes that cover the source in one kernel call: (number, width)."""
-    n_lanes = lanes(source.n_samples, k, source.n_features, n_sums).n_lanes
-    return n_lanes, -(-source.n_samples // n_lanes)
+def _uniform_draw(n: int, random_state: np.random.RandomState) -> int:
+    """``random_state.choice(n, p=np.full(n, 1 / n))``, as scikit-learn draws, mostly without its sums over n.
+
+    `choice` takes the first i with ``cumsum(p)[i] > u``. A sum of i rounded terms is (i + 1) / n within n eps: only a u
+    that is nearer to a multiple of 1 / n needs the very sums.
+    """
+    u = random_state.random_sample()
+    if abs(u * n - round(u * n)) > n * n * np.finfo(np.float64).eps:
+        return int(u * n)
+    cumulative = np.cumsum(np.full(n, 1.0 / n))
+    return int(np.searchsorted(cumulative / cumulative[-1], u, side="right"))
 
 
 def kmeans(
@@ -88,86 +120,137 @@ def kmeans(
     features. A cluster that lost all its samples takes the sample farthest from its own centre. The
     inertia costs one more pass and one more compiled kernel; without it, NaN.
     """
-    mean = np.asarray(source.X.mean(axis=0), source.dtype)
-    threshold = tol * _mean_variance(source, mean)
-    if init is None:
-        first = source.X[kmeans_plusplus(source, n_clusters, random_state, n_threads=n_threads)]
-    else:
-        first = np.asarray(init, source.dtype)
-    lloyd = _Lloyd(source, mean, n_clusters, n_threads)
-    centers = first - mean
-    labels, previous = lloyd.labels, np.full_like(lloyd.labels, -1)
-    n_iter, strict = 0, False
-    for n_iter in range(1, max_iter + 1):  # noqa: B007
-        old, centers = centers, lloyd.step(centers)
-        if np.array_equal(labels, previous):
-            strict = True
-            break
-        if float(((centers - old) ** 2).sum()) <= threshold:
-            break
-        previous[:] = labels
-    if not strict:
-        lloyd.assign(centers)  # so that the labels belong to the centres that are returned
-    found = len(np.unique(labels))
+    mean = _mean(source)
+    with _Crew(source, n_clusters, n_threads) as crew:
+        first = source.X[_seed(crew, n_clusters, random_state)] if init is None else np.asarray(init, source.dtype)
+        lloyd = _Lloyd(crew, mean, n_clusters)
+        centers = first - mean
+        n_iter, strict, threshold = 0, False, 0.0
+        for n_iter in range(1, max_iter + 1):
+            old, centers = centers, lloyd.step(centers)
+            if n_iter > 1 and not lloyd.clusters.changed.any():
+                strict = True
+                break
+            if n_iter == 1:
+                threshold = tol * lloyd.mean_variance()
+            if float(((centers - old) ** 2).sum()) <= threshold:
+                break
+        if not strict:
+            lloyd.assign(centers)  # so that the labels belong to the centres that are returned
+        found = np.count_nonzero(lloyd.clusters.counts.sum(axis=0))
+        inertia = float(lloyd.distances(centers).sum()) if with_inertia else float("nan")
     if found < n_clusters:
         warn(
             f"k-means found {found} distinct clusters, fewer than the {n_clusters} asked for: the data may have too many "
             "duplicate samples",
             like_sklearn(ConvergenceWarning),
         )
-    inertia = float(lloyd.distances(centers).sum()) if with_inertia else float("nan")
-    return KMeansResult(centers + mean, labels, inertia, n_iter)
+    return KMeansResult(centers + mean, lloyd.clusters.labels, inertia, n_iter)
 
 
-def _mean_variance(source: ArraySource, mean: NDArray) -> float:
-    """Mean over features of the variance, without a copy of the data."""
+def _mean(source: ArraySource) -> NDArray:
+    """Mean of each feature, in the dtype of the data; small data row after row, which are scikit-learn's bits."""
     total = np.zeros(source.n_features)
-    rows = max(1, (1 << 20) // source.n_features)
+    rows = max(_MIN_WIDTH, (1 << 20) // source.n_features)
     for start in range(0, source.n_samples, rows):
-        diff = source.X[start : start + rows] - mean
-        total += np.einsum("ij,ij->j", diff, diff, dtype=np.float64)
-    return float(total.mean() / source.n_samples)
+        # NumPy adds in an order that depends on the memory order
+        total += np.ascontiguousarray(source.X[start : start + rows]).sum(axis=0)
+    return (total / source.n_samples).astype(source.dtype)
 
 
 class _Lloyd:
-    """Buffers of a k-means run; `labels` is rewritten by every step."""
+    """A k-means run: the clusters, and how far its centres have gone.
 
-    def __init__(self, source: ArraySource, mean: NDArray, k: int, n_threads: int | None) -> None:
-        self.source, self.mean, self.k = source, mean, k
-        self.n_lanes, self.width = _whole_lanes(source, 0, k)
-        self.threads = effective_threads(n_threads)
-        self.labels = np.empty(source.n_samples, np.int32)
+    A sample whose nearest centre is nearer than any other by more than the two can have moved since need not be compared
+    again (Hamerly 2010; here one number per sample, and nothing written for a sample that is passed over). Bounds are
+    widened by all that rounding can do, so that labels are exactly those of a full comparison.
+    """
+
+    def __init__(self, crew: _Crew, mean: NDArray, k: int) -> None:
+        self.crew, self.mean = crew, mean
+        n, d = crew.source.n_samples, crew.source.n_features
+        rows = crew.n_lanes
+        self.clusters = kernels.Clusters(
+            labels=np.zeros(n, np.int32),
+            slack=np.zeros(n, np.float32),
+            counts=np.zeros((rows, k)),
+            sums=np.zeros((rows * k, d)),
+            changed=np.zeros(rows, np.int64),
+            spread=np.zeros((rows, 2)),
+        )
+        self.travelled = np.zeros(k)
+        self.previous: NDArray | None = None
+        self.reach = 0.0
+
+    def mean_variance(self) -> float:
+        """Mean over features of the variance; known after the first assignment."""
+        n, d = self.crew.source.n_samples, self.crew.source.n_features
+        return float(self.clusters.spread[:, 0].sum() / (n * d))
 
     def assign(self, centers: NDArray) -> tuple[Float, Float]:
         """Label every sample; return counts (k,) and sums (k, d) about the mean."""
-        padded = pad(centers, self.source.dtype)
-        counts = np.zeros((self.n_lanes, self.k))
-        sums = np.zeros((self.n_lanes * self.k, padded.shape[1]))
+        k, d = centers.shape
         # by einsum, as scikit-learn does: where two centres are equally far the last bit of the norm decides
         norms = np.einsum("ij,ij->i", centers, centers)
-        arguments = (self.source.samples, self.mean, self.width, padded, norms, self.labels, counts, sums)
-        _jit.run_lanes(kernels.assign, self.n_lanes, self.threads, *arguments)
-        total = sums.reshape(self.n_lanes, self.k, -1).sum(axis=0)
-        return counts.sum(axis=0), total[:, : centers.shape[1]]
+        # With one lane all samples are compared, and added up anew: data so small are those in which a centre may be
+        # exactly as far as another one, and then the last bit of an average decides.
+        whole = self.previous is None or self.crew.n_lanes == 1
+        limit = np.full(k, np.inf, np.float32) if whole else self._limit(centers, norms)
+        if whole:
+            for part in (self.clusters.counts, self.clusters.sums, self.clusters.spread):
+                part.fill(0.0)
+        more = -k % PANEL
+        points = np.zeros((k + more, d), centers.dtype)
+        points[:k] = centers
+        norms = np.append(norms, np.full(more, np.inf, norms.dtype))
+        packed = kernels.Centres(points, norms, self.travelled, limit)
+        self.crew.run(
+            kernels.assign, self.crew.source.samples, self.mean, self.crew.width, packed, self.clusters, whole
+        )
+        self.previous = centers
+        return self.clusters.counts.sum(axis=0), self.clusters.sums.reshape(-1, k, d).sum(axis=0)
+
+    def _limit(self, centers: NDArray, norms: NDArray) -> NDArray[np.float32]:
+        """Advance `travelled` by the way to `centers`; return what slack has to exceed.
+
+        A gap d_j - d_a between the distances to another centre and to the own one shrinks by no more than the two ways.
+        A computed ||c||^2 - 2 x.c + ||x||^2 is off by at most e = (d + 6) eps (|x| + |c|)^2, hence its root by sqrt(e), and
+        of two distances more than sqrt(2 e) apart the squares compare as they should: 4 sqrt(e) covers it all.
+        """
+        assert self.previous is not None
+        moved = np.sqrt(((centers.astype(np.float64) - self.previous) ** 2).sum(axis=1))
+        others = np.full_like(moved, moved.max())
+        if len(moved) > 1:
+            others[moved.argmax()] = np.partition(moved, -2)[-2]
+        self.travelled = self.travelled + moved + others
+        self.reach = max(self.reach, float(norms.max()))
+        radius = np.sqrt(self.clusters.spread[:, 1].max()) + np.sqrt(self.reach)
+        error = 4.0 * np.sqrt((centers.shape[1] + 6) * np.finfo(centers.dtype).eps) * radius
+        return ((self.travelled + error) * (1.0 + 1e-6)).astype(np.float32)
 
     def distances(self, centers: NDArray) -> Float:
         """Squared distance of each sample to the centre of its label, shape (n,)."""
-        out = np.empty(self.source.n_samples)
-        points = np.ascontiguousarray(centers, self.source.dtype)
-        arguments = (self.source.samples, self.mean, self.width, points, self.labels, out)
-        _jit.run_lanes(kernels.distances_to_own, self.n_lanes, self.threads, *arguments)
+        out = np.empty(self.crew.source.n_samples)
+        points = np.ascontiguousarray(centers, self.crew.source.dtype)
+        self.crew.run(
+            kernels.distances_to_own,
+            self.crew.source.samples,
+            self.mean,
+            self.crew.width,
+            points,
+            self.clusters.labels,
+            out,
+        )
         return out
 
     def step(self, centers: NDArray) -> NDArray:
         """One iteration: label, average, refill empty clusters; return the new centres."""
         counts, sums = self.assign(centers)
-        empty = np.flatnonzero(counts == 0)
-        if len(empty):
-            self._refill(empty, centers, counts, sums)
-        largest = int(np.argmax(counts))
-        averages = sums * (1.0 / np.where(counts > 0, counts, 1.0))[:, None]
-        averages[counts == 0] = averages[largest]
-        return averages.astype(self.source.dtype)
+        if not counts.all():
+            self._refill(np.flatnonzero(counts == 0), centers, counts, sums)
+        averages = sums * (1.0 / np.maximum(counts, 1.0))[:, None]
+        averages[counts == 0] = averages[counts.argmax()]
+        return averages.astype(self.crew.source.dtype)
 
     def _refill(self, empty: NDArray[np.intp], centers: NDArray, counts: Float, sums: Float) -> None:
         """Move the samples farthest from their centres, one each, into the empty clusters."""
@@ -176,8 +259,8 @@ class _Lloyd:
             return  # more clusters than distinct samples: nowhere to go
         farthest = np.argpartition(distances, -len(empty))[: -len(empty) - 1 : -1]
         for cluster, sample in zip(empty, farthest, strict=True):
-            point = self.source.X[sample] - self.mean
-            owner = self.labels[sample]
+            point = self.crew.source.X[sample] - self.mean
+            owner = self.clusters.labels[sample]
             sums[owner] -= point
             counts[owner] -= 1
             sums[cluster] = point

@@ -59,7 +59,10 @@ class ExpConstants(NamedTuple):
 EXP_CONSTANTS = {
     8: ExpConstants(_LOG2E, _ROUND, _LN2_HIGH, _LN2_LOW, _P, int(_BIAS), int(_MANTISSA), -708.0),
     4: ExpConstants(
-        *map(float, (_LOG2E_4, _ROUND_4, _LN2_HIGH_4, _LN2_LOW_4)),
+        float(_LOG2E_4),
+        float(_ROUND_4),
+        float(_LN2_HIGH_4),
+        float(_LN2_LOW_4),
         tuple(map(float, _P_4)),
         int(_BIAS_4),
         int(_MANTISSA_4),

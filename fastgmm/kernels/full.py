@@ -68,7 +68,7 @@ def accumulate(p, work, m, lane, out):
     out.scatter : (lanes * k * width, width) inout, the upper triangle of sum_s r (x - mean)(x - mean)^T
     With v = sqrt(r) (x - mean): sums += sqrt(r) v, scatter += v v^T. Cost: k B d (d + 1) flops.
     """
-    x, v, resp, total, index = work.x, work.diff, work.resp, work.total, work.index
+    x, v, resp, total, chosen = work.x, work.diff, work.resp, work.total, work.chosen
     means, d, counts, sums, scatter = p.means, p.n_features, out.counts, out.sums, out.scatter
     n_components, width = means.shape[0], scatter.shape[1]
     few = worth_gathering(m, d, width * width)
@@ -86,7 +86,7 @@ def accumulate(p, work, m, lane, out):
         elif d == 3:
             small_moments_3(x, resp, means, k, padded(m), sums, scatter, row)
         else:
-            n = gather(x, resp, k, m, index, v) if gathered else padded(m)
+            n = gather(x, resp, k, m, chosen, v) if gathered else padded(m)
             for s in range(n):
                 resp[k, s] = np.sqrt(resp[k, s])
             for i in range(0, means.shape[1], 4):

@@ -1,4 +1,6 @@
-"""Lanes of k-means: nearest centre, sums per cluster, potentials for k-means++. Run by `_jit.run_lanes`.
+"""Lanes of k-means: nearest centre, sums per cluster, potentials and draws of k-means++.
+
+Every pass takes ``first, step`` and works on lanes first, first + step, ...: each Python thread makes one call.
 
 Distances to centres are compared as ||c||^2 - 2 x.c, the product summed feature by feature with one rounding each, as a
 matrix product does it: a sample that is equally far from two centres then goes where a GEMM-based k-means puts it.
@@ -6,125 +8,212 @@ matrix product does it: a sample that is equally far from two centres then goes 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
-from fastgmm.kernels.tile import TILE, load_tile, padded
+from fastgmm.kernels.distances import nearest, potentials, prefetch, transpose
+
+#: Samples in a tile, and in a block of `seed`'s sums.
+BLOCK = 128
+
+#: Share by which a stored slack is lowered: more than the rounding of its sum and of float32.
+_ROUNDING = 2.0**-22
 
 
-@helper(ELEMENTWISE)
-def _load_shifted(samples, shift, first, m, x):
-    load_tile(samples, first, m, x)
-    for j in range(samples.n_features):
-        value = shift[j]
-        for s in range(padded(m)):
-            x[j, s] -= value
+class Centres(NamedTuple):
+    """What an assignment compares with.
 
-
-@helper(ELEMENTWISE)
-def assign(lane, samples, shift, width, centres, norms, labels, counts, sums):
-    """Nearest centre of each sample of a lane, and how many and which sum each centre got.
-
-    shift : (d,) float, in, subtracted from every sample; centres : (k, d) float, in, shifted, d padded to 4
-    norms : (k,) float, in, ||centre||^2
-    labels : (n,) int32, out; counts : (lanes, k) float64, out; sums : (lanes * k, d) float64, out (zero on entry)
-    Cost: 2 n k d + n d flops.
+    points : (k, d) float, shifted, norms : (k,) float, ||point||^2, both padded to a multiple of PANEL with norms of inf
+    travelled, limit : (k,) float64, float32; see `Clusters.slack`
     """
-    low = lane * width
-    high = min(low + width, samples.n_samples)
-    k, d = centres.shape
-    x = np.zeros((d, TILE), centres.dtype)
-    work = np.zeros((2, TILE), centres.dtype)
-    best = np.zeros(TILE, np.int64)
-    for first in range(low, high, TILE):
-        m = min(TILE, high - first)
-        _load_shifted(samples, shift, first, m, x)
-        _nearest(x, centres, norms, work[0], work[1], best, padded(m))
-        for s in range(m):
-            label = best[s]
-            labels[first + s] = label
-            counts[lane, label] += 1.0
+
+    points: np.ndarray
+    norms: np.ndarray
+    travelled: np.ndarray
+    limit: np.ndarray
+
+
+class Clusters(NamedTuple):
+    """What is known of the samples; kept from one assignment to the next.
+
+    labels : (n,) int32
+    slack : (n,) float32, how much farther the second nearest centre was than the nearest when the sample was last
+        compared, plus ``travelled[label]`` at that time: while ``slack > limit[label]`` the label cannot have changed
+    counts : (lanes, k) float64; sums : (lanes * k, d) float64, of the shifted samples
+    changed : (lanes,) int64, labels changed by the last assignment
+    spread : (lanes, 2) float64, sum and maximum of ||x - shift||^2, from the last whole assignment
+    """
+
+    labels: np.ndarray
+    slack: np.ndarray
+    counts: np.ndarray
+    sums: np.ndarray
+    changed: np.ndarray
+    spread: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """A thread's working memory: chosen (3 B,), start (B,) int64; x (d, B), found (3, B) float."""
+
+    chosen: np.ndarray
+    start: np.ndarray
+    x: np.ndarray
+    found: np.ndarray
+
+
+@helper(ELEMENTWISE)
+def _new_scratch(samples, like):
+    x = np.empty((samples.n_features, BLOCK), like.dtype)
+    return Scratch(np.empty(3 * BLOCK, np.int64), np.empty(BLOCK, np.int64), x, np.empty((3, BLOCK), like.dtype))
+
+
+@helper(ELEMENTWISE)
+def _load(samples, shift, m, work):
+    """x[j, s] = X[chosen[s], j] - shift[j] for m samples; the last is repeated up to a whole tile."""
+    d = samples.n_features
+    for s in range(BLOCK):
+        work.start[s] = samples.offset + work.chosen[min(s, m - 1)] * samples.row
+    if samples.column == 1 and d >= 4:
+        for j in range(0, d, 4):
+            for s in range(0, BLOCK, 8):
+                transpose(samples.flat, work.start, shift, s, min(j, d - 4), work.x)
+    else:
+        for j in range(d):
+            for s in range(BLOCK):
+                work.x[j, s] = samples.flat[work.start[s] + j * samples.column] - shift[j]
+
+
+@helper(ELEMENTWISE)
+def assign(first, step, samples, shift, width, centres, clusters, whole):
+    """Bring labels, counts and sums of lanes up to date with the centres.
+
+    shift : (d,) float, in, subtracted from every sample; width : samples in a lane
+    whole : compare every sample (the limits have to be infinite) and begin counts, sums and spread anew (they have to
+        be zero); otherwise only samples without slack, and sums by differences
+    Cost: 2 k d + 2 d flops for a sample that is compared.
+    """
+    work = _new_scratch(samples, centres.points)
+    for lane in range(first, clusters.counts.shape[0], step):
+        clusters.changed[lane] = 0
+        m = 0
+        high = min(lane * width + width, samples.n_samples)
+        for low in range(lane * width, high, BLOCK):
+            before = m
+            for i in range(low, min(low + BLOCK, high)):
+                work.chosen[m] = i
+                m += int(not clusters.slack[i] > centres.limit[clusters.labels[i]])  # a slack of NaN is none
+            # Samples are compared a tile later, when their cache lines are here: 15 % of the time of an assignment at
+            # d = 8. (No gain in `seed`, whose samples lie side by side.)
+            for s in range(before, m):
+                for j in range(0, samples.n_features, 8):
+                    prefetch(samples.flat, samples.offset + work.chosen[s] * samples.row + j * samples.column)
+            while m >= 2 * BLOCK or (m > 0 and low + BLOCK >= high):
+                taken = min(m, BLOCK)
+                _compare(lane, taken, samples, shift, centres, work, clusters, whole)
+                m -= taken
+                for s in range(m):
+                    work.chosen[s] = work.chosen[BLOCK + s]
+
+
+@helper(ELEMENTWISE)
+def _compare(lane, m, samples, shift, centres, work, clusters, whole):
+    """Label the first m samples of ``work.chosen``, and move them between the sums."""
+    x, found = work.x, work.found
+    _load(samples, shift, m, work)
+    nearest(x, centres.points, centres.norms, found, m)
+    k = clusters.counts.shape[1]
+    for s in range(m):
+        i, label = work.chosen[s], int(found[0, s])
+        clusters.slack[i] = (np.float64(found[1, s]) + centres.travelled[label]) * (1.0 - _ROUNDING)
+        before = clusters.labels[i]
+        if whole:
+            clusters.spread[lane, 0] += found[2, s]
+            clusters.spread[lane, 1] = max(clusters.spread[lane, 1], np.float64(found[2, s]))
+        if whole or label != before:
+            clusters.counts[lane, label] += 1.0
             row = lane * k + label
-            for i in range(samples.n_features):
-                sums[row, i] += x[i, s]
+            for j in range(x.shape[0]):
+                clusters.sums[row, j] += x[j, s]
+        if label != before:
+            clusters.labels[i] = label
+            clusters.changed[lane] += 1
+            if not whole:
+                clusters.counts[lane, before] -= 1.0
+                row = lane * k + before
+                for j in range(x.shape[0]):
+                    clusters.sums[row, j] -= x[j, s]
 
 
 @helper(ELEMENTWISE)
-def _nearest(x, centres, norm, value, lowest, best, mp):
-    zero = x.dtype.type(0.0)
-    two = x.dtype.type(2.0)
-    for s in range(mp):
-        lowest[s] = np.inf
-        best[s] = 0
-    for j in range(centres.shape[0]):
-        for s in range(mp):
-            value[s] = zero
-        for i in range(0, centres.shape[1], 4):
-            c0, c1, c2, c3 = centres[j, i], centres[j, i + 1], centres[j, i + 2], centres[j, i + 3]
-            for s in range(mp):
-                v = value[s]
-                v += x[i, s] * c0
-                v += x[i + 1, s] * c1
-                v += x[i + 2, s] * c2
-                v += x[i + 3, s] * c3
-                value[s] = v
-        for s in range(mp):
-            v = norm[j] - two * value[s]
-            best[s] = j if v < lowest[s] else best[s]
-            lowest[s] = v if v < lowest[s] else lowest[s]
-
-
-@helper(ELEMENTWISE)
-def distances_to_own(lane, samples, shift, width, centres, labels, out):
-    """out[i] = ||x_i - shift - centres[labels[i]]||^2, float64, for the samples of a lane."""
-    for i in range(lane * width, min((lane + 1) * width, samples.n_samples)):
-        total = 0.0
-        label = labels[i]
-        for j in range(samples.n_features):
-            t = (samples.flat[samples.offset + i * samples.row + j * samples.column] - shift[j]) - centres[label, j]
-            total += t * t
-        out[i] = total
-
-
-@helper(ELEMENTWISE)
-def potentials(lane, samples, width, candidates, closest, store, out):
-    """What the k-means++ potential of a lane would be with each candidate added.
-
-    candidates : (t, d) float, in, d padded to 4; closest : (n,) float, squared distance to the nearest centre so far
-    (inf before the first), updated for the last candidate if `store`; out : (lanes, t) float64, out (zero on entry)
-    Cost: 3 n t d flops.
-    """
-    low = lane * width
-    high = min(low + width, samples.n_samples)
-    x = np.zeros((candidates.shape[1], TILE), candidates.dtype)
-    square = np.zeros(TILE, candidates.dtype)
-    for first in range(low, high, TILE):
-        m = min(TILE, high - first)
-        load_tile(samples, first, m, x)
-        for t in range(candidates.shape[0]):
-            squared_distances(x, candidates, t, square, padded(m))
+def distances_to_own(first, step, samples, shift, width, points, labels, out):
+    """out[i] = ||x_i - shift - points[labels[i]]||^2, float64, for the samples of lanes."""
+    for lane in range(first, -(-samples.n_samples // width), step):
+        for i in range(lane * width, min((lane + 1) * width, samples.n_samples)):
             total = 0.0
-            for s in range(m):
-                nearer = min(closest[first + s], square[s])
-                square[s] = nearer
-                total += nearer
-            out[lane, t] += total
-        if store:
-            for s in range(m):
-                closest[first + s] = square[s]
+            label = labels[i]
+            for j in range(samples.n_features):
+                t = (samples.flat[samples.offset + i * samples.row + j * samples.column] - shift[j]) - points[label, j]
+                total += t * t
+            out[i] = total
 
 
 @helper(ELEMENTWISE)
-def squared_distances(x, centres, k, out, mp):
-    """out[s] = || x[:, s] - centres[k] ||^2, difference first. x : (d, B); centres : (., d); d a multiple of 4."""
-    zero = out.dtype.type(0.0)
-    for s in range(mp):
-        out[s] = zero
-    for i in range(0, centres.shape[1], 4):
-        c0, c1, c2, c3 = centres[k, i], centres[k, i + 1], centres[k, i + 2], centres[k, i + 3]
-        for s in range(mp):
-            t0 = x[i, s] - c0
-            t1 = x[i + 1, s] - c1
-            t2 = x[i + 2, s] - c2
-            t3 = x[i + 3, s] - c3
-            out[s] += (t0 * t0 + t1 * t1) + (t2 * t2 + t3 * t3)
+def seed(first, step, samples, shift, width, points, closest, sums):
+    """Add a centre, and say what the k-means++ potential would be with each candidate for the next one.
+
+    shift, width : as for `assign`; points : (1 + t, d) float, in, shifted: the centre to add, then candidates
+    closest : (n,) float, inout, squared distance to the nearest centre, padded with zeros to whole blocks
+    sums : (t, blocks) float64, inout, zero before: the potential block by block, so that a draw needs no sum over all samples
+    Cost: 3 (1 + t) n d flops.
+    """
+    work = _new_scratch(samples, points)
+    for lane in range(first, -(-samples.n_samples // width), step):
+        high = min(lane * width + width, samples.n_samples)
+        for low in range(lane * width, high, BLOCK):
+            m = min(BLOCK, high - low)
+            for s in range(m):
+                work.chosen[s] = low + s
+            _load(samples, shift, m, work)
+            potentials(work.x, points, closest, low, sums, low // BLOCK)
+
+
+@helper(ELEMENTWISE)
+def draw(samples, shift, points, closest, sums, uniform, drawn):
+    """Choose the candidate of the lowest potential, draw samples as if it were a centre, and return its number.
+
+    Arguments as in `seed`, of which `sums` is spoilt; uniform : (t,) float64, in, within [0, 1); drawn : (t,) int64, out,
+    the first i with ``sum(nearest[: i + 1]) >= uniform * sum(nearest)``. `closest` does not know the chosen one yet.
+    """
+    n_candidates, n_blocks = sums.shape
+    for b in range(1, n_blocks):
+        for t in range(n_candidates):
+            sums[t, b] += sums[t, b - 1]
+    best = 0
+    for t in range(1, n_candidates):
+        best = t if sums[t, n_blocks - 1] < sums[best, n_blocks - 1] else best
+    for t in range(len(uniform)):
+        value = uniform[t] * sums[best, n_blocks - 1]
+        block, high = 0, n_blocks - 1
+        while block < high:
+            middle = (block + high) // 2
+            if sums[best, middle] >= value:
+                high = middle
+            else:
+                block = middle + 1
+        reached = sums[best, block - 1] if block > 0 else 0.0
+        # Rounding may keep the sum within the block just below `value`: then the last sample that adds to it.
+        drawn[t] = block * BLOCK
+        for i in range(block * BLOCK, min(block * BLOCK + BLOCK, samples.n_samples)):
+            distance = closest.dtype.type(0.0)
+            for j in range(samples.n_features):
+                x = samples.flat[samples.offset + i * samples.row + j * samples.column] - shift[j]
+                distance += (x - points[1 + best, j]) * (x - points[1 + best, j])
+            nearest_distance = min(closest[i], distance)
+            if nearest_distance > 0:
+                drawn[t] = i
+            reached += nearest_distance
+            if reached >= value:
+                break
+    return best

@@ -5,8 +5,8 @@ of columns x vectors held in registers loads each value once for several FMAs, a
 constants, maxima, sums across a vector) happens before anything is stored. Written as IR they also cost Numba no type
 inference and LLVM no vectorisation, which is most of what compiling such loops takes.
 
-Vectors are as wide as the registers of the CPU that code is made for (64 bytes with AVX-512, else 32), and blocks as
-large as its number of registers allows. Samples are along vectors: arrays are feature-major, (d, B), C-contiguous.
+Blocks are as large as the number of registers allows. Samples are along vectors: arrays are feature-major, (d, B),
+C-contiguous.
 """
 
 from __future__ import annotations
@@ -16,153 +16,15 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from fastgmm._jit import JIT_DISABLED, has_avx512
-from fastgmm.kernels.elementary import EXP_CONSTANTS
+from fastgmm._jit import JIT_DISABLED
+from fastgmm.kernels.vectors import I64, Block, Values
 
 #: Samples that a call covers: tiles are padded to a multiple of it.
 STEP = 32
-
-_I64, _I32 = ir.IntType(64), ir.IntType(32)
-Values = list[Any]
-
-
-class _Block:
-    """Vectors of samples in arrays of one floating type, and the loops over them."""
-
-    def __init__(self, context: Any, builder: Any, element: Any) -> None:
-        self.context, self.b = context, builder
-        self.scalar = ir.DoubleType() if element == types.float64 else ir.FloatType()
-        self.size = 8 if element == types.float64 else 4
-        self.wide = has_avx512()
-        self.lanes = (64 if self.wide else 32) // self.size
-        self.vector = ir.VectorType(self.scalar, self.lanes)
-        self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
-
-    def array(self, ty: Any, value: Any) -> tuple[Any, Any]:
-        """Base pointer and row length (in elements) of a 1-D or 2-D array."""
-        a = make_array(ty)(self.context, self.b, value)
-        size = self.context.get_abi_sizeof(self.context.get_data_type(ty.dtype))
-        row = self.b.udiv(self.b.extract_value(a.strides, 0), _I64(size)) if ty.ndim == 2 else None
-        return a.data, row
-
-    def at(self, data: Any, *index: Any) -> Any:
-        """Address of an element: (i) of a pointer, (row length, i, j) of a matrix."""
-        if len(index) == 1:
-            return self.b.gep(data, [index[0]])
-        row, i, j = index
-        return self.b.gep(data, [self.b.add(self.b.mul(i, row), j)])
-
-    def plus(self, i: Any, n: int) -> Any:
-        return self.b.add(i, _I64(n)) if n else i
-
-    def load(self, pointer: Any, vector: Any = None) -> Any:
-        value = self.b.load(self.b.bitcast(pointer, (vector or self.vector).as_pointer()))
-        value.align = self.size
-        return value
-
-    def store(self, value: Any, pointer: Any) -> None:
-        self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.size
-
-    def splat(self, x: Any) -> Any:
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        first = self.b.insert_element(undefined, x, _I32(0))
-        return self.b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
-
-    def broadcast(self, pointer: Any) -> Any:
-        return self.splat(self.b.load(pointer))
-
-    def fma(self, x: Any, y: Any, z: Any) -> Any:
-        name = f"llvm.fma.v{self.lanes}f{8 * self.size}"
-        function = cgutils.get_or_insert_function(self.b.module, ir.FunctionType(self.vector, [self.vector] * 3), name)
-        return self.b.call(function, [x, y, z])
-
-    def larger(self, x: Any, y: Any) -> Any:
-        return self.b.select(self.b.fcmp_ordered(">", x, y), x, y)
-
-    def loop(self, start: Any, stop: Any, step: int, values: Values, body: Callable[[Any, Values], Values]) -> Values:
-        """``for i in range(start, stop, step): values = body(i, values)``; returns the values after it."""
-        b = self.b
-        before = b.block
-        head, inside, done = (b.append_basic_block(name) for name in ("head", "inside", "done"))
-        b.branch(head)
-        b.position_at_end(head)
-        i = b.phi(_I64)
-        i.add_incoming(start, before)
-        carried = [b.phi(value.type) for value in values]
-        for phi, value in zip(carried, values, strict=True):
-            phi.add_incoming(value, before)
-        b.cbranch(b.icmp_signed("<", i, stop), inside, done)
-        b.position_at_end(inside)
-        updated = body(i, list(carried))
-        i.add_incoming(b.add(i, _I64(step)), b.block)
-        for phi, value in zip(carried, updated, strict=True):
-            phi.add_incoming(value, b.block)
-        b.branch(head)
-        b.position_at_end(done)
-        return list(carried)
-
-    def sums(self, vectors: Values) -> list[Any]:
-        """Sum across each of the vectors: vectors of such sums, `lanes` of them each, in order.
-
-        Two vectors that each hold m sums still in parts become one that holds 2 m, in half as many parts: 2 shuffles and
-        an addition, where summing the vectors one by one takes log2(lanes) of each for every one of them.
-        """
-        b, n = self.b, self.lanes
-        out = []
-        for first in range(0, len(vectors), n):
-            level = vectors[first : first + n]
-            level = level + [self.zero] * (n - len(level))
-            half = n // 2
-            while len(level) > 1:
-                low = [q for q in range(2 * n) if q % (2 * half) < half]
-                high = [q + half for q in low]
-                masks = [ir.Constant(ir.VectorType(_I32, n), mask) for mask in (low, high)]
-                level = [
-                    b.fadd(*(b.shuffle_vector(level[i], level[i + 1], mask) for mask in masks))
-                    for i in range(0, len(level), 2)
-                ]
-                half //= 2
-            out.append(level[0])
-        return out
-
-    def add_doubles(self, sums: list[Any], first: int, count: int, pointer: Any) -> None:
-        """Add `count` of the sums that `sums` made, from number `first` on, to float64s in memory."""
-        source, offset = sums[first // self.lanes], first % self.lanes
-        mask = ir.Constant(ir.VectorType(_I32, count), [offset + i for i in range(count)])
-        part = self.b.shuffle_vector(source, source, mask)
-        doubles = ir.VectorType(ir.DoubleType(), count)
-        if self.size == 4:
-            part = self.b.fpext(part, doubles)
-        old = self.b.load(self.b.bitcast(pointer, doubles.as_pointer()))
-        old.align = 8
-        self.b.store(self.b.fadd(old, part), self.b.bitcast(pointer, doubles.as_pointer())).align = 8
-
-    def exp_nonpositive(self, x: Any) -> Any:
-        """e^x for x <= 0 as `elementary.exp` has it, but zero where that is no normal number: one factor 2^n will do."""
-        b, c = self.b, EXP_CONSTANTS[self.size]
-        integers = ir.VectorType(ir.IntType(8 * self.size), self.lanes)
-
-        def constant(value: Any) -> Any:
-            kind = self.vector if isinstance(value, float) else integers
-            return ir.Constant(kind, [value] * self.lanes)
-
-        shifted = self.fma(x, constant(c.log2e), constant(c.round))
-        n = b.fsub(shifted, constant(c.round))
-        high = self.fma(n, constant(-c.ln2_high), x)
-        low = b.fmul(n, constant(c.ln2_low))
-        r = b.fsub(high, low)
-        p = constant(c.polynomial[0])
-        for coefficient in c.polynomial[1:]:
-            p = self.fma(p, r, constant(coefficient))
-        y = b.fadd(constant(1.0), b.fadd(high, self.fma(b.fmul(r, r), p, b.fneg(low))))
-        power = b.shl(b.add(b.bitcast(shifted, integers), constant(c.bias)), constant(c.mantissa))
-        return b.select(
-            b.fcmp_ordered("<=", x, constant(c.lowest)), self.zero, b.fmul(y, b.bitcast(power, self.vector))
-        )
 
 
 def panels(n_features: int) -> tuple[int, int]:
@@ -199,7 +61,7 @@ def unpack_panels(packed: np.ndarray, columns: int) -> np.ndarray:
 
 
 def _emit_transform(
-    k: _Block,
+    k: Block,
     x: tuple[Any, Any],
     mean: Any,
     u: Any,
@@ -230,7 +92,7 @@ def _emit_transform(
             for first in range(0, width, columns):
 
                 def coefficient(i: Any, c: int, first: int = first) -> Any:
-                    return k.broadcast(k.at(u, k.plus(b.add(offset, b.mul(i, _I64(width))), first + c)))
+                    return k.broadcast(k.at(u, k.plus(b.add(offset, b.mul(i, I64(width))), first + c)))
 
                 def row(i: Any, sums: Values, coefficient: Any = coefficient) -> Values:
                     xs = differences(i)
@@ -240,7 +102,7 @@ def _emit_transform(
                         out += [k.fma(coef, xs[v], sums[c * n_vectors + v]) for v in range(n_vectors)]
                     return out
 
-                sums = k.loop(_I64(0), k.plus(j, first), 1, [k.zero] * (columns * n_vectors), row)
+                sums = k.loop(I64(0), k.plus(j, first), 1, [k.zero] * (columns * n_vectors), row)
                 for t in range(columns):  # the triangle on the diagonal
                     i = k.plus(j, first + t)
                     xs = differences(i)
@@ -250,15 +112,15 @@ def _emit_transform(
                             sums[c * n_vectors + v] = k.fma(coef, xs[v], sums[c * n_vectors + v])
                 ys = [sums[c * n_vectors : (c + 1) * n_vectors] for c in range(columns)]
                 rest = use(k.plus(j, first), ys, rest)
-            size = b.mul(k.plus(j, width), _I64(width))
+            size = b.mul(k.plus(j, width), I64(width))
             return [b.add(offset, size), *rest]
 
         return body
 
-    in_eights, carried = _I64(0), [_I64(0), *values]
+    in_eights, carried = I64(0), [I64(0), *values]
     if eights:
-        in_eights = b.and_(k.plus(d, 1), _I64(-8))
-        carried = k.loop(_I64(0), in_eights, 8, carried, panel(8, 8 if k.wide else 4))
+        in_eights = b.and_(k.plus(d, 1), I64(-8))
+        carried = k.loop(I64(0), in_eights, 8, carried, panel(8, 8 if k.wide else 4))
     return k.loop(in_eights, d, 2, carried, panel(2, 2))[1:]
 
 
@@ -267,12 +129,12 @@ def _full_density_ir(typingctx, x, d, means, u, constant, c, resp, top, s0):
     sig = types.void(x, d, means, u, constant, c, resp, top, s0)
 
     def codegen(ctx, b, sig, args):
-        k = _Block(ctx, b, sig.args[0].dtype)
+        k = Block(ctx, b, sig.args[0].dtype)
         x, means, u, resp = (k.array(sig.args[i], args[i]) for i in (0, 2, 3, 6))
         constant, top = (k.array(sig.args[i], args[i])[0] for i in (4, 7))
         d, c, s0 = args[1], args[5], args[8]
-        mean = k.at(means[0], means[1], c, _I64(0))
-        matrix = k.at(u[0], u[1], c, _I64(0))
+        mean = k.at(means[0], means[1], c, I64(0))
+        matrix = k.at(u[0], u[1], c, I64(0))
         level = k.broadcast(k.at(constant, c))
         minus_half = k.splat(ir.Constant(k.scalar, -0.5))
 
@@ -295,7 +157,7 @@ def _full_density_ir(typingctx, x, d, means, u, constant, c, resp, top, s0):
             k.loop(s0, k.plus(s0, STEP), n_vectors * k.lanes, [], chunk)
 
         # few features have no panel of 8: more samples at once instead, so that loading coefficients does not prevail
-        with b.if_else(b.icmp_signed("<", d, _I64(7))) as (few, many):
+        with b.if_else(b.icmp_signed("<", d, I64(7))) as (few, many):
             with few:
                 chunks(STEP // k.lanes if k.wide else 2, False)
             with many:
@@ -324,7 +186,7 @@ def _transform_ir(typingctx, x, d, centre, u, z, s0):
     sig = types.void(x, d, centre, u, z, s0)
 
     def codegen(ctx, b, sig, args):
-        k = _Block(ctx, b, sig.args[0].dtype)
+        k = Block(ctx, b, sig.args[0].dtype)
         x, z = (k.array(sig.args[i], args[i]) for i in (0, 4))
         centre, u = (k.array(sig.args[i], args[i])[0] for i in (2, 3))
         d, s0 = args[1], args[5]
@@ -362,7 +224,7 @@ def _distance_density_ir(typingctx, x, means, scale, factor, constant, c0, c1, r
     scaled = not isinstance(scale, types.NoneType)
 
     def codegen(ctx, b, sig, args):
-        k = _Block(ctx, b, sig.args[0].dtype)
+        k = Block(ctx, b, sig.args[0].dtype)
         x, means, resp = (k.array(sig.args[i], args[i]) for i in (0, 1, 7))
         factor, constant, top = (k.array(sig.args[i], args[i])[0] for i in (3, 4, 8))
         scale = k.array(sig.args[2], args[2]) if scaled else None
@@ -383,7 +245,7 @@ def _distance_density_ir(typingctx, x, means, scale, factor, constant, c0, c1, r
                     out += [k.fma(t, t, total) for t, total in zip(ts, old, strict=True)]
                 return out
 
-            sums = k.loop(_I64(0), d, 1, [k.zero] * (2 * n_vectors), feature)
+            sums = k.loop(I64(0), d, 1, [k.zero] * (2 * n_vectors), feature)
             for v in range(n_vectors):
                 here = k.plus(s, v * k.lanes)
                 highest = k.load(k.at(top, here))
@@ -421,7 +283,7 @@ def _exponentials_ir(typingctx, resp, top, total, s0):
     sig = types.void(resp, top, total, s0)
 
     def codegen(ctx, b, sig, args):
-        k = _Block(ctx, b, sig.args[0].dtype)
+        k = Block(ctx, b, sig.args[0].dtype)
         resp, row = k.array(sig.args[0], args[0])
         top, total = (k.array(sig.args[i], args[i])[0] for i in (1, 2))
         n_components = b.extract_value(make_array(sig.args[0])(ctx, b, args[0]).shape, 0)
@@ -443,7 +305,7 @@ def _exponentials_ir(typingctx, resp, top, total, s0):
                     out.append(b.fadd(old, e))
                 return out
 
-            sums = k.loop(_I64(0), n_components, 1, [k.zero] * n_vectors, component)
+            sums = k.loop(I64(0), n_components, 1, [k.zero] * n_vectors, component)
             for here, highest, value in zip(places, tops, sums, strict=True):
                 k.store(highest, k.at(top, here))
                 k.store(value, k.at(total, here))
@@ -476,7 +338,7 @@ def _products(n_rows: int, n_columns: int, triangle: bool) -> Any:
         sig = types.void(v, scatter, r0, i0, j0, n)
 
         def codegen(ctx, b, sig, args):
-            k = _Block(ctx, b, sig.args[0].dtype)
+            k = Block(ctx, b, sig.args[0].dtype)
             v, row = k.array(sig.args[0], args[0])
             scatter, width = k.array(sig.args[1], args[1])
             r0, i0, j0, n = args[2:]
@@ -502,7 +364,7 @@ def _products(n_rows: int, n_columns: int, triangle: bool) -> Any:
                             out[at] = k.fma(left[p], right[q], out[at])
                     return out
 
-                sums = k.loop(_I64(0), n, copies * k.lanes, [k.zero] * (copies * len(mine)), samples)
+                sums = k.loop(I64(0), n, copies * k.lanes, [k.zero] * (copies * len(mine)), samples)
                 for i, pair in enumerate(mine):
                     parts = sums[i :: len(mine)]
                     while len(parts) > 1:
@@ -535,11 +397,11 @@ def _weighted_differences_ir(typingctx, x, v, gathered, root, means, c, i0, n, s
     sig = types.void(x, v, gathered, root, means, c, i0, n, sums, row)
 
     def codegen(ctx, b, sig, args):
-        k = _Block(ctx, b, sig.args[0].dtype)
+        k = Block(ctx, b, sig.args[0].dtype)
         x, v, root, means, sums = (k.array(sig.args[i], args[i]) for i in (0, 1, 3, 4, 8))
         x = [b.select(args[2], *pair) for pair in zip(v, x, strict=True)]
-        c, i0, n, row = *args[5:8], args[9]
-        root = k.at(*root, c, _I64(0))
+        c, i0, n, row = (args[i] for i in (5, 6, 7, 9))
+        root = k.at(*root, c, I64(0))
         mean = [k.broadcast(k.at(means[0], means[1], c, k.plus(i0, j))) for j in range(4)]
 
         def samples(s, old):
@@ -552,7 +414,7 @@ def _weighted_differences_ir(typingctx, x, v, gathered, root, means, c, i0, n, s
                 new.append(k.fma(r, y, old[j]))
             return new
 
-        totals = k.loop(_I64(0), n, k.lanes, [k.zero] * 4, samples)
+        totals = k.loop(I64(0), n, k.lanes, [k.zero] * 4, samples)
         k.add_doubles(k.sums(totals), 0, 4, k.at(sums[0], sums[1], row, i0))
         return ctx.get_dummy_value()
 
@@ -580,27 +442,27 @@ def _small_moments(d: int) -> Any:
         sig = types.void(x, resp, means, c, n, sums, scatter, row)
 
         def codegen(ctx, b, sig, args):
-            k = _Block(ctx, b, sig.args[0].dtype)
+            k = Block(ctx, b, sig.args[0].dtype)
             x, resp, means, sums, scatter = (k.array(sig.args[i], args[i]) for i in (0, 1, 2, 5, 6))
             c, n, row = args[3], args[4], args[7]
-            resp = k.at(*resp, c, _I64(0))
-            mean = [k.broadcast(k.at(means[0], means[1], c, _I64(j))) for j in range(d)]
+            resp = k.at(*resp, c, I64(0))
+            mean = [k.broadcast(k.at(means[0], means[1], c, I64(j))) for j in range(d)]
 
             def samples(s, old):
                 r = k.load(k.at(resp, s))
-                t = [b.fsub(k.load(k.at(x[0], x[1], _I64(j), s)), mean[j]) for j in range(d)]
+                t = [b.fsub(k.load(k.at(x[0], x[1], I64(j), s)), mean[j]) for j in range(d)]
                 rt = [b.fmul(r, value) for value in t]
                 new = [b.fadd(total, value) for total, value in zip(old, rt, strict=False)]
                 return new + [k.fma(rt[p], t[q], total) for (p, q), total in zip(pairs, old[d:], strict=True)]
 
-            totals = k.loop(_I64(0), n, k.lanes, [k.zero] * (d + len(pairs)), samples)
+            totals = k.loop(I64(0), n, k.lanes, [k.zero] * (d + len(pairs)), samples)
             results = k.sums(totals)
             for j in range(d):
-                k.add_doubles(results, j, 1, k.at(sums[0], sums[1], row, _I64(j)))
+                k.add_doubles(results, j, 1, k.at(sums[0], sums[1], row, I64(j)))
             width = (d + 1) // 2 * 2
             for i, (p, q) in enumerate(pairs):
-                here = k.plus(b.mul(row, _I64(width)), p)
-                k.add_doubles(results, d + i, 1, k.at(scatter[0], scatter[1], here, _I64(q)))
+                here = k.plus(b.mul(row, I64(width)), p)
+                k.add_doubles(results, d + i, 1, k.at(scatter[0], scatter[1], here, I64(q)))
             return ctx.get_dummy_value()
 
         return sig, codegen
@@ -625,10 +487,10 @@ def _moments_ir(typingctx, x, resp, means, c, i0, n, sums, scatter, row):
     second = not isinstance(scatter, types.NoneType)
 
     def codegen(ctx, b, sig, args):
-        k = _Block(ctx, b, sig.args[0].dtype)
+        k = Block(ctx, b, sig.args[0].dtype)
         x, resp, means, sums = (k.array(sig.args[i], args[i]) for i in (0, 1, 2, 6))
-        c, i0, n, row = *args[3:6], args[8]
-        resp = k.at(*resp, c, _I64(0))
+        c, i0, n, row = (args[i] for i in (3, 4, 5, 8))
+        resp = k.at(*resp, c, I64(0))
         mean = [k.broadcast(k.at(means[0], means[1], c, k.plus(i0, j))) for j in range(4)]
         copies = 1 if second else 2
 
@@ -648,7 +510,7 @@ def _moments_ir(typingctx, x, resp, means, c, i0, n, sums, scatter, row):
                         new[4 * copy + j] = k.fma(r, t, new[4 * copy + j])
             return new
 
-        totals = k.loop(_I64(0), n, copies * k.lanes, [k.zero] * 8, samples)
+        totals = k.loop(I64(0), n, copies * k.lanes, [k.zero] * 8, samples)
         if not second:
             totals = [b.fadd(totals[j], totals[4 + j]) for j in range(4)]
         result = k.sums(totals)

@@ -107,7 +107,7 @@ def diag_accumulate(p, work, m, lane, out):
 
 @helper(ELEMENTWISE)
 def _accumulate(p, work, m, lane, counts, sums, scatter):
-    x, part, resp, total, index, dense = work.x, work.diff, work.resp, work.total, work.index, work.dense
+    x, part, resp, total, chosen, dense = work.x, work.diff, work.resp, work.total, work.chosen, work.dense
     means = p.means
     n_components, d = means.shape
     few = worth_gathering(m, d, 3 * d if scatter is None else 5 * d)
@@ -117,7 +117,7 @@ def _accumulate(p, work, m, lane, counts, sums, scatter):
         counts[lane, k] += count
         dense[k] = used > few
         if 0 < used <= few:
-            n = gather(x, resp, k, m, index, part)
+            n = gather(x, resp, k, m, chosen, part)
             for i in range(0, d, 4):
                 moments(part, resp, means, k, i, n, sums, scatter, first + k)
     # strips of four features, which stay in the level-1 cache while all components pass

@@ -86,24 +86,25 @@ def _load_resp(given, row, m, work):
 
 
 @helper(ELEMENTWISE)
-def scatter_lane(lane, samples, origin, tile, width, sums, scatter):
-    """Add the unweighted first moments and scatter of a lane's samples about `origin`. Run by `_jit.run_lanes`.
+def scatter_lanes(first_lane, step, samples, origin, tile, width, sums, scatter):
+    """Add the unweighted first moments and scatter about `origin` of lanes first_lane, first_lane + step, ...: `_jit.Crew`.
 
-    origin : (1, d) float, in; tile : samples in a tile; sums : (lanes, d) float64, inout; scatter : (lanes * width, width)
-    float64, inout, the upper triangle, as `full.accumulate` has it. Cost: d (d + 1) flops a sample.
+    origin : (1, d) float, in; tile : samples in a tile; width : samples in a lane; sums : (lanes, d) float64, inout
+    scatter : (lanes * columns, columns) float64, inout, the upper triangle, as `full.accumulate` has it
+    Cost: d (d + 1) flops a sample.
     """
-    low = lane * width
-    high = min(low + width, samples.n_samples)
     d, columns = origin.shape[1], scatter.shape[1]
     x, v, ones = aligned(d, tile, origin), aligned(d, tile, origin), aligned(1, tile, origin)
-    for first in range(low, high, tile):
-        m = min(tile, high - first)
-        load_tile(samples, first, m, x)
-        for s in range(tile):
-            ones[0, s] = 1.0 if s < m else 0.0
-        for i in range(0, d, 4):
-            weighted_differences(x, v, False, ones, origin, 0, i, padded(m), sums, lane)
-        add_products(v, scatter, lane * columns, columns, padded(m))
+    for lane in range(first_lane, len(sums), step):
+        high = min((lane + 1) * width, samples.n_samples)
+        for first in range(lane * width, high, tile):
+            m = min(tile, high - first)
+            load_tile(samples, first, m, x)
+            for s in range(tile):
+                ones[0, s] = 1.0 if s < m else 0.0
+            for i in range(0, d, 4):
+                weighted_differences(x, v, False, ones, origin, 0, i, padded(m), sums, lane)
+            add_products(v, scatter, lane * columns, columns, padded(m))
 
 
 @kernel
@@ -127,9 +128,9 @@ def _evaluate_lane(samples, low, high, parameters, what, labels, values):
         load_tile(samples, first, m, work.x)
         tile_density(parameters, work, m)
         if what == LABELS:
-            _argmax(work.resp, work.top, work.index, m)
+            _argmax(work.resp, work.top, work.chosen, m)
             for s in range(m):
-                labels[first + s] = work.index[s]
+                labels[first + s] = work.chosen[s]
         elif what == LOG_PROB:
             _log_prob(work, m)
             for s in range(m):

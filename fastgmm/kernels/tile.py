@@ -43,7 +43,7 @@ class Scratch(NamedTuple):
     x : (d, B) float, the tile; diff : (d, B) float, what is made of it for one component
     resp : (k, B) float, weighted log-densities, then exponentials, then responsibilities
     top, total : (B,) float, maximum and sum over components (or its reciprocal)
-    index : (B,) int64, samples that a component is responsible for; dense : (k,) bool, components that are for most
+    chosen : (B,) int64, samples that a component is responsible for; dense : (k,) bool, components that are for most
     """
 
     x: np.ndarray
@@ -51,7 +51,7 @@ class Scratch(NamedTuple):
     resp: np.ndarray
     top: np.ndarray
     total: np.ndarray
-    index: np.ndarray
+    chosen: np.ndarray
     dense: np.ndarray
 
 
@@ -204,22 +204,22 @@ def worth_gathering(m, n_features, flops):
 
 
 @helper(ELEMENTWISE)
-def gather(x, resp, k, m, index, part):
-    """Bring the samples for which resp[k] is not negligible together: part[:, t] = x[:, index[t]], resp[k, t] likewise.
+def gather(x, resp, k, m, chosen, part):
+    """Bring the samples for which resp[k] is not negligible together: part[:, t] = x[:, chosen[t]], resp[k, t] likewise.
 
     Behind them come samples of responsibility zero, up to a whole step. Returns the number of all these.
     """
     n = 0
     for s in range(m):
-        index[n] = s
+        chosen[n] = s
         n += 1 if resp[k, s] > NEGLIGIBLE else 0
     for t in range(n):
-        resp[k, t] = resp[k, index[t]]
+        resp[k, t] = resp[k, chosen[t]]
     for t in range(n, padded(n)):
         resp[k, t] = resp.dtype.type(0.0)
-        index[t] = index[0]
+        chosen[t] = chosen[0]
     n = padded(n)
     for i in range(x.shape[0]):
         for t in range(n):
-            part[i, t] = x[i, index[t]]
+            part[i, t] = x[i, chosen[t]]
     return n
