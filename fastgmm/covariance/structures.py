@@ -35,8 +35,10 @@ class Structure:
 
 
 def _full(stats: Stats, counts: Float) -> Float:
-    outer = stats.sums[:, :, None] * (stats.sums / counts[:, None])[:, None, :]
-    return (stats.scatter - outer) / counts[:, None, None]
+    out = stats.sums[:, :, None] * (stats.sums / counts[:, None])[:, None, :]
+    np.subtract(stats.scatter, out, out=out)
+    out /= counts[:, None, None]
+    return out
 
 
 def _tied(stats: Stats, counts: Float) -> Float:
@@ -77,6 +79,10 @@ def maximise(structure: Structure, stats: Stats, reg_covar: float) -> tuple[Floa
 
 def regularised(covariances: Float, layout: str, reg_covar: float) -> Float:
     """Return the covariances with `reg_covar` added to every variance."""
+    out = np.array(covariances)
     if layout in ("diag", "spherical"):
-        return covariances + reg_covar
-    return covariances + reg_covar * np.eye(covariances.shape[-1])
+        out += reg_covar
+    else:
+        diagonal = np.arange(out.shape[-1])
+        out[..., diagonal, diagonal] += reg_covar
+    return out

@@ -492,27 +492,31 @@ def _moments_ir(typingctx, x, resp, means, c, i0, n, sums, scatter, row):
         c, i0, n, row = (args[i] for i in (3, 4, 5, 8))
         resp = k.at(*resp, c, I64(0))
         mean = [k.broadcast(k.at(means[0], means[1], c, k.plus(i0, j))) for j in range(4)]
-        copies = 1 if second else 2
+        # several sums for each moment, or they wait for each other: 16 in 32 registers, 8 in 16
+        copies = min((2 if k.wide else 1) * (1 if second else 2), STEP // k.lanes)
+        per_copy = 8 if second else 4
 
         def samples(s, old):
             new = list(old)
             for copy in range(copies):
                 here = k.plus(s, copy * k.lanes)
+                first = copy * per_copy
                 r = k.load(k.at(resp, here))
                 for j in range(4):
                     t = b.fsub(k.load(k.at(x[0], x[1], k.plus(i0, j), here)), mean[j])
                     if second:
                         # an addition, not an FMA: many CPUs have units for additions beside those for products
                         rt = b.fmul(r, t)
-                        new[j] = b.fadd(new[j], rt)
-                        new[4 + j] = k.fma(rt, t, new[4 + j])
+                        new[first + j] = b.fadd(new[first + j], rt)
+                        new[first + 4 + j] = k.fma(rt, t, new[first + 4 + j])
                     else:
-                        new[4 * copy + j] = k.fma(r, t, new[4 * copy + j])
+                        new[first + j] = k.fma(r, t, new[first + j])
             return new
 
-        totals = k.loop(I64(0), n, copies * k.lanes, [k.zero] * 8, samples)
-        if not second:
-            totals = [b.fadd(totals[j], totals[4 + j]) for j in range(4)]
+        totals = k.loop(I64(0), n, copies * k.lanes, [k.zero] * (copies * per_copy), samples)
+        while len(totals) > per_copy:
+            half = len(totals) // 2
+            totals = [b.fadd(*pair) for pair in zip(totals[:half], totals[half:], strict=True)]
         result = k.sums(totals)
         k.add_doubles(result, 0, 4, k.at(sums[0], sums[1], row, i0))
         if second:
