@@ -329,6 +329,53 @@ def _exponentials_python(resp, top, total, s0):
 exponentials = _exponentials_python if JIT_DISABLED else _exponentials_ir
 
 
+@intrinsic
+def _most_probable_ir(typingctx, resp, best, s0):
+    sig = types.void(resp, best, s0)
+
+    def codegen(ctx, b, sig, args):
+        k = Block(ctx, b, sig.args[0].dtype)
+        resp, row = k.array(sig.args[0], args[0])
+        best = k.data(sig.args[1], args[1])
+        n_components = k.shape(sig.args[0], args[0], 0)
+        n_vectors = 2
+        integers = ir.VectorType(ir.IntType(8 * k.size), k.lanes)
+        indices = ir.VectorType(I64, k.lanes)
+
+        def chunk(s, _):
+            def component(c, state):
+                name = k.splat(b.trunc(c, integers.element) if k.size == 4 else c, integers)
+                out = []
+                for v in range(n_vectors):
+                    highest, index = state[2 * v : 2 * v + 2]
+                    value = k.load(k.at(resp, row, c, k.plus(s, v * k.lanes)))
+                    higher = b.fcmp_ordered(">", value, highest)
+                    out += [b.select(higher, value, highest), b.select(higher, name, index)]
+                return out
+
+            start = [k.constant(float("-inf")), ir.Constant(integers, [0] * k.lanes)]
+            state = k.loop(I64(0), n_components, 1, start * n_vectors, component)
+            for v in range(n_vectors):
+                index = state[2 * v + 1]
+                index = b.zext(index, indices) if k.size == 4 else index
+                pointer = b.bitcast(k.at(best, k.plus(s, v * k.lanes)), indices.as_pointer())
+                b.store(index, pointer).align = 8
+            return []
+
+        k.loop(args[2], k.plus(args[2], STEP), n_vectors * k.lanes, [], chunk)
+        return ctx.get_dummy_value()
+
+    return sig, codegen
+
+
+def _most_probable_python(resp, best, s0):
+    best[s0 : s0 + STEP] = resp[:, s0 : s0 + STEP].argmax(axis=0)
+
+
+#: ``most_probable(resp, best, s0)``: for STEP samples from s0, ``best[s]``, int64, is the first c of the highest resp[c, s].
+most_probable = _most_probable_python if JIT_DISABLED else _most_probable_ir
+
+
 def _products(n_rows: int, n_columns: int, triangle: bool) -> Any:
     """Micro-kernel of n_rows x n_columns products (on the diagonal: of the upper triangle)."""
     pairs = [(p, q) for p in range(n_rows) for q in range(p if triangle else 0, n_columns)]

@@ -12,7 +12,7 @@ from fastgmm.kernels.elementary import log
 from fastgmm.kernels.full import Full, add_products
 from fastgmm.kernels.full import accumulate as full_accumulate
 from fastgmm.kernels.full import density as full_density
-from fastgmm.kernels.micro import STEP, exponentials, weighted_differences
+from fastgmm.kernels.micro import STEP, exponentials, most_probable, weighted_differences
 from fastgmm.kernels.simple import (
     Diag,
     Spherical,
@@ -128,7 +128,8 @@ def _evaluate_lane(samples, low, high, parameters, what, labels, values):
         load_tile(samples, first, m, work.x)
         tile_density(parameters, work, m)
         if what == LABELS:
-            _argmax(work.resp, work.top, work.chosen, m)
+            for s in range(0, m, STEP):
+                most_probable(work.resp, work.chosen, s)
             for s in range(m):
                 labels[first + s] = work.chosen[s]
         elif what == LOG_PROB:
@@ -138,19 +139,18 @@ def _evaluate_lane(samples, low, high, parameters, what, labels, values):
         else:
             if what == RESPONSIBILITIES:
                 log_sum_exp_tile(work.resp, work.top, work.total, m)
-            for k in range(work.resp.shape[0]):
-                for s in range(m):
-                    values[first + s, k] = work.resp[k, s]
+            _write_rows(work.resp, m, first, values)
 
 
 @helper(ELEMENTWISE)
-def _argmax(resp, top, best, m):
-    """best[s] = the first k at which resp[k, s] equals its maximum."""
-    for s in range(m):
-        best[s] = 0
-    for k in range(resp.shape[0] - 1, -1, -1):
+def _write_rows(resp, m, first, values):
+    """values[first + s, k] = resp[k, s], by eight components: so many make a cache line of values."""
+    n_components = resp.shape[0]
+    for k0 in range(0, n_components, 8):
+        k1 = min(k0 + 8, n_components)
         for s in range(m):
-            best[s] = k if resp[k, s] == top[s] else best[s]
+            for k in range(k0, k1):
+                values[first + s, k] = resp[k, s]
 
 
 @helper(ELEMENTWISE)

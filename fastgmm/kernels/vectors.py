@@ -69,8 +69,8 @@ class Block:
     def store(self, value: Any, pointer: Any) -> None:
         self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.size
 
-    def splat(self, x: Any) -> Any:
-        undefined = ir.Constant(self.vector, ir.Undefined)
+    def splat(self, x: Any, vector: Any = None) -> Any:
+        undefined = ir.Constant(vector or self.vector, ir.Undefined)
         first = self.b.insert_element(undefined, x, I32(0))
         return self.b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes))
 
