@@ -106,15 +106,29 @@ def sweep(source: ArraySource, params: Params, n_threads: int | None = None, *, 
 
     A tied layout needs `whole`, the total scatter of the same source.
     """
+    return _swept(source, params, None, n_threads, whole)
+
+
+def _swept(
+    source: ArraySource,
+    params: Params,
+    resp: Callable[[int, int], NDArray] | None,
+    n_threads: int | None,
+    whole: Total | None,
+) -> Stats:
+    """Statistics about the means of `params`, of its responsibilities or of those given."""
     k, d = params.means.shape
     packed = params.packed(source.dtype)
     # the origin is the mean that the kernel subtracts: rounded to the dtype of the data
     origin = packed.means[:, :d].astype(np.float64)
-    plan, out = _accumulators(source, params.layout, k)
-    nothing_given = np.empty((0, k), source.dtype)
+    plan, out = _accumulators(source, params.layout, k, row_bytes=0 if resp is None else 8 * k)
+    given = np.empty((0, k), source.dtype)
     with _jit.threads(effective_threads(n_threads)) as run:
         for start, n_lanes in plan.blocks(source.n_samples):
-            run(kernels.sweep, source.samples, start, plan.width, n_lanes, packed, nothing_given, out)
+            if resp is not None:
+                stop = min(start + plan.n_lanes * plan.width, source.n_samples)
+                given = np.ascontiguousarray(resp(start, stop), dtype=source.dtype)
+            run(kernels.sweep, source.samples, start, plan.width, n_lanes, packed, given, out)
     return _collect(source.n_samples, params.layout, plan, out, origin, whole)
 
 
@@ -141,17 +155,9 @@ def accumulate(
         "spherical": lambda: np.ones(k),
     }[inner]()
     params = Params(inner, np.full(k, 1.0 / k), origin, covariance, covariance)
-    packed = params.packed(source.dtype)
-    origin = packed.means[:, :d].astype(np.float64)
-    plan, out = _accumulators(source, inner, k, row_bytes=8 * k)
-    block = plan.n_lanes * plan.width
-    with _jit.threads(effective_threads(n_threads)) as run:
-        for start, n_lanes in plan.blocks(source.n_samples):
-            part = np.ascontiguousarray(resp(start, min(start + block, source.n_samples)), dtype=source.dtype)
-            run(kernels.sweep, source.samples, start, plan.width, n_lanes, packed, part, out)
-    stats = _collect(source.n_samples, inner, plan, out, origin, whole)
+    stats = _swept(source, params, resp, n_threads, whole)
     scatter = stats.scatter.sum(axis=0) if inner != layout else stats.scatter
-    return Stats(layout, stats.n_samples, float("nan"), stats.counts, stats.sums, scatter, origin)
+    return Stats(layout, stats.n_samples, float("nan"), stats.counts, stats.sums, scatter, stats.origin)
 
 
 def _shapes(layout: str, k: int, d: int) -> tuple[tuple[int, int], tuple[int, int]]:

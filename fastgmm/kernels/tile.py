@@ -58,8 +58,8 @@ class Scratch(NamedTuple):
 class Sums(NamedTuple):
     """Accumulators, a slice per lane, float64.
 
-    log_likelihood : (lanes,); counts : (lanes, k); sums : (lanes * k, d), scatter : 2-D, rows by lane, as the layout
-    wants (full keeps its sums in scatter).
+    log_likelihood : (lanes,); counts : (lanes, k); sums : (lanes * k, d); scatter : 2-D, rows by lane, as the layout
+    wants.
     """
 
     log_likelihood: np.ndarray
