@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+
+from fastgmm.kernels.cholesky import factor_precisions
 
 Float = NDArray[np.float64]
 
@@ -36,25 +37,13 @@ def precision_cholesky(covariances: Float, layout: str) -> Float:
 
 
 def _factors(covariances: Float, *, tied: bool = False) -> Float:
-    out = np.empty_like(covariances)
-    for k, covariance in enumerate(covariances):
-        factor, info = lapack.dpotrf(covariance, lower=1, clean=1)
-        if info == 0:
-            factor, info = lapack.dtrtri(factor, lower=1, overwrite_c=1)
-        if info != 0:
-            raise _not_positive_definite(covariance, None if tied else k)
-        out[k] = factor.T
-    # LAPACK lets NaN and infinity pass
-    finite = np.isfinite(out).all(axis=(1, 2))
-    if not finite.all():
-        k = int(np.argmin(finite))
-        raise _not_positive_definite(covariances[k], None if tied else k)
+    out = np.zeros(covariances.shape)
+    k = int(factor_precisions(np.ascontiguousarray(covariances), out))
+    if k < len(covariances):
+        covariance = covariances[k]
+        smallest = float(np.linalg.eigvalsh(covariance)[0]) if np.isfinite(covariance).all() else float("nan")
+        raise NotPositiveDefinite(None if tied else k, smallest)
     return out
-
-
-def _not_positive_definite(covariance: Float, component: int | None) -> NotPositiveDefinite:
-    smallest = float(np.linalg.eigvalsh(covariance)[0]) if np.isfinite(covariance).all() else float("nan")
-    return NotPositiveDefinite(component, smallest)
 
 
 def precision_cholesky_from_precisions(precisions: Float, layout: str) -> Float:

@@ -1,0 +1,52 @@
+"""Triangular factors of precisions, matrix by matrix, on one thread.
+
+LAPACK would do it as fast, but on the threads of its BLAS: these go on spinning for a while and take the next sweep's
+cores from it (at d = 128, k = 8 on 2 cores an iteration took 70 ms instead of 35), and how many they are may change the bits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastgmm._jit import ELEMENTWISE, helper
+
+
+@helper(ELEMENTWISE)
+def factor_precisions(covariances, out):
+    """Upper triangular U_k with inverse(covariance_k) = U_k U_k^T.
+
+    covariances : (k, d, d) float64, C-contiguous, in; out : (k, d, d) float64, C-contiguous, zeros, out
+    Returns the first k whose matrix is not positive definite (or not finite), k where there is none.
+    With covariance = R^T R, R upper triangular, U = inverse(R). Both go by rows: what is added is contiguous.
+    Cost: 2/3 d^3 flops each.
+    """
+    n_components, d = covariances.shape[0], covariances.shape[1]
+    r = np.zeros((d, d))
+    for k in range(n_components):
+        for i in range(d):
+            for j in range(i, d):
+                r[i, j] = covariances[k, i, j]
+        for i in range(d):
+            pivot = r[i, i]
+            if not (pivot > 0.0 and pivot < np.inf):
+                return k
+            scale = 1.0 / np.sqrt(pivot)
+            for j in range(i, d):
+                r[i, j] *= scale
+            for m in range(i + 1, d):
+                factor = r[i, m]
+                for j in range(m, d):
+                    r[m, j] -= factor * r[i, j]
+        for i in range(d - 1, -1, -1):
+            for m in range(i + 1, d):
+                factor = r[i, m]
+                for j in range(m, d):
+                    out[k, i, j] += factor * out[k, m, j]
+            inverse = 1.0 / r[i, i]
+            out[k, i, i] = inverse
+            for j in range(i + 1, d):
+                out[k, i, j] *= -inverse
+            for j in range(i, d):
+                if not np.isfinite(out[k, i, j]):
+                    return k
+    return n_components

@@ -1,0 +1,224 @@
+"""Each micro-kernel against its plain-Python twin, for both widths of vectors and both floating types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from fastgmm._jit import JIT_DISABLED
+from fastgmm.kernels import micro, vectors
+from fastgmm.kernels.cholesky import factor_precisions
+
+pytestmark = pytest.mark.skipif(JIT_DISABLED, reason="the twins are what runs where Numba is switched off")
+
+WIDTH = 2 * micro.STEP + 16
+DTYPES = ("float64", "float32")
+FEATURES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 17, 23, 39)
+
+
+@pytest.fixture(params=[True, False], ids=["64 bytes", "32 bytes"])
+def wide(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Code for registers of 64 bytes (LLVM splits them where the CPU has none) or of 32."""
+    monkeypatch.setattr(vectors, "has_avx512", lambda: request.param)
+    return request.param
+
+
+def padded(d: int) -> int:
+    return -(-d // 4) * 4
+
+
+def arrays(dtype: str, *shapes: tuple[int, ...], seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=shape).astype(dtype) for shape in shapes]
+
+
+def both(kernel: Any, twin: Callable, arguments: tuple, out: tuple[int, ...], rtol: float, atol: float) -> None:
+    """Run kernel (compiled anew) and twin on copies, and compare the arguments that are written."""
+    names = ", ".join(f"a{i}" for i in range(len(arguments)))
+    scope: dict[str, Any] = {"kernel": kernel}
+    exec(f"def call({names}):\n    kernel({names})", scope)
+    copies = [tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments) for _ in range(2)]
+    numba.njit(scope["call"])(*copies[0])
+    twin(*copies[1])
+    for i in out:
+        np.testing.assert_allclose(copies[0][i], copies[1][i], rtol=rtol, atol=atol)
+        assert not np.array_equal(copies[1][i], arguments[i]), "the twin has written nothing"
+
+
+def tolerance(dtype: str) -> tuple[float, float]:
+    return (1e-12, 1e-12) if dtype == "float64" else (2e-4, 2e-4)
+
+
+def zero_rows(array: np.ndarray, d: int) -> np.ndarray:
+    array[d:] = 0
+    return array
+
+
+@pytest.mark.parametrize("d", FEATURES)
+def test_panels_hold_the_upper_triangle(d):
+    u = np.triu(np.random.default_rng(d).normal(size=(3, d, d)))
+    packed = micro.pack_panels(u)
+    columns = micro.panels(d)[1]
+    assert d <= columns <= padded(d)
+    for k in range(3):
+        whole = micro.unpack_panels(packed[k], columns)
+        np.testing.assert_array_equal(whole[:d, :d], u[k])
+        assert not whole[d:].any()
+        assert not whole[:, d:].any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("d", FEATURES)
+def test_full_density_and_transform(wide, d, dtype):
+    k, rows = 2, padded(d)
+    x, means, u, constant, resp, top, z = arrays(
+        dtype, (rows, WIDTH), (k, rows), (k, d, d), (k,), (k, WIDTH), (WIDTH,), (rows, WIDTH)
+    )
+    zero_rows(x, d)
+    means[:, d:] = 0
+    top -= 1000
+    u = micro.pack_panels(np.triu(u))
+    arguments = (x, d, means, u, constant, 1, resp, top, micro.STEP)
+    both(micro._full_density_ir, micro._full_density_python, arguments, (6, 7), *tolerance(dtype))
+    arguments = (x, d, means[0], u[0], z, 0)
+    both(micro._transform_ir, micro._transform_python, arguments, (4,), *tolerance(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("pair", [(0, 1), (2, 2)])
+def test_distance_density(wide, scaled, pair, dtype):
+    k, d = 3, 12
+    x, means, scale, factor, constant, resp, top = arrays(
+        dtype, (d, WIDTH), (k, d), (k, d), (k,), (k,), (k, WIDTH), (WIDTH,)
+    )
+    top -= 1000
+    arguments = (x, means, scale if scaled else None, factor, constant, *pair, resp, top, 0)
+    both(micro._distance_density_ir, micro._distance_density_python, arguments, (7, 8), *tolerance(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exponentials(wide, dtype):
+    resp, top, total = arrays(dtype, (5, WIDTH), (WIDTH,), (WIDTH,))
+    resp *= 30
+    resp[:, 3] = -np.inf  # no component reaches this sample
+    resp[2, 5] = -np.inf
+    top[:] = resp.max(axis=0)
+    both(micro._exponentials_ir, micro._exponentials_python, (resp, top, total, 0), (0, 1, 2), *tolerance(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exponentials_are_within_an_epsilon(wide, dtype):
+    lowest = -708.0 if dtype == "float64" else -87.0
+    exponents = np.linspace(lowest + 0.1, 0, 64 * micro.STEP).astype(dtype).reshape(64, micro.STEP)
+    got, top, total = exponents.copy(), np.zeros(micro.STEP, dtype), np.zeros(micro.STEP, dtype)
+    kernel = micro._exponentials_ir
+
+    @numba.njit
+    def call(resp, top, total):
+        kernel(resp, top, total, 0)
+
+    call(got, top, total)
+    exact = np.exp(exponents.astype(np.longdouble))
+    assert np.max(np.abs(got - exact) / exact) <= np.finfo(dtype).eps
+    below = np.full((1, micro.STEP), 2 * lowest, dtype)
+    call(below, top, total)
+    assert not below.any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("name", "rows", "columns", "triangle"),
+    [
+        ("products_4x4", 4, 4, False),
+        ("products_4x2", 4, 2, False),
+        ("triangle_4", 4, 4, True),
+        ("triangle_2", 2, 2, True),
+    ],
+)
+def test_products(wide, name, rows, columns, triangle, dtype):
+    """Against the formula: here kernel and twin are made by one function, of which the module keeps one."""
+    (v,) = arrays(dtype, (12, WIDTH))
+    n = 2 * micro.STEP
+    i0, j0 = (4, 4) if triangle else (0, 6)
+    scatter = np.ones((20, 12))
+    kernel = getattr(micro, name)
+
+    @numba.njit
+    def call(v, scatter):
+        kernel(v, scatter, 8 + i0, i0, j0, n)
+
+    got = scatter.copy()
+    call(v, got)
+    block = v[i0 : i0 + rows, :n].astype(np.float64) @ v[j0 : j0 + columns, :n].T.astype(np.float64)
+    scatter[8 + i0 : 8 + i0 + rows, j0 : j0 + columns] += np.triu(block) if triangle else block
+    rtol, atol = tolerance(dtype)
+    np.testing.assert_allclose(got, scatter, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gathered", [True, False])
+def test_weighted_differences(wide, gathered, dtype):
+    x, v, root, means = arrays(dtype, (8, WIDTH), (8, WIDTH), (3, WIDTH), (3, 8))
+    arguments = (x, v, gathered, root, means, 1, 4, micro.STEP, np.zeros((5, 8)), 3)
+    both(micro._weighted_differences_ir, micro._weighted_differences_python, arguments, (1, 8), *tolerance(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("second", [True, False])
+def test_moments(wide, second, dtype):
+    x, resp, means = arrays(dtype, (8, WIDTH), (3, WIDTH), (3, 8))
+    scatter = np.zeros((5, 8)) if second else None
+    arguments = (x, resp, means, 1, 4, micro.STEP, np.zeros((5, 8)), scatter, 3)
+    both(micro._moments_ir, micro._moments_python, arguments, (6, 7) if second else (6,), *tolerance(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_small_moments(wide, d, dtype):
+    """Against the formula, as for the products."""
+    x, resp, means = arrays(dtype, (4, WIDTH), (3, WIDTH), (3, 4))
+    n, width = micro.STEP, (d + 1) // 2 * 2
+    sums, scatter = np.zeros((5, 4)), np.zeros((5 * width, width))
+    kernel = getattr(micro, f"small_moments_{d}")
+
+    @numba.njit
+    def call(x, resp, means, sums, scatter):
+        kernel(x, resp, means, 1, n, sums, scatter, 3)
+
+    call(x, resp, means, sums, scatter)
+    t = x[:d, :n].astype(np.float64) - means[1, :d, None]
+    rtol, atol = tolerance(dtype)
+    np.testing.assert_allclose(sums[3, :d], t @ resp[1, :n], rtol=rtol, atol=atol)
+    second = np.triu((resp[1, :n] * t) @ t.T)
+    np.testing.assert_allclose(scatter[3 * width : 3 * width + d, :d], second, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_most_probable(wide, dtype):
+    (resp,) = arrays(dtype, (7, WIDTH))
+    resp[4] = resp[2]  # ties go to the first
+    resp[:, 9] = -np.inf
+    both(micro._most_probable_ir, micro._most_probable_python, (resp, np.full(WIDTH, -1), 0), (1,), 0.0, 0.0)
+
+
+@pytest.mark.parametrize("d", [1, 2, 5, 17, 64])
+def test_precision_factors(d):
+    a = np.random.default_rng(d).normal(size=(3, d, 2 * d))
+    covariances = a @ np.swapaxes(a, 1, 2)
+    u = np.zeros_like(covariances)
+    assert factor_precisions(covariances, u) == 3
+    np.testing.assert_array_equal(u, np.triu(u))
+    expected = np.linalg.inv(np.swapaxes(np.linalg.cholesky(covariances), 1, 2))
+    np.testing.assert_allclose(u, expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("bad", [-1.0, 0.0, np.nan, np.inf])
+def test_precision_factors_name_the_matrix_that_has_none(bad):
+    covariances = np.tile(np.eye(3), (4, 1, 1))
+    covariances[2, 1, 1] = bad
+    assert factor_precisions(covariances, np.zeros_like(covariances)) == 2
