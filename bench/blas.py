@@ -1,17 +1,16 @@
-"""BLAS as a yardstick: the rate of a large product, and the number of threads that serves the NumPy side best."""
+"""BLAS as a yardstick: the rate of a large product, and the NumPy side on the number of threads that serves it best."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
-from statistics import median
 from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from bench.compare import alternate, collect
+from bench.compare import Round
 
 SIZE = 1536
 #: operations of one `product`
@@ -25,21 +24,29 @@ def product(dtype: str) -> Callable[[], object]:
     return lambda: np.matmul(a, a, out=out)
 
 
-def best_threads(side: Callable[[], Any]) -> tuple[Callable[[], Any], str]:
-    """The side on all of BLAS's threads or on one, whichever is faster; and which: "all" or "1".
+#: Name of the side that is another one on a single BLAS thread.
+SINGLE = "on one BLAS thread"
 
-    Products of a block last microseconds, and BLAS's threads may cost more there than they bring: a factor of 1.6 was
-    seen. An opponent so handicapped would flatter us.
-    """
+
+def with_single(sides: Mapping[str, Callable[[], Any]], name: str) -> dict[str, Callable[[], Any]]:
+    """The sides, and `name` once more on one BLAS thread: for `at_best`."""
+    side = sides[name]
 
     def single() -> Any:
         with limited(1):
             return side()
 
-    variants = {"all": side, "1": single}
-    rounds = collect(alternate(variants), least=1, most=5, seconds=2.0)
-    best = min(variants, key=lambda name: median(times[name] for times in rounds))
-    return variants[best], best
+    return {**sides, SINGLE: single}
+
+
+def at_best(rounds: Iterator[Round], name: str) -> Iterator[Round]:
+    """Rounds in which `name` counts as it was faster, on all of BLAS's threads or on one.
+
+    Products of a block last microseconds, and BLAS's threads may cost more there than they bring: a factor of 1.6 was
+    seen. An opponent so handicapped would flatter us; one choice for a whole run is now this one and now that one.
+    """
+    for times in rounds:
+        yield {other: min(t, times[SINGLE]) if other == name else t for other, t in times.items() if other != SINGLE}
 
 
 def limited(threads: int) -> AbstractContextManager[Any]:

@@ -149,7 +149,9 @@ class Session:
 def _speedup(sides: dict[str, Side], opponent: str) -> Ratio:
     """Speed-up over NumPy in rounds of these two alone, as many as it takes."""
     rounds = collect(
-        alternate({name: sides[name] for name in ("fastgmm", opponent)}),
+        blas.at_best(
+            alternate(blas.with_single({name: sides[name] for name in ("fastgmm", opponent)}, opponent)), opponent
+        ),
         least=baseline.LEAST,
         most=baseline.MOST,
         seconds=baseline.SECONDS,
@@ -249,10 +251,13 @@ def measure(request: pytest.FixtureRequest, benchmark: Any, record: Callable[...
             return
         opponent = next((name for name in OPPONENTS if name in sides), None)
         if opponent is not None:
-            sides[opponent], benchmark.extra_info["numpy_blas_threads"] = blas.best_threads(sides[opponent])
-        timed = {**sides, "gemm": blas.product(dtype)} if flops else sides
+            timed = blas.with_single(sides, opponent)
+        else:
+            timed = sides
+        timed = {**timed, "gemm": blas.product(dtype)} if flops else timed
         least = min(3, session.rounds)
-        rounds = collect(alternate(timed), least=least, most=session.rounds, seconds=SECONDS)
+        laps = alternate(timed) if opponent is None else blas.at_best(alternate(timed), opponent)
+        rounds = collect(laps, least=least, most=session.rounds, seconds=SECONDS)
         speedups = {name: ratio(rounds, name) for name in sides if name != "fastgmm"}
         own = median(times["fastgmm"] for times in rounds)
         columns = {"ms": 1e3 * own / per, **{name: found.median for name, found in speedups.items()}}

@@ -110,13 +110,14 @@ def _point(
     with _limited(threads, "daal4py" in names):
         for side in names:
             ITERATIONS[side](problem.warm_up())
-        if "numpy" in sides and not quick:
-            sides["numpy"], _ = blas.best_threads(sides["numpy"])
         sides["gemm"] = blas.product(case.dtype)
         if quick:
             rounds = [{side: clock(function) for side, function in sides.items()}]
         else:
-            rounds = collect(alternate(sides), least=1, most=ROUNDS, seconds=SECONDS)
+            laps = alternate(sides)
+            if "numpy" in sides:
+                laps = blas.at_best(alternate(blas.with_single(sides, "numpy")), "numpy")
+            rounds = collect(laps, least=1, most=ROUNDS, seconds=SECONDS)
     for side, outcome in outcomes.items():
         own, other = outcomes["fastgmm"].bounds[-1], outcome.bounds[-1]
         if outcome.n_iter != N_ITER or not math.isclose(own, other, rel_tol=case.rtol):
