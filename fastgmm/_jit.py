@@ -21,9 +21,6 @@ from llvmlite import binding
 from numba.core import types
 from numba.extending import overload
 
-#: Sums over samples may be reordered (that is what lets LLVM keep several partial sums) and contracted to FMAs.
-#: Neither nnan nor ninf: log 0 = -inf is routine here.
-SUMS = {"reassoc", "contract", "nsz", "arcp"}
 #: Element-wise code: a multiplication and an addition may become one FMA, nothing else. Rounding tricks survive this.
 ELEMENTWISE = {"contract"}
 #: The order and rounding of every operation as written.

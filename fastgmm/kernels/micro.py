@@ -330,6 +330,39 @@ exponentials = _exponentials_python if JIT_DISABLED else _exponentials_ir
 
 
 @intrinsic
+def _scale_ir(typingctx, resp, total, c, n):
+    sig = types.float64(resp, total, c, n)
+
+    def codegen(ctx, b, sig, args):
+        k = Block(ctx, b, sig.args[0].dtype)
+        resp = k.at(*k.array(sig.args[0], args[0]), args[2], I64(0))
+        total = k.data(sig.args[1], args[1])
+        copies = STEP // k.lanes if k.wide else 4
+
+        def samples(s, sums):
+            out = []
+            for copy, old in enumerate(sums):
+                here = k.plus(s, copy * k.lanes)
+                r = b.fmul(k.load(k.at(resp, here)), k.load(k.at(total, here)))
+                k.store(r, k.at(resp, here))
+                out.append(b.fadd(old, r))
+            return out
+
+        return k.total(k.loop(I64(0), args[3], copies * k.lanes, [k.zero] * copies, samples))
+
+    return sig, codegen
+
+
+def _scale_python(resp, total, c, n):
+    resp[c, :n] *= total[:n]
+    return float(resp[c, :n].sum(dtype=np.float64))
+
+
+#: ``scale(resp, total, c, n)``: ``resp[c, s] *= total[s]`` for s < n, a multiple of STEP; returns their sum, float64.
+scale = _scale_python if JIT_DISABLED else _scale_ir
+
+
+@intrinsic
 def _most_probable_ir(typingctx, resp, best, s0):
     sig = types.void(resp, best, s0)
 

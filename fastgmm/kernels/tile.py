@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastgmm._jit import ELEMENTWISE, SUMS, helper
+from fastgmm._jit import ELEMENTWISE, helper
 from fastgmm.kernels.elementary import log
-from fastgmm.kernels.micro import STEP, exponentials
+from fastgmm.kernels.micro import STEP, exponentials, scale
 
 #: Most samples in a tile; how many it has depends on the number of features (`tile_width`).
 TILE = 256
@@ -160,37 +160,49 @@ def exponentials_tile(resp, top, total, m):
     return likelihood
 
 
-@helper(SUMS)
+@helper(ELEMENTWISE)
 def _log_likelihood(top, total, m, n_components):
     """sum_s top[s] + log total[s], by one logarithm of a product of many totals.
 
     A total is within [1, k], or zero for a sample that no component reaches: groups are so large that k^group < 2^1000.
+    Four sums and products beside each other, in an order that no compiler may change: LLVM optimises a function once for
+    each library that it is linked into, and where it may choose the order the copies need not agree to the last bit.
     """
     group = 16 * max(1, int(62.0 / np.log2(n_components + 1.0)))
     likelihood = 0.0
     for first in range(0, m, group):
-        product = 1.0
-        for s in range(first, min(first + group, m)):
-            likelihood += np.float64(top[s])
-            product *= np.float64(total[s])
-        likelihood += log(product)
+        last = min(first + group, m)
+        fours = first + (last - first) // 4 * 4
+        t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
+        p0, p1, p2, p3 = 1.0, 1.0, 1.0, 1.0
+        for s in range(first, fours, 4):
+            t0 += top[s]
+            t1 += top[s + 1]
+            t2 += top[s + 2]
+            t3 += top[s + 3]
+            p0 *= total[s]
+            p1 *= total[s + 1]
+            p2 *= total[s + 2]
+            p3 *= total[s + 3]
+        for s in range(fours, last):
+            t0 += top[s]
+            p0 *= total[s]
+        likelihood += ((t0 + t1) + (t2 + t3)) + log((p0 * p1) * (p2 * p3))
     return likelihood
 
 
-@helper(SUMS)
+@helper(ELEMENTWISE)
 def weigh(resp, total, k, m):
     """resp[k, s] *= total[s]; return the sum and the number of samples for which it is not negligible.
 
     Here and below arrays come one by one: taking them out of a tuple counts references, 20 ns an array (measured).
     """
-    count = resp.dtype.type(0.0)
+    n = padded(m)
+    count = scale(resp, total, k, n)
     used = 0
-    for s in range(padded(m)):
-        r = resp[k, s] * total[s]
-        resp[k, s] = r
-        count += r
-        used += 1 if r > NEGLIGIBLE else 0
-    return np.float64(count), used
+    for s in range(n):
+        used += 1 if resp[k, s] > NEGLIGIBLE else 0
+    return count, used
 
 
 @helper(ELEMENTWISE)
