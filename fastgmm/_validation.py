@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastgmm._errors import warn
 
 _BLOCK = 1 << 22
+_SMALL = 1 << 12
 
 
 def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | None = None) -> NDArray:
@@ -85,9 +86,13 @@ def _check_finite(array: NDArray, name: str) -> None:
     rows = max(1, _BLOCK // max(1, array.shape[-1] if array.ndim > 1 else 1))
     for start in range(0, array.shape[0], rows):
         block = array[start : start + rows]
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(block.sum()):
+        if block.size <= _SMALL:
+            if np.isfinite(block).all():
                 continue
+        else:  # one pass and no array of truth values; an overflow is looked at closely
+            with np.errstate(over="ignore", invalid="ignore"):
+                if np.isfinite(block.sum()):
+                    continue
         bad = np.argwhere(~np.isfinite(block))
         if len(bad):
             position = (int(bad[0, 0]) + start, *map(int, bad[0, 1:]))
@@ -262,27 +267,32 @@ def check_positive(name: str, value: Any, layout: str, k: int, d: int) -> NDArra
             where = [int(i) for i in np.argwhere(array <= 0)[0]]
             raise ValueError(f"{name} should be positive, got {name}{where} = {array[tuple(where)]}")
         return array
-    for k_, matrix in enumerate(array if layout == "full" else array[None]):
+    matrices = array if layout == "full" else array[None]
+    turned = np.swapaxes(matrices, -1, -2)
+    largest = np.abs(matrices).max(axis=(1, 2), keepdims=True)
+    asymmetric = (np.abs(matrices - turned) > 1e-5 * np.abs(turned) + 1e-8 * largest).any(axis=(1, 2))
+    if asymmetric.any():
+        which = f"{name}[{int(asymmetric.argmax())}]" if layout == "full" else name
+        raise ValueError(f"{which} should be symmetric, positive-definite; it is not symmetric")
+    if not _have_factors(matrices):
+        k_ = next(i for i, matrix in enumerate(matrices) if not _have_factors(matrix))
         which = f"{name}[{k_}]" if layout == "full" else name
-        if not np.allclose(matrix, matrix.T, rtol=1e-5, atol=1e-8 * float(np.abs(matrix).max())):
-            raise ValueError(f"{which} should be symmetric, positive-definite; it is not symmetric")
-        if not _has_factors(matrix):
-            smallest, largest = np.linalg.eigvalsh(matrix)[[0, -1]]
-            raise ValueError(
-                f"{which} should be symmetric, positive-definite; its smallest eigenvalue is {smallest:.5g}, its largest "
-                f"{largest:.5g}"
-            )
+        smallest, greatest = np.linalg.eigvalsh(matrices[k_])[[0, -1]]
+        raise ValueError(
+            f"{which} should be symmetric, positive-definite; its smallest eigenvalue is {smallest:.5g}, its largest "
+            f"{greatest:.5g}"
+        )
     return array
 
 
-def _has_factors(matrix: NDArray) -> bool:
+def _have_factors(matrices: NDArray) -> bool:
     """Whether both Cholesky factorisations, from the first feature on and from the last, exist.
 
     They do for features of very different scales too, where rounding makes the smallest eigenvalue negative.
     """
     try:
-        np.linalg.cholesky(matrix)
-        np.linalg.cholesky(matrix[::-1, ::-1])
+        np.linalg.cholesky(matrices)
+        np.linalg.cholesky(matrices[..., ::-1, ::-1])
     except np.linalg.LinAlgError:
         return False
     return True

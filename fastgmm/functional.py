@@ -177,7 +177,7 @@ def sufficient_statistics(
         raise ValueError(f"resp must not be negative, got resp[{row}, {column}] = {weights[row, column]}")
     shape = (weights.shape[1], source.n_features)
     if origin is None:
-        centre = np.tile(source.mean(), (shape[0], 1))
+        centre = np.tile(passes.mean(source), (shape[0], 1))
     else:
         centre = border.check_array("origin", origin, shape, "(n_components, n_features)")
     threads = border.check_threads(n_threads)

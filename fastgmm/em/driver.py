@@ -11,7 +11,9 @@ import numpy as np
 from fastgmm._errors import warn
 from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
 from fastgmm.covariance.structures import Structure, maximise
+from fastgmm.em.small import SmallRun
 from fastgmm.em.sweep import Total, sweep
+from fastgmm.kernels.small import COLLAPSED, CONVERGED, NOT_FINITE, UNDECIDED
 from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
 from fastgmm.stats import Stats
@@ -59,11 +61,13 @@ def run(
 
     Raises ValueError where a component collapses or the likelihood is not finite.
     """
+    if SmallRun.suits(source, params):
+        return _run_small(source, params, structure, settings, lower_bound, whole, report)
     bounds: list[float] = []
     converged = False
     for n_iter in range(1, settings.max_iter + 1):
         stats = sweep(source, params, settings.n_threads, whole=whole)
-        previous, lower_bound = lower_bound, stats.log_likelihood / source.n_samples
+        previous, lower_bound = lower_bound, stats.log_likelihood / source.total_weight
         _check_likelihood(lower_bound, n_iter, params)
         params = m_step(structure, stats, settings.reg_covar)
         bounds.append(lower_bound)
@@ -73,6 +77,35 @@ def run(
             converged = True
             break
     return Fit(params, converged, len(bounds), lower_bound, bounds)
+
+
+def _run_small(
+    source: ArraySource,
+    params: Params,
+    structure: Structure,
+    settings: Settings,
+    lower_bound: float,
+    whole: Total | None,
+    report: Report | None,
+) -> Fit:
+    """As `run`, several iterations in one compiled call."""
+    bounds: list[float] = []
+    state = UNDECIDED
+    small = SmallRun(source, params, whole, settings.tol, settings.reg_covar)
+    while state == UNDECIDED and len(bounds) < settings.max_iter:
+        found, state = small.iterate(lower_bound, settings.max_iter - len(bounds))
+        for value in found:
+            bounds.append(value)
+            if report is not None:
+                report(len(bounds), value, value - lower_bound)
+            lower_bound = value
+        if state == NOT_FINITE:
+            _check_likelihood(lower_bound, len(bounds), small.params)
+        if state == COLLAPSED:
+            # raises, with a message that says where and why; or finds factors by a hair's breadth, and EM goes on
+            params = m_step(structure, small.stats, settings.reg_covar)
+            small, state = SmallRun(source, params, whole, settings.tol, settings.reg_covar), UNDECIDED
+    return Fit(small.params, state == CONVERGED, len(bounds), lower_bound, bounds)
 
 
 def m_step(structure: Structure, stats: Stats, reg_covar: float) -> Params:
@@ -124,12 +157,14 @@ def data_variance(stats: Stats) -> float:
 
 def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
     """Warn where reg_covar is larger than what the components' own variances could be."""
-    spread = float(np.var(params.means, axis=0).mean())
     variances = params.covariances
     if params.layout in ("full", "tied"):
         variances = np.diagonal(variances, axis1=-2, axis2=-1)
-    own = float(variances.mean()) - reg_covar + spread
-    if reg_covar > 0 and own < reg_covar:
+    own = float(variances.mean()) - reg_covar
+    if reg_covar == 0 or own >= reg_covar:
+        return
+    own += float(np.var(params.means, axis=0).mean())
+    if own < reg_covar:
         warn(
             f"reg_covar={reg_covar:.3g} is larger than the variance of the data (about {max(own, 0.0):.3g}): the covariances "
             "will be little else. Scale the data, or pass a reg_covar of about 1e-6 of its variance",

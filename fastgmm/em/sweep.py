@@ -6,9 +6,9 @@ The only caller of the E- and M-kernels and the only place that decides about th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,22 @@ from fastgmm import _jit
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.full import scatter_width
 from fastgmm.kernels.sweep import LABELS, LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
-from fastgmm.kernels.tile import TILE, Sums, tile_width
-from fastgmm.params import Params, pad
-from fastgmm.sources.array import ArraySource
+from fastgmm.kernels.tile import TILE, Samples, Sums, tile_width
+from fastgmm.params import Packed, Params, pad
+from fastgmm.sources.array import Source
 from fastgmm.stats import Stats
 
 Float = NDArray[np.float64]
 
 _MAX_LANES = 64
+#: So many samples, or fewer, make one lane.
+SINGLE_LANE = 4 * TILE
 _LANE_MEMORY = 16 * 2**20
 _QUANTUM = 64
 _CALL_NANOSECONDS = 0.5e9
 _RESP_MEMORY = 8 * 2**20
+#: Of the samples of a block: what a source that is no array has to hold, twice or three times.
+_BLOCK_MEMORY = 32 * 2**20
 
 
 class Lanes(NamedTuple):
@@ -37,36 +41,36 @@ class Lanes(NamedTuple):
     n_lanes: int
     width: int
 
-    def blocks(self, n_samples: int) -> Iterator[tuple[int, int]]:
-        """First sample and number of lanes of each block; the last one has only lanes that are not empty."""
-        for start in range(0, n_samples, self.n_lanes * self.width):
-            yield start, min(self.n_lanes, -(-(n_samples - start) // self.width))
+    @property
+    def rows(self) -> int:
+        """Samples in a block."""
+        return self.n_lanes * self.width
 
 
 def lanes(
-    n_samples: int,
+    source: Source,
     n_components: int,
-    n_features: int,
     scatter_size: int,
     *,
     flops: float | None = None,
     row_bytes: int = 0,
 ) -> Lanes:
-    """Cut `n_samples` into lanes.
+    """Cut the samples of a source into lanes.
 
     scatter_size : that of one lane; flops : per sample and component, by default those of full covariances
 
-    At least four tiles a lane; accumulators of all lanes within 16 MiB (but four lanes in any case); a block takes about
-    half a second of one core at most, so that Ctrl-C is served between two blocks; `row_bytes` of input per sample, if
-    any, within 8 MiB a block.
+    At least four tiles a lane; accumulators of all lanes within 16 MiB (but four lanes in any case); the samples of a
+    block within 32 MiB, and so few that they take about half a second of one core at most, so that Ctrl-C is served
+    between two blocks; `row_bytes` of input per sample, if any, within 8 MiB a block.
     """
+    n_samples, n_features = source.n_samples, source.n_features
     stats_bytes = 8 * (n_components * (n_features + 1) + scatter_size)
-    n_lanes = max(1, min(_MAX_LANES, -(-n_samples // (4 * TILE)), max(4, _LANE_MEMORY // stats_bytes)))
+    n_lanes = max(1, min(_MAX_LANES, -(-n_samples // SINGLE_LANE), max(4, _LANE_MEMORY // stats_bytes)))
     if n_lanes > 4:
         n_lanes = n_lanes // 4 * 4  # as many for each thread
     flops = 2 * n_features * (n_features + 1) if flops is None else flops
     nanoseconds = n_components * (flops / 30 + 4)  # 30 GFLOP/s: what a slow core does
-    rows = min(n_samples, int(_CALL_NANOSECONDS / nanoseconds))
+    rows = min(n_samples, int(_CALL_NANOSECONDS / nanoseconds), _BLOCK_MEMORY // (n_features * source.dtype.itemsize))
     if row_bytes:
         rows = min(rows, _RESP_MEMORY // row_bytes)
     rows = -(-n_samples // -(-n_samples // max(rows, 1)))  # blocks of equal size, not full ones and a small one
@@ -82,26 +86,41 @@ class Total:
     scatter: Float
 
 
-def total(source: ArraySource, n_threads: int | None) -> Total:
-    """One pass for the mean and the total scatter of a source."""
-    n, d = source.n_samples, source.n_features
-    mean = source.mean()
-    origin = pad(mean, source.dtype)
+def mean(source: Source) -> Float:
+    """Weighted mean of each feature, shape (d,). One pass; its bits do not depend on the memory order of the samples."""
+    total = np.zeros(source.n_features)
+    for block in source.blocks(max(1, (1 << 20) // source.n_features)):
+        X = np.ascontiguousarray(block.X)
+        # einsum and no product of matrices: BLAS adds in another order on another number of threads
+        weighted = X.sum(axis=0, dtype=np.float64) if block.weights.size == 0 else _weighted_sum(block.weights, X)
+        total += weighted
+    return total / source.total_weight
+
+
+def _weighted_sum(weights: NDArray, X: NDArray) -> Float:
+    return np.einsum("i,ij->j", weights.astype(np.float64), X, dtype=np.float64)
+
+
+def total(source: Source, n_threads: int | None) -> Total:
+    """Mean and total scatter of a source, in two passes."""
+    d = source.n_features
+    origin = pad(mean(source), source.dtype)
     width = scatter_width(d)
-    plan = lanes(n, 1, d, width * width)
-    lane_width = -(-n // plan.n_lanes)
+    plan = lanes(source, 1, width * width)
+    tile = tile_width("full", len(origin), origin.itemsize)
     sums, scatter = np.zeros((plan.n_lanes, len(origin))), np.zeros((plan.n_lanes * width, width))
-    arguments = (source.samples, origin[None, :], tile_width("full", len(origin), origin.itemsize), lane_width)
     with _jit.Crew(min(effective_threads(n_threads), plan.n_lanes)) as crew:
-        crew.run(kernels.scatter_lanes, *arguments, sums, scatter)
+        for block in source.blocks(plan.rows):
+            arguments = (block.samples, block.weights, origin[None, :], tile, plan.width)
+            crew.run(kernels.scatter_lanes, *arguments, sums, scatter)
     # the kernel subtracts the mean as rounded to the dtype of the data
     first = sums.sum(axis=0)[:d]
-    shift = first / n
+    shift = first / source.total_weight
     second = _symmetric(scatter.reshape(plan.n_lanes, width, width).sum(axis=0)[:d, :d])
     return Total(origin[:d].astype(np.float64) + shift, second - np.outer(first, shift))
 
 
-def sweep(source: ArraySource, params: Params, n_threads: int | None = None, *, whole: Total | None = None) -> Stats:
+def sweep(source: Source, params: Params, n_threads: int | None = None, *, whole: Total | None = None) -> Stats:
     """E-step: statistics of the responsibilities of `params`, about its means. Nothing of size n is kept.
 
     A tied layout needs `whole`, the total scatter of the same source.
@@ -110,7 +129,7 @@ def sweep(source: ArraySource, params: Params, n_threads: int | None = None, *, 
 
 
 def _swept(
-    source: ArraySource,
+    source: Source,
     params: Params,
     resp: Callable[[int, int], NDArray] | None,
     n_threads: int | None,
@@ -121,19 +140,31 @@ def _swept(
     packed = params.packed(source.dtype)
     # the origin is the mean that the kernel subtracts: rounded to the dtype of the data
     origin = packed.means[:, :d].astype(np.float64)
-    plan, out = _accumulators(source, params.layout, k, row_bytes=0 if resp is None else 8 * k)
+    plan, out = accumulators(source, params.layout, k, row_bytes=0 if resp is None else 8 * k)
     given = np.empty((0, k), source.dtype)
     with _jit.threads(effective_threads(n_threads)) as run:
-        for start, n_lanes in plan.blocks(source.n_samples):
+        for block in source.blocks(plan.rows):
             if resp is not None:
-                stop = min(start + plan.n_lanes * plan.width, source.n_samples)
-                given = np.ascontiguousarray(resp(start, stop), dtype=source.dtype)
-            run(kernels.sweep, source.samples, start, plan.width, n_lanes, packed, given, out)
-    return _collect(source.n_samples, params.layout, plan, out, origin, whole)
+                rows = resp(block.start, block.start + len(block.X))
+                given = np.ascontiguousarray(rows, dtype=source.dtype)
+            _in_lanes(run, kernels.sweep, plan, block.samples, packed, given, block.weights, out)
+    return collect(source, params.layout, plan, out, origin, whole)
+
+
+def _in_lanes(
+    run: Callable, kernel: Callable, plan: Lanes, samples: Samples, packed: NamedTuple, *arguments: Any
+) -> None:
+    """Run a kernel over a block, lane by lane."""
+    if plan.n_lanes > 1:
+        run(kernel, samples, plan.width, -(-samples.n_samples // plan.width), packed, *arguments)
+    elif kernel is kernels.sweep:
+        kernels.sweep_lane(samples, 0, samples.n_samples, packed, *arguments[:-1], 0, arguments[-1])
+    else:
+        kernels.evaluate_lane(samples, 0, samples.n_samples, packed, *arguments)
 
 
 def accumulate(
-    source: ArraySource,
+    source: Source,
     layout: str,
     origin: Float,
     resp: Callable[[int, int], NDArray],
@@ -168,16 +199,17 @@ def _shapes(layout: str, k: int, d: int) -> tuple[tuple[int, int], tuple[int, in
     return (k, width), (0 if layout == "tied" else k, width)
 
 
-def _accumulators(source: ArraySource, layout: str, k: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:
+def accumulators(source: Source, layout: str, k: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:
+    """How a sweep cuts a source, and zeros for all lanes to add to."""
     sums, scatter = _shapes(layout, k, source.n_features)
     flops = None if layout == "full" else 8 * source.n_features
-    plan = lanes(source.n_samples, k, source.n_features, math.prod(scatter), flops=flops, row_bytes=row_bytes)
+    plan = lanes(source, k, math.prod(scatter), flops=flops, row_bytes=row_bytes)
     n = plan.n_lanes
     stacked = (np.zeros((n * rows, columns)) for rows, columns in (sums, scatter))
     return plan, Sums(np.zeros(n), np.zeros((n, k)), *stacked)
 
 
-def _collect(n_samples: int, layout: str, plan: Lanes, out: Sums, origin: Float, whole: Total | None) -> Stats:
+def collect(source: Source, layout: str, plan: Lanes, out: Sums, origin: Float, whole: Total | None) -> Stats:
     """Add the lanes up, in their order, and take the padding off."""
     k, d = origin.shape
     n = plan.n_lanes
@@ -193,7 +225,7 @@ def _collect(n_samples: int, layout: str, plan: Lanes, out: Sums, origin: Float,
         scatter = out.scatter.reshape(n, k, width).sum(axis=0)[:, :d]
         if layout == "spherical":
             scatter = scatter.sum(axis=1)
-    return Stats(layout, n_samples, float(out.log_likelihood.sum()), counts, sums, scatter, origin)
+    return Stats(layout, source.n_samples, float(out.log_likelihood.sum()), counts, sums, scatter, origin)
 
 
 def _symmetric(upper: Float) -> Float:
@@ -215,29 +247,29 @@ def _pooled_about(origin: Float, counts: Float, sums: Float, whole: Total) -> Fl
     return whole.scatter - (cross + cross.T) - (counts * c.T) @ c
 
 
-def labels(source: ArraySource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
+def labels(source: Source, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
     """Most probable component of each sample, the first on ties, shape (n,)."""
     out = np.empty(source.n_samples, np.int64)
     _evaluate(source, params.packed(source.dtype), LABELS, out, np.empty((0, 0), source.dtype), n_threads)
     return out
 
 
-def log_prob(source: ArraySource, params: Params, n_threads: int | None = None) -> NDArray:
+def log_prob(source: Source, params: Params, n_threads: int | None = None) -> NDArray:
     """log p(x_i), shape (n,), in the dtype of the source."""
     return _values(source, params, LOG_PROB, n_threads)[:, 0]
 
 
-def responsibilities(source: ArraySource, params: Params, n_threads: int | None = None) -> NDArray:
+def responsibilities(source: Source, params: Params, n_threads: int | None = None) -> NDArray:
     """Posterior probabilities of the components, shape (n, k)."""
     return _values(source, params, RESPONSIBILITIES, n_threads)
 
 
-def log_density(source: ArraySource, params: Params, n_threads: int | None = None) -> NDArray:
+def log_density(source: Source, params: Params, n_threads: int | None = None) -> NDArray:
     """log N(x_i | mean_k, covariance_k), weights left out, shape (n, k)."""
     return _values(source, params, LOG_DENSITY, n_threads, weighted=False)
 
 
-def _values(source: ArraySource, params: Params, what: int, n_threads: int | None, *, weighted: bool = True) -> NDArray:
+def _values(source: Source, params: Params, what: int, n_threads: int | None, *, weighted: bool = True) -> NDArray:
     columns = 1 if what == LOG_PROB else len(params.weights)
     out = np.empty((source.n_samples, columns), source.dtype)
     packed = params.packed(source.dtype, weighted=weighted)
@@ -245,14 +277,13 @@ def _values(source: ArraySource, params: Params, what: int, n_threads: int | Non
     return out
 
 
-def _evaluate(
-    source: ArraySource, packed: NamedTuple, what: int, out: NDArray, values: NDArray, n_threads: int | None
-) -> None:
-    k = packed.means.shape[0]  # type: ignore[attr-defined]
-    plan = lanes(source.n_samples, k, source.n_features, 0)
+def _evaluate(source: Source, packed: Packed, what: int, out: NDArray, values: NDArray, n_threads: int | None) -> None:
+    """Write `out` (n,) or `values` (n, ...), whichever is not empty."""
+    plan = lanes(source, packed.means.shape[0], 0)
     with _jit.threads(effective_threads(n_threads)) as run:
-        for start, n_lanes in plan.blocks(source.n_samples):
-            run(kernels.evaluate, source.samples, start, plan.width, n_lanes, packed, what, out, values)
+        for block in source.blocks(plan.rows):
+            rows = slice(block.start, block.start + len(block.X))
+            _in_lanes(run, kernels.evaluate, plan, block.samples, packed, what, out[rows], values[rows])
 
 
 def effective_threads(n_threads: int | None) -> int:

@@ -38,7 +38,7 @@ class _Crew(_jit.Crew):
 
     def __init__(self, source: ArraySource, k: int, n_threads: int | None) -> None:
         n = source.n_samples
-        most = min(lanes(n, k, source.n_features, 0).n_lanes, -(-n // _MIN_WIDTH))
+        most = min(lanes(source, k, 0).n_lanes, -(-n // _MIN_WIDTH))
         self.width = -(-n // (most * kernels.BLOCK)) * kernels.BLOCK
         self.n_lanes = -(-n // self.width)
         self.source = source

@@ -16,7 +16,7 @@ from fastgmm.covariance.cholesky import (
 )
 from fastgmm.covariance.structures import COUNT_FLOOR, Structure, maximise, regularised
 from fastgmm.em.driver import collapse_message
-from fastgmm.em.sweep import Total, accumulate
+from fastgmm.em.sweep import Total, accumulate, mean
 from fastgmm.init.kmeans import kmeans, kmeans_plusplus
 from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
@@ -118,7 +118,7 @@ class Start:
             draws = random_state.uniform(size=(stop - start, self.n_components)).astype(source.dtype)
             return draws / draws.sum(axis=1, keepdims=True)
 
-        origin = np.tile(source.mean(), (self.n_components, 1))
+        origin = np.tile(mean(source), (self.n_components, 1))
         return accumulate(source, structure.layout, origin, resp, self.n_threads, whole=whole)
 
     def _from_points(

@@ -1,11 +1,13 @@
 """The parallel kernels: one pass over a block of samples. Thin on purpose, the work is in the tile functions.
 
-A block is cut into lanes of `width` samples; lane l owns slice l of the accumulators, so that bits do not depend on
-the number of threads. Parameters come as one of the NamedTuples Full, Tied, Diag, Spherical; their type picks the tile
-functions when the kernel is compiled.
+A block of samples is cut into lanes of `width`; lane l owns slice l of the accumulators, so that bits do not depend on
+the number of threads. A block of a single lane needs no parallel kernel: `sweep_lane`, `evaluate_lane`. Parameters come
+as one of the NamedTuples Full, Tied, Diag, Spherical; their type picks the tile functions when the kernel is compiled.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, choose, helper, kernel, prange
 from fastgmm.kernels.elementary import log
@@ -23,7 +25,15 @@ from fastgmm.kernels.simple import (
     tied_accumulate,
     tied_density,
 )
-from fastgmm.kernels.tile import aligned, exponentials_tile, load_tile, log_sum_exp_tile, new_scratch, padded
+from fastgmm.kernels.tile import (
+    aligned,
+    exponentials_tile,
+    load_tile,
+    log_sum_exp_tile,
+    new_scratch,
+    padded,
+    weighted_exponentials_tile,
+)
 
 #: What `evaluate` writes.
 LABELS, LOG_PROB, RESPONSIBILITIES, LOG_DENSITY = 0, 1, 2, 3
@@ -46,33 +56,44 @@ tile_accumulate = choose(
 
 
 @kernel
-def sweep(samples, start, width, n_lanes, parameters, resp, out):
-    """E-step and statistics of the samples start .. start + n_lanes * width, or statistics alone.
+def sweep(samples, width, n_lanes, parameters, resp, weights, out):
+    """E-step and statistics of a block of samples, or statistics alone.
 
     samples : Samples, in; parameters : in; out : Sums, inout
-    resp : (n_lanes * width or fewer, k) float, in, given responsibilities, row i for sample start + i, in which case the
-    densities are not computed and out.log_likelihood is left alone; of shape (0, k) for an E-step. One kernel for both
-    saves the compilation of the statistics a second time.
+    resp : (n, k) float, in, given responsibilities, in which case the densities are not computed and out.log_likelihood is
+    left alone; of shape (0, k) for an E-step. One kernel for both saves the compilation of the statistics a second time.
+    weights : (n,) float, in, of the samples; of shape (0,) where all are 1.
     Cost: the densities' and the statistics' flops; X is read once, nothing of size n is written.
     """
     for lane in prange(n_lanes):
-        low = start + lane * width
-        _sweep_lane(samples, start, low, min(low + width, samples.n_samples), parameters, resp, lane, out)
+        # prange counts in uint64 where it runs in parallel: `sweep_lane` would be compiled twice
+        row = np.int64(lane)
+        low = row * width
+        sweep_lane(samples, low, min(low + width, samples.n_samples), parameters, resp, weights, row, out)
 
 
 @helper(ELEMENTWISE)
-def _sweep_lane(samples, start, low, high, parameters, resp, lane, out):
+def sweep_lane(samples, low, high, parameters, resp, weights, lane, out):
+    """The samples low .. high of `sweep`, added to slice `lane` of the accumulators."""
     work = new_scratch(parameters)
-    given = resp.shape[0] > 0
+    given, weighted = resp.shape[0] > 0, weights.shape[0] > 0
     width = len(work.top)
     for first in range(low, high, width):
         m = min(width, high - first)
         load_tile(samples, first, m, work.x)
         if given:
-            _load_resp(resp, first - start, m, work)
+            _load_resp(resp, first, m, work)
+            if weighted:
+                for s in range(m):
+                    work.total[s] = weights[first + s]
         else:
             tile_density(parameters, work, m)
-            out.log_likelihood[lane] += exponentials_tile(work.resp, work.top, work.total, m)
+            if weighted:
+                out.log_likelihood[lane] += weighted_exponentials_tile(
+                    work.resp, work.top, work.total, m, weights, first
+                )
+            else:
+                out.log_likelihood[lane] += exponentials_tile(work.resp, work.top, work.total, m)
         tile_accumulate(parameters, work, m, lane, out)
 
 
@@ -86,41 +107,46 @@ def _load_resp(given, row, m, work):
 
 
 @helper(ELEMENTWISE)
-def scatter_lanes(first_lane, step, samples, origin, tile, width, sums, scatter):
-    """Add the unweighted first moments and scatter about `origin` of lanes first_lane, first_lane + step, ...: `_jit.Crew`.
+def scatter_lanes(first_lane, step, samples, weights, origin, tile, width, sums, scatter):
+    """Add the first moments and scatter about `origin` of lanes first_lane, first_lane + step, ... of a block: `_jit.Crew`.
 
-    origin : (1, d) float, in; tile : samples in a tile; width : samples in a lane; sums : (lanes, d) float64, inout
+    weights : (n,) float, in, or (0,) where all are 1; origin : (1, d) float, in; tile : samples in a tile
+    width : samples in a lane; sums : (lanes, d) float64, inout
     scatter : (lanes * columns, columns) float64, inout, the upper triangle, as `full.accumulate` has it
     Cost: d (d + 1) flops a sample.
     """
     d, columns = origin.shape[1], scatter.shape[1]
-    x, v, ones = aligned(d, tile, origin), aligned(d, tile, origin), aligned(1, tile, origin)
+    x, v, root = aligned(d, tile, origin), aligned(d, tile, origin), aligned(1, tile, origin)
     for lane in range(first_lane, len(sums), step):
         high = min((lane + 1) * width, samples.n_samples)
         for first in range(lane * width, high, tile):
             m = min(tile, high - first)
             load_tile(samples, first, m, x)
             for s in range(tile):
-                ones[0, s] = 1.0 if s < m else 0.0
+                root[0, s] = 1.0 if s < m else 0.0
+            if weights.shape[0] > 0:
+                for s in range(m):
+                    root[0, s] = np.sqrt(weights[first + s])
             for i in range(0, d, 4):
-                weighted_differences(x, v, False, ones, origin, 0, i, padded(m), sums, lane)
+                weighted_differences(x, v, False, root, origin, 0, i, padded(m), sums, lane)
             add_products(v, scatter, lane * columns, columns, padded(m))
 
 
 @kernel
-def evaluate(samples, start, width, n_lanes, parameters, what, labels, values):
-    """E-step only: write what is asked for of the samples start .. start + n_lanes * width.
+def evaluate(samples, width, n_lanes, parameters, what, labels, values):
+    """E-step only: write what is asked for of the samples of a block.
 
     what : LABELS, LOG_PROB, RESPONSIBILITIES or LOG_DENSITY
     labels : (n,) int64, out, for LABELS (else of length 0); values : (n, 1) or (n, k) float, out, for the others.
     """
     for lane in prange(n_lanes):
-        low = start + lane * width
-        _evaluate_lane(samples, low, min(low + width, samples.n_samples), parameters, what, labels, values)
+        low = np.int64(lane) * width
+        evaluate_lane(samples, low, min(low + width, samples.n_samples), parameters, what, labels, values)
 
 
 @helper(ELEMENTWISE)
-def _evaluate_lane(samples, low, high, parameters, what, labels, values):
+def evaluate_lane(samples, low, high, parameters, what, labels, values):
+    """The samples low .. high of `evaluate`."""
     work = new_scratch(parameters)
     width = len(work.top)
     for first in range(low, high, width):

@@ -161,6 +161,34 @@ def exponentials_tile(resp, top, total, m):
 
 
 @helper(ELEMENTWISE)
+def weighted_exponentials_tile(resp, top, total, m, weights, first):
+    """As exponentials_tile for samples of weights[first + s]: they are in `total` and in the log-likelihood. Spends `top`.
+
+    A sample of weight zero adds nothing, whatever its likelihood.
+    """
+    mp = padded(m)
+    zero = resp.dtype.type(0.0)
+    for s in range(0, mp, STEP):
+        exponentials(resp, top, total, s)
+    for s in range(m):
+        top[s] += log(total[s])
+    for s in range(m):
+        weight = weights[first + s]
+        top[s] = top[s] * weight if weight > zero else zero
+        total[s] = weight / total[s] if total[s] > zero else zero
+    for s in range(m, mp):
+        top[s] = zero
+        total[s] = zero
+    t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0  # in a fixed order: see _log_likelihood
+    for s in range(0, mp, 4):
+        t0 += top[s]
+        t1 += top[s + 1]
+        t2 += top[s + 2]
+        t3 += top[s + 3]
+    return (t0 + t1) + (t2 + t3)
+
+
+@helper(ELEMENTWISE)
 def _log_likelihood(top, total, m, n_components):
     """sum_s top[s] + log total[s], by one logarithm of a product of many totals.
 

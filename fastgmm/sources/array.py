@@ -1,9 +1,11 @@
-"""An array in memory (or memory-mapped) as something to be swept repeatedly, without a copy."""
+"""An array in memory as something to be swept repeatedly, without a copy; and what any such source is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -12,11 +14,70 @@ from numpy.typing import NDArray
 from fastgmm.kernels.tile import Samples
 
 
+class Block(NamedTuple):
+    """Consecutive samples from `start` on: X (m, d) in any memory order, weights (m,) in its dtype, (0,) where all are 1."""
+
+    start: int
+    X: NDArray
+    weights: NDArray
+
+    @property
+    def samples(self) -> Samples:
+        """X for the kernels."""
+        return flat(self.X)
+
+
+class Source(Protocol):
+    """Samples that can be gone through again and again in the same order.
+
+    Weights are in units of `weight_unit`, a power of two that brings the largest one to between 1 and 2: whatever their
+    scale, kernels may leave out what is negligible against 1.
+    """
+
+    @property
+    def n_samples(self) -> int: ...
+
+    @property
+    def n_features(self) -> int: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights, in units of `weight_unit`; n_samples where all are 1."""
+
+    @property
+    def weight_unit(self) -> float: ...
+
+    def blocks(self, rows: int) -> Iterator[Block]:
+        """Blocks of `rows` samples, the last one shorter. A block is good until the next one is asked for."""
+
+
+def flat(X: NDArray) -> Samples:
+    """The memory of X (n, d) as one read-only array with offset and strides.
+
+    Kernels are then compiled once per dtype, whatever the order, slicing or writeability of X.
+    """
+    size = X.itemsize
+    if any(stride % size for stride in X.strides):
+        X = np.ascontiguousarray(X)  # a field of a structured array: strides are no multiples of an element
+    row, column = (stride // size for stride in X.strides)
+    reach = [(length - 1) * stride for length, stride in zip(X.shape, (row, column), strict=True)]
+    before = -sum(r for r in reach if r < 0)
+    extent = sum(abs(r) for r in reach) + 1
+    first = X[:: 1 if row >= 0 else -1, :: 1 if column >= 0 else -1]  # its first element has the lowest address
+    memory = as_strided(first, shape=(extent,), strides=(size,), writeable=False)
+    return Samples(memory, before, row, column, *X.shape)
+
+
 @dataclass(frozen=True)
 class ArraySource:
-    """A float32 or float64 array of shape (n, d), in any memory order."""
+    """A float32 or float64 array of shape (n, d), in any memory order, and weights (n,) of its dtype, if any."""
 
     X: NDArray
+    weights: NDArray | None = None
+    weight_unit: float = 1.0
 
     @property
     def n_samples(self) -> int:
@@ -31,26 +92,23 @@ class ArraySource:
         return self.X.dtype
 
     @cached_property
-    def samples(self) -> Samples:
-        """The memory of X as one flat read-only array with offset and strides.
+    def total_weight(self) -> float:
+        return float(self.n_samples if self.weights is None else self.weights.sum(dtype=np.float64))
 
-        Kernels are then compiled once per dtype, whatever the order, slicing or writeability of X.
-        """
-        X, size = self.X, self.X.itemsize
-        if any(stride % size for stride in X.strides):
-            X = np.ascontiguousarray(X)  # a field of a structured array: strides are no multiples of an element
-        row, column = (stride // size for stride in X.strides)
-        reach = [(length - 1) * stride for length, stride in zip(X.shape, (row, column), strict=True)]
-        before = -sum(r for r in reach if r < 0)
-        extent = sum(abs(r) for r in reach) + 1
-        first = X[:: 1 if row >= 0 else -1, :: 1 if column >= 0 else -1]  # its first element has the lowest address
-        flat = as_strided(first, shape=(extent,), strides=(size,), writeable=False)
-        return Samples(flat, before, row, column, self.n_samples, self.n_features)
+    @cached_property
+    def samples(self) -> Samples:
+        """All of X for the kernels."""
+        return flat(self.X)
+
+    @cached_property
+    def sample_weights(self) -> NDArray:
+        """Weights for the kernels: (0,) where all are 1."""
+        return np.empty(0, self.dtype) if self.weights is None else self.weights
+
+    def blocks(self, rows: int) -> Iterator[Block]:
+        for start in range(0, self.n_samples, rows):
+            yield Block(start, self.X[start : start + rows], self.sample_weights[start : start + rows])
 
     def rows(self, indices: NDArray) -> NDArray[np.float64]:
         """Return the samples at `indices` as a new float64 array."""
         return np.asarray(self.X[indices], dtype=np.float64)
-
-    def mean(self) -> NDArray[np.float64]:
-        """Mean of each feature, shape (d,), float64."""
-        return np.asarray(self.X.mean(axis=0, dtype=np.float64))

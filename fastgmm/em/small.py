@@ -1,0 +1,62 @@
+"""EM on data that make a single lane: the loop of `driver.run` in one compiled call."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastgmm.covariance.structures import COUNT_FLOOR
+from fastgmm.em.sweep import SINGLE_LANE, Total, accumulators, collect
+from fastgmm.kernels.small import Constants, Mixture, iterate
+from fastgmm.params import Params
+from fastgmm.sources.array import ArraySource, Source
+from fastgmm.stats import Stats
+
+#: Most operations in one compiled call, about a tenth of a second: Ctrl-C is served between two.
+_FLOPS = 3e8
+
+
+def _flops(source: Source, params: Params) -> float:
+    """Operations of an iteration, roughly."""
+    k, d = params.means.shape
+    return k * (source.n_samples * (2 * d * (d + 1) + 100) + d**3)
+
+
+class SmallRun:
+    """Parameters on their way through EM on `source`, of which a sweep makes a single lane.
+
+    The results are those of sweeps and M-steps one by one, up to the rounding of the M-step.
+    """
+
+    def __init__(self, source: ArraySource, params: Params, whole: Total | None, tol: float, reg_covar: float) -> None:
+        self.source, self.whole, self.layout = source, whole, params.layout
+        values = (params.weights, params.means, params.covariances, params.prec_chol)
+        self.mixture = Mixture(*(np.array(value) for value in values))
+        self.packed = params.packed(source.dtype)
+        self.plan, self.out = accumulators(source, params.layout, len(params.weights))
+        centre, scatter = (np.zeros(0), np.zeros((0, 0))) if whole is None else (whole.mean, whole.scatter)
+        self.constants = Constants(source.total_weight, tol, float(COUNT_FLOOR), reg_covar, centre, scatter)
+        self.most = int(_FLOPS / _flops(source, params))
+
+    @staticmethod
+    def suits(source: Source, params: Params) -> bool:
+        """Whether the samples are an array that makes a single lane, and an iteration is short."""
+        return isinstance(source, ArraySource) and source.n_samples <= SINGLE_LANE and _flops(source, params) <= _FLOPS
+
+    def iterate(self, bound: float, n_iter: int) -> tuple[list[float], int]:
+        """Up to `n_iter` iterations: their bounds, and what `kernels.small.iterate` ended with."""
+        bounds = np.empty(min(n_iter, self.most))
+        source = self.source
+        arguments = (self.packed, self.mixture, self.constants, self.out, bound, bounds)
+        done, state = iterate(source.samples, source.sample_weights, *arguments)
+        return bounds[:done].tolist(), state
+
+    @property
+    def params(self) -> Params:
+        """Parameters after the last M-step."""
+        return Params(self.layout, *(a.copy() for a in self.mixture))
+
+    @property
+    def stats(self) -> Stats:
+        """Statistics of the last sweep, for an M-step that failed."""
+        origin = self.packed.means[:, : self.source.n_features].astype(np.float64)
+        return collect(self.source, self.layout, self.plan, self.out, origin, self.whole)

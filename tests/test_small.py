@@ -1,0 +1,149 @@
+"""The compiled loop over little data is the loop of sweeps and M-steps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import random_mixture
+
+from fastgmm.covariance.structures import STRUCTURES
+from fastgmm.em import driver, small
+from fastgmm.em import sweep as passes
+from fastgmm.em.small import SmallRun
+from fastgmm.estimators.gaussian_mixture import check_parameters
+from fastgmm.sources.array import ArraySource
+
+LAYOUTS = ["full", "tied", "diag", "spherical"]
+
+
+def run(X, mixture, layout, *, weights=None, tol=0.0, reg_covar=1e-6, max_iter=12, report=None):
+    source = ArraySource(X, weights)
+    whole = passes.total(source, None) if layout == "tied" else None
+    settings = driver.Settings(tol, reg_covar, max_iter)
+    params = check_parameters(*mixture, layout)
+    return driver.run(source, params, STRUCTURES[layout], settings, whole=whole, report=report)
+
+
+@pytest.fixture
+def step_by_step(monkeypatch):
+    """Call to switch the compiled loop off."""
+    return lambda: monkeypatch.setattr(SmallRun, "suits", lambda source, params: False)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("d", "k"), [(1, 2), (2, 3), (4, 3), (9, 2), (17, 4)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_same_parameters_as_sweep_by_sweep(layout, d, k, dtype, weighted, step_by_step):
+    rng = np.random.default_rng(d)
+    X = (rng.normal(size=(300, d)) + 2.0 * rng.integers(3, size=(300, 1)) + 5.0).astype(dtype)
+    weights = rng.uniform(0.0, 1.5, size=300).astype(dtype) if weighted else None
+    # samples as means: no component starves, whose last digits would then decide
+    mixture = (np.full(k, 1.0 / k), X[:k].astype(np.float64), random_mixture(layout, k, d)[2])
+    lines: list[tuple] = []
+    quick = run(X, mixture, layout, weights=weights, report=lambda *line: lines.append(line))
+    step_by_step()
+    expected: list[tuple] = []
+    slow = run(X, mixture, layout, weights=weights, report=lambda *line: expected.append(line))
+    # in float32 the parameters that go into the kernels are rounded, and a digit may fall to the other side
+    rtol = 1e-9 if dtype == np.float64 else 2e-3
+    assert quick.n_iter == slow.n_iter == 12
+    np.testing.assert_allclose(quick.lower_bounds, slow.lower_bounds, rtol=1e-11 if dtype == np.float64 else 1e-5)
+    for name in ("weights", "means", "covariances", "prec_chol"):
+        got, want = getattr(quick.params, name), getattr(slow.params, name)
+        np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol * np.abs(want).max(), err_msg=name)
+    np.testing.assert_allclose(lines, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_converges_alike(layout, faithful, step_by_step):
+    mixture = (
+        [0.5, 0.5],
+        [[2.0, 55.0], [4.3, 80.0]],
+        {
+            "full": np.array([np.diag([1.0, 50.0])] * 2),
+            "tied": np.diag([1.0, 50.0]),
+            "diag": np.array([[1.0, 50.0]] * 2),
+            "spherical": np.array([20.0, 20.0]),
+        }[layout],
+    )
+    quick = run(faithful, mixture, layout, tol=1e-4, max_iter=200)
+    step_by_step()
+    slow = run(faithful, mixture, layout, tol=1e-4, max_iter=200)
+    assert quick.converged
+    assert slow.converged
+    assert quick.n_iter == slow.n_iter
+    assert quick.lower_bound == pytest.approx(slow.lower_bound, rel=1e-12)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_many_calls_are_one_call(layout, iris, monkeypatch):
+    mixture = random_mixture(layout, 3, 4, spread=3.0)
+    whole = run(iris, mixture, layout, reg_covar=1e-3, max_iter=9)
+    monkeypatch.setattr(small, "_FLOPS", 2.0 * small._flops(ArraySource(iris), whole.params))
+    parts = run(iris, mixture, layout, reg_covar=1e-3, max_iter=9)
+    assert parts.lower_bounds == whole.lower_bounds
+    for name in ("weights", "means", "covariances", "prec_chol"):
+        assert np.array_equal(getattr(parts.params, name), getattr(whole.params, name)), name
+
+
+def test_long_iterations_are_left_to_the_kernels_that_can_be_interrupted(monkeypatch, iris):
+    params = check_parameters(*random_mixture("full", 3, 4), "full")
+    assert SmallRun.suits(ArraySource(iris), params)
+    monkeypatch.setattr(small, "_FLOPS", 10.0)
+    assert not SmallRun.suits(ArraySource(iris), params)
+    monkeypatch.undo()
+    assert not SmallRun.suits(ArraySource(np.zeros((passes.SINGLE_LANE + 1, 4))), params)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_collapse_is_told_alike(layout, step_by_step):
+    X = np.repeat([[0.0, 1.0], [5.0, 6.0]], 20, axis=0)
+    X[:20] += np.random.default_rng(0).normal(size=(20, 2))
+    if layout == "tied":
+        X = X[20:]
+    ones = {"full": np.array([np.eye(2)] * 2), "tied": np.eye(2), "diag": np.ones((2, 2)), "spherical": np.ones(2)}
+    mixture = ([0.5, 0.5], [[0.0, 1.0], [5.0, 6.0]], ones[layout])
+    messages = []
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"Raise reg_covar to about") as caught:
+            run(X, mixture, layout, reg_covar=0.0, max_iter=100)
+        messages.append(str(caught.value).partition("(")[0])
+        step_by_step()
+    assert messages[0] == messages[1]
+
+
+def test_a_likelihood_that_is_no_number_is_told_alike(step_by_step):
+    X = np.zeros((40, 1))
+    mixture = ([1.0], [[1e200]], [[[1e-200]]])
+    for _ in range(2):
+        with pytest.raises(ValueError, match="log-likelihood became -inf in iteration 1"):
+            run(X, mixture, "full")
+        step_by_step()
+
+
+def test_plain_python_agrees():
+    code = """
+import numpy as np
+from fastgmm import GaussianMixture
+X = np.random.default_rng(0).normal(size=(7, 2))
+for layout in ("full", "tied", "diag", "spherical"):
+    model = GaussianMixture(2, covariance_type=layout, random_state=0, reg_covar=0.1, tol=0, max_iter=2).fit(X)
+    print(*map(float.hex, [model.lower_bound_, *model.means_.ravel(), *np.ravel(model.covariances_)]))
+"""
+    found = []
+    for off in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            env={**os.environ, "NUMBA_DISABLE_JIT": off},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.append([[float.fromhex(x) for x in line.split()] for line in done.stdout.splitlines()])
+    for compiled, plain in zip(*found, strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-10, atol=1e-12)
