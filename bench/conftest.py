@@ -29,6 +29,8 @@ COLUMNS = {
     "scipy": ("x scipy", "{:.1f}"),
     "sklearn": ("x sklearn", "{:.1f}"),
     "daal4py": ("x daal4py", "{:.1f}"),
+    "file": ("x file", "{:.2f}"),
+    "chunks": ("x chunks", "{:.2f}"),
     "limit": ("limit", "{:.0%}"),
     "peak_fastgmm": ("MB", "{:.1f}"),
     "peak_numpy": ("MB numpy", "{:.1f}"),

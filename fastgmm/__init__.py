@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         responsibilities,
         sufficient_statistics,
     )
+    from fastgmm.sources.chunks import chunks
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ _HOME = {
     "ConvergenceWarning": "fastgmm._errors",
     "GaussianMixture": "fastgmm.estimators.gaussian_mixture",
     "NotFittedError": "fastgmm._errors",
+    "chunks": "fastgmm.sources.chunks",
     "em_step": "fastgmm.functional",
     "kmeans": "fastgmm.functional",
     "kmeans_plusplus": "fastgmm.functional",
@@ -45,6 +47,7 @@ __all__ = [
     "GaussianMixture",
     "NotFittedError",
     "__version__",
+    "chunks",
     "em_step",
     "kmeans",
     "kmeans_plusplus",

@@ -23,7 +23,7 @@ def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | Non
     `axes` names the axes of what is no data. Other real dtypes become float64. Raises ValueError or TypeError for
     anything that is no finite real matrix.
     """
-    array = _as_array(X, name)
+    array = as_numbers(X, name)
     if axes is not None and (array.ndim != 2 or 0 in array.shape):
         raise ValueError(f"{name} must have the shape {axes}, got {array.shape}")
     if array.ndim != 2:
@@ -41,7 +41,8 @@ def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | Non
     return array
 
 
-def _as_array(X: Any, name: str) -> NDArray:
+def as_numbers(X: Any, name: str) -> NDArray:
+    """Return `X` as an array of float32 or float64, without a copy where it is one; errors for what holds no real numbers."""
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise TypeError(f"{name} is a sparse matrix, but dense data is required: pass {name}.toarray()")
     if isinstance(X, np.ma.MaskedArray):
@@ -104,14 +105,13 @@ def _check_finite(array: NDArray, name: str) -> None:
             )
 
 
-def check_magnitude(X: NDArray) -> None:
-    """Raise ValueError where squares of the data, summed over features, would overflow in their dtype."""
-    largest = max(float(X.max()), -float(X.min()))
-    limit = math.sqrt(float(np.finfo(X.dtype).max) / X.shape[1]) / 16
+def check_magnitude(largest: float, n_features: int, dtype: np.dtype) -> None:
+    """Raise ValueError where squares of values up to `largest`, summed over features, would overflow in their dtype."""
+    limit = math.sqrt(float(np.finfo(dtype).max) / n_features) / 16
     if largest > limit:
         raise ValueError(
-            f"X has values of magnitude {largest:.3g}, too large for squared distances in {X.dtype} (limit {limit:.3g}): "
-            "scale the data" + (" or pass float64" if X.dtype == np.float32 else "")
+            f"X has values of magnitude {largest:.3g}, too large for squared distances in {dtype} (limit {limit:.3g}): "
+            "scale the data" + (" or pass float64" if dtype == np.float32 else "")
         )
 
 
@@ -132,7 +132,7 @@ def feature_names(X: Any) -> NDArray[np.object_] | None:
     return None
 
 
-def check_same_features(X: NDArray, names: NDArray | None, n_features: int, fitted: NDArray | None, owner: str) -> None:
+def check_same_features(got: int, names: NDArray | None, n_features: int, fitted: NDArray | None, owner: str) -> None:
     """Raise ValueError where data and model differ in the number or the names of features."""
     if names is not None and fitted is not None and list(names) != list(fitted):
         unseen = [name for name in names if name not in set(fitted)]
@@ -149,9 +149,9 @@ def check_same_features(X: NDArray, names: NDArray | None, n_features: int, fitt
             ("X has", f"{owner} was fitted without") if fitted is None else (f"{owner} was fitted with", "X has no")
         )
         warn(f"{has} feature names, but {lacks} feature names: columns are taken in their order", UserWarning)
-    if X.shape[1] != n_features:
+    if got != n_features:
         raise ValueError(
-            f"X has {X.shape[1]} features, but {owner} is expecting {n_features} features as input: pass the columns that "
+            f"X has {got} features, but {owner} is expecting {n_features} features as input: pass the columns that "
             "the model was fitted with"
         )
 
@@ -225,7 +225,7 @@ def check_random_state(seed: Any) -> np.random.RandomState:
 
 def check_array(name: str, value: Any, shape: tuple[int, ...], meaning: str) -> NDArray[np.float64]:
     """Return `value` as a finite float64 array of `shape`, always a copy. `meaning` says what the axes are."""
-    array = np.array(_as_array(value, name), dtype=np.float64)
+    array = np.array(as_numbers(value, name), dtype=np.float64)
     if array.shape != shape:
         raise ValueError(f"The parameter {name!r} should have the shape of {shape}, {meaning}, but got {array.shape}")
     if array.ndim:
@@ -245,6 +245,28 @@ def check_weights(name: str, value: Any, k: int) -> NDArray[np.float64]:
         raise ValueError(
             f"The parameter {name!r} should be normalized, but got sum(weights) = {weights.sum():.8g}: divide by the sum"
         )
+    return weights
+
+
+def check_sample_weight(value: Any, n_samples: int) -> NDArray[np.float64] | None:
+    """Return None, or the weights of samples: (n_samples,) float64, finite, not negative and not all zero."""
+    if value is None:
+        return None
+    weights = as_numbers(value, "sample_weight")
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have the shape ({n_samples},), a weight for each sample of X, got {weights.shape}; "
+            "sample_weight.shape should be (n_samples,)"
+        )
+    weights = weights.astype(np.float64)
+    _check_finite(weights, "sample_weight")
+    if weights.size and weights.min() < 0:
+        i = int(weights.argmin())
+        raise ValueError(
+            f"sample_weight must not be negative, got sample_weight[{i}] = {weights[i]}: weights count samples, 0 leaves one out"
+        )
+    if not weights.any():
+        raise ValueError("sample_weight is zero for all samples: at least one weight must be positive")
     return weights
 
 

@@ -49,11 +49,21 @@ def _structure(covariance_type: str) -> Structure:
     return STRUCTURES[border.check_choice("covariance_type", covariance_type, STRUCTURES)]
 
 
+def _weighted(X: Any, sample_weight: ArrayLike | None) -> ArraySource:
+    data = border.check_data(X)
+    return ArraySource.weighted(data, border.check_sample_weight(sample_weight, len(data)))
+
+
 def _model(
-    X: Any, weights: ArrayLike | None, means: ArrayLike, covariances: ArrayLike, covariance_type: str
+    X: Any,
+    weights: ArrayLike | None,
+    means: ArrayLike,
+    covariances: ArrayLike,
+    covariance_type: str,
+    sample_weight: ArrayLike | None = None,
 ) -> tuple[ArraySource, Params]:
     structure = _structure(covariance_type)
-    source = ArraySource(border.check_data(X))
+    source = _weighted(X, sample_weight)
     centres = border.check_data(means, name="means", axes="(n_components, n_features)")
     if weights is None:
         weights = np.full(len(centres), 1.0 / len(centres))
@@ -139,6 +149,7 @@ def sufficient_statistics(
     X: ArrayLike,
     resp: ArrayLike,
     *,
+    sample_weight: ArrayLike | None = None,
     origin: ArrayLike | None = None,
     covariance_type: str = "full",
     n_threads: int | None = None,
@@ -150,6 +161,8 @@ def sufficient_statistics(
     X : array-like of shape (n, d)
     resp : array-like of shape (n, k)
         Non-negative; rows need not add up to 1.
+    sample_weight : array-like of shape (n,), optional
+        Non-negative; row i of `resp` counts that many times.
     origin : array-like of shape (k, d), optional
         What moments are taken about; by default the mean of X for every component. Close to the components' means is
         best for the digits of the scatter.
@@ -168,20 +181,25 @@ def sufficient_statistics(
         For shapes that do not fit, values that are not finite, negative responsibilities.
     """
     structure = _structure(covariance_type)
-    source = ArraySource(border.check_data(X))
+    data = border.check_data(X)
     weights = border.check_data(resp, name="resp")
-    if weights.shape[0] != source.n_samples:
-        raise ValueError(f"resp has {weights.shape[0]} rows, but X has {source.n_samples} samples: one row per sample")
+    if weights.shape[0] != len(data):
+        raise ValueError(f"resp has {weights.shape[0]} rows, but X has {len(data)} samples: one row per sample")
     if weights.min() < 0:
         row, column = (int(i) for i in np.argwhere(weights < 0)[0])
         raise ValueError(f"resp must not be negative, got resp[{row}, {column}] = {weights[row, column]}")
+    of_samples = border.check_sample_weight(sample_weight, len(data))
+    source = ArraySource.weighted(data, of_samples)
+    if of_samples is not None:
+        weights = weights[of_samples > 0]  # the samples that the source has
     shape = (weights.shape[1], source.n_features)
     if origin is None:
         centre = np.tile(passes.mean(source), (shape[0], 1))
     else:
         centre = border.check_array("origin", origin, shape, "(n_components, n_features)")
     threads = border.check_threads(n_threads)
-    return passes.accumulate(source, structure.layout, centre, lambda a, b: weights[a:b], threads)
+    stats = passes.accumulate(source, structure.layout, centre, lambda a, b: weights[a:b], threads)
+    return stats.times(source.weight_unit)
 
 
 def em_step(
@@ -190,45 +208,46 @@ def em_step(
     means: ArrayLike,
     covariances: ArrayLike,
     *,
+    sample_weight: ArrayLike | None = None,
     covariance_type: str = "full",
     reg_covar: float = 1e-6,
     n_threads: int | None = None,
 ) -> EMStep:
     """One EM iteration in one pass over the data.
 
-    Parameters as in `log_prob`; `reg_covar` is added to the variances.
+    Parameters as in `log_prob`; `sample_weight`, array-like of shape (n,), says how many times each sample counts;
+    `reg_covar` is added to the variances.
 
     Returns
     -------
     EMStep
-        ``weights``, ``means``, ``covariances`` after the step, float64, and ``log_likelihood``, the sum over samples of
-        ``log p(x_i)`` under the parameters *before* it.
+        ``weights``, ``means``, ``covariances`` after the step, float64, and ``log_likelihood``, the weighted sum over samples
+        of ``log p(x_i)`` under the parameters *before* it.
 
     Raises
     ------
     ValueError, TypeError
         As `log_density`; ValueError where a component collapses.
     """
-    source, params = _model(X, weights, means, covariances, covariance_type)
+    source, params = _model(X, weights, means, covariances, covariance_type, sample_weight)
     threads = border.check_threads(n_threads)
     reg_covar = border.check_non_negative("reg_covar", reg_covar)
     whole = passes.total(source, threads) if params.layout == "tied" else None
     stats = passes.sweep(source, params, threads, whole=whole)
     after = driver.m_step(_structure(covariance_type), stats, reg_covar)
-    return EMStep(after.weights, after.means, after.covariances, stats.log_likelihood)
+    return EMStep(after.weights, after.means, after.covariances, stats.log_likelihood * source.weight_unit)
 
 
-def _clusters(X: ArrayLike, n_clusters: int) -> ArraySource:
-    source = ArraySource(border.check_data(X))
+def _check_clusters(source: ArraySource, n_clusters: int) -> None:
     if border.check_integer("n_clusters", n_clusters, 1) > source.n_samples:
         raise ValueError(f"n_clusters={n_clusters} is more than the {source.n_samples} samples of X: ask for fewer")
-    return source
 
 
 def kmeans_plusplus(
     X: ArrayLike,
     n_clusters: int,
     *,
+    sample_weight: ArrayLike | None = None,
     random_state: Any = None,
     n_local_trials: int | None = None,
     n_threads: int | None = None,
@@ -239,6 +258,8 @@ def kmeans_plusplus(
     ----------
     X : array-like of shape (n, d)
     n_clusters : int
+    sample_weight : array-like of shape (n,), optional
+        Non-negative; how many times each sample counts, in the draws as in the sums.
     random_state : None, int, RandomState or Generator
         A seed picks the samples that scikit-learn picks with it.
     n_local_trials : int, optional
@@ -256,19 +277,25 @@ def kmeans_plusplus(
     ValueError, TypeError
         For X that is no finite matrix or fewer samples than clusters.
     """
-    source = _clusters(X, n_clusters)
+    data = border.check_data(X)
+    of_samples = border.check_sample_weight(sample_weight, len(data))
+    source = ArraySource.weighted(data, of_samples)
+    _check_clusters(source, n_clusters)
     if n_local_trials is not None:
         border.check_integer("n_local_trials", n_local_trials, 1)
     random_state = border.check_random_state(random_state)
     threads = border.check_threads(n_threads)
     indices = k_means.kmeans_plusplus(source, n_clusters, random_state, n_local_trials, threads)
-    return source.X[indices], indices
+    if of_samples is not None:
+        indices = np.flatnonzero(of_samples)[indices]
+    return data[indices], indices
 
 
 def kmeans(
     X: ArrayLike,
     n_clusters: int,
     *,
+    sample_weight: ArrayLike | None = None,
     init: ArrayLike | None = None,
     max_iter: int = 300,
     tol: float = 1e-4,
@@ -281,13 +308,16 @@ def kmeans(
     ----------
     X : array-like of shape (n, d)
     n_clusters : int
+    sample_weight : array-like of shape (n,), optional
+        Non-negative; how many times each sample counts. One of weight zero gets the label of the nearest centre.
     init : array-like of shape (n_clusters, d), optional
         First centres; by default greedy k-means++.
     max_iter : int, default=300
     tol : float, default=1e-4
         Stop when the squared shift of the centres is at most `tol` times the mean variance of the features.
     random_state : None, int, RandomState or Generator
-        A seed gives the labels that scikit-learn's ``KMeans(n_init=1)`` gives with it.
+        A seed gives the labels that scikit-learn's ``KMeans(n_init=1)`` gives with it. (With weights, `tol` is of the
+        weighted variance here, of the plain one there.)
     n_threads : int, optional
 
     Returns
@@ -305,17 +335,24 @@ def kmeans(
     ConvergenceWarning
         Where fewer distinct clusters were found than asked for.
     """
-    source = _clusters(X, n_clusters)
+    data = border.check_data(X)
+    of_samples = border.check_sample_weight(sample_weight, len(data))
+    source = ArraySource.weighted(data, of_samples)
+    _check_clusters(source, n_clusters)
     centres = None
     if init is not None:
         shape = (n_clusters, source.n_features)
         centres = border.check_array("init", init, shape, "(n_clusters, n_features)")
-    return k_means.kmeans(
+    threads = border.check_threads(n_threads)
+    found = k_means.kmeans(
         source,
         n_clusters,
         border.check_random_state(random_state),
         init=centres,
         max_iter=border.check_integer("max_iter", max_iter, 1),
         tol=border.check_non_negative("tol", tol),
-        n_threads=border.check_threads(n_threads),
+        n_threads=threads,
     )
+    if source.n_samples < len(data):
+        found = found._replace(labels=k_means.nearest(ArraySource(data), found.centers, threads))
+    return found

@@ -57,3 +57,17 @@ class Stats:
             self.scatter + other.scatter,
             self.origin,
         )
+
+    def times(self, factor: float) -> Stats:
+        """Return the statistics of samples that count `factor` times as much."""
+        if factor == 1.0:
+            return self
+        return Stats(
+            self.layout,
+            self.n_samples,
+            factor * self.log_likelihood,
+            factor * self.counts,
+            factor * self.sums,
+            factor * self.scatter,
+            self.origin,
+        )

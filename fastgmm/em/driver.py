@@ -15,7 +15,7 @@ from fastgmm.em.small import SmallRun
 from fastgmm.em.sweep import Total, sweep
 from fastgmm.kernels.small import COLLAPSED, CONVERGED, NOT_FINITE, UNDECIDED
 from fastgmm.params import Params
-from fastgmm.sources.array import ArraySource
+from fastgmm.sources.array import ArraySource, Source
 from fastgmm.stats import Stats
 
 
@@ -48,7 +48,7 @@ Report = Callable[[int, float, float], None]
 
 
 def run(
-    source: ArraySource,
+    source: Source,
     params: Params,
     structure: Structure,
     settings: Settings,
@@ -80,7 +80,7 @@ def run(
 
 
 def _run_small(
-    source: ArraySource,
+    source: Source,
     params: Params,
     structure: Structure,
     settings: Settings,
@@ -91,6 +91,7 @@ def _run_small(
     """As `run`, several iterations in one compiled call."""
     bounds: list[float] = []
     state = UNDECIDED
+    assert isinstance(source, ArraySource)
     small = SmallRun(source, params, whole, settings.tol, settings.reg_covar)
     while state == UNDECIDED and len(bounds) < settings.max_iter:
         found, state = small.iterate(lower_bound, settings.max_iter - len(bounds))

@@ -269,6 +269,23 @@ def log_density(source: Source, params: Params, n_threads: int | None = None) ->
     return _values(source, params, LOG_DENSITY, n_threads, weighted=False)
 
 
+def log_likelihood(source: Source, params: Params, n_threads: int | None = None) -> float:
+    """Sum over samples of weight times log p(x_i), in units of `weight_unit`; nothing of size n is kept."""
+    packed = params.packed(source.dtype)
+    plan = lanes(source, len(params.weights), 0)
+    total = 0.0
+    with _jit.threads(effective_threads(n_threads)) as run:
+        for block in source.blocks(plan.rows):
+            values = np.empty((len(block.X), 1), source.dtype)
+            _in_lanes(run, kernels.evaluate, plan, block.samples, packed, LOG_PROB, np.empty(0, np.int64), values)
+            each = values[:, 0]
+            if block.weights.size:
+                # one of weight zero counts for nothing even where its likelihood is zero
+                each = np.where(block.weights > 0, each, 0.0).astype(np.float64) * block.weights
+            total += float(each.sum(dtype=np.float64))
+    return total
+
+
 def _values(source: Source, params: Params, what: int, n_threads: int | None, *, weighted: bool = True) -> NDArray:
     columns = 1 if what == LOG_PROB else len(params.weights)
     out = np.empty((source.n_samples, columns), source.dtype)

@@ -18,7 +18,8 @@ from fastgmm.em import sweep as passes
 from fastgmm.estimators.base import Estimator
 from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
 from fastgmm.params import Params
-from fastgmm.sources.array import ArraySource
+from fastgmm.sources.array import ArraySource, Source
+from fastgmm.sources.opening import open_source
 
 
 class GaussianMixture(Estimator):
@@ -174,59 +175,56 @@ class GaussianMixture(Estimator):
         model._set_fitted(driver.Fit(params, True, 0, -math.inf, []), np.dtype(np.float64))
         return model
 
-    def fit(self, X: Any, y: Any = None) -> GaussianMixture:
-        """Fit the mixture to `X`, array-like of shape (n, d); `y` is ignored.
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> GaussianMixture:
+        """Fit the mixture to `X`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), path, or fastgmm.chunks(...)
+            Data larger than memory: a `numpy.memmap`, the path of a file, of a directory or a glob pattern, or chunks
+            (`fastgmm.chunks`). They are read once per iteration, ahead of what is computed. From 64 MiB on the start is
+            found from a systematic sample of 64 MiB (for a memory map or a ``.npy`` file only beyond 1 GiB or 2^23 samples).
+        y : ignored
+        sample_weight : array-like of shape (n,), optional
+            How many times each sample counts, not negative; not necessarily integers. Their scale has no influence on the
+            parameters, and a sample of weight 0 none at all.
+
+        Returns
+        -------
+        self
 
         Raises
         ------
         ValueError, TypeError
             For input or arguments that cannot be used, and where a component collapses. The model is then unchanged.
+        OSError
+            For files that cannot be read.
 
         Warns
         -----
         ConvergenceWarning
             Where the best start did not converge; its parameters are kept.
         """
-        self._fit(X)
+        self._fit(X, sample_weight)
         return self
 
-    def fit_predict(self, X: Any, y: Any = None) -> NDArray[np.int64]:
-        """Fit the mixture and return the most probable component of each sample, shape (n,)."""
-        source = self._fit(X)
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int64]:
+        """Fit the mixture and return the most probable component of each sample, shape (n,). Parameters as in `fit`."""
+        source = self._fit(X, sample_weight)
+        if sample_weight is not None:
+            source = open_source(X)  # those of weight zero as well
         return passes.labels(source, self._params(), self.n_threads)
 
-    def _fit(self, X: Any) -> ArraySource:
+    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> Source:
         structure, settings = self._check_arguments()
         names = border.feature_names(X)
-        source = ArraySource(border.check_data(X, min_samples=2))
-        k = self.n_components
-        if source.n_samples < k:
-            raise ValueError(
-                f"Expected n_samples >= n_components but got n_components = {k}, n_samples = {source.n_samples}: decrease "
-                "n_components or pass more samples"
-            )
+        source = open_source(X, sample_weight, min_samples=2)
+        self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
         if warm:
             self._check_warm(source)
-        border.check_magnitude(source.X)
-        supplied = self._check_supplied(structure, source.n_features)
-        random_state = border.check_random_state(self.random_state)
-        whole = passes.total(source, self.n_threads) if structure.layout == "tied" else None
-        start = Start(self.init_params, k, settings.reg_covar, supplied, self.n_threads)
-        best: driver.Fit | None = None
-        for i in range(1 if warm else self.n_init):
-            params = self._params() if warm else start.params(source, structure, random_state, whole)
-            if i == 0:
-                driver.warn_if_regularisation_dominates(params, settings.reg_covar)
-            bound = self.lower_bound_ if warm else -math.inf
-            progress = _Progress(i, int(self.verbose), self.verbose_interval)
-            fit = driver.run(
-                source, params, structure, settings, lower_bound=bound, whole=whole, report=progress.iteration
-            )
-            progress.end(fit)
-            if best is None or fit.lower_bound > best.lower_bound:
-                best = fit
-        assert best is not None
+        border.check_magnitude(source.largest, source.n_features, source.dtype)
+        best = self._best(source, structure, settings, warm)
         self.n_features_in_ = source.n_features
         if names is not None:
             self.feature_names_in_ = names
@@ -240,6 +238,41 @@ class GaussianMixture(Estimator):
                 like_sklearn(ConvergenceWarning),
             )
         return source
+
+    def _best(self, source: Source, structure: Structure, settings: driver.Settings, warm: bool) -> driver.Fit:
+        """The best of `n_init` runs of EM, or the one that goes on from the last fit."""
+        supplied = self._check_supplied(structure, source.n_features)
+        random_state = border.check_random_state(self.random_state)
+        whole = passes.total(source, self.n_threads) if structure.layout == "tied" else None
+        start = Start(self.init_params, self.n_components, settings.reg_covar, supplied, self.n_threads)
+        few: ArraySource | None = None
+        whole_of_few = whole
+        if not (warm or supplied.complete):
+            few = source.for_start(random_state)
+            if whole is not None and few is not source:
+                whole_of_few = passes.total(few, self.n_threads)
+        best: driver.Fit | None = None
+        for i in range(1 if warm else self.n_init):
+            params = self._params() if warm else start.params(few, structure, random_state, whole_of_few)
+            if i == 0:
+                driver.warn_if_regularisation_dominates(params, settings.reg_covar)
+            bound = self.lower_bound_ if warm else -math.inf
+            progress = _Progress(i, int(self.verbose), self.verbose_interval)
+            fit = driver.run(
+                source, params, structure, settings, lower_bound=bound, whole=whole, report=progress.iteration
+            )
+            progress.end(fit)
+            if best is None or fit.lower_bound > best.lower_bound:
+                best = fit
+        assert best is not None
+        return best
+
+    def _check_enough(self, source: Source) -> None:
+        if source.n_samples < self.n_components:
+            raise ValueError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = "
+                f"{source.n_samples}: decrease n_components or pass more samples"
+            )
 
     def _check_arguments(self) -> tuple[Structure, driver.Settings]:
         border.check_integer("n_components", self.n_components, 1)
@@ -265,7 +298,7 @@ class GaussianMixture(Estimator):
             None if precisions is None else border.check_positive("precisions_init", precisions, layout, k, d),
         )
 
-    def _check_warm(self, source: ArraySource) -> None:
+    def _check_warm(self, source: Source) -> None:
         layout = STRUCTURES[self.covariance_type].layout
         expected = border.covariance_shape(layout, self.n_components, source.n_features)
         if self.means_.shape != (self.n_components, source.n_features) or self.covariances_.shape != expected:
@@ -304,43 +337,54 @@ class GaussianMixture(Estimator):
             )
         return structure
 
-    def _source(self, X: Any) -> ArraySource:
+    def _source(self, X: Any, sample_weight: Any = None) -> Source:
         """Data for a fitted model: checked, and of the features that the model knows."""
         self._check_is_fitted()
         border.check_threads(self.n_threads)
         names = border.feature_names(X)
-        data = border.check_data(X)
+        source = open_source(X, sample_weight)
         fitted = getattr(self, "feature_names_in_", None)
-        border.check_same_features(data, names, self.n_features_in_, fitted, type(self).__name__)
-        return ArraySource(data)
+        border.check_same_features(source.n_features, names, self.n_features_in_, fitted, type(self).__name__)
+        return source
 
     def predict(self, X: Any) -> NDArray[np.int64]:
-        """Return the most probable component of each sample, shape (n,)."""
+        """Return the most probable component of each sample, shape (n,). `X` as in `fit`."""
         return passes.labels(self._source(X), self._params(), self.n_threads)
 
     def predict_proba(self, X: Any) -> NDArray:
-        """Return the posterior probability of each component for each sample, shape (n, k)."""
+        """Return the posterior probability of each component for each sample, shape (n, k). `X` as in `fit`."""
         return passes.responsibilities(self._source(X), self._params(), self.n_threads)
 
     def score_samples(self, X: Any) -> NDArray:
-        """Return the log-likelihood of each sample, shape (n,)."""
+        """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`."""
         return passes.log_prob(self._source(X), self._params(), self.n_threads)
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean log-likelihood per sample; `y` is ignored."""
-        return float(self.score_samples(X).mean(dtype=np.float64))
+    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return the (weighted) mean log-likelihood per sample; `y` is ignored. `X` as in `fit`."""
+        log_likelihood, n = self._log_likelihood(X, sample_weight)
+        return log_likelihood / n
+
+    def _log_likelihood(self, X: Any, sample_weight: ArrayLike | None) -> tuple[float, float]:
+        """Log-likelihood of all samples, each as often as its weight says, and the sum of the weights."""
+        source = self._source(X, sample_weight)
+        log_likelihood = passes.log_likelihood(source, self._params(), self.n_threads)
+        return log_likelihood * source.weight_unit, source.total_weight * source.weight_unit
 
     def _n_parameters(self) -> int:
         return self._structure().n_parameters(*self.means_.shape)
 
-    def bic(self, X: Any) -> float:
-        """Return the Bayesian information criterion on `X`, -2 log L + p log n with n its samples; lower is better."""
-        log_prob = self.score_samples(X)
-        return float(-2 * log_prob.sum(dtype=np.float64) + self._n_parameters() * math.log(len(log_prob)))
+    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the Bayesian information criterion on `X`, -2 log L + p log n; lower is better.
 
-    def aic(self, X: Any) -> float:
-        """Return Akaike's information criterion on `X`, -2 log L + 2 p; lower is better."""
-        return float(-2 * self.score_samples(X).sum(dtype=np.float64) + 2 * self._n_parameters())
+        n is the number of samples, with weights their sum: what it is where integer weights stand for repeated rows.
+        """
+        log_likelihood, n = self._log_likelihood(X, sample_weight)
+        return -2 * log_likelihood + self._n_parameters() * math.log(n)
+
+    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return Akaike's information criterion on `X`, -2 log L + 2 p; lower is better. L as in `bic`."""
+        log_likelihood, _ = self._log_likelihood(X, sample_weight)
+        return -2 * log_likelihood + 2 * self._n_parameters()
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
         """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,)."""

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from fastgmm import _jit
 from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
-from fastgmm.em.sweep import effective_threads, lanes
+from fastgmm.em.sweep import effective_threads, labels, lanes, mean
 from fastgmm.kernels import kmeans as kernels
 from fastgmm.kernels.distances import PANEL
+from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
 
 Float = NDArray[np.float64]
@@ -55,7 +56,7 @@ def kmeans_plusplus(
     """Indices (k,) of the samples that greedy k-means++ picks (Arthur & Vassilvitskii 2007, section 2.2 and 4).
 
     Each further centre is the best of 2 + log k samples drawn with probability proportional to the squared distance to
-    the nearest centre so far.
+    the nearest centre so far, times the sample's weight.
     """
     with _Crew(source, n_clusters, n_threads) as crew:
         return _seed(crew, n_clusters, random_state, n_local_trials)
@@ -76,15 +77,23 @@ def _seed(
     closest[n:] = 0.0
     shift = np.zeros(source.n_features, source.dtype)
     indices = np.empty(n_clusters, np.int64)
-    added = _uniform_draw(n, random_state)
+    if source.weights is None:
+        added = _uniform_draw(n, random_state)
+    else:
+        chances = source.weights.astype(np.float64)
+        added = int(random_state.choice(n, p=chances / chances.sum()))
     candidates = np.array([added])
     uniform = random_state.uniform(size=(n_clusters - 1, trials))  # the numbers that as many draws of one row give
     for c in range(n_clusters):
         points = np.ascontiguousarray(source.X[[added, *candidates]])
         sums = np.zeros((len(candidates), blocks))
-        crew.run(kernels.seed, source.samples, shift, crew.width, points, closest, sums)
+        if source.weights is None:
+            crew.run(kernels.seed, source.samples, shift, crew.width, points, closest, sums)
+        else:
+            crew.run(kernels.weighted_seed, source.samples, source.weights, shift, crew.width, points, closest, sums)
         drawn = np.empty(trials if c < n_clusters - 1 else 0, np.int64)
-        best = kernels.draw(source.samples, shift, points, closest, sums, uniform[c : c + 1].ravel(), drawn)
+        u = uniform[c : c + 1].ravel()
+        best = kernels.draw(source.samples, source.sample_weights, shift, points, closest, sums, u, drawn)
         indices[c] = added = candidates[best]
         candidates = drawn
     return indices
@@ -117,14 +126,14 @@ def kmeans(
     """Lloyd's algorithm from a k-means++ start, or from centres `init` (k, d).
 
     Stops when no label changes or when the squared shift of all centres is at most `tol` times the mean variance of the
-    features. A cluster that lost all its samples takes the sample farthest from its own centre. The
+    features. Samples count by their weights. A cluster that lost all its samples takes the sample farthest from its own centre. The
     inertia costs one more pass and one more compiled kernel; without it, NaN.
     """
-    mean = _mean(source)
+    centre = _mean(source)
     with _Crew(source, n_clusters, n_threads) as crew:
         first = source.X[_seed(crew, n_clusters, random_state)] if init is None else np.asarray(init, source.dtype)
-        lloyd = _Lloyd(crew, mean, n_clusters)
-        centers = first - mean
+        lloyd = _Lloyd(crew, centre, n_clusters)
+        centers = first - centre
         n_iter, strict, threshold = 0, False, 0.0
         for n_iter in range(1, max_iter + 1):
             old, centers = centers, lloyd.step(centers)
@@ -138,18 +147,27 @@ def kmeans(
         if not strict:
             lloyd.assign(centers)  # so that the labels belong to the centres that are returned
         found = np.count_nonzero(lloyd.clusters.counts.sum(axis=0))
-        inertia = float(lloyd.distances(centers).sum()) if with_inertia else float("nan")
+        inertia = lloyd.inertia(centers) if with_inertia else float("nan")
     if found < n_clusters:
         warn(
             f"k-means found {found} distinct clusters, fewer than the {n_clusters} asked for: the data may have too many "
             "duplicate samples",
             like_sklearn(ConvergenceWarning),
         )
-    return KMeansResult(centers + mean, lloyd.clusters.labels, inertia, n_iter)
+    return KMeansResult(centers + centre, lloyd.clusters.labels, inertia, n_iter)
+
+
+def nearest(source: ArraySource, centers: NDArray, n_threads: int | None) -> NDArray[np.int32]:
+    """Index of the nearest centre for each sample, shape (n,)."""
+    k = len(centers)
+    spheres = Params("spherical", np.full(k, 1.0 / k), centers.astype(np.float64), np.ones(k), np.ones(k))
+    return labels(source, spheres, n_threads).astype(np.int32)
 
 
 def _mean(source: ArraySource) -> NDArray:
     """Mean of each feature, in the dtype of the data; small data row after row, which are scikit-learn's bits."""
+    if source.weights is not None:
+        return mean(source).astype(source.dtype)
     total = np.zeros(source.n_features)
     rows = max(_MIN_WIDTH, (1 << 20) // source.n_features)
     for start in range(0, source.n_samples, rows):
@@ -184,8 +202,8 @@ class _Lloyd:
 
     def mean_variance(self) -> float:
         """Mean over features of the variance; known after the first assignment."""
-        n, d = self.crew.source.n_samples, self.crew.source.n_features
-        return float(self.clusters.spread[:, 0].sum() / (n * d))
+        source = self.crew.source
+        return float(self.clusters.spread[:, 0].sum() / (source.total_weight * source.n_features))
 
     def assign(self, centers: NDArray) -> tuple[Float, Float]:
         """Label every sample; return counts (k,) and sums (k, d) about the mean."""
@@ -193,8 +211,10 @@ class _Lloyd:
         # by einsum, as scikit-learn does: where two centres are equally far the last bit of the norm decides
         norms = np.einsum("ij,ij->i", centers, centers)
         # With one lane all samples are compared, and added up anew: data so small are those in which a centre may be
-        # exactly as far as another one, and then the last bit of an average decides.
-        whole = self.previous is None or self.crew.n_lanes == 1
+        # exactly as far as another one, and then the last bit of an average decides. With weights, sums by differences
+        # would leave a rounding error in a cluster that lost all its samples.
+        source = self.crew.source
+        whole = self.previous is None or self.crew.n_lanes == 1 or source.weights is not None
         limit = np.full(k, np.inf, np.float32) if whole else self._limit(centers, norms)
         if whole:
             for part in (self.clusters.counts, self.clusters.sums, self.clusters.spread):
@@ -204,9 +224,8 @@ class _Lloyd:
         points[:k] = centers
         norms = np.append(norms, np.full(more, np.inf, norms.dtype))
         packed = kernels.Centres(points, norms, self.travelled, limit)
-        self.crew.run(
-            kernels.assign, self.crew.source.samples, self.mean, self.crew.width, packed, self.clusters, whole
-        )
+        arguments = (source.samples, source.sample_weights, self.mean, self.crew.width)
+        self.crew.run(kernels.assign, *arguments, packed, self.clusters, whole)
         self.previous = centers
         return self.clusters.counts.sum(axis=0), self.clusters.sums.reshape(-1, k, d).sum(axis=0)
 
@@ -243,12 +262,19 @@ class _Lloyd:
         )
         return out
 
+    def inertia(self, centers: NDArray) -> float:
+        """Weighted sum of `distances`."""
+        distances, source = self.distances(centers), self.crew.source
+        if source.weights is not None:
+            distances *= source.weights
+        return float(distances.sum()) * source.weight_unit
+
     def step(self, centers: NDArray) -> NDArray:
         """One iteration: label, average, refill empty clusters; return the new centres."""
         counts, sums = self.assign(centers)
         if not counts.all():
             self._refill(np.flatnonzero(counts == 0), centers, counts, sums)
-        averages = sums * (1.0 / np.maximum(counts, 1.0))[:, None]
+        averages = sums * (1.0 / np.where(counts > 0, counts, 1.0))[:, None]
         averages[counts == 0] = averages[counts.argmax()]
         return averages.astype(self.crew.source.dtype)
 
@@ -259,9 +285,10 @@ class _Lloyd:
             return  # more clusters than distinct samples: nowhere to go
         farthest = np.argpartition(distances, -len(empty))[: -len(empty) - 1 : -1]
         for cluster, sample in zip(empty, farthest, strict=True):
-            point = self.crew.source.X[sample] - self.mean
+            weight = 1.0 if self.crew.source.weights is None else float(self.crew.source.weights[sample])
+            point = (self.crew.source.X[sample] - self.mean) * weight
             owner = self.clusters.labels[sample]
             sums[owner] -= point
-            counts[owner] -= 1
+            counts[owner] -= weight
             sums[cluster] = point
-            counts[cluster] = 1
+            counts[cluster] = weight

@@ -51,14 +51,17 @@ class Start:
     n_threads: int | None
 
     def params(
-        self, source: ArraySource, structure: Structure, random_state: np.random.RandomState, whole: Total | None
+        self, source: ArraySource | None, structure: Structure, random_state: np.random.RandomState, whole: Total | None
     ) -> Params:
-        """Draw first parameters. `whole`, the total scatter, is needed for tied structures.
+        """Draw first parameters from a source (None where all are supplied).
+
+        `whole`, the total scatter of that source, is needed for tied structures.
 
         Raises ValueError where a first covariance is not positive definite.
         """
         weights, means, covariances, stats = self.supplied.weights, self.supplied.means, None, None
         if not self.supplied.complete:
+            assert source is not None
             found = self._estimate(source, structure, random_state, whole)
             weights = found[0] if weights is None else weights
             means = found[1] if means is None else means
@@ -89,7 +92,8 @@ class Start:
         """Weights, means, covariances, and the statistics that they are from."""
         k, n = self.n_components, source.n_samples
         if self.init_params == "random_from_data":
-            return self._from_points(source, structure, random_state.choice(n, size=k, replace=False), whole)
+            chances = None if source.weights is None else source.weights / source.weights.sum(dtype=np.float64)
+            return self._from_points(source, structure, random_state.choice(n, size=k, replace=False, p=chances), whole)
         if self.init_params == "k-means++":
             points = kmeans_plusplus(source, k, random_state, n_threads=self.n_threads)
             return self._from_points(source, structure, points, whole)
@@ -98,7 +102,7 @@ class Start:
         else:
             stats = self._from_kmeans(source, structure, random_state, whole)
         _, means, covariances = maximise(structure, stats, self.reg_covar)
-        return (stats.counts + COUNT_FLOOR) / n, means, covariances, stats
+        return (stats.counts + COUNT_FLOOR) / source.total_weight, means, covariances, stats
 
     def _from_kmeans(
         self, source: ArraySource, structure: Structure, random_state: np.random.RandomState, whole: Total | None
@@ -129,13 +133,15 @@ class Start:
         Except for tied, where scikit-learn divides the second moment of *all* samples, less that of the points, by the
         number of points. Kept, since seeds should lead to the same fit.
         """
-        k, n, d = self.n_components, source.n_samples, source.n_features
+        k, n, d = self.n_components, source.total_weight * source.weight_unit, source.n_features
         means = source.rows(indices)
         shape = covariance_shape(structure.layout, k, d)
         covariances = np.zeros(shape)
         if structure.layout == "tied":
             assert whole is not None
-            second = whole.scatter + n * np.outer(whole.mean, whole.mean)
+            second = whole.scatter * source.weight_unit + n * np.outer(whole.mean, whole.mean)
             covariances = (second - means.T @ means) / k
-        stats = Stats(structure.layout, n, float("nan"), np.ones(k), np.zeros((k, d)), np.zeros(shape), means)
+        stats = Stats(
+            structure.layout, source.n_samples, float("nan"), np.ones(k), np.zeros((k, d)), np.zeros(shape), means
+        )
         return np.full(k, 1.0 / n), means, regularised(covariances, structure.layout, self.reg_covar), stats

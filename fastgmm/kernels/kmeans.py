@@ -41,9 +41,9 @@ class Clusters(NamedTuple):
     labels : (n,) int32
     slack : (n,) float32, how much farther the second nearest centre was than the nearest when the sample was last
         compared, plus ``travelled[label]`` at that time: while ``slack > limit[label]`` the label cannot have changed
-    counts : (lanes, k) float64; sums : (lanes * k, d) float64, of the shifted samples
+    counts : (lanes, k) float64, of weights; sums : (lanes * k, d) float64, of the shifted samples times their weights
     changed : (lanes,) int64, labels changed by the last assignment
-    spread : (lanes, 2) float64, sum and maximum of ||x - shift||^2, from the last whole assignment
+    spread : (lanes, 2) float64, weighted sum and maximum of ||x - shift||^2, from the last whole assignment
     """
 
     labels: np.ndarray
@@ -86,9 +86,10 @@ def _load(samples, shift, m, work):
 
 
 @helper(ELEMENTWISE)
-def assign(first, step, samples, shift, width, centres, clusters, whole):
+def assign(first, step, samples, weights, shift, width, centres, clusters, whole):
     """Bring labels, counts and sums of lanes up to date with the centres.
 
+    weights : (n,) float, in, of the samples, or (0,) where all are 1
     shift : (d,) float, in, subtracted from every sample; width : samples in a lane
     whole : compare every sample (the limits have to be infinite) and begin counts, sums and spread anew (they have to
         be zero); otherwise only samples without slack, and sums by differences
@@ -111,39 +112,41 @@ def assign(first, step, samples, shift, width, centres, clusters, whole):
                     prefetch(samples.flat, samples.offset + work.chosen[s] * samples.row + j * samples.column)
             while m >= 2 * BLOCK or (m > 0 and low + BLOCK >= high):
                 taken = min(m, BLOCK)
-                _compare(lane, taken, samples, shift, centres, work, clusters, whole)
+                _compare(lane, taken, samples, weights, shift, centres, work, clusters, whole)
                 m -= taken
                 for s in range(m):
                     work.chosen[s] = work.chosen[BLOCK + s]
 
 
 @helper(ELEMENTWISE)
-def _compare(lane, m, samples, shift, centres, work, clusters, whole):
+def _compare(lane, m, samples, weights, shift, centres, work, clusters, whole):
     """Label the first m samples of ``work.chosen``, and move them between the sums."""
     x, found = work.x, work.found
     _load(samples, shift, m, work)
     nearest(x, centres.points, centres.norms, found, m)
     k = clusters.counts.shape[1]
+    weighted = weights.shape[0] > 0
     for s in range(m):
         i, label = work.chosen[s], int(found[0, s])
+        weight = np.float64(weights[i]) if weighted else 1.0
         clusters.slack[i] = (np.float64(found[1, s]) + centres.travelled[label]) * (1.0 - _ROUNDING)
         before = clusters.labels[i]
         if whole:
-            clusters.spread[lane, 0] += found[2, s]
+            clusters.spread[lane, 0] += weight * found[2, s]
             clusters.spread[lane, 1] = max(clusters.spread[lane, 1], np.float64(found[2, s]))
         if whole or label != before:
-            clusters.counts[lane, label] += 1.0
+            clusters.counts[lane, label] += weight
             row = lane * k + label
             for j in range(x.shape[0]):
-                clusters.sums[row, j] += x[j, s]
+                clusters.sums[row, j] += weight * x[j, s]
         if label != before:
             clusters.labels[i] = label
             clusters.changed[lane] += 1
             if not whole:
-                clusters.counts[lane, before] -= 1.0
+                clusters.counts[lane, before] -= weight
                 row = lane * k + before
                 for j in range(x.shape[0]):
-                    clusters.sums[row, j] -= x[j, s]
+                    clusters.sums[row, j] -= weight * x[j, s]
 
 
 @helper(ELEMENTWISE)
@@ -180,11 +183,45 @@ def seed(first, step, samples, shift, width, points, closest, sums):
 
 
 @helper(ELEMENTWISE)
-def draw(samples, shift, points, closest, sums, uniform, drawn):
+def weighted_seed(first, step, samples, weights, shift, width, points, closest, sums):
+    """As `seed`, of potentials in which samples count by weights, (n,) float, in."""
+    work = _new_scratch(samples, points)
+    distance, near = np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype)
+    for lane in range(first, -(-samples.n_samples // width), step):
+        high = min(lane * width + width, samples.n_samples)
+        for low in range(lane * width, high, BLOCK):
+            m = min(BLOCK, high - low)
+            for s in range(m):
+                work.chosen[s] = low + s
+            _load(samples, shift, m, work)
+            for t in range(points.shape[0]):
+                _distances(work.x, points, t, distance)
+                if t == 0:
+                    for s in range(m):
+                        near[s] = min(closest[low + s], distance[s])
+                        closest[low + s] = near[s]
+                else:
+                    for s in range(m):
+                        sums[t - 1, low // BLOCK] += np.float64(weights[low + s]) * min(near[s], distance[s])
+
+
+@helper(ELEMENTWISE)
+def _distances(x, points, t, distance):
+    """distance[s] = ||x[:, s] - points[t]||^2."""
+    distance[:] = 0.0
+    for j in range(x.shape[0]):
+        c = points[t, j]
+        for s in range(BLOCK):
+            distance[s] += (x[j, s] - c) * (x[j, s] - c)
+
+
+@helper(ELEMENTWISE)
+def draw(samples, weights, shift, points, closest, sums, uniform, drawn):
     """Choose the candidate of the lowest potential, draw samples as if it were a centre, and return its number.
 
-    Arguments as in `seed`, of which `sums` is spoilt; uniform : (t,) float64, in, within [0, 1); drawn : (t,) int64, out,
-    the first i with ``sum(nearest[: i + 1]) >= uniform * sum(nearest)``. `closest` does not know the chosen one yet.
+    Arguments as in `seed` or `weighted_seed`, of which `sums` is spoilt; uniform : (t,) float64, in, within [0, 1)
+    drawn : (t,) int64, out, the first i with ``sum((w nearest)[: i + 1]) >= uniform * sum(w nearest)``.
+    `closest` does not know the chosen one yet.
     """
     n_candidates, n_blocks = sums.shape
     for b in range(1, n_blocks):
@@ -210,7 +247,9 @@ def draw(samples, shift, points, closest, sums, uniform, drawn):
             for j in range(samples.n_features):
                 x = samples.flat[samples.offset + i * samples.row + j * samples.column] - shift[j]
                 distance += (x - points[1 + best, j]) * (x - points[1 + best, j])
-            nearest_distance = min(closest[i], distance)
+            nearest_distance = np.float64(min(closest[i], distance))
+            if weights.shape[0] > 0:
+                nearest_distance *= weights[i]
             if nearest_distance > 0:
                 drawn[t] = i
             reached += nearest_distance

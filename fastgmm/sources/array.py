@@ -30,8 +30,8 @@ class Block(NamedTuple):
 class Source(Protocol):
     """Samples that can be gone through again and again in the same order.
 
-    Weights are in units of `weight_unit`, a power of two that brings the largest one to between 1 and 2: whatever their
-    scale, kernels may leave out what is negligible against 1.
+    Weights are in units of `weight_unit`, which brings the largest one to between 1 and 2: whatever their scale, kernels
+    may leave out what is negligible against 1.
     """
 
     @property
@@ -44,11 +44,22 @@ class Source(Protocol):
     def dtype(self) -> np.dtype: ...
 
     @property
+    def weights(self) -> NDArray | None:
+        """Weights (n,) in the dtype of the samples, in units of `weight_unit`; None where all are 1."""
+
+    @property
     def total_weight(self) -> float:
         """Sum of the weights, in units of `weight_unit`; n_samples where all are 1."""
 
     @property
     def weight_unit(self) -> float: ...
+
+    @property
+    def largest(self) -> float:
+        """Greatest magnitude of any value."""
+
+    def for_start(self, random_state: np.random.RandomState) -> ArraySource:
+        """Samples that first parameters are found from: all, or where there are too many a sample of them."""
 
     def blocks(self, rows: int) -> Iterator[Block]:
         """Blocks of `rows` samples, the last one shorter. A block is good until the next one is asked for."""
@@ -71,13 +82,35 @@ def flat(X: NDArray) -> Samples:
     return Samples(memory, before, row, column, *X.shape)
 
 
+def in_units(sample_weight: NDArray[np.float64], dtype: np.dtype) -> tuple[NDArray | None, float]:
+    """Weights as kernels want them (`Source`), None where all are equal, and their unit."""
+    largest = float(sample_weight.max())
+    if float(sample_weight.min()) == largest:
+        return None, largest
+    exponent = int(np.frexp(largest)[1]) - 1
+    return np.ldexp(sample_weight, -exponent).astype(dtype), float(np.ldexp(1.0, exponent))
+
+
 @dataclass(frozen=True)
 class ArraySource:
-    """A float32 or float64 array of shape (n, d), in any memory order, and weights (n,) of its dtype, if any."""
+    """A float32 or float64 array of shape (n, d), in any memory order, and positive weights (n,) of its dtype, if any."""
 
     X: NDArray
     weights: NDArray | None = None
     weight_unit: float = 1.0
+
+    @classmethod
+    def weighted(cls, X: NDArray, sample_weight: NDArray[np.float64] | None) -> ArraySource:
+        """Samples with weights, not negative and not all zero; those of weight zero are left out, as if they were not there.
+
+        Weights that are all equal are none: only their unit differs.
+        """
+        if sample_weight is None:
+            return cls(X)
+        if not sample_weight.all():
+            X, sample_weight = X[sample_weight > 0], sample_weight[sample_weight > 0]
+        weights, unit = in_units(sample_weight, X.dtype)
+        return cls(X, weights, unit)
 
     @property
     def n_samples(self) -> int:
@@ -104,6 +137,13 @@ class ArraySource:
     def sample_weights(self) -> NDArray:
         """Weights for the kernels: (0,) where all are 1."""
         return np.empty(0, self.dtype) if self.weights is None else self.weights
+
+    @cached_property
+    def largest(self) -> float:
+        return max(float(self.X.max()), -float(self.X.min()))
+
+    def for_start(self, random_state: np.random.RandomState) -> ArraySource:
+        return self
 
     def blocks(self, rows: int) -> Iterator[Block]:
         for start in range(0, self.n_samples, rows):

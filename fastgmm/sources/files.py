@@ -9,7 +9,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -247,18 +247,30 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise ValueError(f"its header cannot be read: {error}") from None
 
 
-def _map_npy(path: str) -> NDArray[Any]:
+def npy_layout(path: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, whether the order is Fortran's, dtype and first byte of the matrix of numbers in a .npy file."""
     try:
         with open(path, "rb") as file:
-            shape, _, dtype = npy_header(file)
+            shape, fortran, dtype = npy_header(file)
+            offset = file.tell()
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is not a readable .npy file: {error}") from None
     _check_array(path, shape, dtype)
+    return shape, fortran, dtype, offset
+
+
+def _map_npy(path: str) -> NDArray[Any]:
+    shape, _, dtype, _ = npy_layout(path)
     try:
         array: NDArray[Any] = npy_format.open_memmap(path, mode="r")
     except (ValueError, EOFError, OverflowError) as error:
         raise ValueError(f"{path} is damaged: its header tells of shape {shape}, {dtype}; {error}") from None
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+
+
+def column_indices(path: str, n_columns: int, columns: Sequence[int | str] | None) -> list[int] | None:
+    """Indices of the columns asked for of a file without names; None for all of them."""
+    return None if columns is None else _choose(path, None, n_columns, columns, None)
 
 
 def _load_npz(path: str, key: str | None) -> NDArray[Any]:
@@ -323,32 +335,62 @@ def _open_parquet(path: str) -> Any:
 def _read_parquet(
     path: str, choose: Callable[[tuple[str, ...] | None, int], list[int]], dtype: np.dtype[Any] | None
 ) -> TableData:
-    pyarrow = optional("pyarrow", "reading .parquet files")
     with _open_parquet(path) as table:
-        schema = table.schema_arrow
-        names = tuple(schema.names)
-        picked = choose(names, len(names))
-        _check_parquet(path, pyarrow.types, schema, picked)
-        single = all(pyarrow.types.is_float32(schema.types[j]) for j in picked)
+        names, picked, kept = _parquet_columns(path, table, choose, dtype)
         n_samples = table.metadata.num_rows
         if n_samples == 0:
             raise ValueError(f"{path} holds no rows")
-        data = np.empty((n_samples, len(picked)), dtype or (np.float32 if single else np.float64))
-        chosen = tuple(names[j] for j in picked)
+        data = np.empty((n_samples, len(picked)), kept)
         row = 0
-        try:
-            for batch in table.iter_batches(columns=list(chosen)):
-                for column, name in enumerate(chosen):
-                    values = batch.column(name)
-                    if values.null_count:
-                        missing = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
-                        label = column_label(picked[column], names)
-                        raise ValueError(f"{path}, row {missing} (counted from 0), {label}: the value is missing")
-                    data[row : row + len(batch), column] = values.to_numpy(zero_copy_only=False)
-                row += len(batch)
-        except (pyarrow.ArrowInvalid, OSError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from None
-    return TableData(data, chosen)
+        for batch in _parquet_arrays(path, table, names, picked, kept):
+            data[row : row + len(batch)] = batch
+            row += len(batch)
+    return TableData(data, tuple(names[j] for j in picked))
+
+
+def parquet_batches(path: str, columns: Sequence[int | str] | None, size: int) -> Iterator[NDArray[Any]]:
+    """Yield the rows of a Parquet file as matrices of about `size` bytes."""
+    with _open_parquet(path) as table:
+        names, picked, kept = _parquet_columns(path, table, lambda n, k: _choose(path, n, k, columns, None), None)
+        rows = max(1, size // (len(picked) * kept.itemsize))
+        yield from _parquet_arrays(path, table, names, picked, kept, batch_size=rows)
+
+
+def _parquet_columns(
+    path: str,
+    table: Any,
+    choose: Callable[[tuple[str, ...] | None, int], list[int]],
+    dtype: np.dtype[Any] | None,
+) -> tuple[tuple[str, ...], list[int], np.dtype[Any]]:
+    """All names, the columns chosen, and the dtype that holds them."""
+    types = optional("pyarrow", "reading .parquet files").types
+    schema = table.schema_arrow
+    names = tuple(schema.names)
+    picked = choose(names, len(names))
+    _check_parquet(path, types, schema, picked)
+    single = all(types.is_float32(schema.types[j]) for j in picked)
+    return names, picked, np.dtype(dtype or (np.float32 if single else np.float64))
+
+
+def _parquet_arrays(
+    path: str, table: Any, names: tuple[str, ...], picked: list[int], dtype: np.dtype[Any], **options: int
+) -> Iterator[NDArray[Any]]:
+    pyarrow = optional("pyarrow", "reading .parquet files")
+    row = 0
+    try:
+        for batch in table.iter_batches(columns=[names[j] for j in picked], **options):
+            data = np.empty((len(batch), len(picked)), dtype)
+            for column, j in enumerate(picked):
+                values = batch.column(names[j])
+                if values.null_count:
+                    missing = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
+                    label = column_label(j, names)
+                    raise ValueError(f"{path}, row {missing} (counted from 0), {label}: the value is missing")
+                data[:, column] = values.to_numpy(zero_copy_only=False)
+            row += len(batch)
+            yield data
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
 
 
 def _check_parquet(path: str, types: Any, schema: Any, picked: list[int]) -> None:

@@ -1,0 +1,200 @@
+"""Samples that need not fit into memory: read block by block, anew in each pass, while the block before is computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm import _validation as border
+from fastgmm.sources._ahead import IN_FLIGHT, ahead
+from fastgmm.sources.array import ArraySource, Block, in_units
+
+#: Bytes of samples up to which a stream is simply loaded, and of the sample of a larger one that a start is made from.
+LOADED = 64 * 2**20
+#: Bytes of samples in a piece that a reader of files makes when it is free to choose.
+PIECE = 8 * 2**20
+
+
+class Reader(Protocol):
+    """Where a stream comes from: chunks of samples in a fixed order, again for each call."""
+
+    def pieces(self, rows: int) -> Iterator[tuple[int, NDArray]]:
+        """Samples as 2-D arrays, each with the number of its chunk.
+
+        A reader that can choose cuts pieces of `rows` samples, counted from the first of all.
+        """
+
+    def label(self, chunk: int) -> str:
+        """What to call a chunk in a message."""
+
+    def mapped(self) -> NDArray | None:
+        """All samples as an array that takes no memory of its own, if there is such a thing."""
+
+
+class StreamError(ValueError):
+    """A stream is not what it was when it was gone through for the first time, or was never usable."""
+
+
+@dataclass(frozen=True)
+class StreamSource:
+    """What a reader yields, after a first pass has looked at all of it: counted, checked, found finite.
+
+    lengths : samples in each chunk; largest : greatest magnitude of any value
+    weights : (n,) in the dtype of the samples, or None; weight_unit, total_weight : as `Source` has them
+    """
+
+    reader: Reader
+    lengths: Sequence[int]
+    n_features: int
+    dtype: np.dtype
+    largest: float
+    weights: NDArray | None = None
+    weight_unit: float = 1.0
+    n_samples: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_samples", int(sum(self.lengths)))
+
+    @property
+    def total_weight(self) -> float:
+        return float(self.n_samples if self.weights is None else self.weights.sum(dtype=np.float64))
+
+    def blocks(self, rows: int) -> Iterator[Block]:
+        none = np.empty(0, self.dtype)
+        start = 0
+        for X in ahead(self._joined(rows)):
+            weights = none if self.weights is None else self.weights[start : start + len(X)]
+            yield Block(start, X, weights)
+            start += len(X)
+
+    def _joined(self, rows: int) -> Iterator[NDArray]:
+        """Arrays of `rows` samples, the last one shorter. A piece that is one already is not copied."""
+        buffers = [np.empty((0, self.n_features), self.dtype)] * IN_FLIGHT
+        used = filled = 0
+        for piece in self._checked(rows):
+            taken = 0
+            while taken < len(piece):
+                if filled == 0 and len(piece) - taken >= rows:
+                    yield piece[taken : taken + rows]
+                    taken += rows
+                    continue
+                if filled == 0:
+                    used = (used + 1) % IN_FLIGHT
+                    if len(buffers[used]) == 0:
+                        buffers[used] = np.empty((min(rows, self.n_samples), self.n_features), self.dtype)
+                buffer = buffers[used]
+                more = min(len(buffer) - filled, len(piece) - taken)
+                buffer[filled : filled + more] = piece[taken : taken + more]
+                filled, taken = filled + more, taken + more
+                if filled == rows:
+                    yield buffer
+                    filled = 0
+        if filled:
+            yield buffers[used][:filled]
+
+    def _checked(self, rows: int) -> Iterator[NDArray]:
+        """Pieces in the dtype of the source; StreamError where they are no longer those of the first pass."""
+        seen = [0] * len(self.lengths)
+        for chunk, piece in self.reader.pieces(rows):
+            array = _numbers(piece, self.reader, chunk)
+            if chunk >= len(self.lengths) or array.shape[1] != self.n_features:
+                raise StreamError(
+                    f"{self.reader.label(chunk)} has the shape {array.shape} now; on the first pass there were "
+                    f"{len(self.lengths)} chunks of {self.n_features} features. Data must stay the same while they are used"
+                )
+            seen[chunk] += len(array)
+            yield array.astype(self.dtype, copy=False)
+        for chunk, (now, before) in enumerate(zip(seen, self.lengths, strict=True)):
+            if now != before:
+                raise StreamError(
+                    f"{self.reader.label(chunk)} had {before} samples on the first pass and has {now} now: data must stay "
+                    "the same while they are used. Nothing was changed; fit again"
+                )
+
+    def for_start(self, random_state: np.random.RandomState) -> ArraySource:
+        """Samples to start from: all where they are mapped and not too many, else a sample of 64 MiB.
+
+        The sample is systematic: from a random place on, one at each of equal steps of weight.
+        """
+        mapped = self.reader.mapped()
+        if mapped is not None and mapped.nbytes <= 2**30 and len(mapped) <= 2**23:
+            return ArraySource(mapped, self.weights, self.weight_unit)
+        m = min(self.n_samples, max(1, LOADED // (self.n_features * self.dtype.itemsize)))
+        places = (np.arange(m) + random_state.random_sample()) / m
+        if self.weights is None:
+            rows = np.minimum((places * self.n_samples).astype(np.int64), self.n_samples - 1)
+        else:
+            reached = np.cumsum(self.weights, dtype=np.float64)
+            rows = np.searchsorted(reached, places * reached[-1], side="right").clip(max=self.n_samples - 1)
+        rows, counts = np.unique(rows, return_counts=True)
+        out = np.empty((len(rows), self.n_features), self.dtype)
+        for block in self.blocks(max(1, PIECE // (self.n_features * self.dtype.itemsize))):
+            low, high = np.searchsorted(rows, [block.start, block.start + len(block.X)])
+            out[low:high] = block.X[rows[low:high] - block.start]
+        return ArraySource.weighted(out, counts.astype(np.float64))
+
+
+def survey(reader: Reader, sample_weight: object = None) -> StreamSource | ArraySource:
+    """Go through a stream for the first time: count, check, and load it if it is small.
+
+    Raises ValueError or TypeError, naming the chunk, for what is no finite numbers of the same features throughout.
+    """
+    lengths: list[int] = []
+    kept: list[NDArray] | None = []
+    n_features, itemsize, largest, size = 0, 4, 0.0, 0
+    for chunk, piece in ahead(reader.pieces(2**16)):
+        array = _numbers(piece, reader, chunk)
+        lengths += [0] * (chunk + 1 - len(lengths))
+        n_features = n_features or array.shape[1]
+        if array.shape[1] != n_features:
+            raise ValueError(
+                f"{reader.label(chunk)} has {array.shape[1]} features, the chunks before have {n_features}: all chunks need "
+                "the same columns"
+            )
+        if not len(array):
+            continue
+        largest = max(largest, _largest(array, reader, chunk, lengths[chunk]))
+        lengths[chunk] += len(array)
+        itemsize = max(itemsize, array.itemsize)
+        size += array.nbytes
+        if kept is not None:
+            kept = None if size > LOADED else [*kept, np.array(array)]
+    if not any(lengths):
+        raise ValueError("the chunks hold no samples at all: pass at least one array of shape (n_samples, n_features)")
+    dtype = np.dtype(np.float32 if itemsize == 4 else np.float64)
+    n_samples = sum(lengths)
+    of_samples = border.check_sample_weight(sample_weight, n_samples)
+    if kept is not None:
+        return ArraySource.weighted(np.concatenate(kept).astype(dtype, copy=False), of_samples)
+    weights, unit = (None, 1.0) if of_samples is None else in_units(of_samples, dtype)
+    return StreamSource(reader, lengths, n_features, dtype, largest, weights, unit)
+
+
+def _numbers(piece: object, reader: Reader, chunk: int) -> NDArray:
+    """A piece as a float32 or float64 matrix."""
+    name = reader.label(chunk)
+    array = border.as_numbers(piece, name)
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ValueError(
+            f"{name} has the shape {array.shape}, but a chunk must be (n_samples, n_features): reshape(-1, 1) makes one "
+            "column, reshape(1, -1) one sample"
+        )
+    return array
+
+
+def _largest(array: NDArray, reader: Reader, chunk: int, before: int) -> float:
+    """Greatest magnitude in a piece; ValueError that tells where a value is not finite."""
+    largest = max(float(array.max()), -float(array.min()))
+    if not math.isfinite(largest):
+        row, column = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        what = "NaN" if np.isnan(array[row, column]) else "infinity"
+        raise ValueError(
+            f"{reader.label(chunk)} contains {what}: row {before + row} (counted from 0), column {column} is "
+            f"{array[row, column]}. Drop or impute such samples (neither NaN nor inf can be used)"
+        )
+    return largest
