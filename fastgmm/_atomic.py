@@ -54,3 +54,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             # the user knows the name that they gave, not ours
             raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
         raise
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise OSError where `replacing` could not write a regular file at `path`; nothing is left behind."""
+    target = os.path.realpath(path)
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, "is a directory, not a file to write", os.fspath(path))
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise OSError(errno.EINVAL, "is no regular file", os.fspath(path))
+    # tried, because permissions alone do not tell of a file system that is read-only
+    temporary = f"{target}.{secrets.token_hex(4)}.tmp"
+    try:
+        open(temporary, "xb").close()
+        os.unlink(temporary)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, os.fspath(path)) from None

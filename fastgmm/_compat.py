@@ -18,3 +18,11 @@ def optional(module: str, purpose: str) -> ModuleType:
             f"{purpose} needs the package {module.partition('.')[0]!r}, which is not installed: "
             f"run  pip install 'fastgmm[{extra}]'"
         ) from error
+
+
+def if_installed(module: str) -> ModuleType | None:
+    """Import `module` if it is there: for what is done in a plainer way without it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        return None

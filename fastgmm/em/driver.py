@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from fastgmm._errors import warn
 from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
 from fastgmm.covariance.structures import Structure, maximise
+from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.em.small import SmallRun
 from fastgmm.em.sweep import Total, sweep
 from fastgmm.kernels.small import COLLAPSED, CONVERGED, NOT_FINITE, UNDECIDED
@@ -44,9 +45,6 @@ class Fit:
     lower_bounds: list[float]
 
 
-Report = Callable[[int, float, float], None]
-
-
 def run(
     source: Source,
     params: Params,
@@ -55,27 +53,32 @@ def run(
     *,
     lower_bound: float = -math.inf,
     whole: Total | None = None,
-    report: Report | None = None,
+    monitor: Monitor = SILENT,
+    done: Sequence[float] = (),
 ) -> Fit:
     """Iterate EM from `params` until the mean log-likelihood changes by less than `tol`, or `max_iter` times.
+
+    Where EM goes on from what `monitor.reached` was told, `done` holds the bounds of the iterations before: from there on
+    each iteration has the bits that it would have had.
 
     Raises ValueError where a component collapses or the likelihood is not finite.
     """
     if SmallRun.suits(source, params):
-        return _run_small(source, params, structure, settings, lower_bound, whole, report)
-    bounds: list[float] = []
+        return _run_small(source, params, structure, settings, lower_bound, whole, monitor, done)
+    bounds = list(done)
+    lower_bound = bounds[-1] if bounds else lower_bound
     converged = False
-    for n_iter in range(1, settings.max_iter + 1):
-        stats = sweep(source, params, settings.n_threads, whole=whole)
+    for n_iter in range(len(bounds) + 1, settings.max_iter + 1):
+        stats = sweep(source, params, settings.n_threads, whole=whole, monitor=monitor)
         previous, lower_bound = lower_bound, stats.log_likelihood / source.total_weight
         _check_likelihood(lower_bound, n_iter, params)
         params = m_step(structure, stats, settings.reg_covar)
         bounds.append(lower_bound)
-        if report is not None:
-            report(n_iter, lower_bound, lower_bound - previous)
+        monitor.iteration(n_iter, lower_bound, lower_bound - previous)
         if abs(lower_bound - previous) < settings.tol:
             converged = True
             break
+        monitor.reached(params, bounds)
     return Fit(params, converged, len(bounds), lower_bound, bounds)
 
 
@@ -86,10 +89,12 @@ def _run_small(
     settings: Settings,
     lower_bound: float,
     whole: Total | None,
-    report: Report | None,
+    monitor: Monitor,
+    done: Sequence[float],
 ) -> Fit:
-    """As `run`, several iterations in one compiled call."""
-    bounds: list[float] = []
+    """As `run`, several iterations in one compiled call, after which they are told of."""
+    bounds = list(done)
+    lower_bound = bounds[-1] if bounds else lower_bound
     state = UNDECIDED
     assert isinstance(source, ArraySource)
     small = SmallRun(source, params, whole, settings.tol, settings.reg_covar)
@@ -97,8 +102,7 @@ def _run_small(
         found, state = small.iterate(lower_bound, settings.max_iter - len(bounds))
         for value in found:
             bounds.append(value)
-            if report is not None:
-                report(len(bounds), value, value - lower_bound)
+            monitor.iteration(len(bounds), value, value - lower_bound)
             lower_bound = value
         if state == NOT_FINITE:
             _check_likelihood(lower_bound, len(bounds), small.params)
@@ -106,6 +110,8 @@ def _run_small(
             # raises, with a message that says where and why; or finds factors by a hair's breadth, and EM goes on
             params = m_step(structure, small.stats, settings.reg_covar)
             small, state = SmallRun(source, params, whole, settings.tol, settings.reg_covar), UNDECIDED
+        if state == UNDECIDED:
+            monitor.reached(small.params, bounds)
     return Fit(small.params, state == CONVERGED, len(bounds), lower_bound, bounds)
 
 

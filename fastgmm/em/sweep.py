@@ -1,12 +1,14 @@
 """One pass over a source: parameters -> statistics, or parameters -> what is asked of each sample.
 
-The only caller of the E- and M-kernels and the only place that decides about threads and lanes.
+The only caller of the E- and M-kernels and the only place that decides about threads and lanes. Blocks are closed where
+a pass is left, by Ctrl-C as well: that ends the thread that reads ahead, which an exception's traceback would keep alive.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _jit
+from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.full import scatter_width
 from fastgmm.kernels.sweep import LABELS, LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
@@ -89,11 +92,12 @@ class Total:
 def mean(source: Source) -> Float:
     """Weighted mean of each feature, shape (d,). One pass; its bits do not depend on the memory order of the samples."""
     total = np.zeros(source.n_features)
-    for block in source.blocks(max(1, (1 << 20) // source.n_features)):
-        X = np.ascontiguousarray(block.X)
-        # einsum and no product of matrices: BLAS adds in another order on another number of threads
-        weighted = X.sum(axis=0, dtype=np.float64) if block.weights.size == 0 else _weighted_sum(block.weights, X)
-        total += weighted
+    with closing(source.blocks(max(1, (1 << 20) // source.n_features))) as blocks:
+        for block in blocks:
+            X = np.ascontiguousarray(block.X)
+            # einsum and no product of matrices: BLAS adds in another order on another number of threads
+            weighted = X.sum(axis=0, dtype=np.float64) if block.weights.size == 0 else _weighted_sum(block.weights, X)
+            total += weighted
     return total / source.total_weight
 
 
@@ -109,8 +113,11 @@ def total(source: Source, n_threads: int | None) -> Total:
     plan = lanes(source, 1, width * width)
     tile = tile_width("full", len(origin), origin.itemsize)
     sums, scatter = np.zeros((plan.n_lanes, len(origin))), np.zeros((plan.n_lanes * width, width))
-    with _jit.Crew(min(effective_threads(n_threads), plan.n_lanes)) as crew:
-        for block in source.blocks(plan.rows):
+    with (
+        _jit.Crew(min(effective_threads(n_threads), plan.n_lanes)) as crew,
+        closing(source.blocks(plan.rows)) as blocks,
+    ):
+        for block in blocks:
             arguments = (block.samples, block.weights, origin[None, :], tile, plan.width)
             crew.run(kernels.scatter_lanes, *arguments, sums, scatter)
     # the kernel subtracts the mean as rounded to the dtype of the data
@@ -120,12 +127,19 @@ def total(source: Source, n_threads: int | None) -> Total:
     return Total(origin[:d].astype(np.float64) + shift, second - np.outer(first, shift))
 
 
-def sweep(source: Source, params: Params, n_threads: int | None = None, *, whole: Total | None = None) -> Stats:
+def sweep(
+    source: Source,
+    params: Params,
+    n_threads: int | None = None,
+    *,
+    whole: Total | None = None,
+    monitor: Monitor = SILENT,
+) -> Stats:
     """E-step: statistics of the responsibilities of `params`, about its means. Nothing of size n is kept.
 
     A tied layout needs `whole`, the total scatter of the same source.
     """
-    return _swept(source, params, None, n_threads, whole)
+    return _swept(source, params, None, n_threads, whole, monitor)
 
 
 def _swept(
@@ -134,6 +148,7 @@ def _swept(
     resp: Callable[[int, int], NDArray] | None,
     n_threads: int | None,
     whole: Total | None,
+    monitor: Monitor = SILENT,
 ) -> Stats:
     """Statistics about the means of `params`, of its responsibilities or of those given."""
     k, d = params.means.shape
@@ -142,12 +157,13 @@ def _swept(
     origin = packed.means[:, :d].astype(np.float64)
     plan, out = accumulators(source, params.layout, k, row_bytes=0 if resp is None else 8 * k)
     given = np.empty((0, k), source.dtype)
-    with _jit.threads(effective_threads(n_threads)) as run:
-        for block in source.blocks(plan.rows):
+    with _jit.threads(effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
             if resp is not None:
                 rows = resp(block.start, block.start + len(block.X))
                 given = np.ascontiguousarray(rows, dtype=source.dtype)
             _in_lanes(run, kernels.sweep, plan, block.samples, packed, given, block.weights, out)
+            monitor.block(block.start + len(block.X))
     return collect(source, params.layout, plan, out, origin, whole)
 
 
@@ -274,8 +290,8 @@ def log_likelihood(source: Source, params: Params, n_threads: int | None = None)
     packed = params.packed(source.dtype)
     plan = lanes(source, len(params.weights), 0)
     total = 0.0
-    with _jit.threads(effective_threads(n_threads)) as run:
-        for block in source.blocks(plan.rows):
+    with _jit.threads(effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
             values = np.empty((len(block.X), 1), source.dtype)
             _in_lanes(run, kernels.evaluate, plan, block.samples, packed, LOG_PROB, np.empty(0, np.int64), values)
             each = values[:, 0]
@@ -297,8 +313,8 @@ def _values(source: Source, params: Params, what: int, n_threads: int | None, *,
 def _evaluate(source: Source, packed: Packed, what: int, out: NDArray, values: NDArray, n_threads: int | None) -> None:
     """Write `out` (n,) or `values` (n, ...), whichever is not empty."""
     plan = lanes(source, packed.means.shape[0], 0)
-    with _jit.threads(effective_threads(n_threads)) as run:
-        for block in source.blocks(plan.rows):
+    with _jit.threads(effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
             rows = slice(block.start, block.start + len(block.X))
             _in_lanes(run, kernels.evaluate, plan, block.samples, packed, what, out[rows], values[rows])
 

@@ -15,10 +15,14 @@ from fastgmm.covariance.cholesky import precision_cholesky
 from fastgmm.covariance.structures import STRUCTURES, Structure
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
+from fastgmm.em.monitor import Monitor, Several
+from fastgmm.estimators import checkpoint as checkpoints
+from fastgmm.estimators import telling
 from fastgmm.estimators.base import Estimator
+from fastgmm.estimators.fitting import Fitting, Interrupted
 from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
 from fastgmm.params import Params
-from fastgmm.sources.array import ArraySource, Source
+from fastgmm.sources.array import Source
 from fastgmm.sources.opening import open_source
 
 
@@ -175,8 +179,21 @@ class GaussianMixture(Estimator):
         model._set_fitted(driver.Fit(params, True, 0, -math.inf, []), np.dtype(np.float64))
         return model
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> GaussianMixture:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        progress: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 60.0,
+    ) -> GaussianMixture:
         """Fit the mixture to `X`.
+
+        Ctrl-C ends it within about a second. The best parameters so far, of the starts that were finished or of the running
+        one, are then in the model, as after a fit that did not converge (`converged_` and `n_iter_` are those of the start that
+        is kept), and KeyboardInterrupt says which these are. Before the first iteration is done the model is left unchanged.
 
         Parameters
         ----------
@@ -188,6 +205,17 @@ class GaussianMixture(Estimator):
         sample_weight : array-like of shape (n,), optional
             How many times each sample counts, not negative; not necessarily integers. Their scale has no influence on the
             parameters, and a sample of weight 0 none at all.
+        progress : bool, default=False
+            Show where the fit is, and how much time a pass over the data still takes, on standard error: as a bar where that
+            is a terminal and tqdm is installed (extra ``progress``), else as a line every few seconds.
+        checkpoint : path, optional
+            File that the fit writes its state to, and goes on from where it exists: the result has the bits of a fit that
+            was never interrupted, with all `n_init` starts. A fit that ends removes it; Ctrl-C writes it once more. Going
+            on, draws come from the state in the file, and `random_state` is not touched. The format is that of
+            `fastgmm.estimators.checkpoint`.
+        checkpoint_every : float, default=60
+            Seconds between two writings of the file, at least; 0 writes it after each iteration (on up to 1024 samples,
+            where iterations take microseconds, after each tenth of a second).
 
         Returns
         -------
@@ -196,27 +224,44 @@ class GaussianMixture(Estimator):
         Raises
         ------
         ValueError, TypeError
-            For input or arguments that cannot be used, and where a component collapses. The model is then unchanged.
+            For input or arguments that cannot be used, for a checkpoint that is damaged or of other data or settings, and
+            where a component collapses. The model is then unchanged.
         OSError
-            For files that cannot be read.
+            For files that cannot be read, and a checkpoint that cannot be written, which is tried before any work.
+        KeyboardInterrupt
+            On Ctrl-C, see above.
 
         Warns
         -----
         ConvergenceWarning
             Where the best start did not converge; its parameters are kept.
         """
-        self._fit(X, sample_weight)
+        self._fit(X, sample_weight, progress, checkpoint, checkpoint_every)
         return self
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int64]:
+    def fit_predict(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        progress: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 60.0,
+    ) -> NDArray[np.int64]:
         """Fit the mixture and return the most probable component of each sample, shape (n,). Parameters as in `fit`."""
-        source = self._fit(X, sample_weight)
+        source = self._fit(X, sample_weight, progress, checkpoint, checkpoint_every)
         if sample_weight is not None:
             source = open_source(X)  # those of weight zero as well
         return passes.labels(source, self._params(), self.n_threads)
 
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> Source:
+    def _fit(
+        self, X: Any, sample_weight: ArrayLike | None, progress: bool, checkpoint: Any, checkpoint_every: float
+    ) -> Source:
         structure, settings = self._check_arguments()
+        every = border.check_non_negative("checkpoint_every", checkpoint_every)
+        saved = None if checkpoint is None else checkpoints.Checkpoint(checkpoint, every)
+        with_bar = border.check_bool("progress", progress)
         names = border.feature_names(X)
         source = open_source(X, sample_weight, min_samples=2)
         self._check_enough(source)
@@ -224,14 +269,15 @@ class GaussianMixture(Estimator):
         if warm:
             self._check_warm(source)
         border.check_magnitude(source.largest, source.n_features, source.dtype)
-        best = self._best(source, structure, settings, warm)
-        self.n_features_in_ = source.n_features
-        if names is not None:
-            self.feature_names_in_ = names
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self._set_fitted(best, source.dtype)
-        if not best.converged and self.max_iter > 0:
+        fitting = self._fitting(source, structure, settings, warm, with_bar, saved)
+        try:
+            self._keep(fitting.best(), source, names)
+        except Interrupted as stop:
+            self._keep(stop.fit, source, names)
+            raise KeyboardInterrupt(str(stop)) from None
+        if saved is not None:
+            saved.remove()
+        if not self.converged_ and self.max_iter > 0:
             warn(
                 f"Best performing initialization did not converge within max_iter={self.max_iter} iterations; the best "
                 "parameters found are kept. Increase max_iter or tol, or try other init_params.",
@@ -239,33 +285,40 @@ class GaussianMixture(Estimator):
             )
         return source
 
-    def _best(self, source: Source, structure: Structure, settings: driver.Settings, warm: bool) -> driver.Fit:
-        """The best of `n_init` runs of EM, or the one that goes on from the last fit."""
+    def _fitting(
+        self,
+        source: Source,
+        structure: Structure,
+        settings: driver.Settings,
+        warm: bool,
+        with_bar: bool,
+        saved: checkpoints.Checkpoint | None,
+    ) -> Fitting:
         supplied = self._check_supplied(structure, source.n_features)
-        random_state = border.check_random_state(self.random_state)
-        whole = passes.total(source, self.n_threads) if structure.layout == "tied" else None
-        start = Start(self.init_params, self.n_components, settings.reg_covar, supplied, self.n_threads)
-        few: ArraySource | None = None
-        whole_of_few = whole
-        if not (warm or supplied.complete):
-            few = source.for_start(random_state)
-            if whole is not None and few is not source:
-                whole_of_few = passes.total(few, self.n_threads)
-        best: driver.Fit | None = None
-        for i in range(1 if warm else self.n_init):
-            params = self._params() if warm else start.params(few, structure, random_state, whole_of_few)
-            if i == 0:
-                driver.warn_if_regularisation_dominates(params, settings.reg_covar)
-            bound = self.lower_bound_ if warm else -math.inf
-            progress = _Progress(i, int(self.verbose), self.verbose_interval)
-            fit = driver.run(
-                source, params, structure, settings, lower_bound=bound, whole=whole, report=progress.iteration
-            )
-            progress.end(fit)
-            if best is None or fit.lower_bound > best.lower_bound:
-                best = fit
-        assert best is not None
-        return best
+        if saved is not None:
+            saved.identify(checkpoints.settings_of(self), checkpoints.data_of(source))
+        monitors: list[Monitor] = [telling.Lines(int(self.verbose), self.verbose_interval)]
+        if with_bar:
+            monitors.append(telling.progress(source.n_samples, 1 if warm else self.n_init))
+        return Fitting(
+            source,
+            structure,
+            settings,
+            Start(self.init_params, self.n_components, settings.reg_covar, supplied, self.n_threads),
+            border.check_random_state(self.random_state),
+            self.n_init,
+            earlier=(self._params(), self.lower_bound_) if warm else None,
+            monitor=Several(monitors),
+            checkpoint=saved,
+        )
+
+    def _keep(self, fit: driver.Fit, source: Source, names: NDArray | None) -> None:
+        self.n_features_in_ = source.n_features
+        if names is not None:
+            self.feature_names_in_ = names
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self._set_fitted(fit, source.dtype)
 
     def _check_enough(self, source: Source) -> None:
         if source.n_samples < self.n_components:
@@ -419,27 +472,3 @@ def check_parameters(weights: ArrayLike, means: ArrayLike, covariances: ArrayLik
     matrices = border.check_positive("covariances", covariances, layout, k, d)
     checked = border.check_weights("weights", weights, k)
     return Params(layout, checked, centres, matrices, precision_cholesky(matrices, layout))
-
-
-class _Progress:
-    """Printed lines of a fit: nothing at verbose=0, starts and iterations at 1, changes and result as well at 2."""
-
-    def __init__(self, start: int, verbose: int, interval: int) -> None:
-        self.verbose, self.interval = verbose, interval
-        if verbose:
-            print(f"Start {start}")
-
-    def iteration(self, n_iter: int, lower_bound: float, change: float) -> None:
-        if self.verbose and n_iter % self.interval == 0:
-            print(
-                f"  iteration {n_iter}"
-                + (f", bound {lower_bound:.6f}, change {change:.3g}" if self.verbose > 1 else "")
-            )
-
-    def end(self, fit: driver.Fit) -> None:
-        if self.verbose:
-            how = "converged" if fit.converged else "did not converge"
-            print(
-                f"  {how} after {fit.n_iter} iterations"
-                + (f", bound {fit.lower_bound:.6f}" if self.verbose > 1 else "")
-            )

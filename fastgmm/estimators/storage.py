@@ -27,32 +27,27 @@ the constructor's parameters that are no arrays. The same model gives the same b
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import struct
-import zipfile
-import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-import fastgmm
-from fastgmm._atomic import replacing
 from fastgmm._errors import NotFittedError, like_sklearn
-from fastgmm._validation import covariance_shape
-from fastgmm.covariance.structures import STRUCTURES
-from fastgmm.sources.files import npy_header
+from fastgmm.estimators import archive
 
 if TYPE_CHECKING:
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
 
 __all__ = ["load", "save"]
 
-_FORMAT = "fastgmm-model"
-_VERSION = 1
+_KIND = archive.Kind(
+    "fastgmm-model",
+    1,
+    what="a fastgmm model",
+    written_by="a file that model.save(path) or fastgmm fit --output wrote",
+    remedy="save the model again",
+)
 _ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 _ENTRIES = (*_ARRAYS, "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
 _DTYPES = {"converged_": "bool", "n_iter_": "int64", "lower_bound_": "float64", "lower_bounds_": "float64"}
@@ -99,20 +94,7 @@ def save(model: GaussianMixture, path: str | os.PathLike[str]) -> None:
     problem = _inconsistency(params, entries)
     if problem:
         raise ValueError(f"this {name} cannot be saved: {problem}; fit it again before saving")
-    header = {
-        "format": _FORMAT,
-        "format_version": _VERSION,
-        "class": name,
-        "fastgmm_version": fastgmm.__version__,
-        "params": params,
-    }
-    entries |= arrays
-    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for entry, array in {"header": np.array(json.dumps(header)), **entries}.items():
-            member = io.BytesIO()
-            npy_format.write_array(member, array, allow_pickle=False)
-            # the default date of ZipInfo, 1980, rather than now: the same model gives the same bytes
-            archive.writestr(zipfile.ZipInfo(f"{entry}.npy"), member.getbuffer())
+    archive.write(path, _KIND, {"class": name, "params": params}, entries | arrays)
 
 
 def load(path: str | os.PathLike[str]) -> GaussianMixture:
@@ -137,16 +119,15 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
     OSError
         If the file cannot be opened.
     """
-    entries = _read_entries(os.fspath(path))
+    header, entries = archive.read(path, _KIND)
     try:
-        header = _read_header(entries)
-        params = header["params"]
+        params = _plain_params(header)
         model_class = _model_class(header)
         problem = _inconsistency(params, entries) or _surplus(model_class, params, entries)
         if problem:
             raise ValueError(f"{problem}; the file is damaged or was changed, save the model again")
     except ValueError as error:
-        raise ValueError(f"{os.fspath(path)} cannot be loaded as a fastgmm model: {error}") from None
+        raise archive.refusal(path, _KIND, error) from None
     for entry, array in entries.items():
         if entry.startswith("param."):
             params[entry[len("param.") :]] = array
@@ -185,75 +166,11 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
     return plain, arrays
 
 
-def _read_entries(path: str) -> dict[str, NDArray[Any]]:
-    """Read all arrays of the archive; at most as much memory is taken as the file is long."""
-    size = os.path.getsize(path)
-    entries: dict[str, NDArray[Any]] = {}
-    where = ""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                where = f"its entry {info.filename!r} "
-                name = info.filename.removesuffix(".npy")
-                if name == info.filename or name in entries:
-                    raise ValueError("does not belong there")
-                # fastgmm compresses nothing, so a short file cannot unfold into a huge one
-                if info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
-                    raise ValueError("is compressed, which fastgmm never does")
-                entries[name] = _read_array(archive.read(info))
-    except (
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
-        raise ValueError(
-            f"{path} cannot be loaded as a fastgmm model: {where}{'is damaged: ' if where else ''}{error}; "
-            "it must be a file that model.save(path) or fastgmm fit --output wrote"
-        ) from None
-    return entries
-
-
-def _read_array(member: bytes) -> NDArray[Any]:
-    file = io.BytesIO(member)
-    shape, _, dtype = npy_header(file)
-    if dtype.hasobject or dtype.kind not in "biufU":
-        raise ValueError(f"it holds {'Python objects' if dtype.hasobject else dtype}, not numbers or text")
-    count = 1
-    for length in shape:  # in Python's integers, which do not overflow
-        count *= length
-    if min(shape, default=0) < 0 or count * dtype.itemsize != len(member) - file.tell():
-        raise ValueError(f"its size does not fit its shape {shape}")
-    file.seek(0)
-    array: NDArray[Any] = npy_format.read_array(file, allow_pickle=False)
-    return array.astype(dtype.newbyteorder("="), copy=False)
-
-
-def _read_header(entries: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    array = entries.pop("header", None)
-    if array is None or array.dtype.kind != "U" or array.ndim:
-        raise ValueError("it has no entry 'header', so it is some other .npz file")
-    try:
-        header = json.loads(str(array))
-    except (ValueError, RecursionError):
-        raise ValueError("its header is no JSON; the file is damaged or some other .npz file") from None
-    if not isinstance(header, dict) or header.get("format") != _FORMAT:
-        raise ValueError(f"its header does not say {_FORMAT!r}, so it is some other .npz file")
-    version = header.get("format_version")
-    if isinstance(version, int) and version > _VERSION:
-        raise ValueError(
-            f"it has format version {version}, written by fastgmm {header.get('fastgmm_version')}; this is fastgmm "
-            f"{fastgmm.__version__}, which reads up to version {_VERSION}; upgrade fastgmm"
-        )
-    if version != _VERSION or isinstance(version, bool):
-        raise ValueError(f"its header says format version {version!r}, which never was; save the model again")
+def _plain_params(header: dict[str, Any]) -> dict[str, Any]:
     params = header.get("params")
     if not isinstance(params, dict) or not all(isinstance(value, _JSON) for value in params.values()):
         raise ValueError("its header holds no usable parameters; save the model again")
-    return header
+    return params
 
 
 def _classes() -> dict[str, type[GaussianMixture]]:
@@ -284,13 +201,6 @@ def _surplus(model_class: type[GaussianMixture], params: dict[str, Any], entries
     return None
 
 
-def _shapes(covariance_type: Any, k: int, d: int) -> dict[str, tuple[int, ...]] | None:
-    if not isinstance(covariance_type, str) or covariance_type not in STRUCTURES:
-        return None
-    matrices = covariance_shape(STRUCTURES[covariance_type].layout, k, d)
-    return {"weights_": (k,), "means_": (k, d), **dict.fromkeys(_ARRAYS[2:], matrices)}
-
-
 def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> str | None:
     """Say what keeps the entries from being one fitted model, or return None."""
     missing = [entry for entry in _ENTRIES if entry not in entries]
@@ -300,34 +210,9 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
         array = entries[entry]
         if array.dtype != dtype or array.ndim != (entry == "lower_bounds_"):
             return f"{entry} has dtype {array.dtype} and shape {array.shape}, not one {dtype}"
-    means = entries["means_"]
-    if means.ndim != 2 or 0 in means.shape or means.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        return f"means_ has dtype {means.dtype} and shape {means.shape}; it must be float32 or float64, (k, d)"
-    shapes = _shapes(params.get("covariance_type"), *means.shape)
-    if shapes is None:
-        return f"covariance_type is {params.get('covariance_type')!r}, which is no known one"
-    for entry, shape in shapes.items():
-        array = entries[entry]
-        if array.shape != shape or array.dtype != means.dtype:
-            return (
-                f"{entry} has dtype {array.dtype} and shape {array.shape}, but for means_ of {means.dtype} "
-                f"{means.shape} and covariance_type {params['covariance_type']!r} it must be {means.dtype} {shape}"
-            )
-        if not np.isfinite(array).all():
-            return f"{entry} holds values that are not finite"
-    return _bad_values(params, entries)
-
-
-def _bad_values(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> str | None:
-    weights = entries["weights_"]
+    if problem := archive.mixture_problem(params.get("covariance_type"), entries, _ARRAYS):
+        return problem
     d = entries["means_"].shape[1]
-    if weights.min() < 0 or abs(weights.sum() - 1) > 1e-3:
-        return f"weights_ must not be negative and sum to 1; least is {weights.min()}, sum {weights.sum()}"
-    roots = entries["precisions_cholesky_"]
-    layout = STRUCTURES[params["covariance_type"]].layout
-    diagonal = np.diagonal(roots, axis1=-2, axis2=-1) if layout in ("full", "tied") else roots
-    if diagonal.min() <= 0:
-        return "precisions_cholesky_ is not positive on its diagonal"
     if entries["n_features_in_"] != d:
         return f"n_features_in_ is {entries['n_features_in_']}, but means_ has {d} columns"
     names = entries.get("feature_names_in_")

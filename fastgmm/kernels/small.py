@@ -50,13 +50,15 @@ class Constants(NamedTuple):
 def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
     """Up to len(bounds) iterations of EM on samples that make one lane.
 
-    weights : (n,) float, in, of the samples, or (0,); packed : in the layout's tuple, inout, of `mixture`; mixture : inout
+    weights : (n,) float, in, of the samples, or (0,); packed : in the layout's tuple, inout; mixture : inout
     out : Sums of one lane, inout, of the last sweep on return; bound : mean log-likelihood before; bounds : out
     Returns the iterations done and what ended them. Where it is COLLAPSED, `mixture` is of no use; `packed` and `out` hold
     what the M-step was to be made of.
     """
     given = np.empty((0, out.counts.shape[1]), packed.means.dtype)
     for i in range(len(bounds)):
+        # of `mixture` alone, so that an iteration has the same bits after a pause as without one
+        repack(packed, mixture)
         out.log_likelihood[0] = 0.0
         out.counts[:] = 0.0
         out.sums[:] = 0.0
@@ -69,7 +71,6 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
         _weights_and_means(packed, mixture, constants, out)
         if not maximise(packed, mixture, constants, out):
             return i + 1, COLLAPSED
-        repack(packed, mixture)
         if abs(bound - previous) < constants.tol:
             return i + 1, CONVERGED
     return len(bounds), UNDECIDED
@@ -193,7 +194,8 @@ def _pack_panels(u, packed):
 @helper(ELEMENTWISE)
 def _constant(packed, mixture, c, log_det):
     d = mixture.means.shape[1]
-    packed.constant[c] = log_det - 0.5 * d * math.log(2 * math.pi) + math.log(mixture.weights[c])
+    weight = mixture.weights[c]
+    packed.constant[c] = log_det - 0.5 * d * math.log(2 * math.pi) + (math.log(weight) if weight > 0.0 else -math.inf)
 
 
 @helper(ELEMENTWISE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -58,11 +58,24 @@ class Source(Protocol):
     def largest(self) -> float:
         """Greatest magnitude of any value."""
 
+    @property
+    def marks(self) -> NDArray | None:
+        """A few samples that tell these data from others (`mark_rows`); None where they are not at hand."""
+
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Samples that first parameters are found from: all, or where there are too many a sample of them."""
 
-    def blocks(self, rows: int) -> Iterator[Block]:
-        """Blocks of `rows` samples, the last one shorter. A block is good until the next one is asked for."""
+    def blocks(self, rows: int) -> Generator[Block, None, None]:
+        """Blocks of `rows` samples, the last one shorter. A block is good until the next one is asked for.
+
+        Closing the generator ends whatever reads ahead.
+        """
+
+
+def mark_rows(n_samples: int) -> list[int]:
+    """Samples 0, 1, 2, 4, 8, ... and the last one: first, middle and last, found without knowing the number beforehand."""
+    powers = [2**i for i in range(n_samples.bit_length()) if 2**i < n_samples - 1]
+    return sorted({0, *powers, n_samples - 1})
 
 
 def flat(X: NDArray) -> Samples:
@@ -142,10 +155,14 @@ class ArraySource:
     def largest(self) -> float:
         return max(float(self.X.max()), -float(self.X.min()))
 
+    @property
+    def marks(self) -> NDArray:
+        return self.X[mark_rows(self.n_samples)]
+
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         return self
 
-    def blocks(self, rows: int) -> Iterator[Block]:
+    def blocks(self, rows: int) -> Generator[Block, None, None]:
         for start in range(0, self.n_samples, rows):
             yield Block(start, self.X[start : start + rows], self.sample_weights[start : start + rows])
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastgmm import _validation as border
 from fastgmm.sources._ahead import IN_FLIGHT, ahead
-from fastgmm.sources.array import ArraySource, Block, in_units
+from fastgmm.sources.array import ArraySource, Block, in_units, mark_rows
 
 #: Bytes of samples up to which a stream is simply loaded, and of the sample of a larger one that a start is made from.
 LOADED = 64 * 2**20
@@ -45,7 +46,7 @@ class StreamSource:
     """What a reader yields, after a first pass has looked at all of it: counted, checked, found finite.
 
     lengths : samples in each chunk; largest : greatest magnitude of any value
-    weights : (n,) in the dtype of the samples, or None; weight_unit, total_weight : as `Source` has them
+    weights : (n,) in the dtype of the samples, or None; weight_unit, total_weight, marks : as `Source` has them
     """
 
     reader: Reader
@@ -55,6 +56,7 @@ class StreamSource:
     largest: float
     weights: NDArray | None = None
     weight_unit: float = 1.0
+    marks: NDArray | None = None
     n_samples: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,13 +66,14 @@ class StreamSource:
     def total_weight(self) -> float:
         return float(self.n_samples if self.weights is None else self.weights.sum(dtype=np.float64))
 
-    def blocks(self, rows: int) -> Iterator[Block]:
+    def blocks(self, rows: int) -> Generator[Block, None, None]:
         none = np.empty(0, self.dtype)
         start = 0
-        for X in ahead(self._joined(rows)):
-            weights = none if self.weights is None else self.weights[start : start + len(X)]
-            yield Block(start, X, weights)
-            start += len(X)
+        with closing(ahead(self._joined(rows))) as arrays:
+            for X in arrays:
+                weights = none if self.weights is None else self.weights[start : start + len(X)]
+                yield Block(start, X, weights)
+                start += len(X)
 
     def _joined(self, rows: int) -> Iterator[NDArray]:
         """Arrays of `rows` samples, the last one shorter. A piece that is one already is not copied."""
@@ -133,9 +136,10 @@ class StreamSource:
             rows = np.searchsorted(reached, places * reached[-1], side="right").clip(max=self.n_samples - 1)
         rows, counts = np.unique(rows, return_counts=True)
         out = np.empty((len(rows), self.n_features), self.dtype)
-        for block in self.blocks(max(1, PIECE // (self.n_features * self.dtype.itemsize))):
-            low, high = np.searchsorted(rows, [block.start, block.start + len(block.X)])
-            out[low:high] = block.X[rows[low:high] - block.start]
+        with closing(self.blocks(max(1, PIECE // (self.n_features * self.dtype.itemsize)))) as blocks:
+            for block in blocks:
+                low, high = np.searchsorted(rows, [block.start, block.start + len(block.X)])
+                out[low:high] = block.X[rows[low:high] - block.start]
         return ArraySource.weighted(out, counts.astype(np.float64))
 
 
@@ -147,23 +151,26 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
     lengths: list[int] = []
     kept: list[NDArray] | None = []
     n_features, itemsize, largest, size = 0, 4, 0.0, 0
-    for chunk, piece in ahead(reader.pieces(2**16)):
-        array = _numbers(piece, reader, chunk)
-        lengths += [0] * (chunk + 1 - len(lengths))
-        n_features = n_features or array.shape[1]
-        if array.shape[1] != n_features:
-            raise ValueError(
-                f"{reader.label(chunk)} has {array.shape[1]} features, the chunks before have {n_features}: all chunks need "
-                "the same columns"
-            )
-        if not len(array):
-            continue
-        largest = max(largest, _largest(array, reader, chunk, lengths[chunk]))
-        lengths[chunk] += len(array)
-        itemsize = max(itemsize, array.itemsize)
-        size += array.nbytes
-        if kept is not None:
-            kept = None if size > LOADED else [*kept, np.array(array)]
+    marks = _Marks()
+    with closing(ahead(reader.pieces(2**16))) as pieces:
+        for chunk, piece in pieces:
+            array = _numbers(piece, reader, chunk)
+            lengths += [0] * (chunk + 1 - len(lengths))
+            n_features = n_features or array.shape[1]
+            if array.shape[1] != n_features:
+                raise ValueError(
+                    f"{reader.label(chunk)} has {array.shape[1]} features, the chunks before have {n_features}: all chunks "
+                    "need the same columns"
+                )
+            if not len(array):
+                continue
+            largest = max(largest, _largest(array, reader, chunk, lengths[chunk]))
+            marks.see(array)
+            lengths[chunk] += len(array)
+            itemsize = max(itemsize, array.itemsize)
+            size += array.nbytes
+            if kept is not None:
+                kept = None if size > LOADED else [*kept, np.array(array)]
     if not any(lengths):
         raise ValueError("the chunks hold no samples at all: pass at least one array of shape (n_samples, n_features)")
     dtype = np.dtype(np.float32 if itemsize == 4 else np.float64)
@@ -172,7 +179,26 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
     if kept is not None:
         return ArraySource.weighted(np.concatenate(kept).astype(dtype, copy=False), of_samples)
     weights, unit = (None, 1.0) if of_samples is None else in_units(of_samples, dtype)
-    return StreamSource(reader, lengths, n_features, dtype, largest, weights, unit)
+    return StreamSource(reader, lengths, n_features, dtype, largest, weights, unit, marks.array(dtype))
+
+
+class _Marks:
+    """Gathers the samples of `mark_rows` while arrays go by."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, NDArray] = {}
+        self._seen = self._next = 0
+
+    def see(self, array: NDArray) -> None:
+        while self._next < self._seen + len(array):
+            self._rows[self._next] = np.array(array[self._next - self._seen])
+            self._next = max(1, 2 * self._next)
+        self._seen += len(array)
+        self._last = np.array(array[-1])
+
+    def array(self, dtype: np.dtype) -> NDArray:
+        rows = {**self._rows, self._seen - 1: self._last}
+        return np.array([rows[i] for i in mark_rows(self._seen)], dtype)
 
 
 def _numbers(piece: object, reader: Reader, chunk: int) -> NDArray:

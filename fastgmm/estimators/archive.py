@@ -1,0 +1,166 @@
+"""Archives of arrays, and a header of JSON, that models and checkpoints are kept in.
+
+A ``.npz`` file (uncompressed) without pickled objects: reading it runs nothing, and ``numpy.load`` opens it as well. The
+entry ``header`` is a string that holds a JSON object with ``format``, ``format_version``, ``fastgmm_version`` and what the
+kind of archive adds.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import NDArray
+
+import fastgmm
+from fastgmm._atomic import replacing
+from fastgmm._validation import covariance_shape
+from fastgmm.covariance.structures import STRUCTURES
+from fastgmm.sources.files import npy_header
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of archive: its name and version in the header, and the words of messages about it."""
+
+    format: str
+    version: int
+    what: str
+    written_by: str
+    remedy: str
+
+
+def write(path: str | os.PathLike[str], kind: Kind, header: Mapping[str, Any], entries: Mapping[str, NDArray]) -> None:
+    """Write an archive that appears whole or not at all. The same entries give the same bytes. Raises OSError."""
+    whole = {"format": kind.format, "format_version": kind.version, "fastgmm_version": fastgmm.__version__, **header}
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for entry, array in {"header": np.array(json.dumps(whole)), **entries}.items():
+            member = io.BytesIO()
+            npy_format.write_array(member, array, allow_pickle=False)
+            # the default date of ZipInfo, 1980, rather than now: the same entries give the same bytes
+            archive.writestr(zipfile.ZipInfo(f"{entry}.npy"), member.getbuffer())
+
+
+def refusal(path: str | os.PathLike[str], kind: Kind, problem: object) -> ValueError:
+    """The error for a file that is no archive of this kind, or is damaged."""
+    return ValueError(f"{os.fspath(path)} cannot be loaded as {kind.what}: {problem}")
+
+
+def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Any], Arrays]:
+    """Read the header and all other entries of an archive; at most as much memory is taken as the file is long.
+
+    Raises ValueError for what is no archive of this kind and version, OSError where the file cannot be opened. What the
+    entries and the rest of the header hold is for the caller to check.
+    """
+    entries = _read_entries(os.fspath(path), kind)
+    try:
+        return _header(entries, kind), entries
+    except ValueError as error:
+        raise refusal(path, kind, error) from None
+
+
+def _read_entries(path: str, kind: Kind) -> Arrays:
+    size = os.path.getsize(path)
+    entries: Arrays = {}
+    where = ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                where = f"its entry {info.filename!r} "
+                name = info.filename.removesuffix(".npy")
+                if name == info.filename or name in entries:
+                    raise ValueError("does not belong there")
+                # fastgmm compresses nothing, so a short file cannot unfold into a huge one
+                if info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
+                    raise ValueError("is compressed, which fastgmm never does")
+                entries[name] = _read_array(archive.read(info))
+    except (
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        problem = f"{where}{'is damaged: ' if where else ''}{error}; it must be {kind.written_by}"
+        raise refusal(path, kind, problem) from None
+    return entries
+
+
+def _read_array(member: bytes) -> NDArray[Any]:
+    file = io.BytesIO(member)
+    shape, _, dtype = npy_header(file)
+    if dtype.hasobject or dtype.kind not in "biufU":
+        raise ValueError(f"it holds {'Python objects' if dtype.hasobject else dtype}, not numbers or text")
+    count = 1
+    for length in shape:  # in Python's integers, which do not overflow
+        count *= length
+    if min(shape, default=0) < 0 or count * dtype.itemsize != len(member) - file.tell():
+        raise ValueError(f"its size does not fit its shape {shape}")
+    file.seek(0)
+    array: NDArray[Any] = npy_format.read_array(file, allow_pickle=False)
+    return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _header(entries: Arrays, kind: Kind) -> dict[str, Any]:
+    array = entries.pop("header", None)
+    if array is None or array.dtype.kind != "U" or array.ndim:
+        raise ValueError("it has no entry 'header', so it is some other .npz file")
+    try:
+        header = json.loads(str(array))
+    except (ValueError, RecursionError):
+        raise ValueError("its header is no JSON; the file is damaged or some other .npz file") from None
+    if not isinstance(header, dict) or header.get("format") != kind.format:
+        raise ValueError(f"its header does not say {kind.format!r}, so it is some other .npz file")
+    version = header.get("format_version")
+    if isinstance(version, int) and version > kind.version:
+        raise ValueError(
+            f"it has format version {version}, written by fastgmm {header.get('fastgmm_version')}; this is fastgmm "
+            f"{fastgmm.__version__}, which reads up to version {kind.version}; upgrade fastgmm"
+        )
+    if version != kind.version or isinstance(version, bool):
+        raise ValueError(f"its header says format version {version!r}, which never was; {kind.remedy}")
+    return header
+
+
+def mixture_problem(covariance_type: Any, entries: Mapping[str, NDArray], names: Sequence[str]) -> str | None:
+    """Say what keeps the entries called `names` from being one mixture, or return None.
+
+    The names are those of the weights, the means, and arrays of the shape of covariances, of which the last one is the
+    factor of the precisions.
+    """
+    weights, means, roots = (entries[names[i]] for i in (0, 1, -1))
+    if means.ndim != 2 or 0 in means.shape or means.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        return f"{names[1]} has dtype {means.dtype} and shape {means.shape}; it must be float32 or float64, (k, d)"
+    if not isinstance(covariance_type, str) or covariance_type not in STRUCTURES:
+        return f"covariance_type is {covariance_type!r}, which is no known one"
+    layout = STRUCTURES[covariance_type].layout
+    k, d = means.shape
+    shapes = [(k,), (k, d)] + [covariance_shape(layout, k, d)] * (len(names) - 2)
+    for entry, shape in zip(names, shapes, strict=True):
+        array = entries[entry]
+        if array.shape != shape or array.dtype != means.dtype:
+            return (
+                f"{entry} has dtype {array.dtype} and shape {array.shape}, but for {names[1]} of {means.dtype} "
+                f"{means.shape} and covariance_type {covariance_type!r} it must be {means.dtype} {shape}"
+            )
+        if not np.isfinite(array).all():
+            return f"{entry} holds values that are not finite"
+    if weights.min() < 0 or abs(weights.sum() - 1) > 1e-3:
+        return f"{names[0]} must not be negative and sum to 1; least is {weights.min()}, sum {weights.sum()}"
+    diagonal = np.diagonal(roots, axis1=-2, axis2=-1) if layout in ("full", "tied") else roots
+    if diagonal.min() <= 0:
+        return f"{names[-1]} is not positive on its diagonal"
+    return None

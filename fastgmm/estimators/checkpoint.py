@@ -1,0 +1,328 @@
+"""Checkpoints: where a fit is, in a file, so that it can be killed and gone on with to the same bits.
+
+The file is an archive (`estimators.archive`: ``.npz`` without pickle). Its entries, format version 1:
+
+=========================  =======================  ================================================================
+entry                      dtype                    what
+=========================  =======================  ================================================================
+``header``                 string, 0-d              JSON object, see below
+``random.first``           uint32 (626,)            random generator before the first draw of the fit: the key of the
+                                                    Mersenne twister, its position, whether a normal draw is held
+``random.first.gauss``     float64, 0-d             that draw, or 0
+``random``                 uint32 (626,)            the generator before the draws of start ``start``, or after them
+                                                    where that start is running
+``random.gauss``           float64, 0-d
+``running.weights``        float64 (k,)             only if start ``start`` is running: parameters after its last
+``running.means``          float64 (k, d)           iteration
+``running.covariances``    float64, by type
+``running.prec_chol``      float64, by type         factor U of the precisions, U U^T
+``running.lower_bounds``   float64 (n,)             one for each of its iterations
+``best.weights``, ...      as above                 only if a start was finished: parameters of the best one
+``best.lower_bounds``      float64 (n,)
+``best.lower_bound``       float64, 0-d             the last of these
+``best.converged``         bool, 0-d
+``best.start``             int64, 0-d               its number, counted from 0
+=========================  =======================  ================================================================
+
+The header holds ``format`` ("fastgmm-checkpoint"), ``format_version`` (1), ``fastgmm_version``, ``start`` (number of the
+running or next start, counted from 0; that of all starts where the fit was about to end), ``warm`` (whether it went on
+from an earlier fit), and the objects ``settings`` and ``data``: what they were, or digests of it, to refuse a file of
+another fit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import numbers
+import os
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm._atomic import check_writable
+from fastgmm._errors import warn
+from fastgmm.covariance.structures import STRUCTURES
+from fastgmm.em.driver import Fit
+from fastgmm.estimators import archive
+from fastgmm.estimators.base import Estimator
+from fastgmm.params import Params
+from fastgmm.sources.array import Source
+
+_KIND = archive.Kind(
+    "fastgmm-checkpoint",
+    1,
+    what="a checkpoint of a fit",
+    written_by="a file that fit(..., checkpoint=path) wrote",
+    remedy="delete it or choose another path",
+)
+_KEY = 624
+_MIXTURE = ("weights", "means", "covariances", "prec_chol")
+_DIGEST = "sha256:"
+
+
+class Draws(NamedTuple):
+    """State of a Mersenne twister: key (624,), position, whether a normal draw is held, that draw."""
+
+    key: NDArray[np.uint32]
+    position: int
+    has_gauss: int
+    gauss: float
+
+    @classmethod
+    def of(cls, random_state: np.random.RandomState) -> Draws:
+        """State of a generator; ValueError where it is no Mersenne twister."""
+        state: dict[str, Any] = random_state.get_state(legacy=False)
+        if state["bit_generator"] != "MT19937":
+            raise ValueError(
+                f"a checkpoint cannot hold the state of the generator {state['bit_generator']}: pass an integer, None or a "
+                "numpy.random.RandomState as random_state"
+            )
+        inner = state["state"]
+        return cls(np.array(inner["key"], np.uint32), int(inner["pos"]), int(state["has_gauss"]), float(state["gauss"]))
+
+    def generator(self) -> np.random.RandomState:
+        """A generator of its own in this state."""
+        random_state = np.random.RandomState(0)
+        random_state.set_state(("MT19937", *self))
+        return random_state
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a fit is.
+
+    start : number of the running or next start; warm : whether it goes on from an earlier fit
+    first, draws : the random generator before all draws, and before those of `start`, or after them where it is running
+    params, bounds, n_iter : where `start` is running, its parameters, and as the first `n_iter` of `bounds` its bounds so far
+    best, best_start : the best of the starts before and its number
+    """
+
+    start: int
+    warm: bool
+    first: Draws | None = None
+    draws: Draws | None = None
+    params: Params | None = None
+    bounds: tuple[float, ...] | list[float] = ()
+    n_iter: int = 0
+    best: Fit | None = None
+    best_start: int = 0
+
+    @property
+    def lower_bounds(self) -> list[float]:
+        """Bounds of the iterations of the running start."""
+        return list(self.bounds[: self.n_iter])
+
+    @property
+    def running(self) -> Fit | None:
+        """What the running start has come to, if it has done an iteration."""
+        if self.params is None:
+            return None
+        bounds = self.lower_bounds
+        return Fit(self.params, False, self.n_iter, bounds[-1], bounds)
+
+
+class Checkpoint:
+    """The file of a fit. Raises OSError at once where it could not be written."""
+
+    def __init__(self, path: Any, every: float) -> None:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"checkpoint must be a path or None, got {path!r} of type {type(path).__name__}")
+        self.path, self.every = os.fspath(path), every
+        check_writable(self.path)
+        self._where = os.path.abspath(self.path)  # wherever the process goes meanwhile
+        self._written = time.monotonic()
+        self._identity: dict[str, dict[str, Any]] = {}
+
+    def identify(self, settings: dict[str, Any], data: dict[str, Any]) -> None:
+        """Tell what the fit is of; before reading and writing."""
+        self._identity = {"settings": settings, "data": data}
+
+    def write_if_due(self, position: Position) -> None:
+        """Write where the last time is longer ago than it should be. A failure is a warning: the fit goes on."""
+        if time.monotonic() - self._written < self.every:
+            return
+        try:
+            self.write(position)
+        except OSError as error:
+            self._written = time.monotonic()
+            warn(f"the checkpoint {self.path} could not be written ({error}); the fit goes on without", UserWarning)
+
+    def write(self, position: Position) -> None:
+        """Write the file; OSError where that fails, and then an earlier one is left as it was."""
+        assert position.first is not None
+        assert position.draws is not None
+        entries = _of_draws("random.first", position.first) | _of_draws("random", position.draws)
+        if position.params is not None:
+            entries |= _of_mixture("running", position.params, position.lower_bounds)
+        if (best := position.best) is not None:
+            entries |= _of_mixture("best", best.params, best.lower_bounds)
+            entries["best.lower_bound"] = np.array(best.lower_bound, np.float64)
+            entries["best.converged"] = np.array(best.converged, np.bool_)
+            entries["best.start"] = np.array(position.best_start, np.int64)
+        header = {"start": position.start, "warm": position.warm, **self._identity}
+        archive.write(self._where, _KIND, header, entries)
+        self._written = time.monotonic()
+
+    def read(self, n_starts: int) -> Position | None:
+        """Where the fit of this file is; None where there is no file.
+
+        Raises ValueError where the file is damaged, is none of fastgmm's or belongs to another fit.
+        """
+        if not os.path.exists(self._where):
+            return None
+        header, entries = archive.read(self._where, _KIND)
+        try:
+            self._compare(header)
+            return _position(header, entries, self._identity, n_starts)
+        except _Other as error:
+            raise ValueError(f"{self.path} is the checkpoint of another fit: {error}; {_KIND.remedy}") from None
+        except ValueError as error:
+            raise archive.refusal(self.path, _KIND, f"{error}; {_KIND.remedy}") from None
+
+    def exists(self) -> bool:
+        """Whether there is a file now."""
+        return os.path.exists(self._where)
+
+    def remove(self) -> None:
+        """The fit has ended: take its file away."""
+        if os.path.exists(self._where):
+            os.unlink(self._where)
+
+    def _compare(self, header: dict[str, Any]) -> None:
+        for part, now in self._identity.items():
+            then = header.get(part)
+            if not isinstance(then, dict) or set(then) != set(now):
+                raise ValueError(f"its header holds no usable {part}")
+            different = [_difference(name, then[name], value) for name, value in now.items() if then[name] != value]
+            if different:
+                raise _Other(", ".join(different))
+
+
+class _Other(ValueError):
+    """Settings or data are not those of the file."""
+
+
+def _difference(name: str, then: Any, now: Any) -> str:
+    if any(isinstance(value, str) and value.startswith(_DIGEST) for value in (then, now)):
+        return f"{name} is not what it was"
+    return f"{name} was {str(then)[:40]} and is {now} now"
+
+
+# --- what a fit is of ---
+
+
+def settings_of(model: Estimator) -> dict[str, Any]:
+    """What the results of a fit depend on, of the constructor's arguments."""
+    settings: dict[str, Any] = {"class": type(model).__name__}
+    for name, value in model.get_params(deep=False).items():
+        if name in ("verbose", "verbose_interval", "n_threads"):
+            continue
+        if name == "random_state":
+            known = value is None or isinstance(value, (int, np.integer))
+            settings[name] = (value if value is None else int(value)) if known else "generator"
+        elif value is None or isinstance(value, (str, bool, np.bool_)):
+            settings[name] = bool(value) if isinstance(value, np.bool_) else value
+        elif isinstance(value, numbers.Real):
+            settings[name] = int(value) if isinstance(value, numbers.Integral) else float(value)
+        else:  # first parameters
+            settings[name] = _digest(np.asarray(value, np.float64))
+    return settings
+
+
+def data_of(source: Source) -> dict[str, Any]:
+    """What tells data from others without going through them: sizes, extremes, some samples, all weights."""
+    marks, weights = source.marks, source.weights
+    return {
+        "n_samples": source.n_samples,
+        "n_features": source.n_features,
+        "dtype": source.dtype.name,
+        "largest magnitude": source.largest,
+        "sum of sample_weight": source.total_weight * source.weight_unit,
+        "sample_weight": None if weights is None else _digest(weights),
+        "X (of which some samples were compared)": None if marks is None else _digest(marks),
+    }
+
+
+def _digest(array: NDArray) -> str:
+    whole = np.ascontiguousarray(array)
+    return _DIGEST + hashlib.sha256(repr(whole.shape).encode() + whole.tobytes()).hexdigest()
+
+
+# --- entries ---
+
+
+def _of_draws(name: str, draws: Draws) -> archive.Arrays:
+    state = np.array([*draws.key, draws.position, draws.has_gauss], np.uint32)
+    return {name: state, f"{name}.gauss": np.array(draws.gauss, np.float64)}
+
+
+def _of_mixture(name: str, params: Params, lower_bounds: list[float]) -> archive.Arrays:
+    arrays = {f"{name}.{part}": getattr(params, part) for part in _MIXTURE}
+    return {**arrays, f"{name}.lower_bounds": np.array(lower_bounds, np.float64)}
+
+
+def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any], n_starts: int) -> Position:
+    """What the file says; ValueError for what no fit can have written."""
+    start, warm = header.get("start"), header.get("warm")
+    n_starts = 1 if warm else n_starts
+    if not isinstance(warm, bool) or type(start) is not int or not 0 <= start <= n_starts:
+        raise ValueError(f"its header says start {start!r} of {n_starts}")
+    known = {"random", "random.gauss", "random.first", "random.first.gauss"}
+    parts = (*_MIXTURE, "lower_bounds")
+    is_running = "running.weights" in entries
+    known |= {f"running.{part}" for part in parts} if is_running else set()
+    if start > 0:
+        known |= {f"best.{part}" for part in (*parts, "lower_bound", "converged", "start")}
+    if known != set(entries):
+        odd = sorted(known ^ set(entries))
+        raise ValueError(f"it lacks entries or holds unknown ones: {', '.join(map(repr, odd[:8]))}")
+    position = Position(start, warm, _draws(entries, "random.first"), _draws(entries, "random"))
+    best, best_start = None, 0
+    if start > 0:
+        params, bounds = _mixture(entries, "best", of, least=0)
+        lower_bound = _scalar(entries, "best.lower_bound", np.float64)
+        converged = bool(_scalar(entries, "best.converged", np.bool_))
+        best_start = int(_scalar(entries, "best.start", np.int64))
+        if math.isnan(lower_bound) or (bounds and bounds[-1] != lower_bound) or not 0 <= best_start < start:
+            raise ValueError(f"its best start is number {best_start} with the bound {lower_bound}")
+        best = Fit(params, converged, len(bounds), float(lower_bound), bounds)
+    running = _mixture(entries, "running", of, least=1) if is_running else (None, [])
+    first, draws = position.first, position.draws
+    return Position(start, warm, first, draws, running[0], running[1], len(running[1]), best, best_start)
+
+
+def _draws(entries: archive.Arrays, name: str) -> Draws:
+    state, gauss = entries[name], _scalar(entries, f"{name}.gauss", np.float64)
+    # beyond the key the generator would read whatever lies in memory
+    if state.dtype != np.uint32 or state.shape != (_KEY + 2,) or state[-2] > _KEY or state[-1] > 1:
+        raise ValueError(f"{name} holds no state of the random generator")
+    return Draws(state[:_KEY], int(state[-2]), int(state[-1]), float(gauss))
+
+
+def _mixture(entries: archive.Arrays, name: str, of: dict[str, Any], *, least: int) -> tuple[Params, list[float]]:
+    bounds = entries[f"{name}.lower_bounds"]
+    if bounds.dtype != np.float64 or bounds.ndim != 1 or not np.isfinite(bounds).all():
+        raise ValueError(f"{name}.lower_bounds has dtype {bounds.dtype} and shape {bounds.shape}, or is not finite")
+    if not least <= len(bounds) <= of["settings"]["max_iter"]:
+        raise ValueError(f"{name}.lower_bounds holds {len(bounds)} iterations")
+    names = [f"{name}.{part}" for part in _MIXTURE]
+    covariance_type = of["settings"]["covariance_type"]
+    if problem := archive.mixture_problem(covariance_type, entries, names):
+        raise ValueError(problem)
+    arrays = [entries[part] for part in names]
+    shape = (of["settings"]["n_components"], of["data"]["n_features"])
+    if arrays[1].dtype != np.float64 or arrays[1].shape != shape:
+        raise ValueError(f"{names[1]} has dtype {arrays[1].dtype} and shape {arrays[1].shape}, not float64 {shape}")
+    layout = STRUCTURES[covariance_type].layout
+    return Params(layout, *arrays), bounds.tolist()
+
+
+def _scalar(entries: archive.Arrays, name: str, dtype: type) -> Any:
+    array = entries[name]
+    if array.dtype != dtype or array.ndim:
+        raise ValueError(f"{name} has dtype {array.dtype} and shape {array.shape}, not one {np.dtype(dtype)}")
+    return array[()]

@@ -1,0 +1,167 @@
+"""EM from several starts: the best of them, Ctrl-C on the way, and going on from a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from fastgmm.covariance.structures import Structure
+from fastgmm.em import driver
+from fastgmm.em import sweep as passes
+from fastgmm.em.driver import Fit
+from fastgmm.em.monitor import Monitor, Several
+from fastgmm.estimators.checkpoint import Checkpoint, Draws, Position
+from fastgmm.init.starts import Start
+from fastgmm.params import Params
+from fastgmm.sources.array import ArraySource, Source
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, and the best fit until then."""
+
+    def __init__(self, message: str, fit: Fit) -> None:
+        super().__init__(message)
+        self.fit = fit
+
+
+class Fitting(Monitor):
+    """One call of `fit`: EM from each start in turn, on a source that was checked.
+
+    n_starts : how many; earlier : parameters and bound of an earlier fit to go on from, in place of any start
+    monitor : told of everything; checkpoint : read at the beginning and written on the way
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        structure: Structure,
+        settings: driver.Settings,
+        start: Start,
+        random_state: np.random.RandomState,
+        n_starts: int,
+        *,
+        earlier: tuple[Params, float] | None = None,
+        monitor: Monitor,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        self._source, self._structure, self._settings, self._start = source, structure, settings, start
+        self._earlier, self._monitor, self._checkpoint = earlier, monitor, checkpoint
+        self._n_starts, self._random_state = n_starts, random_state
+        self._at = Position(0, earlier is not None)
+        self._drawn: Draws | None = None
+        self._sample: ArraySource | None = None
+        self._whole: passes.Total | None = None
+        self._whole_of_sample: passes.Total | None = None
+        if checkpoint is not None:
+            draws = Draws.of(random_state)
+            self._at = replace(self._at, first=draws, draws=draws)
+            if (found := checkpoint.read(n_starts)) is not None and found.first is not None:
+                # a generator of its own: the one that was passed is not that of the process that was killed
+                self._at, self._random_state = found, found.first.generator()
+
+    def best(self) -> Fit:
+        """Run EM from every start that is left; the fit with the highest bound of all.
+
+        Raises Interrupted where Ctrl-C came after the first iteration of all, KeyboardInterrupt where it came before, and
+        ValueError where a component collapses.
+        """
+        try:
+            return self._best()
+        except KeyboardInterrupt as stop:
+            kept = self._kept()
+            if kept is None:
+                raise
+            raise Interrupted(self._told(kept), kept) from stop
+        finally:
+            self._monitor.close()
+
+    def _best(self) -> Fit:
+        if self._structure.layout == "tied":
+            self._whole = passes.total(self._source, self._settings.n_threads)
+        for i in range(self._at.start, 1 if self._at.warm else self._n_starts):
+            self._monitor.begin(i, self._at.n_iter)
+            fit = self._run()
+            self._monitor.end(fit)
+            at = self._at
+            better = at.best is None or fit.lower_bound > at.best.lower_bound
+            best, number = (fit, i) if better else (at.best, at.best_start)
+            self._at = Position(i + 1, at.warm, at.first, self._drawn or at.draws, best=best, best_start=number)
+            if self._checkpoint is not None:
+                self._checkpoint.write_if_due(self._at)
+        assert self._at.best is not None
+        return self._at.best
+
+    def _run(self) -> Fit:
+        """The start that is next, or the rest of the one that is running."""
+        done, bound, params = self._at.lower_bounds, -np.inf, self._at.params
+        if params is None and self._earlier is not None and self._at.warm:
+            params, bound = self._earlier
+        elif params is None:
+            params = self._first_params()
+            self._drawn = self._draws()
+        if self._at.start == 0 and not done:
+            driver.warn_if_regularisation_dominates(params, self._settings.reg_covar)
+        return driver.run(
+            self._source,
+            params,
+            self._structure,
+            self._settings,
+            lower_bound=bound,
+            whole=self._whole,
+            monitor=Several([self._monitor, self]),
+            done=done,
+        )
+
+    def _first_params(self) -> Params:
+        if not self._start.supplied.complete and self._sample is None:
+            self._sample = self._source.for_start(self._random_state)
+            if self._at.start > 0 and self._at.draws is not None:
+                # gone on from a checkpoint: the draws of the starts that were finished are made
+                self._random_state = self._at.draws.generator()
+            same = self._sample is self._source or self._whole is None
+            self._whole_of_sample = self._whole if same else passes.total(self._sample, self._settings.n_threads)
+        return self._start.params(self._sample, self._structure, self._random_state, self._whole_of_sample)
+
+    def _draws(self) -> Draws | None:
+        return None if self._checkpoint is None else Draws.of(self._random_state)
+
+    def reached(self, params: Params, lower_bounds: list[float]) -> None:
+        """EM has done an iteration: that is where the fit is."""
+        at = self._at
+        # one assignment, so that Ctrl-C finds the one or the other
+        self._at = replace(
+            at, params=params, bounds=lower_bounds, n_iter=len(lower_bounds), draws=self._drawn or at.draws
+        )
+        if self._checkpoint is not None:
+            self._checkpoint.write_if_due(self._at)
+
+    # --- Ctrl-C ---
+
+    def _kept(self) -> Fit | None:
+        """The best so far: of the starts that were finished, or of the running one."""
+        best, running = self._at.best, self._at.running
+        if best is None or (running is not None and running.lower_bound > best.lower_bound):
+            return running
+        return best
+
+    def _told(self, kept: Fit) -> str:
+        """Write the checkpoint, if there is one, and say what is kept."""
+        at = self._at
+        where = f"after {at.n_iter} iterations"
+        if self._n_starts > 1 and not at.warm:
+            where = f"in start {min(at.start + 1, self._n_starts)} of {self._n_starts}, {where}"
+        what = "the parameters that it had come to"
+        if kept is at.best:
+            how = "converged" if kept.converged else "did not converge"
+            what = f"those of start {at.best_start + 1}, which {how} in {kept.n_iter} iterations"
+        return f"the fit was interrupted {where}; the model keeps {what} (lower bound {kept.lower_bound:.6g}). {self._remedy()}"
+
+    def _remedy(self) -> str:
+        if self._checkpoint is None:
+            return "With warm_start=True another fit goes on from them"
+        try:
+            self._checkpoint.write(self._at)
+        except OSError as error:
+            return f"The checkpoint {self._checkpoint.path} could not be written ({error})"
+        return f"Another fit with checkpoint={self._checkpoint.path!r} goes on as if nothing had been"

@@ -1,0 +1,152 @@
+"""What a fit tells on the way: the lines of `verbose`, and the bar of `progress`."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import Any, TextIO
+
+from fastgmm._compat import if_installed
+from fastgmm.em.driver import Fit
+from fastgmm.em.monitor import Monitor
+
+#: Seconds between two pictures of the bar, and between two lines where there is no bar.
+_BAR_SECONDS = 0.1
+_LINE_SECONDS = 5.0
+
+
+class Lines(Monitor):
+    """Printed lines of a fit: nothing at verbose=0, starts and iterations at 1, changes and result as well at 2."""
+
+    def __init__(self, verbose: int, interval: int) -> None:
+        self._verbose, self._interval = verbose, interval
+
+    def begin(self, start: int, n_iter: int) -> None:
+        if self._verbose:
+            print(f"Start {start}" + (f", going on after iteration {n_iter}" if n_iter else ""))
+
+    def iteration(self, n_iter: int, lower_bound: float, change: float) -> None:
+        if self._verbose and n_iter % self._interval == 0:
+            print(
+                f"  iteration {n_iter}"
+                + (f", bound {lower_bound:.6f}, change {change:.3g}" if self._verbose > 1 else "")
+            )
+
+    def end(self, fit: Fit) -> None:
+        if self._verbose:
+            how = "converged" if fit.converged else "did not converge"
+            print(
+                f"  {how} after {fit.n_iter} iterations"
+                + (f", bound {fit.lower_bound:.6f}" if self._verbose > 1 else "")
+            )
+
+
+def progress(n_samples: int, n_starts: int) -> Monitor:
+    """A bar on standard error where it is a terminal and tqdm is installed, else a line on it now and then."""
+    stream = sys.stderr
+    # a notebook is no terminal, but draws a bar as one does
+    tqdm = if_installed("tqdm") if stream.isatty() or "ipykernel" in sys.modules else None
+    return ProgressLines(n_samples, n_starts, stream) if tqdm is None else Bar(n_samples, n_starts, stream, tqdm)
+
+
+class _Timed(Monitor):
+    """Follows a fit and shows it at most every `seconds`; what that looks like is left to `_show`."""
+
+    seconds: float
+
+    def __init__(self, n_samples: int, n_starts: int, stream: TextIO) -> None:
+        self._n_samples, self._n_starts, self._stream = n_samples, n_starts, stream
+        self._shown = -math.inf
+        self._text = ""
+        self._since: tuple[int, float] | None = None
+
+    def _show(self, text: str, n_done: int, left: str) -> None:
+        """Show where the fit is: `n_done` samples of a pass, the rest of which takes about `left`, or as yet ''."""
+        raise NotImplementedError
+
+    def _show_if_due(self, n_done: int = 0, now: float | None = None, *, always: bool = False) -> None:
+        now = time.monotonic() if now is None else now
+        if not always and now - self._shown < self.seconds:
+            return
+        self._shown = now
+        left = ""
+        if self._since is not None and n_done > self._since[0]:
+            n_first, first = self._since
+            left = _duration((now - first) / (n_done - n_first) * (self._n_samples - n_done))
+        self._show(self._text, n_done, left)
+
+    def begin(self, start: int, n_iter: int) -> None:
+        of = f" of {self._n_starts}" if self._n_starts > 1 else ""
+        self._start = f"start {start + 1}{of}"
+        self._text, self._since = f"{self._start}, first parameters", None
+        self._next = f"{self._start}, iteration {n_iter + 1}"
+        self._show_if_due(always=True)
+
+    def block(self, n_done: int) -> None:
+        now = time.monotonic()
+        if self._since is None:  # a pass is timed from its first block on: that one may have waited for a file
+            self._since, self._text = (n_done, now), self._next
+        self._show_if_due(n_done, now)
+
+    def iteration(self, n_iter: int, lower_bound: float, change: float) -> None:
+        by = f", change {change:.3g}" if math.isfinite(change) else ""
+        self._text = self._next = f"{self._start}, iteration {n_iter + 1}, log-likelihood {lower_bound:.6g}{by}"
+        self._since = None
+        self._show_if_due()
+
+    def end(self, fit: Fit) -> None:
+        how = "converged" if fit.converged else "not converged"
+        self._text = f"{self._start}, {how} after {fit.n_iter} iterations, log-likelihood {fit.lower_bound:.6g}"
+        self._since = None
+        self._show_if_due(self._n_samples, always=True)
+
+
+class ProgressLines(_Timed):
+    """A line now and then."""
+
+    seconds = _LINE_SECONDS
+
+    def _show(self, text: str, n_done: int, left: str) -> None:
+        rest = f"; {100 * n_done // self._n_samples} % of the pass, {left} left" if left else ""
+        print(f"{text}{rest}", file=self._stream, flush=True)
+
+
+class Bar(_Timed):
+    """A bar of the pass, and beside it what the iterations before have come to."""
+
+    seconds = _BAR_SECONDS
+
+    def __init__(self, n_samples: int, n_starts: int, stream: TextIO, tqdm: Any) -> None:
+        super().__init__(n_samples, n_starts, stream)
+        self._tqdm = tqdm
+        self._bar: Any = None
+
+    def _show(self, text: str, n_done: int, left: str) -> None:
+        if self._bar is None:
+            self._bar = self._draw()
+        self._bar.n = n_done
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.set_postfix_str(f"{left} left" if left else "", refresh=False)
+        self._bar.refresh()
+
+    def _draw(self) -> Any:
+        class Quiet(self._tqdm.tqdm):  # type: ignore[name-defined]
+            monitor_interval = 0  # no thread that watches over the bar
+
+        form = "{desc} |{bar}| {percentage:3.0f}%{postfix}"
+        return Quiet(total=self._n_samples, file=self._stream, bar_format=form, dynamic_ncols=True)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _duration(seconds: float) -> str:
+    """Such as '12 s', '3:05 min', '1:02 h'."""
+    whole = math.ceil(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
