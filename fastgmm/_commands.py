@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import csv
 import io
@@ -17,12 +18,14 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 import fastgmm
-from fastgmm import _report, datasets
+from fastgmm import _report, _tables, datasets
 from fastgmm._atomic import replacing
+from fastgmm._tables import Table
 from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em.sweep import SINGLE_LANE
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
-from fastgmm.sources.files import TableData, read_names, read_table
+from fastgmm.sources.array import Source
+from fastgmm.sources.opening import open_source
 
 # values computed at a time, and values formatted as text at a time: Python objects of some hundred bytes each
 _BLOCK = 1 << 20
@@ -35,12 +38,12 @@ def demo(args: Namespace) -> None:
     iris = datasets.load_iris()
     read = time.perf_counter() - begin
     model = GaussianMixture(n_components=3, random_state=0)
-    spent = _fit(model, iris.data)
+    spent = _fit(model, Table(iris.data, iris.feature_names, 4))
     labels = model.predict(iris.data)
     crossed = np.zeros((len(iris.target_names), 3), dtype=np.int64)
     np.add.at(crossed, (np.asarray(iris.target), labels), 1)
     summary: _report.Summary = {"command": "demo", "version": fastgmm.__version__, "data": "iris (bundled)"}
-    summary |= _fit_summary(model, TableData(iris.data, iris.feature_names), labels)
+    summary |= _fit_summary(model, Table(iris.data, iris.feature_names, 4), len(iris.data), np.bincount(labels))
     summary |= {
         "seconds": {"read": read, "fit": spent},
         "files": {},
@@ -53,10 +56,12 @@ def demo(args: Namespace) -> None:
 def fit(args: Namespace) -> None:
     """Fit a mixture to a file."""
     files = {"model": args.output, "labels": args.labels, "proba": args.proba}
-    outputs = {"--output": args.output, "--labels": args.labels, "--proba": args.proba}
-    _check_outputs(outputs, [args.data], args.force, models=("--output",))
+    if args.checkpoint_every is not None and args.checkpoint is None:
+        raise ValueError("--checkpoint-every has a meaning with --checkpoint only; add --checkpoint FILE")
+    outputs = {"--output": args.output, "--labels": args.labels, "--proba": args.proba, "--checkpoint": args.checkpoint}
+    _check_outputs(outputs, _inputs(args), args.force, models=("--output", "--checkpoint"), gone_on=("--checkpoint",))
     begin = time.perf_counter()
-    table = _read(args, args.columns, args.dtype)
+    table = _tables.read(args, args.columns, args.dtype)
     read = time.perf_counter() - begin
     model = GaussianMixture(
         n_components=args.components,
@@ -70,54 +75,78 @@ def fit(args: Namespace) -> None:
         verbose=args.verbose,
         n_threads=args.threads,
     )
-    spent = _fit(model, table.data)
-    labels = model.predict(table.data)
-    summary = _head("fit", args) | _fit_summary(model, table, labels)
-    summary |= {"seconds": {"read": read, "fit": spent}, "files": files}
-    if args.labels:
-        _write_table(args.labels, ["label"], [labels], labels.shape, labels.dtype)
-    if args.proba:
-        _write_proba(args.proba, model, table.data)
+    every = 60.0 if args.checkpoint_every is None else args.checkpoint_every
+    try:
+        spent = _fit(model, table, progress=args.progress, checkpoint=args.checkpoint, checkpoint_every=every)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_how_to_go_on(args.checkpoint)) from None
     if args.output:
-        if table.names is not None:
-            # last, because a model with names expects them of every table that it is asked about
-            model.feature_names_in_ = np.array(table.names, dtype=object)
-        model.save(args.output)
+        _save(model, table.names, args.output)  # before anything else can fail: the fit may have taken hours
+    source, sizes = open_source(table.data), np.zeros(args.components, np.int64)
+    labels = _labels(model, source, sizes)
+    if args.labels:
+        _write_table(args.labels, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
+    else:
+        collections.deque(labels, maxlen=0)
+    if args.proba:
+        _write_proba(args.proba, model, source)
+    summary = _head("fit", args) | _fit_summary(model, table, source.n_samples, sizes)
+    summary |= {"sample_weight": args.weights, "seconds": {"read": read, "fit": spent}, "files": files}
     _show(args, summary, _report.fit)
+
+
+def _save(model: GaussianMixture, names: tuple[str, ...] | None, path: str) -> None:
+    """Save a model with names, which it is then without again: it would expect them of the arrays that it is asked about."""
+    if names is not None:
+        model.feature_names_in_ = np.array(names, dtype=object)
+    model.save(path)
+    if names is not None:
+        del model.feature_names_in_
+
+
+def _how_to_go_on(checkpoint: str | None) -> str:
+    if checkpoint is None:
+        return "nothing was written; with --checkpoint FILE the same command could go on"
+    if os.path.exists(checkpoint):
+        return f"the same command goes on from {checkpoint}"
+    return "nothing was written, as the first iteration was not done"
 
 
 def predict(args: Namespace) -> None:
     """Write the component of each sample, or the probability of each component."""
     output = None if args.output == "-" else args.output
-    _check_outputs({"--output": output}, [args.data, args.model], args.force)
+    _check_outputs({"--output": output}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
-    data = _read_for(model, names, args)
-    labels = model.predict(data)
-    if output or not args.json:
-        if args.proba:
-            _write_proba(output, model, data)
-        else:
-            _write_table(output, ["label"], [labels], labels.shape, labels.dtype)
+    source = open_source(_read_for(model, names, args).data)
+    n, sizes = source.n_samples, np.zeros(len(model.weights_), np.int64)
+    labels: Iterable[NDArray[Any]] = _labels(model, source, sizes)
+    if args.json and not output:
+        labels = list(labels)
+    if args.proba and (output or not args.json):
+        _write_proba(output, model, source)
+    elif output or not args.json:
+        _write_table(output, ["label"], labels, (n,), np.dtype(np.int64))
     if args.json:
-        summary = _head("predict", args) | {
-            "n_samples": len(data),
-            "cluster_sizes": np.bincount(labels, minlength=len(model.weights_)),
-            "output": output,
-        }
-        if not output:
-            summary |= {"probabilities": model.predict_proba(data)} if args.proba else {"labels": labels}
+        collections.deque(labels, maxlen=0)  # what is left of them, to count
+        summary = _head("predict", args) | {"n_samples": n, "cluster_sizes": sizes, "output": output}
+        if not output and args.proba:
+            summary |= {"probabilities": np.concatenate(list(_by_blocks(model, source, model.predict_proba)))}
+        elif not output:
+            summary |= {"labels": np.concatenate(list(labels))}
         print(_report.to_json(summary))
 
 
 def score(args: Namespace) -> None:
     """Tell the log-likelihood of a table."""
-    _check_outputs({"--per-sample": args.per_sample}, [args.data, args.model], args.force)
+    _check_outputs({"--per-sample": args.per_sample}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
-    data = _read_for(model, names, args)
+    table = _read_for(model, names, args)
+    source = open_source(table.data)
     if args.per_sample:
-        values = model.score_samples(data)
-        _write_table(args.per_sample, ["log_likelihood"], [values], values.shape, values.dtype)
-    summary = _head("score", args) | {"n_samples": len(data), "per_sample": args.per_sample} | _criteria(model, data)
+        values = _by_blocks(model, source, model.score_samples)
+        _write_table(args.per_sample, ["log_likelihood"], values, (source.n_samples,), source.dtype)
+    summary = _head("score", args) | {"n_samples": source.n_samples, "sample_weight": args.weights}
+    summary |= {"per_sample": args.per_sample} | _criteria(model, table)
     _show(args, summary, _report.score)
 
 
@@ -180,16 +209,11 @@ def warmup(args: Namespace) -> None:
 # --- reading ---
 
 
-def _read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> TableData:
-    return read_table(
-        args.data,
-        columns=columns,
-        drop=args.drop,
-        header=args.header,
-        key=args.key,
-        delimiter=args.delimiter,
-        dtype=dtype,
-    )
+def _inputs(args: Namespace) -> list[str]:
+    """Files that a command reads, as far as its arguments tell."""
+    weights = getattr(args, "weights", None)
+    of_weights = [weights] if weights is not None and _tables.is_weight_file(weights) else []
+    return [args.data, *_tables.data_files(args.data), *of_weights]
 
 
 def _load(args: Namespace) -> tuple[GaussianMixture, tuple[str, ...] | None]:
@@ -204,11 +228,11 @@ def _load(args: Namespace) -> tuple[GaussianMixture, tuple[str, ...] | None]:
     return model, names
 
 
-def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Namespace) -> NDArray[Any]:
-    """Read the columns that `model` was fitted with."""
+def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Namespace) -> Table:
+    """Open the columns that `model` was fitted with."""
     columns = args.columns
     if expected and columns is None and args.drop is None:
-        names = read_names(args.data, header=args.header, key=args.key, delimiter=args.delimiter)
+        names = _tables.names_of(args)
         if names is not None:
             missing = [name for name in expected if name not in names]
             if missing:
@@ -219,29 +243,30 @@ def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Na
             columns = expected
     # a float32 model is asked about float32 data, as it was fitted with
     single = args.dtype is None and model.means_.dtype == np.float32
-    data, names = _read(args, columns, np.float32 if single else args.dtype)
+    table = _tables.read(args, columns, np.float32 if single else args.dtype)
+    names = table.names
     if expected and names and names != expected:
         raise ValueError(
             f"{args.data} gives the features {', '.join(names[:8])}, but {args.model} was fitted with "
             f"{', '.join(expected[:8])}; choose the same columns in the same order"
         )
-    if data.shape[1] != model.n_features_in_:
+    if table.n_features != model.n_features_in_:
         raise ValueError(
-            f"{args.data} gives {data.shape[1]} features, but {args.model} was fitted with {model.n_features_in_}; "
+            f"{args.data} gives {table.n_features} features, but {args.model} was fitted with {model.n_features_in_}; "
             "choose that many with --columns"
         )
-    return data
+    return table
 
 
 # --- fitting and its summary ---
 
 
-def _fit(model: GaussianMixture, data: NDArray[Any]) -> float:
+def _fit(model: GaussianMixture, table: Table, **options: Any) -> float:
     """Fit and return the seconds that it took."""
     begin = time.perf_counter()
     # standard output belongs to the report, all the more if it is JSON
     with contextlib.redirect_stdout(sys.stderr):
-        model.fit(data)
+        model.fit(table.data, sample_weight=table.sample_weight, **options)
     return time.perf_counter() - begin
 
 
@@ -276,24 +301,25 @@ def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> _re
     }
 
 
-def _criteria(model: GaussianMixture, data: NDArray[Any]) -> _report.Summary:
-    mean = float(model.score(data))
+def _criteria(model: GaussianMixture, table: Table) -> _report.Summary:
+    found = model._criteria(table.data, table.sample_weight)
     return {
-        "log_likelihood": mean * len(data),
-        "mean_log_likelihood": mean,
-        "bic": float(model.bic(data)),
-        "aic": float(model.aic(data)),
+        "total_weight": found.total_weight,
+        "log_likelihood": found.log_likelihood,
+        "mean_log_likelihood": found.log_likelihood / found.total_weight,
+        "bic": found.bic,
+        "aic": found.aic,
     }
 
 
-def _fit_summary(model: GaussianMixture, table: TableData, labels: NDArray[np.int64]) -> _report.Summary:
+def _fit_summary(model: GaussianMixture, table: Table, n_samples: int, sizes: NDArray[np.int64]) -> _report.Summary:
     return {
-        "n_samples": len(table.data),
+        "n_samples": n_samples,
         **_model_summary(model, table.names),
         "init": model.init_params,
         "seed": model.random_state,
-        **_criteria(model, table.data),
-        "cluster_sizes": np.bincount(labels, minlength=len(model.weights_)),
+        **_criteria(model, table),
+        "cluster_sizes": sizes,
     }
 
 
@@ -305,9 +331,17 @@ def _show(args: Namespace, summary: _report.Summary, as_text: Callable[[_report.
 
 
 def _check_outputs(
-    outputs: dict[str, str | None], inputs: Sequence[str], force: bool, *, models: Sequence[str] = ()
+    outputs: dict[str, str | None],
+    inputs: Sequence[str],
+    force: bool,
+    *,
+    models: Sequence[str] = (),
+    gone_on: Sequence[str] = (),
 ) -> None:
-    """Refuse what could not be written, before any work is done."""
+    """Refuse what could not be written, before any work is done.
+
+    Those of `models` may have any extension, those of `gone_on` may exist.
+    """
     taken = {os.path.realpath(path): path for path in inputs}
     for option, path in outputs.items():
         if path is None:
@@ -321,7 +355,7 @@ def _check_outputs(
             raise ValueError(f"{path} is to be written, but it is also {taken[real]!r} of this command; choose another")
         if os.path.isdir(real):
             raise ValueError(f"{path} is a directory, not a file to write")
-        if os.path.isfile(real) and not force:
+        if os.path.isfile(real) and not force and option not in gone_on:
             raise ValueError(f"{path} exists; add --force to replace it")
         directory = os.path.dirname(real)
         if not os.path.isdir(directory):
@@ -337,13 +371,27 @@ def _split(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
         yield array[start : start + rows]
 
 
-def _write_proba(path: str | None, model: GaussianMixture, data: NDArray[Any]) -> None:
-    """Compute and write probabilities by blocks: n x k numbers are never held."""
+def _by_blocks(
+    model: GaussianMixture, source: Source, of: Callable[[NDArray[Any]], NDArray[Any]]
+) -> Iterator[NDArray[Any]]:
+    """Yield ``of(X)`` for blocks of the samples: nothing of the size of all is ever held."""
+    rows = max(1, _BLOCK // max(len(model.weights_), source.n_features))
+    with contextlib.closing(source.blocks(rows)) as blocks:
+        for block in blocks:
+            yield of(block.X)
+
+
+def _labels(model: GaussianMixture, source: Source, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Yield the most probable components by blocks, and add to `sizes` (k,) how many samples each has."""
+    for labels in _by_blocks(model, source, model.predict):
+        sizes += np.bincount(labels, minlength=len(sizes))
+        yield labels
+
+
+def _write_proba(path: str | None, model: GaussianMixture, source: Source) -> None:
     k = len(model.weights_)
-    rows = max(1, _BLOCK // max(k, data.shape[1]))
-    blocks = (model.predict_proba(data[start : start + rows]) for start in range(0, len(data), rows))
-    dtype = model.predict_proba(data[:1]).dtype
-    _write_table(path, [f"p{c}" for c in range(k)], blocks, (len(data), k), dtype)
+    blocks = _by_blocks(model, source, model.predict_proba)
+    _write_table(path, [f"p{c}" for c in range(k)], blocks, (source.n_samples, k), source.dtype)
 
 
 def _write_table(

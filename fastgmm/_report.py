@@ -86,13 +86,18 @@ def mixture(summary: Summary, everything: str) -> str:
     return "\n".join(parts)
 
 
+def _weighted(summary: Summary) -> str:
+    what = summary.get("sample_weight")
+    return "" if what is None else f", weights {what} (sum {number(summary['total_weight'])})"
+
+
 def fit(summary: Summary) -> str:
     """Return the report of a fit."""
     spent = summary["seconds"]
     ended = "converged after" if summary["converged"] else "not converged in"
     lines = [
         f"{summary['data']}: {plural(summary['n_samples'], 'sample')} x {plural(summary['n_features'], 'feature')}, "
-        f"{summary['dtype']}",
+        f"{summary['dtype']}{_weighted(summary)}",
         f"{plural(summary['n_components'], 'component')}, {summary['covariance_type']} covariance; "
         f"{ended} {plural(summary['n_iter'], 'iteration')}",
         f"log-likelihood {number(summary['log_likelihood'])}   BIC {number(summary['bic'])}   "
@@ -120,7 +125,7 @@ def demo(summary: Summary) -> str:
 def score(summary: Summary) -> str:
     """Return the report of a score."""
     lines = [
-        f"{summary['data']}: {plural(summary['n_samples'], 'sample')}",
+        f"{summary['data']}: {plural(summary['n_samples'], 'sample')}{_weighted(summary)}",
         f"log-likelihood {number(summary['log_likelihood'])} "
         f"({number(summary['mean_log_likelihood'])} per sample)   BIC {number(summary['bic'])}   "
         f"AIC {number(summary['aic'])}",

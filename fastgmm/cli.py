@@ -32,14 +32,21 @@ _MODEL_KEYS = """\
   standard_deviations         k rows of d numbers: square roots of the variances
   covariances                 full: k matrices d x d; tied: one; diag: k rows of d; spherical: k numbers
 """
+_FIT_NOTES = """\
+DATA may be a file, a directory of files of one kind, or a quoted pattern such as "part-*.npy". Directories, patterns, and
+.npy and .parquet files of more than 64 MiB are read piece by piece in each iteration, and need not fit into memory.
+With --checkpoint FILE the fit can be stopped, by Ctrl-C or any other way: the same command goes on as if nothing had been.
+
+"""
 _FIT_KEYS = f"""\
 keys of --json:
   command, version, data      "fit", fastgmm's version, the path
   n_samples                   integer n
 {_MODEL_KEYS}\
-  init, seed                  as given
-  log_likelihood              of all samples
-  mean_log_likelihood         per sample
+  init, seed, sample_weight   as given (sample_weight: the column or file of --weights, or null)
+  total_weight                sum of the weights; n_samples without --weights
+  log_likelihood              of all samples, each as often as its weight says
+  mean_log_likelihood         that divided by total_weight
   bic, aic                    numbers, smaller is better
   cluster_sizes               k integers: samples whose most probable component it is
   seconds                     object: read, fit
@@ -61,8 +68,10 @@ keys of --json:
 _SCORE_KEYS = """\
 keys of --json:
   command, version, model, data, n_samples
-  log_likelihood              of all samples
-  mean_log_likelihood         per sample
+  sample_weight               the column or file of --weights, or null
+  total_weight                sum of the weights; n_samples without --weights
+  log_likelihood              of all samples, each as often as its weight says
+  mean_log_likelihood         that divided by total_weight
   bic, aic                    numbers, smaller is better
   per_sample                  the path written, or null
 """
@@ -130,8 +139,8 @@ def _run(args: argparse.Namespace) -> int:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except KeyboardInterrupt:
-        print("fastgmm: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"fastgmm: interrupted{'; ' if str(stop) else ''}{_one_line(str(stop))}", file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         print(f"fastgmm: error: {_message(error)}", file=sys.stderr)
@@ -262,7 +271,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
         return commands[name]
 
     add("demo", "fit the bundled iris table and compare clusters with species", _FIT_KEYS + _DEMO_KEYS)
-    _add_fit(add("fit", "fit a mixture to a table", _FIT_KEYS))
+    _add_fit(add("fit", "fit a mixture to a table", _FIT_NOTES + _FIT_KEYS))
     _add_predict(add("predict", "tell the component, or the probability of each, for every sample", _PREDICT_KEYS))
     _add_score(add("score", "tell the log-likelihood of a table under a model", _SCORE_KEYS))
     _add_sample(add("sample", "draw samples from a model", _SAMPLE_KEYS))
@@ -272,7 +281,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
 
 
 def _add_fit(parser: _Parser) -> None:
-    _data_arguments(parser)
+    _weights_argument(_data_arguments(parser))
     group = parser.add_argument_group("the mixture")
     group.add_argument(
         "-k", "--components", metavar="K", type=_count, required=True, help="number of components (required)"
@@ -301,6 +310,16 @@ def _add_fit(parser: _Parser) -> None:
     )
     _seed_argument(group)
     _threads_argument(group)
+    group = parser.add_argument_group("a long fit")
+    group.add_argument(
+        "--checkpoint", metavar="FILE", help="write the state of the fit to FILE, and go on from it where it exists"
+    )
+    group.add_argument(
+        "--checkpoint-every", metavar="SECONDS", type=_not_negative, help="how often (default: 60; 0: each iteration)"
+    )
+    group.add_argument(
+        "--progress", action="store_true", help="show iterations and the time left of a pass on standard error"
+    )
     group = parser.add_argument_group("output")
     group.add_argument("-o", "--output", metavar="FILE", help="save the model, for the other commands (.npz)")
     group.add_argument("--labels", metavar="FILE", help="write the component of each sample (.csv or .npy)")
@@ -325,7 +344,7 @@ def _add_predict(parser: _Parser) -> None:
 
 def _add_score(parser: _Parser) -> None:
     _model_argument(parser)
-    _data_arguments(parser)
+    _weights_argument(_data_arguments(parser))
     _threads_argument(parser)
     parser.add_argument("--per-sample", metavar="FILE", help="write the log-likelihood of each sample (.csv or .npy)")
     _force_argument(parser)
@@ -364,8 +383,19 @@ def _model_argument(parser: _Parser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a file that fit --output or model.save wrote")
 
 
-def _data_arguments(parser: _Parser) -> None:
-    parser.add_argument("data", metavar="DATA", help=".csv, .tsv, .txt, .npy, .npz or .parquet")
+def _weights_argument(group: Any) -> None:
+    group.add_argument(
+        "--weights",
+        metavar="WHAT",
+        help="how often each sample counts: if WHAT ends in .npy or .csv, a file with one column of weights; else a column of "
+        "DATA, by name or index, which then is no feature",
+    )
+
+
+def _data_arguments(parser: _Parser) -> Any:
+    parser.add_argument(
+        "data", metavar="DATA", help=".csv, .tsv, .txt, .npy, .npz, .parquet; a directory or pattern of them"
+    )
     group = parser.add_argument_group("reading DATA")
     group.add_argument(
         "--columns",
@@ -392,6 +422,7 @@ def _data_arguments(parser: _Parser) -> None:
         type=_one_of("dtype", DTYPES),
         help="float64 or float32: type to compute in (default: that of the data, float64 for text)",
     )
+    return group
 
 
 def _seed_argument(parser: Any) -> None:

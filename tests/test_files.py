@@ -13,7 +13,7 @@ import pytest
 import fastgmm.datasets
 import fastgmm.sources._text as text_module
 from fastgmm.datasets import load_iris
-from fastgmm.sources.files import read_names, read_table
+from fastgmm.sources.files import describe, read_table
 
 IRIS = Path(fastgmm.datasets.__file__).with_name("iris.csv")
 
@@ -93,7 +93,7 @@ def test_text_forms(tmp_path: Path, name: str, text: str | bytes, names: tuple |
     table = read_table(path)
     np.testing.assert_array_equal(table.data, [[1.0, 2.0], [3.0, 4.0]])
     assert table.names == names
-    assert read_names(path) == names
+    assert describe(path)[0] == names
 
 
 def test_single_column_and_single_row(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_parquet(tmp_path: Path) -> None:
     assert data.dtype == np.float64
     assert names == ("x.1", "n")
     assert read_table(path, columns=["n", 0]).data.tolist() == [[4.0, 1.0], [5.0, 2.0], [6.0, 3.0]]
-    assert read_names(path) == ("x.1", "n", "kind")
+    assert describe(path)[0] == ("x.1", "n", "kind")
     message = fails(path, "t.parquet: column 2 (counted from 0, 'kind') is not numeric but string: choose numeric")
     assert message.endswith("--columns x.1,n, or leave it out with --drop kind")
 

@@ -13,6 +13,7 @@ from conftest import random_mixture
 from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em import driver, small
 from fastgmm.em import sweep as passes
+from fastgmm.em.monitor import Monitor
 from fastgmm.em.small import SmallRun
 from fastgmm.estimators.gaussian_mixture import check_parameters
 from fastgmm.sources.array import ArraySource
@@ -20,12 +21,25 @@ from fastgmm.sources.array import ArraySource
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 
 
-def run(X, mixture, layout, *, weights=None, tol=0.0, reg_covar=1e-6, max_iter=12, report=None):
+class Noting(Monitor):
+    """Keeps what is told of iterations, and where EM could be gone on from."""
+
+    def __init__(self, lines):
+        self.lines, self.places = lines, []
+
+    def iteration(self, *line):
+        self.lines.append(line)
+
+    def reached(self, params, lower_bounds):
+        self.places.append((params, list(lower_bounds)))
+
+
+def run(X, mixture, layout, *, weights=None, tol=0.0, reg_covar=1e-6, max_iter=12, **options):
     source = ArraySource(X, weights)
     whole = passes.total(source, None) if layout == "tied" else None
     settings = driver.Settings(tol, reg_covar, max_iter)
     params = check_parameters(*mixture, layout)
-    return driver.run(source, params, STRUCTURES[layout], settings, whole=whole, report=report)
+    return driver.run(source, params, STRUCTURES[layout], settings, whole=whole, **options)
 
 
 @pytest.fixture
@@ -45,10 +59,10 @@ def test_same_parameters_as_sweep_by_sweep(layout, d, k, dtype, weighted, step_b
     # samples as means: no component starves, whose last digits would then decide
     mixture = (np.full(k, 1.0 / k), X[:k].astype(np.float64), random_mixture(layout, k, d)[2])
     lines: list[tuple] = []
-    quick = run(X, mixture, layout, weights=weights, report=lambda *line: lines.append(line))
+    quick = run(X, mixture, layout, weights=weights, monitor=Noting(lines))
     step_by_step()
     expected: list[tuple] = []
-    slow = run(X, mixture, layout, weights=weights, report=lambda *line: expected.append(line))
+    slow = run(X, mixture, layout, weights=weights, monitor=Noting(expected))
     # in float32 the parameters that go into the kernels are rounded, and a digit may fall to the other side
     rtol = 1e-9 if dtype == np.float64 else 2e-3
     assert quick.n_iter == slow.n_iter == 12
@@ -89,6 +103,29 @@ def test_many_calls_are_one_call(layout, iris, monkeypatch):
     assert parts.lower_bounds == whole.lower_bounds
     for name in ("weights", "means", "covariances", "prec_chol"):
         assert np.array_equal(getattr(parts.params, name), getattr(whole.params, name)), name
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_going_on_gives_the_same_bits(layout, dtype, compiled, iris, monkeypatch, step_by_step):
+    X = iris.astype(dtype)
+    mixture = random_mixture(layout, 3, 4, spread=3.0)
+    noting = Noting([])
+    if compiled:
+        monkeypatch.setattr(small, "_FLOPS", 2.0 * small._flops(ArraySource(X), check_parameters(*mixture, layout)))
+    else:
+        step_by_step()
+    expected = run(X, mixture, layout, reg_covar=1e-3, max_iter=9, monitor=noting)
+    assert len(noting.places) == (5 if compiled else 9)
+    source = ArraySource(X)
+    whole = passes.total(source, None) if layout == "tied" else None
+    for params, done in noting.places[:3]:
+        settings = driver.Settings(0.0, 1e-3, 9)
+        again = driver.run(source, params, STRUCTURES[layout], settings, whole=whole, done=done)
+        assert again.lower_bounds == expected.lower_bounds
+        for name in ("weights", "means", "covariances", "prec_chol"):
+            assert np.array_equal(getattr(again.params, name), getattr(expected.params, name)), name
 
 
 def test_long_iterations_are_left_to_the_kernels_that_can_be_interrupted(monkeypatch, iris):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,15 @@ from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
 from fastgmm.params import Params
 from fastgmm.sources.array import Source
 from fastgmm.sources.opening import open_source
+
+
+class Criteria(NamedTuple):
+    """Log-likelihood of all samples, each as often as its weight says, the sum of the weights, and what follows from them."""
+
+    log_likelihood: float
+    total_weight: float
+    bic: float
+    aic: float
 
 
 class GaussianMixture(Estimator):
@@ -414,30 +423,26 @@ class GaussianMixture(Estimator):
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the (weighted) mean log-likelihood per sample; `y` is ignored. `X` as in `fit`."""
-        log_likelihood, n = self._log_likelihood(X, sample_weight)
-        return log_likelihood / n
+        found = self._criteria(X, sample_weight)
+        return found.log_likelihood / found.total_weight
 
-    def _log_likelihood(self, X: Any, sample_weight: ArrayLike | None) -> tuple[float, float]:
-        """Log-likelihood of all samples, each as often as its weight says, and the sum of the weights."""
+    def _criteria(self, X: Any, sample_weight: ArrayLike | None = None) -> Criteria:
         source = self._source(X, sample_weight)
-        log_likelihood = passes.log_likelihood(source, self._params(), self.n_threads)
-        return log_likelihood * source.weight_unit, source.total_weight * source.weight_unit
-
-    def _n_parameters(self) -> int:
-        return self._structure().n_parameters(*self.means_.shape)
+        n = source.total_weight * source.weight_unit
+        log_likelihood = passes.log_likelihood(source, self._params(), self.n_threads) * source.weight_unit
+        p = self._structure().n_parameters(*self.means_.shape)
+        return Criteria(log_likelihood, n, -2 * log_likelihood + p * math.log(n), -2 * log_likelihood + 2 * p)
 
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion on `X`, -2 log L + p log n; lower is better.
 
         n is the number of samples, with weights their sum: what it is where integer weights stand for repeated rows.
         """
-        log_likelihood, n = self._log_likelihood(X, sample_weight)
-        return -2 * log_likelihood + self._n_parameters() * math.log(n)
+        return self._criteria(X, sample_weight).bic
 
     def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return Akaike's information criterion on `X`, -2 log L + 2 p; lower is better. L as in `bic`."""
-        log_likelihood, _ = self._log_likelihood(X, sample_weight)
-        return -2 * log_likelihood + 2 * self._n_parameters()
+        return self._criteria(X, sample_weight).aic
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
         """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,)."""

@@ -62,7 +62,7 @@ def chunks(data: Any, *, columns: Sequence[int | str] | None = None) -> Chunks:
     if columns is not None and isinstance(columns, (str, bytes)):
         raise TypeError(f"columns is the string {columns!r}; it must be a sequence, such as [{columns!r}]")
     if isinstance(data, (str, os.PathLike)):
-        return Chunks([_FileChunk(path, columns) for path in _files(os.fspath(data))])
+        return Chunks([_FileChunk(path, columns) for path in expand(os.fspath(data))])
     if isinstance(data, (list, tuple)):
         if not data:
             raise ValueError("the sequence of chunks is empty: pass at least one array or path")
@@ -91,7 +91,7 @@ def chunks(data: Any, *, columns: Sequence[int | str] | None = None) -> Chunks:
     return Chunks(_Given(lambda: iter(data), columns))
 
 
-def _files(path: str) -> list[str]:
+def expand(path: str) -> list[str]:
     """Files that a path, a directory or a pattern stands for, in the order of their names."""
     if os.path.isdir(path):
         entries = sorted(os.listdir(path))

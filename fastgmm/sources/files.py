@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastgmm._compat import optional
 from fastgmm.sources._text import Header, column_label, columns_hint, inspect_text, read_text
 
-__all__ = ["TableData", "read_names", "read_table"]
+__all__ = ["TableData", "describe", "read_table"]
 
 _TEXT = (".csv", ".tsv", ".txt")
 _KNOWN = (*_TEXT, ".npy", ".npz", ".parquet")
@@ -97,7 +97,7 @@ def read_table(
         raise ValueError(f"dtype is {wanted}; it must be float32 or float64")
 
     def choose(names: tuple[str, ...] | None, n_columns: int) -> list[int]:
-        return _choose(file, names, n_columns, columns, drop)
+        return choose_columns(file, names, n_columns, columns, drop)
 
     if kind in _TEXT:
         kept = np.dtype(np.float64) if wanted is None else wanted
@@ -115,21 +115,25 @@ def read_table(
     return TableData(array, None)
 
 
-def read_names(
+def describe(
     path: str | os.PathLike[str], *, header: Header = "auto", key: str | None = None, delimiter: str | None = None
-) -> tuple[str, ...] | None:
-    """Return the names of all columns in a file without reading its data, or None if it has no names.
+) -> tuple[tuple[str, ...] | None, int]:
+    """Return the names of all columns in a file, None if it has no names, and their number, without reading its data.
 
     Parameters, errors: see `read_table`.
     """
     file = os.fspath(path)
     kind = _kind(file, header, key, delimiter)
     if kind in _TEXT:
-        return inspect_text(file, header, delimiter).names
+        layout = inspect_text(file, header, delimiter)
+        return layout.names, layout.n_fields
     if kind == ".parquet":
         with _open_parquet(file) as table:
-            return tuple(table.schema_arrow.names)
-    return None
+            names = tuple(table.schema_arrow.names)
+        return names, len(names)
+    if kind == ".npy":
+        return None, npy_layout(file)[0][1]
+    return None, _npz_layout(file, key)[1][1]
 
 
 def _kind(path: str, header: str, key: str | None, delimiter: str | None) -> str:
@@ -155,24 +159,26 @@ def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _choose(
+def choose_columns(
     path: str,
     names: tuple[str, ...] | None,
     n_columns: int,
     columns: Sequence[int | str] | None,
     drop: Sequence[int | str] | None,
 ) -> list[int]:
-    picked = list(range(n_columns)) if columns is None else _resolve(path, "columns", columns, names, n_columns)
-    dropped = set(_resolve(path, "drop", drop or (), names, n_columns))
+    """Return the indices of `columns`, by default of all, without those of `drop`; told as in `read_table`."""
+    picked = list(range(n_columns)) if columns is None else resolve_columns(path, "columns", columns, names, n_columns)
+    dropped = set(resolve_columns(path, "drop", drop or (), names, n_columns))
     kept = [j for j in picked if j not in dropped]
     if not kept:
         raise ValueError(f"{path}: no column is left of {n_columns}; choose at least one")
     return kept
 
 
-def _resolve(
+def resolve_columns(
     path: str, option: str, items: Sequence[int | str], names: tuple[str, ...] | None, n_columns: int
 ) -> list[int]:
+    """Return the indices of columns told by names, indices or ranges; ValueError that begins with `path` and `option`."""
     if isinstance(items, str):
         raise TypeError(f"{option} is the string {items!r}; it must be a sequence, such as [{items!r}]")
     picked: list[int] = []
@@ -270,10 +276,11 @@ def _map_npy(path: str) -> NDArray[Any]:
 
 def column_indices(path: str, n_columns: int, columns: Sequence[int | str] | None) -> list[int] | None:
     """Indices of the columns asked for of a file without names; None for all of them."""
-    return None if columns is None else _choose(path, None, n_columns, columns, None)
+    return None if columns is None else choose_columns(path, None, n_columns, columns, None)
 
 
-def _load_npz(path: str, key: str | None) -> NDArray[Any]:
+def _npz_layout(path: str, key: str | None) -> tuple[str, tuple[int, ...], np.dtype[Any]]:
+    """Name, shape and dtype of the array of two dimensions that is asked for."""
     headers = {}
     member = ""
     try:
@@ -295,13 +302,19 @@ def _load_npz(path: str, key: str | None) -> NDArray[Any]:
         raise ValueError(f"{where} is not readable as .npz: {error}") from None
     chosen = _choose_array(path, key, {name: header[0] for name, header in headers.items()})
     shape, _, dtype = headers[chosen]
-    where = f"{path}, array {chosen!r}"
-    _check_array(where, shape, dtype)
+    _check_array(f"{path}, array {chosen!r}", shape, dtype)
+    return chosen, shape, dtype
+
+
+def _load_npz(path: str, key: str | None) -> NDArray[Any]:
+    chosen, shape, dtype = _npz_layout(path, key)
     try:
         with np.load(path, allow_pickle=False) as arrays:
             array: NDArray[Any] = arrays[chosen]
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError) as error:
-        raise ValueError(f"{where} is damaged: its header tells of shape {shape}, {dtype}; {error}") from None
+        raise ValueError(
+            f"{path}, array {chosen!r} is damaged: its header tells of shape {shape}, {dtype}; {error}"
+        ) from None
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
@@ -351,7 +364,9 @@ def _read_parquet(
 def parquet_batches(path: str, columns: Sequence[int | str] | None, size: int) -> Iterator[NDArray[Any]]:
     """Yield the rows of a Parquet file as matrices of about `size` bytes."""
     with _open_parquet(path) as table:
-        names, picked, kept = _parquet_columns(path, table, lambda n, k: _choose(path, n, k, columns, None), None)
+        names, picked, kept = _parquet_columns(
+            path, table, lambda n, k: choose_columns(path, n, k, columns, None), None
+        )
         rows = max(1, size // (len(picked) * kept.itemsize))
         yield from _parquet_arrays(path, table, names, picked, kept, batch_size=rows)
 
