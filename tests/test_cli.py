@@ -565,5 +565,6 @@ def test_ctrl_c(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert out == ""
-    assert err.splitlines()[-1] == "fastgmm: interrupted"
+    told = "fastgmm: interrupted; nothing was written; with --checkpoint FILE the same command could go on"
+    assert err.splitlines()[-1] == told
     assert os.listdir(tmp_path) == ["x.npy"]

@@ -41,7 +41,7 @@ def data(n=1500, d=3, seed=0):
 
 def model(**arguments: Any) -> GaussianMixture:
     defaults: dict = {"n_init": 3, "random_state": 0, "tol": 1e-6, "max_iter": 25, "init_params": "random_from_data"}
-    return GaussianMixture(3, **{**defaults, **arguments})
+    return GaussianMixture(**{"n_components": 3, **defaults, **arguments})
 
 
 def fit(estimator: GaussianMixture, X: Any, **options: Any) -> GaussianMixture:
@@ -182,8 +182,10 @@ def test_ctrl_c_and_then_a_warm_start(monkeypatch):
 CHILD = """
 import json, sys, warnings
 import numpy as np
-from fastgmm import GaussianMixture, chunks
+from fastgmm import GaussianMixture
+from fastgmm.estimators import telling
 warnings.simplefilter("ignore")
+telling.ProgressLines.seconds = 0.1
 estimator = GaussianMixture(**json.loads(sys.argv[2]))
 try:
     estimator.fit(sys.argv[1], progress=True, **json.loads(sys.argv[3]))
@@ -210,7 +212,7 @@ def test_a_real_ctrl_c(many, tmp_path):
     with subprocess.Popen(code, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if "iteration 1," in line or "iteration 2" in line or "start 2 of" in line:
+            if "log-likelihood" in line:
                 break  # it has come to parameters
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
@@ -227,13 +229,15 @@ def test_a_real_ctrl_c(many, tmp_path):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("call", [1, 7, 30, 41])
-def test_going_on_after_ctrl_c_gives_the_bits_of_a_fit_without(layout, call, tmp_path, monkeypatch):
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.6, 1.0])
+def test_going_on_after_ctrl_c_gives_the_bits_of_a_fit_without(layout, share, tmp_path, monkeypatch):
     X, path = data(), tmp_path / "c.npz"
     arguments: dict = {"covariance_type": layout, "reg_covar": 1e-3}
-    expected = fit(model(**arguments), X)
     with monkeypatch.context() as patch:
-        Stop(patch, "reached", call)
+        whole = Stop(patch, "reached", -1)
+        expected = fit(model(**arguments), X)
+    with monkeypatch.context() as patch:
+        Stop(patch, "reached", 1 + int(share * (whole.calls - 1)))
         text = interrupted(model(**arguments), X, checkpoint=path, checkpoint_every=3600)
     assert f"Another fit with checkpoint={str(path)!r} goes on as if nothing had been" in text
     assert os.listdir(tmp_path) == ["c.npz"]
@@ -313,10 +317,10 @@ def test_warm_starts_go_on(tmp_path, monkeypatch):
         estimator = fit(model(max_iter=2, warm_start=True), X)
         return estimator.set_params(max_iter=20)
 
-    expected = fit(warm(), X)
+    expected, estimator = fit(warm(), X), warm()
     with monkeypatch.context() as patch:
         Stop(patch, "reached", 4)
-        interrupted(warm(), X, checkpoint=path)
+        interrupted(estimator, X, checkpoint=path)
     # in another process there is no fit to go on from
     assert_same_bits(fit(model(max_iter=20, warm_start=True), X, checkpoint=path), expected)
 
@@ -409,8 +413,7 @@ def stopped(tmp_path, monkeypatch) -> Path:
 )
 def test_other_settings_are_refused(stopped, arguments, message):
     content = stopped.read_bytes()
-    estimator = model(**{"n_components": 3, **arguments}) if "n_components" not in arguments else None
-    estimator = estimator or GaussianMixture(**{**model().get_params(), **arguments})
+    estimator = model(**arguments)
     with pytest.raises(ValueError, match="is the checkpoint of another fit: " + message + ".*; delete it or choose"):
         estimator.fit(data(), checkpoint=stopped)
     assert not hasattr(estimator, "means_")
@@ -622,7 +625,7 @@ def test_a_disk_that_fills_up_does_not_end_the_fit(tmp_path, monkeypatch):
     with pytest.warns(
         UserWarning, match=r"the checkpoint .*c\.npz could not be written .*No space left.*goes on without"
     ):
-        again = model().fit(X, checkpoint=path, checkpoint_every=0)
+        again = fit(model(), X, checkpoint=path, checkpoint_every=0)
     assert_same_bits(again, fit(model(), X))
     Stop(monkeypatch, "reached", 3)
     text = interrupted(model(), X, checkpoint=path)
