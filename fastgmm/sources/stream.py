@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -23,10 +24,10 @@ PIECE = 8 * 2**20
 class Reader(Protocol):
     """Where a stream comes from: chunks of samples in a fixed order, again for each call."""
 
-    def pieces(self, rows: int) -> Iterator[tuple[int, NDArray]]:
+    def pieces(self, rows: int | None = None) -> Iterator[tuple[int, NDArray]]:
         """Samples as 2-D arrays, each with the number of its chunk.
 
-        A reader that can choose cuts pieces of `rows` samples, counted from the first of all.
+        A reader that can choose cuts pieces of `rows` samples, counted from the first of all, by default of PIECE bytes.
         """
 
     def label(self, chunk: int) -> str:
@@ -60,7 +61,7 @@ class StreamSource:
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_samples", int(sum(self.lengths)))
 
-    @property
+    @cached_property
     def total_weight(self) -> float:
         return float(self.n_samples if self.weights is None else self.weights.sum(dtype=np.float64))
 
@@ -108,13 +109,18 @@ class StreamSource:
                     f"{len(self.lengths)} chunks of {self.n_features} features. Data must stay the same while they are used"
                 )
             seen[chunk] += len(array)
+            if seen[chunk] > self.lengths[chunk]:
+                raise self._changed(chunk, f"at least {seen[chunk]}")
             yield array.astype(self.dtype, copy=False)
         for chunk, (now, before) in enumerate(zip(seen, self.lengths, strict=True)):
             if now != before:
-                raise StreamError(
-                    f"{self.reader.label(chunk)} had {before} samples on the first pass and has {now} now: data must stay "
-                    "the same while they are used. Nothing was changed; fit again"
-                )
+                raise self._changed(chunk, str(now))
+
+    def _changed(self, chunk: int, now: str) -> StreamError:
+        return StreamError(
+            f"{self.reader.label(chunk)} had {self.lengths[chunk]} samples on the first pass and has {now} now: data must stay "
+            "the same while they are used. Nothing was changed; fit again"
+        )
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Samples to start from: all where they are mapped and not too many, else a sample of 64 MiB.
@@ -122,7 +128,8 @@ class StreamSource:
         The sample is systematic: from a random place on, one at each of equal steps of weight.
         """
         mapped = self.reader.mapped()
-        if mapped is not None and mapped.nbytes <= 2**30 and len(mapped) <= 2**23:
+        present = self.weights is None or bool(self.weights.all())  # an array's weights are positive
+        if mapped is not None and mapped.nbytes <= 2**30 and len(mapped) <= 2**23 and present:
             return ArraySource(mapped, self.weights, self.weight_unit)
         m = min(self.n_samples, max(1, LOADED // (self.n_features * self.dtype.itemsize)))
         places = (np.arange(m) + random_state.random_sample()) / m
@@ -147,7 +154,7 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
     lengths: list[int] = []
     kept: list[NDArray] | None = []
     n_features, itemsize, largest, size = 0, 4, 0.0, 0
-    for chunk, piece in ahead(reader.pieces(2**16)):
+    for chunk, piece in ahead(reader.pieces()):
         array = _numbers(piece, reader, chunk)
         lengths += [0] * (chunk + 1 - len(lengths))
         n_features = n_features or array.shape[1]
