@@ -281,7 +281,10 @@ def _mapped(raw: RawFile) -> NDArray | None:
     if raw.dtype not in (np.float32, np.float64) or raw.offset % raw.dtype.itemsize:
         return None
     order: Any = "F" if raw.fortran else "C"
-    return np.memmap(raw.path, raw.dtype, "r", raw.offset, raw.shape, order)
+    try:
+        return np.memmap(raw.path, raw.dtype, "r", raw.offset, raw.shape, order)
+    except (OSError, MemoryError):
+        return None  # the address space is limited (ulimit -v)
 
 
 def worth_streaming(X: np.memmap) -> bool:

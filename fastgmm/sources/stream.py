@@ -17,6 +17,8 @@ from fastgmm.sources.array import ArraySource, Block, in_units
 
 #: Bytes of samples up to which a stream is simply loaded, and of the sample of a larger one that a start is made from.
 LOADED = 64 * 2**20
+#: Samples and bytes of a file up to which a start uses all of it, through a memory map: k-means needs 16 bytes a sample.
+MOST_SAMPLES, MOST_BYTES = 2**23, 2**30
 #: Bytes of samples in a piece that a reader of files makes when it is free to choose.
 PIECE = 8 * 2**20
 
@@ -127,10 +129,12 @@ class StreamSource:
 
         The sample is systematic: from a random place on, one at each of equal steps of weight.
         """
-        mapped = self.reader.mapped()
         present = self.weights is None or bool(self.weights.all())  # an array's weights are positive
-        if mapped is not None and mapped.nbytes <= 2**30 and len(mapped) <= 2**23 and present:
-            return ArraySource(mapped, self.weights, self.weight_unit)
+        size = self.n_samples * self.n_features * self.dtype.itemsize
+        if present and self.n_samples <= MOST_SAMPLES and size <= MOST_BYTES:
+            mapped = self.reader.mapped()
+            if mapped is not None:
+                return ArraySource(mapped, self.weights, self.weight_unit)
         m = min(self.n_samples, max(1, LOADED // (self.n_features * self.dtype.itemsize)))
         places = (np.arange(m) + random_state.random_sample()) / m
         if self.weights is None:
