@@ -247,7 +247,10 @@ def test_draws_by_blocks(dtype):
     best = int(after.sum(axis=0).argmin())
     uniform = np.append(rng.uniform(size=trials - 2), [0.0, np.nextafter(1.0, 0.0)])
     drawn = np.empty(trials, np.int64)
-    assert kernels.draw(source.samples, np.zeros(d, dtype), points, closest, sums, uniform, drawn) == best
+    assert (
+        kernels.draw(source.samples, source.sample_weights, np.zeros(d, dtype), points, closest, sums, uniform, drawn)
+        == best
+    )
     expected = np.searchsorted(np.cumsum(after[:, best]), uniform * after[:, best].sum())
     assert np.array_equal(drawn, expected)
 

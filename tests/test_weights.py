@@ -38,7 +38,7 @@ def fitted(X, layout="full", sample_weight=None, **arguments):
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = GaussianMixture(3, covariance_type=layout, tol=1e-8, max_iter=30, **{**start, **arguments})
+        model = GaussianMixture(3, covariance_type=layout, **{"tol": 1e-8, "max_iter": 30, **start, **arguments})
         return model.fit(X, sample_weight=sample_weight)
 
 

@@ -120,7 +120,7 @@ class Chunks:
         self._parts = parts
 
     def __iter__(self) -> Iterator[NDArray]:
-        for _, piece in self.reader().pieces(2**16):
+        for _, piece in self.reader().pieces():
             yield np.asarray(piece)
 
     def reader(self) -> Reader:
@@ -201,8 +201,9 @@ class RawFile:
         X: NDArray = np.ndarray((stop - start, d), self.dtype, window, low - base)
         return X if (low - base) % size == 0 else X.copy()
 
-    def windows(self, first: int, rows: int) -> Iterator[NDArray]:
+    def windows(self, first: int, rows: int | None) -> Iterator[NDArray]:
         """All samples in pieces that end where `first` samples that came before plus these make a multiple of `rows`."""
+        rows = rows or max(1, PIECE // (self.shape[1] * self.dtype.itemsize))
         start = 0
         while start < self.shape[0]:
             stop = min(self.shape[0], start + rows - (first + start) % rows)
@@ -217,7 +218,7 @@ class _FileChunk:
     path: str
     columns: Sequence[int | str] | None
 
-    def pieces(self, first: int, rows: int) -> Iterator[NDArray]:
+    def pieces(self, first: int, rows: int | None) -> Iterator[NDArray]:
         kind = os.path.splitext(self.path)[1].lower()
         if kind == ".npy":
             raw = RawFile.of_npy(self.path)
@@ -236,7 +237,7 @@ class _FilesReader:
 
     parts: Sequence[_FileChunk]
 
-    def pieces(self, rows: int) -> Iterator[tuple[int, NDArray]]:
+    def pieces(self, rows: int | None = None) -> Iterator[tuple[int, NDArray]]:
         first = 0
         for chunk, part in enumerate(self.parts):
             try:
@@ -265,7 +266,7 @@ class MemmapReader:
 
     raw: RawFile
 
-    def pieces(self, rows: int) -> Iterator[tuple[int, NDArray]]:
+    def pieces(self, rows: int | None = None) -> Iterator[tuple[int, NDArray]]:
         for window in self.raw.windows(0, rows):
             yield 0, window
 
@@ -280,7 +281,10 @@ def _mapped(raw: RawFile) -> NDArray | None:
     if raw.dtype not in (np.float32, np.float64) or raw.offset % raw.dtype.itemsize:
         return None
     order: Any = "F" if raw.fortran else "C"
-    return np.memmap(raw.path, raw.dtype, "r", raw.offset, raw.shape, order)
+    try:
+        return np.memmap(raw.path, raw.dtype, "r", raw.offset, raw.shape, order)
+    except (OSError, MemoryError):
+        return None  # the address space is limited (ulimit -v)
 
 
 def worth_streaming(X: np.memmap) -> bool:
@@ -298,7 +302,7 @@ class _Given:
     fresh: Callable[[], Iterable[Any]]
     columns: Sequence[int | str] | None
 
-    def pieces(self, rows: int) -> Iterator[tuple[int, NDArray]]:
+    def pieces(self, rows: int | None = None) -> Iterator[tuple[int, NDArray]]:
         iterator = self.fresh()
         if not isinstance(iterator, Iterable):
             raise TypeError(

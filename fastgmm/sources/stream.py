@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,8 @@ from fastgmm.sources.array import ArraySource, Block, in_units, mark_rows
 
 #: Bytes of samples up to which a stream is simply loaded, and of the sample of a larger one that a start is made from.
 LOADED = 64 * 2**20
+#: Samples and bytes of a file up to which a start uses all of it, through a memory map: k-means needs 16 bytes a sample.
+MOST_SAMPLES, MOST_BYTES = 2**23, 2**30
 #: Bytes of samples in a piece that a reader of files makes when it is free to choose.
 PIECE = 8 * 2**20
 
@@ -24,10 +27,10 @@ PIECE = 8 * 2**20
 class Reader(Protocol):
     """Where a stream comes from: chunks of samples in a fixed order, again for each call."""
 
-    def pieces(self, rows: int) -> Iterator[tuple[int, NDArray]]:
+    def pieces(self, rows: int | None = None) -> Iterator[tuple[int, NDArray]]:
         """Samples as 2-D arrays, each with the number of its chunk.
 
-        A reader that can choose cuts pieces of `rows` samples, counted from the first of all.
+        A reader that can choose cuts pieces of `rows` samples, counted from the first of all, by default of PIECE bytes.
         """
 
     def label(self, chunk: int) -> str:
@@ -62,7 +65,7 @@ class StreamSource:
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_samples", int(sum(self.lengths)))
 
-    @property
+    @cached_property
     def total_weight(self) -> float:
         return float(self.n_samples if self.weights is None else self.weights.sum(dtype=np.float64))
 
@@ -111,22 +114,30 @@ class StreamSource:
                     f"{len(self.lengths)} chunks of {self.n_features} features. Data must stay the same while they are used"
                 )
             seen[chunk] += len(array)
+            if seen[chunk] > self.lengths[chunk]:
+                raise self._changed(chunk, f"at least {seen[chunk]}")
             yield array.astype(self.dtype, copy=False)
         for chunk, (now, before) in enumerate(zip(seen, self.lengths, strict=True)):
             if now != before:
-                raise StreamError(
-                    f"{self.reader.label(chunk)} had {before} samples on the first pass and has {now} now: data must stay "
-                    "the same while they are used. Nothing was changed; fit again"
-                )
+                raise self._changed(chunk, str(now))
+
+    def _changed(self, chunk: int, now: str) -> StreamError:
+        return StreamError(
+            f"{self.reader.label(chunk)} had {self.lengths[chunk]} samples on the first pass and has {now} now: data must stay "
+            "the same while they are used. Nothing was changed; fit again"
+        )
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Samples to start from: all where they are mapped and not too many, else a sample of 64 MiB.
 
         The sample is systematic: from a random place on, one at each of equal steps of weight.
         """
-        mapped = self.reader.mapped()
-        if mapped is not None and mapped.nbytes <= 2**30 and len(mapped) <= 2**23:
-            return ArraySource(mapped, self.weights, self.weight_unit)
+        present = self.weights is None or bool(self.weights.all())  # an array's weights are positive
+        size = self.n_samples * self.n_features * self.dtype.itemsize
+        if present and self.n_samples <= MOST_SAMPLES and size <= MOST_BYTES:
+            mapped = self.reader.mapped()
+            if mapped is not None:
+                return ArraySource(mapped, self.weights, self.weight_unit)
         m = min(self.n_samples, max(1, LOADED // (self.n_features * self.dtype.itemsize)))
         places = (np.arange(m) + random_state.random_sample()) / m
         if self.weights is None:
@@ -152,7 +163,7 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
     kept: list[NDArray] | None = []
     n_features, itemsize, largest, size = 0, 4, 0.0, 0
     marks = _Marks()
-    with closing(ahead(reader.pieces(2**16))) as pieces:
+    with closing(ahead(reader.pieces())) as pieces:
         for chunk, piece in pieces:
             array = _numbers(piece, reader, chunk)
             lengths += [0] * (chunk + 1 - len(lengths))
