@@ -568,3 +568,270 @@ def test_ctrl_c(tmp_path: Path) -> None:
     told = "fastgmm: interrupted; nothing was written; with --checkpoint FILE the same command could go on"
     assert err.splitlines()[-1] == told
     assert os.listdir(tmp_path) == ["x.npy"]
+
+
+# --- directories, patterns, large files ---
+
+
+@pytest.fixture
+def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of some kilobytes count as large, and what is in them is not loaded."""
+    from fastgmm import _commands, _tables
+    from fastgmm.sources import stream
+
+    monkeypatch.setattr(stream, "LOADED", 2048)
+    monkeypatch.setattr(_tables, "LOADED", 2048)
+    monkeypatch.setattr(_commands, "_BLOCK", 200)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Iris in several forms, each in two parts."""
+    iris = fastgmm.datasets.load_iris()
+    names = list(iris.feature_names)
+    for kind in ("npy", "csv", "parquet", "npz"):
+        (tmp_path / kind).mkdir()
+    import pyarrow
+    import pyarrow.parquet
+
+    for i, part in enumerate((iris.data[:70], iris.data[70:])):
+        order = [0, 1, 2, 3] if i == 0 else [3, 1, 0, 2]  # columns of files with names are found by them
+        np.save(tmp_path / "npy" / f"{i}.npy", part)
+        np.savez(tmp_path / "npz" / f"{i}.npz", A=part, B=part[:, :2])
+        head = ";".join(names[j] for j in order)
+        np.savetxt(tmp_path / "csv" / f"{i}.csv", part[:, order], delimiter=";", header=head, comments="")
+        table = pyarrow.table({names[j]: part[:, j] for j in order})
+        pyarrow.parquet.write_table(table, tmp_path / "parquet" / f"{i}.parquet")
+    np.save(tmp_path / "whole.npy", iris.data)
+    return tmp_path
+
+
+FORMS = ["npy", "npy/*.npy", "csv", "csv/?.csv", "parquet", "parquet/*", "npz", "whole.npy"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_files_of_all_forms_give_the_fit_of_memory(
+    works: Any, fails: Any, folder: Path, small_limit: None, form: str, tmp_path: Path, model: GaussianMixture
+) -> None:
+    iris = fastgmm.datasets.load_iris().data
+    key = ["--key", "A"] if form == "npz" else []
+    saved = tmp_path / "m.npz"
+    outputs = ["--output", saved, "--labels", tmp_path / "l.npy", "--proba", tmp_path / "p.csv"]
+    told = json.loads(works("fit", folder / form, "-k", 3, *key, *outputs, "--init", "random_from_data", "--json"))
+    assert told["n_samples"] == told["total_weight"] == 150
+    assert told["data"] == str(folder / form)
+    fitted = fastgmm.load(saved)
+    if form.startswith(("csv", "parquet")):
+        assert told["feature_names"] == list(fastgmm.datasets.load_iris().feature_names)
+        del fitted.feature_names_in_
+    # the start is from a sample, so that it is another fit than from memory; what is said of it must be true
+    assert told["log_likelihood"] == pytest.approx(fitted.score(iris) * 150, rel=1e-12)
+    assert told["bic"] == pytest.approx(fitted.bic(iris), rel=1e-12)
+    np.testing.assert_array_equal(np.load(tmp_path / "l.npy"), fitted.predict(iris))
+    assert told["cluster_sizes"] == np.bincount(fitted.predict(iris), minlength=3).tolist()
+    proba = np.loadtxt(tmp_path / "p.csv", delimiter=",", skiprows=1)
+    np.testing.assert_allclose(proba, fitted.predict_proba(iris), rtol=1e-12)
+    lines = works("predict", saved, folder / form, *key).splitlines()
+    assert list(map(int, lines[1:])) == fitted.predict(iris).tolist()
+    again = json.loads(works("predict", saved, folder / form, *key, "--json"))
+    assert again["labels"] == fitted.predict(iris).tolist()
+    assert again["cluster_sizes"] == told["cluster_sizes"]
+    scored = json.loads(works("score", saved, folder / form, *key, "--per-sample", tmp_path / "s.npy", "--json"))
+    assert scored["bic"] == told["bic"]
+    np.testing.assert_allclose(np.load(tmp_path / "s.npy"), fitted.score_samples(iris), rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["npy", "csv", "parquet", "whole.npy"])
+def test_columns_of_several_files(works: Any, folder: Path, small_limit: None, form: str) -> None:
+    iris = fastgmm.datasets.load_iris().data
+    named = form in ("csv", "parquet")
+    columns = "petal_width,sepal_width" if named else "3,1"
+    dropped = "sepal_length,2" if named else "0,2"
+    for options, picked in ((["--columns", columns], [3, 1]), (["--drop", dropped], [1, 3])):
+        told = json.loads(works("fit", folder / form, "-k", 1, *options, "--json"))
+        np.testing.assert_allclose(told["means"], [iris[:, picked].mean(axis=0)], rtol=1e-12)
+    told = json.loads(works("fit", folder / form, "-k", 1, "--dtype", "float32", "--json"))
+    assert told["dtype"] == "float32"
+
+
+def test_options_of_text_with_several_files(works: Any, fails: Any, folder: Path, small_limit: None) -> None:
+    for i in range(2):
+        (folder / "csv" / f"{i}.csv").write_text("0|1\n2|3\n4|6\n")
+    told = json.loads(works("fit", folder / "csv", "-k", 1, "--header", "yes", "--delimiter", "|", "--json"))
+    assert (told["n_samples"], told["feature_names"]) == (4, ["0", "1"])
+    for option in (["--header", "yes"], ["--delimiter", ","], ["--key", "A"]):
+        name = option[0][2:]
+        fails(f"0.npy: {name} is given, but it has a meaning for", "fit", folder / "npy", "-k", 1, *option)
+
+
+def test_several_files_that_are_no_data(fails: Any, folder: Path) -> None:
+    fails("no file matches the pattern", "fit", folder / "none-*.npy", "-k", 1)
+    (folder / "empty").mkdir()
+    fails("empty holds no file that can be read", "fit", folder / "empty", "-k", 1)
+    (folder / "npy" / "2.csv").write_text("1\n")
+    fails(r"holds files of several kinds \(\.csv, \.npy\): pass a pattern", "fit", folder / "npy", "-k", 1)
+    np.save(folder / "npy" / "2.npy", np.zeros((3, 5)))
+    fails(r"chunk 2 \(.*2\.npy\) has 5 features", "fit", folder / "npy" / "*.npy", "-k", 1)
+    with open(folder / "csv" / "1.csv", "a") as file:
+        file.write("oops;1;2;3\n")
+    fails(r"1\.csv, line 82, column 0 .*'oops' is not a number", "fit", folder / "csv", "-k", 1)
+    fails(
+        r"0\.npy is to be written, but it is also '.*0\.npy' of this command",
+        *("fit", folder / "npy" / "[01].npy", "-k", 1, "--labels", folder / "npy" / "0.npy", "--force"),
+    )
+
+
+# --- weights ---
+
+
+@pytest.fixture
+def weighted(tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray]:
+    """A table with a column w of weights, these weights in files as well, and what the fit must see."""
+    X = fastgmm.datasets.load_iris().data
+    w = np.random.default_rng(0).integers(0, 4, size=150).astype(float)
+    table = np.column_stack([X[:, 0], w, X[:, 1:]])
+    np.savetxt(tmp_path / "t.csv", table, delimiter=",", header="a,w,b,c,d", comments="")
+    np.save(tmp_path / "t.npy", table)
+    np.savetxt(tmp_path / "x.csv", X, delimiter=",", header="a,b,c,d", comments="")
+    np.savetxt(tmp_path / "w.csv", w)
+    np.save(tmp_path / "w.npy", w)
+    np.save(tmp_path / "wide.npy", w[:, None])
+    return tmp_path, X, w
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    ("data", "weights"),
+    [("t.csv", "w"), ("t.csv", "1"), ("t.npy", "1"), ("x.csv", "w.csv"), ("x.csv", "w.npy"), ("x.csv", "wide.npy")],
+)
+def test_weights(
+    works: Any, weighted: Any, data: str, weights: str, large: bool, monkeypatch: pytest.MonkeyPatch, request: Any
+) -> None:
+    if large:
+        request.getfixturevalue("small_limit")
+    where, X, w = weighted
+    monkeypatch.chdir(where)
+    start = ["--init", "random_from_data"] if large else []
+    told = json.loads(works("fit", data, "-k", 2, "--weights", weights, "-o", "m.npz", "--json", *start))
+    fitted = fastgmm.load("m.npz")
+    if not large:
+        np.testing.assert_array_equal(fitted.means_, GaussianMixture(2, random_state=0).fit(X, sample_weight=w).means_)
+    if data.endswith(".csv"):
+        assert told["feature_names"] == ["a", "b", "c", "d"]
+        del fitted.feature_names_in_
+    assert told["sample_weight"] == weights
+    assert told["total_weight"] == w.sum()
+    assert told["n_samples"] == 150
+    assert told["bic"] == pytest.approx(fitted.bic(X, sample_weight=w), rel=1e-12)
+    assert told["mean_log_likelihood"] == pytest.approx(fitted.score(X, sample_weight=w), rel=1e-12)
+    scored = json.loads(works("score", "m.npz", data, "--weights", weights, "--json"))
+    assert {key: scored[key] for key in ("bic", "aic", "total_weight", "sample_weight")} == {
+        key: told[key] for key in ("bic", "aic", "total_weight", "sample_weight")
+    }
+    text = works("fit", data, "-k", 2, "--weights", weights, *start)
+    assert f"150 samples x 4 features, float64, weights {weights} (sum {w.sum():.6g})\n" in text
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (
+            "v",
+            r"t\.csv: weights holds 'v', which is no column; there are .* a file of weights must end in \.npy or \.csv",
+        ),
+        ("7", r"weights asks for column 7, but there are 5"),
+        ("0-1", r"--weights is '0-1', which are 2 columns; it must be one"),
+        ("none.csv", r"none\.csv: No such file"),
+        ("none.npy", r"none\.npy: No such file"),
+        ("x.csv", r"x\.csv has 4 columns; a file of weights must have one"),
+        ("t.npy", r"t\.npy is no \.npy file of weights: it holds float64 of shape \(150, 5\)"),
+        ("text.npy", r"text\.npy is no \.npy file of weights: it holds <U1"),
+        ("cut.npy", r"cut\.npy is no \.npy file of weights"),
+        ("pickle.npy", r"pickle\.npy is no \.npy file of weights: it holds object"),
+        ("short.npy", r"sample_weight must have the shape \(150,\), a weight for each sample of X, got \(3,\)"),
+        ("minus.npy", r"sample_weight must not be negative, got sample_weight\[149\] = -1"),
+        ("zero.npy", r"sample_weight is zero for all samples"),
+    ],
+)
+def test_bad_weights(fails: Any, weighted: Any, weights: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    where, _, w = weighted
+    monkeypatch.chdir(where)
+    np.save("text.npy", np.array(["a"] * 150))
+    np.save("pickle.npy", np.array([None] * 150, dtype=object), allow_pickle=True)
+    np.save("short.npy", w[:3])
+    np.save("minus.npy", np.append(w[1:], -1.0))
+    np.save("zero.npy", np.zeros(150))
+    Path("cut.npy").write_bytes(Path("w.npy").read_bytes()[:200])
+    fails(message, "fit", "t.csv", "-k", 1, "--weights", weights)
+
+
+def test_a_table_of_weights_alone(fails: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("w\n1\n2\n")
+    fails("no column is left of 1 beside that of the weights", "fit", tmp_path / "t.csv", "-k", 1, "--weights", "w")
+
+
+# --- checkpoints and progress ---
+
+
+def test_progress_goes_to_standard_error(run: Any, plain: Path) -> None:
+    result = run("fit", plain, "-k", 3, "--progress", "--json")
+    assert result.status == 0
+    json.loads(result.out)
+    assert re.search(r"start 1, converged after \d+ iterations, log-likelihood -1\.\d+\n", result.err)
+
+
+def test_checkpoint_that_is_not_needed_is_gone(works: Any, plain: Path, tmp_path: Path, model: GaussianMixture) -> None:
+    told = json.loads(works("fit", plain, "-k", 3, "--checkpoint", tmp_path / "c", "--checkpoint-every", 0, "--json"))
+    np.testing.assert_array_equal(told["means"], model.means_)
+    assert os.listdir(tmp_path) == [plain.name]
+
+
+def test_bad_checkpoints(fails: Any, plain: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "c.npz"
+    fails("--checkpoint-every has a meaning with --checkpoint only", "fit", plain, "-k", 1, "--checkpoint-every", 5)
+    fails("argument --checkpoint-every: got '-1'", "fit", plain, "-k", 1, "--checkpoint-every", -1)
+    fails("is also '.*iris.npy' of this command", "fit", plain, "-k", 1, "--checkpoint", plain)
+    both = ["--checkpoint", checkpoint, "--output", checkpoint]
+    fails("is also '.*c.npz' of this command", "fit", plain, "-k", 1, *both)
+    fails("none is no directory; make it first", "fit", plain, "-k", 1, "--checkpoint", tmp_path / "none" / "c")
+    checkpoint.write_text("mine")
+    fails("cannot be loaded as a checkpoint of a fit", "fit", plain, "-k", 1, "--checkpoint", checkpoint)
+    assert checkpoint.read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_ctrl_c_and_going_on(works: Any, fails: Any, tmp_path: Path) -> None:
+    mixture = fastgmm.datasets.make_mixture(20_000, 8, 4, separation=0.5, random_state=0)
+    np.save(tmp_path / "x.npy", mixture.X)
+    checkpoint, saved = tmp_path / "c.npz", tmp_path / "m.npz"
+    fit = ["fit", str(tmp_path / "x.npy"), "-k", "4", "--tol", "0", "--max-iter", "200", "--init", "random_from_data"]
+    slow = (
+        "import sys, time\n"
+        "from fastgmm import cli\n"
+        "from fastgmm.estimators.fitting import Fitting\n"
+        "Fitting.iteration = lambda *_: time.sleep(0.05)\n"  # so that it does not end before it is stopped
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    argv = [sys.executable, "-c", slow, *fit, "-vv", "--checkpoint", str(checkpoint), "--output", str(saved)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "iteration 10" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == f"fastgmm: interrupted; the same command goes on from {checkpoint}"
+    assert sorted(os.listdir(tmp_path)) == ["c.npz", "x.npy"]
+    fails("n_init was 1 and is 2 now; delete it or choose another", *fit, "--n-init", 2, "--checkpoint", checkpoint)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = GaussianMixture(4, tol=0, max_iter=200, init_params="random_from_data", random_state=0).fit(
+            mixture.X
+        )
+    again = cli.main([*fit, "--checkpoint", str(checkpoint), "--output", str(saved)])
+    assert again == 0
+    found = fastgmm.load(saved)
+    np.testing.assert_array_equal(found.covariances_, expected.covariances_)
+    assert found.lower_bounds_ == expected.lower_bounds_
+    assert sorted(os.listdir(tmp_path)) == ["m.npz", "x.npy"]
