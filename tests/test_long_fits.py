@@ -22,7 +22,7 @@ import pytest
 import fastgmm
 from fastgmm import GaussianMixture, chunks
 from fastgmm.em.driver import Fit
-from fastgmm.em.monitor import Monitor, Several
+from fastgmm.em.monitor import SILENT, Monitor, together
 from fastgmm.estimators import checkpoint as checkpoints
 from fastgmm.estimators import telling
 from fastgmm.estimators.checkpoint import Checkpoint, Draws
@@ -119,7 +119,7 @@ def test_ctrl_c_keeps_the_best_start(monkeypatch):
     best = max(singles[:2], key=lambda single: single.lower_bound_)
     assert_same_bits(estimator, best)
     assert (
-        f"in start 3 of 3, after 1 iterations; the model keeps those of start {singles.index(best) + 1}, which" in text
+        f"in start 3 of 3, after 1 iteration; the model keeps those of start {singles.index(best) + 1}, which" in text
     )
 
 
@@ -246,9 +246,20 @@ def test_going_on_after_ctrl_c_gives_the_bits_of_a_fit_without(layout, share, tm
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("init", ["kmeans", "k-means++", "random"])
-@pytest.mark.parametrize("kind", ["memory", "little", "chunks", "weighted chunks", "float32"])
-def test_going_on_with_all_kinds_of_data_and_starts(init, kind, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "init"),
+    [
+        ("memory", "kmeans"),
+        ("memory", "k-means++"),
+        ("little", "kmeans"),
+        ("chunks", "kmeans"),
+        ("chunks", "random"),
+        ("weighted chunks", "k-means++"),
+        ("weighted chunks", "random"),
+        ("float32", "random"),
+    ],
+)
+def test_going_on_with_all_kinds_of_data_and_starts(kind, init, tmp_path, monkeypatch):
     from fastgmm.sources import stream
 
     X, options = data(300 if kind == "little" else 1500), {}
@@ -735,6 +746,27 @@ def test_progress_is_lines_elsewhere_and_without_tqdm(terminal, monkeypatch):
     assert lines[-1].startswith("start 1, not converged after 3 iterations, log-likelihood -")
 
 
+@posix
+@pytest.mark.parametrize("lines", [0, 40])
+def test_terminals_of_no_size_get_lines(lines):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, 80, 0, 0))
+    with os.fdopen(master), os.fdopen(slave, "w") as stream:
+        assert telling._draws_bars(stream) == (lines > 0)
+
+
+def test_without_a_console_nothing_is_shown(monkeypatch, capfd):
+    monkeypatch.setattr(sys, "stderr", None)
+    fit(model(n_init=1), data(), progress=True)
+    monkeypatch.undo()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_nothing_is_shown_unasked(capfd):
     fit(model(), data())
     assert capfd.readouterr() == ("", "")
@@ -779,7 +811,7 @@ def test_several_tell_all():
             return lambda *arguments: self.told.append((name, *arguments))
 
     both = [Noting(), Noting()]
-    several = Several(both)
+    several = together(both[0], SILENT, both[1])
     source = ArraySource(data())
     fitted = fit(model(), source.X)
     params = fitted._params()
@@ -792,6 +824,8 @@ def test_several_tell_all():
     several.close()
     names = ["begin", "block", "iteration", "reached", "end", "close"]
     assert both[0].told == both[1].told
+    assert together(SILENT, both[0]) is both[0]
+    assert together(SILENT, SILENT) is SILENT
     assert [entry[0] for entry in both[0].told] == names
 
 

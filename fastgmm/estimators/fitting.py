@@ -10,7 +10,7 @@ from fastgmm.covariance.structures import Structure
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
 from fastgmm.em.driver import Fit
-from fastgmm.em.monitor import Monitor, Several
+from fastgmm.em.monitor import Monitor, together
 from fastgmm.estimators.checkpoint import Checkpoint, Draws, Position
 from fastgmm.init.starts import Start
 from fastgmm.params import Params
@@ -109,7 +109,7 @@ class Fitting(Monitor):
             self._settings,
             lower_bound=bound,
             whole=self._whole,
-            monitor=Several([self._monitor, self]),
+            monitor=together(self._monitor, self),
             done=done,
         )
 
@@ -148,7 +148,7 @@ class Fitting(Monitor):
     def _told(self, kept: Fit) -> str:
         """Write the checkpoint, if there is one, and say what is kept."""
         at = self._at
-        where = f"after {at.n_iter} iterations"
+        where = f"after {at.n_iter} iteration{'s' * (at.n_iter != 1)}"
         if self._n_starts > 1 and not at.warm:
             where = f"in start {min(at.start + 1, self._n_starts)} of {self._n_starts}, {where}"
         what = "the parameters that it had come to"

@@ -15,7 +15,7 @@ from fastgmm.covariance.cholesky import precision_cholesky
 from fastgmm.covariance.structures import STRUCTURES, Structure
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
-from fastgmm.em.monitor import Monitor, Several
+from fastgmm.em.monitor import SILENT, together
 from fastgmm.estimators import checkpoint as checkpoints
 from fastgmm.estimators import telling
 from fastgmm.estimators.base import Estimator
@@ -306,9 +306,8 @@ class GaussianMixture(Estimator):
         supplied = self._check_supplied(structure, source.n_features)
         if saved is not None:
             saved.identify(checkpoints.settings_of(self), checkpoints.data_of(source))
-        monitors: list[Monitor] = [telling.Lines(int(self.verbose), self.verbose_interval)]
-        if with_bar:
-            monitors.append(telling.progress(source.n_samples, 1 if warm else self.n_init))
+        lines = telling.Lines(int(self.verbose), self.verbose_interval) if self.verbose else SILENT
+        bar = telling.progress(source.n_samples, 1 if warm else self.n_init) if with_bar else SILENT
         return Fitting(
             source,
             structure,
@@ -317,7 +316,7 @@ class GaussianMixture(Estimator):
             border.check_random_state(self.random_state),
             self.n_init,
             earlier=(self._params(), self.lower_bound_) if warm else None,
-            monitor=Several(monitors),
+            monitor=together(lines, bar),
             checkpoint=saved,
         )
 

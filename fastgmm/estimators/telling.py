@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import sys
 import time
 from typing import Any, TextIO
 
 from fastgmm._compat import if_installed
 from fastgmm.em.driver import Fit
-from fastgmm.em.monitor import Monitor
+from fastgmm.em.monitor import SILENT, Monitor
 
 #: Seconds between two pictures of the bar, and between two lines where there is no bar.
 _BAR_SECONDS = 0.1
@@ -17,37 +19,44 @@ _LINE_SECONDS = 5.0
 
 
 class Lines(Monitor):
-    """Printed lines of a fit: nothing at verbose=0, starts and iterations at 1, changes and result as well at 2."""
+    """Printed lines of a fit: starts and iterations at verbose=1, changes and result as well at 2."""
 
     def __init__(self, verbose: int, interval: int) -> None:
         self._verbose, self._interval = verbose, interval
 
     def begin(self, start: int, n_iter: int) -> None:
-        if self._verbose:
-            print(f"Start {start}" + (f", going on after iteration {n_iter}" if n_iter else ""))
+        print(f"Start {start}" + (f", going on after iteration {n_iter}" if n_iter else ""))
 
     def iteration(self, n_iter: int, lower_bound: float, change: float) -> None:
-        if self._verbose and n_iter % self._interval == 0:
+        if n_iter % self._interval == 0:
             print(
                 f"  iteration {n_iter}"
                 + (f", bound {lower_bound:.6f}, change {change:.3g}" if self._verbose > 1 else "")
             )
 
     def end(self, fit: Fit) -> None:
-        if self._verbose:
-            how = "converged" if fit.converged else "did not converge"
-            print(
-                f"  {how} after {fit.n_iter} iterations"
-                + (f", bound {fit.lower_bound:.6f}" if self._verbose > 1 else "")
-            )
+        how = "converged" if fit.converged else "did not converge"
+        print(
+            f"  {how} after {fit.n_iter} iterations" + (f", bound {fit.lower_bound:.6f}" if self._verbose > 1 else "")
+        )
 
 
 def progress(n_samples: int, n_starts: int) -> Monitor:
     """A bar on standard error where it is a terminal and tqdm is installed, else a line on it now and then."""
     stream = sys.stderr
-    # a notebook is no terminal, but draws a bar as one does
-    tqdm = if_installed("tqdm") if stream.isatty() or "ipykernel" in sys.modules else None
+    if stream is None:  # a program without a console
+        return SILENT
+    tqdm = if_installed("tqdm") if _draws_bars(stream) else None
     return ProgressLines(n_samples, n_starts, stream) if tqdm is None else Bar(n_samples, n_starts, stream, tqdm)
+
+
+def _draws_bars(stream: TextIO) -> bool:
+    if not stream.isatty():
+        return "ipykernel" in sys.modules  # a notebook is no terminal, but draws a bar as one does
+    with contextlib.suppress(OSError):
+        # that of some containers says that it has no lines, and tqdm then shows nothing on it
+        return os.get_terminal_size(stream.fileno()).lines > 1
+    return True
 
 
 class _Timed(Monitor):
@@ -135,7 +144,8 @@ class Bar(_Timed):
             monitor_interval = 0  # no thread that watches over the bar
 
         form = "{desc} |{bar}| {percentage:3.0f}%{postfix}"
-        return Quiet(total=self._n_samples, file=self._stream, bar_format=form, dynamic_ncols=True)
+        # a delay, so that nothing is shown before there is a text beside it
+        return Quiet(total=self._n_samples, file=self._stream, bar_format=form, dynamic_ncols=True, delay=1e-9)
 
     def close(self) -> None:
         if self._bar is not None:
