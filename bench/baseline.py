@@ -23,9 +23,9 @@ FORMAT = 1
 #: a speed-up may drop by this share
 TOLERANCE = 0.20
 #: half the interval of the median of the rounds' ratios, relative, at which a row counts as measured ...
-SPREAD = 0.04
+SPREAD = 0.06
 #: ... which takes `LEAST` rounds to begin with; it is given up after `MOST` rounds, or SECONDS of them
-LEAST, MOST, SECONDS = 7, 51, 60.0
+LEAST, MOST, SECONDS = 7, 51, 40.0
 
 
 class BaselineError(Exception):

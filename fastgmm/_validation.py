@@ -117,7 +117,7 @@ def check_magnitude(largest: float, n_features: int, dtype: np.dtype) -> None:
 
 def feature_names(X: Any) -> NDArray[np.object_] | None:
     """Return the column names of a data frame if they are all strings, else None."""
-    columns = getattr(X, "columns", None)
+    columns = getattr(X, "column_names", getattr(X, "columns", None))  # pyarrow's tables have both: `columns` are data
     if columns is None or callable(columns):
         return None
     names = list(columns)

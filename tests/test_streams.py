@@ -214,6 +214,16 @@ def test_everything_that_can_be_gone_through_again(tmp_path, small_limit):
     assert_same_bits(model().fit(chunks(frames)), expected)
 
 
+def test_an_arrow_table_is_data_with_names(small_limit):
+    X = data(200)
+    table = pa.table(dict(zip(["a", "b", "c"], X.T, strict=True)))
+    fit = model().fit(table)
+    assert list(fit.feature_names_in_) == ["a", "b", "c"]
+    assert_same_bits(fit, model().fit(X))
+    with pytest.raises(ValueError, match="feature names should match"):
+        fit.predict(table.rename_columns(["a", "b", "x"]))
+
+
 def test_text_and_npz_files_one_at_a_time(tmp_path):
     X = data(50)
     np.savetxt(tmp_path / "a.csv", X[:20], delimiter=",")
