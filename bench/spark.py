@@ -47,7 +47,7 @@ def dask_side(problem: Problem, workers: int, partitions: int) -> Iterator[Fit]:
     import dask.array as da
     from distributed import Client, LocalCluster
 
-    options: dict[str, Any] = {"processes": True, "threads_per_worker": 1, "dashboard_address": None}
+    options: dict[str, Any] = {"processes": True, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster) as client:
         n, d = problem.X.shape
         X = client.persist(da.from_array(problem.X, chunks=(-(-n // partitions), d)))
@@ -68,7 +68,9 @@ def spark_side(problem: Problem, workers: int, partitions: int) -> Iterator[Fit]
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         builder = SparkSession.builder.master(f"local[{workers}]").config("spark.ui.enabled", "false")
-        spark = builder.config("spark.driver.memory", "4g").config("spark.log.level", "ERROR").getOrCreate()
+        spark = (
+            builder.config("spark.driver.memory", "4g").config("spark.ui.showConsoleProgress", "false").getOrCreate()
+        )
         stack.callback(spark.stop)
         # by a file, which Java reads itself: from Python each row would be sent as an object
         file = Path(folder) / "samples.parquet"

@@ -29,7 +29,7 @@ METHODS = ["predict", "predict_proba", "score_samples"]
 
 @pytest.fixture(scope="module")
 def client():
-    options = {"processes": True, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"processes": True, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(n_workers=2, **options) as cluster, Client(cluster) as found:
         yield found
 
@@ -117,7 +117,9 @@ def test_a_worker_that_dies_during_a_fit_costs_time_only(client, monkeypatch):
     def kill_in_the_second(*arguments):
         bounds.append(arguments)
         if len(bounds) == 2:
-            killed.extend(client.run(os.getpid).values())
+            addresses, pids = zip(*client.run(os.getpid).items(), strict=True)
+            assert client.has_what()[addresses[0]]  # partitions that have to be computed again
+            killed.extend(pids)
             os.kill(killed[0], signal.SIGKILL)
         return m_step(*arguments)
 
