@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -158,18 +161,30 @@ def test_a_data_frame_on_a_cluster(client):
 
 
 def test_little_travels(client, monkeypatch, small_limit):
-    """What a pass brings to the client is of the size of the parameters, and a start a sample."""
-    sizes = []
-    compute = dask.compute
+    """What a pass brings to the client is of the size of the parameters, and what a start brings a sample of 4 kB."""
+    sizes, compute = [], dask.compute
 
     def measured(*tasks, **options):
         found = compute(*tasks, **options)
-        sizes.extend(sum(a.nbytes for a in value if isinstance(a, np.ndarray)) for value in found if value is not None)
+        sizes.append(len(pickle.dumps(found)))
         return found
 
     monkeypatch.setattr(dask, "compute", measured)
-    quietly(GaussianMixture(2, max_iter=2, random_state=0).fit, uneven(data()))
-    assert sum(sizes) < 3 * 4096
+    quietly(GaussianMixture(2, max_iter=5, random_state=0, tol=0).fit, uneven(data()))
+    assert len(sizes) == 7
+    assert max(sizes) < 3 * 4096
+
+
+def test_large_parameters_are_sent_once_without_a_warning(client):
+    source = open_source(uneven(data()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = source.map_reduce(functools.partial(_first, large=np.ones(2_000_000)), operator.add)
+    assert found == 6.0
+
+
+def _first(part, large):
+    return float(large[0])
 
 
 # --- starts
@@ -218,7 +233,7 @@ class _Pieces:
     def __init__(self, X):
         self.X = X
 
-    def pieces(self, rows):
+    def pieces(self, rows=None):
         return iter([(0, self.X[:1000]), (1, self.X[1000:])])
 
     def label(self, chunk):

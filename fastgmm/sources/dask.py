@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -85,7 +86,8 @@ class DaskSource:
         Within `function`, ``_jit.current_threads`` is what the task may use. The tree of merges depends on the number of
         partitions only, so that the result, to the bit, depends neither on the workers nor on which is ready first.
         """
-        delayed = _dask().delayed
+        dask = _dask()
+        delayed = dask.delayed
         # one node of the graph, sent to each worker once, and not a copy of its parameters in every task
         on_part = functools.partial(_on_part, function, self.weight_unit, len(self.parts), n_threads)
         shared = delayed(on_part, traverse=False)
@@ -93,7 +95,10 @@ class DaskSource:
         while len(values) > 1:
             groups = [values[i : i + _FAN_IN] for i in range(0, len(values), _FAN_IN)]
             values = [delayed(_merged)(merge, group) for group in groups]
-        return values[0].compute()
+        with warnings.catch_warnings():
+            # parameters of many components may be that large, and the advice is to load data otherwise
+            warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
+            return dask.compute(values[0])[0]
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Samples to start from, gathered here: all up to 64 MiB of them, else a systematic sample of that size.
