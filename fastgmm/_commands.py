@@ -25,7 +25,7 @@ from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em.sweep import SINGLE_LANE
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.sources.array import Source
-from fastgmm.sources.opening import open_source
+from fastgmm.sources.opening import open_here
 
 # values computed at a time, and values formatted as text at a time: Python objects of some hundred bytes each
 _BLOCK = 1 << 20
@@ -82,7 +82,7 @@ def fit(args: Namespace) -> None:
         raise KeyboardInterrupt(_how_to_go_on(args.checkpoint)) from None
     if args.output:
         _save(model, table.names, args.output)  # before anything else can fail: the fit may have taken hours
-    source, sizes = open_source(table.data), np.zeros(args.components, np.int64)
+    source, sizes = open_here(table.data), np.zeros(args.components, np.int64)
     labels = _labels(model, source, sizes)
     if args.labels:
         _write_table(args.labels, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
@@ -117,7 +117,7 @@ def predict(args: Namespace) -> None:
     output = None if args.output == "-" else args.output
     _check_outputs({"--output": output}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
-    source = open_source(_read_for(model, names, args).data)
+    source = open_here(_read_for(model, names, args).data)
     n, sizes = source.n_samples, np.zeros(len(model.weights_), np.int64)
     labels: Iterable[NDArray[Any]] = _labels(model, source, sizes)
     if args.json and not output:
@@ -141,7 +141,7 @@ def score(args: Namespace) -> None:
     _check_outputs({"--per-sample": args.per_sample}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
     table = _read_for(model, names, args)
-    source = open_source(table.data)
+    source = open_here(table.data)
     if args.per_sample:
         values = _by_blocks(model, source, model.score_samples)
         _write_table(args.per_sample, ["log_likelihood"], values, (source.n_samples,), source.dtype)

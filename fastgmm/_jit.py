@@ -150,17 +150,18 @@ def threads(n_threads: int) -> Iterator[Callable]:
     """Set the number of threads for the parallel kernels called in the body, and restore it.
 
     Yields the function to call kernels through: ``run(kernel, *arguments)``. The workqueue layer ends the process
-    when two Python threads are in a parallel kernel at once, so that layer is entered one call at a time.
+    when two Python threads are in a parallel kernel at once, so that layer is entered one call at a time; who asks for one
+    thread, as tasks of a Dask worker with several do, does not wait for it.
     """
     before = numba.get_num_threads()
     numba.set_num_threads(n_threads)
     try:
-        yield _run
+        yield _run if n_threads > 1 else _run_on_one
     finally:
         numba.set_num_threads(before)
 
 
-def _run(compiled: Any, *arguments: Any) -> None:
+def _run(compiled: Any, *arguments: Any, waits: bool = True) -> None:
     global _started
     if JIT_DISABLED:
         compiled(*arguments)
@@ -174,9 +175,18 @@ def _run(compiled: Any, *arguments: Any) -> None:
         compiled(*arguments)
         return
     # Before the first call the layer is not known, so that call is made alone as well.
-    with _one_at_a_time:
-        compiled(*arguments)
-        _started = True
+    if _one_at_a_time.acquire(blocking=waits or not _started):
+        try:
+            compiled(*arguments)
+            _started = True
+        finally:
+            _one_at_a_time.release()
+    else:
+        _serial(compiled)(*arguments)
+
+
+def _run_on_one(compiled: Any, *arguments: Any) -> None:
+    _run(compiled, *arguments, waits=False)
 
 
 class Crew:

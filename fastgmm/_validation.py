@@ -248,25 +248,27 @@ def check_weights(name: str, value: Any, k: int) -> NDArray[np.float64]:
     return weights
 
 
-def check_sample_weight(value: Any, n_samples: int) -> NDArray[np.float64] | None:
-    """Return None, or the weights of samples: (n_samples,) float64, finite, not negative and not all zero."""
+def check_sample_weight(
+    value: Any, n_samples: int, name: str = "sample_weight", *, all_zero: bool = False
+) -> NDArray[np.float64] | None:
+    """Return None, or the weights of samples: (n_samples,) float64, finite, not negative and (or `all_zero`) not all zero."""
     if value is None:
         return None
-    weights = as_numbers(value, "sample_weight")
+    weights = as_numbers(value, name)
     if weights.shape != (n_samples,):
         raise ValueError(
-            f"sample_weight must have the shape ({n_samples},), a weight for each sample of X, got {weights.shape}; "
+            f"{name} must have the shape ({n_samples},), a weight for each sample of X, got {weights.shape}; "
             "sample_weight.shape should be (n_samples,)"
         )
     weights = weights.astype(np.float64)
-    _check_finite(weights, "sample_weight")
+    _check_finite(weights, name)
     if weights.size and weights.min() < 0:
         i = int(weights.argmin())
         raise ValueError(
-            f"sample_weight must not be negative, got sample_weight[{i}] = {weights[i]}: weights count samples, 0 leaves one out"
+            f"{name} must not be negative, got {name}[{i}] = {weights[i]}: weights count samples, 0 leaves one out"
         )
-    if not weights.any():
-        raise ValueError("sample_weight is zero for all samples: at least one weight must be positive")
+    if not all_zero and not weights.any():
+        raise ValueError(f"{name} is zero for all samples: at least one weight must be positive")
     return weights
 
 

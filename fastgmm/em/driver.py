@@ -16,7 +16,8 @@ from fastgmm.em.small import SmallRun
 from fastgmm.em.sweep import Total, sweep
 from fastgmm.kernels.small import COLLAPSED, CONVERGED, NOT_FINITE, UNDECIDED
 from fastgmm.params import Params
-from fastgmm.sources.array import ArraySource, Source
+from fastgmm.sources.array import ArraySource
+from fastgmm.sources.dask import AnySource
 from fastgmm.stats import Stats
 
 
@@ -46,7 +47,7 @@ class Fit:
 
 
 def run(
-    source: Source,
+    source: AnySource,
     params: Params,
     structure: Structure,
     settings: Settings,
@@ -83,7 +84,7 @@ def run(
 
 
 def _run_small(
-    source: Source,
+    source: AnySource,
     params: Params,
     structure: Structure,
     settings: Settings,

@@ -8,14 +8,15 @@ from fastgmm.covariance.structures import COUNT_FLOOR
 from fastgmm.em.sweep import SINGLE_LANE, Total, accumulators, collect
 from fastgmm.kernels.small import Constants, Mixture, iterate
 from fastgmm.params import Params
-from fastgmm.sources.array import ArraySource, Source
+from fastgmm.sources.array import ArraySource
+from fastgmm.sources.dask import AnySource
 from fastgmm.stats import Stats
 
 #: Most operations in one compiled call, about a tenth of a second: Ctrl-C is served between two.
 _FLOPS = 3e8
 
 
-def _flops(source: Source, params: Params) -> float:
+def _flops(source: AnySource, params: Params) -> float:
     """Operations of an iteration, roughly."""
     k, d = params.means.shape
     return k * (source.n_samples * (2 * d * (d + 1) + 100) + d**3)
@@ -38,7 +39,7 @@ class SmallRun:
         self.most = int(_FLOPS / _flops(source, params))
 
     @staticmethod
-    def suits(source: Source, params: Params) -> bool:
+    def suits(source: AnySource, params: Params) -> bool:
         """Whether the samples are an array that makes a single lane, and an iteration is short."""
         return isinstance(source, ArraySource) and source.n_samples <= SINGLE_LANE and _flops(source, params) <= _FLOPS
 

@@ -7,10 +7,12 @@ a pass is left, by Ctrl-C as well: that ends the thread that reads ahead, which 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +25,11 @@ from fastgmm.kernels.sweep import LABELS, LOG_DENSITY, LOG_PROB, RESPONSIBILITIE
 from fastgmm.kernels.tile import TILE, Samples, Sums, tile_width
 from fastgmm.params import Packed, Params, pad
 from fastgmm.sources.array import Source
+from fastgmm.sources.dask import AnySource, DaskSource
 from fastgmm.stats import Stats
 
 Float = NDArray[np.float64]
+T = TypeVar("T")
 
 _MAX_LANES = 64
 #: So many samples, or fewer, make one lane.
@@ -89,8 +93,23 @@ class Total:
     scatter: Float
 
 
-def mean(source: Source) -> Float:
+def _over(
+    source: AnySource, function: Callable[..., T], merge: Callable[[T, T], T], n_threads: int | None, **arguments: Any
+) -> T:
+    """``function(source, n_threads=..., **arguments)``; of partitions elsewhere, there, merged in their order."""
+    if isinstance(source, DaskSource):
+        return source.map_reduce(partial(function, n_threads=None, **arguments), merge, n_threads)
+    return function(source, n_threads=n_threads, **arguments)
+
+
+def mean(source: AnySource) -> Float:
     """Weighted mean of each feature, shape (d,). One pass; its bits do not depend on the memory order of the samples."""
+    first = source.map_reduce(_sum, np.add) if isinstance(source, DaskSource) else _sum(source)
+    return first / source.total_weight
+
+
+def _sum(source: Source) -> Float:
+    """Weighted sum of each feature, shape (d,)."""
     total = np.zeros(source.n_features)
     with closing(source.blocks(max(1, (1 << 20) // source.n_features))) as blocks:
         for block in blocks:
@@ -98,17 +117,35 @@ def mean(source: Source) -> Float:
             # einsum and no product of matrices: BLAS adds in another order on another number of threads
             weighted = X.sum(axis=0, dtype=np.float64) if block.weights.size == 0 else _weighted_sum(block.weights, X)
             total += weighted
-    return total / source.total_weight
+    return total
 
 
 def _weighted_sum(weights: NDArray, X: NDArray) -> Float:
     return np.einsum("i,ij->j", weights.astype(np.float64), X, dtype=np.float64)
 
 
-def total(source: Source, n_threads: int | None) -> Total:
+class _Moments(NamedTuple):
+    """Sums of samples about an origin and of their products, (d,) and (d, d)."""
+
+    first: Float
+    second: Float
+
+    def merge(self, other: _Moments) -> _Moments:
+        return _Moments(self.first + other.first, self.second + other.second)
+
+
+def total(source: AnySource, n_threads: int | None) -> Total:
     """Mean and total scatter of a source, in two passes."""
-    d = source.n_features
+    # the kernel subtracts the mean as rounded to the dtype of the data
     origin = pad(mean(source), source.dtype)
+    first, second = _over(source, _moments, _Moments.merge, n_threads, origin=origin)
+    shift = first / source.total_weight
+    return Total(origin[: source.n_features].astype(np.float64) + shift, second - np.outer(first, shift))
+
+
+def _moments(source: Source, *, origin: NDArray, n_threads: int | None) -> _Moments:
+    """Moments about `origin`, which is padded."""
+    d = source.n_features
     width = scatter_width(d)
     plan = lanes(source, 1, width * width)
     tile = tile_width("full", len(origin), origin.itemsize)
@@ -120,15 +157,12 @@ def total(source: Source, n_threads: int | None) -> Total:
         for block in blocks:
             arguments = (block.samples, block.weights, origin[None, :], tile, plan.width)
             crew.run(kernels.scatter_lanes, *arguments, sums, scatter)
-    # the kernel subtracts the mean as rounded to the dtype of the data
-    first = sums.sum(axis=0)[:d]
-    shift = first / source.total_weight
     second = _symmetric(scatter.reshape(plan.n_lanes, width, width).sum(axis=0)[:d, :d])
-    return Total(origin[:d].astype(np.float64) + shift, second - np.outer(first, shift))
+    return _Moments(sums.sum(axis=0)[:d], second)
 
 
 def sweep(
-    source: Source,
+    source: AnySource,
     params: Params,
     n_threads: int | None = None,
     *,
@@ -139,6 +173,12 @@ def sweep(
 
     A tied layout needs `whole`, the total scatter of the same source.
     """
+    if isinstance(source, DaskSource):
+        # a pooled scatter is linear in that of all samples: partitions leave it out, and it is added once
+        centre = None if whole is None else Total(whole.mean, np.zeros_like(whole.scatter))
+        stats = source.map_reduce(partial(sweep, params=params, whole=centre), Stats.merge, n_threads)
+        monitor.block(source.n_samples)
+        return stats if whole is None else replace(stats, scatter=stats.scatter + whole.scatter)
     return _swept(source, params, None, n_threads, whole, monitor)
 
 
@@ -285,8 +325,12 @@ def log_density(source: Source, params: Params, n_threads: int | None = None) ->
     return _values(source, params, LOG_DENSITY, n_threads, weighted=False)
 
 
-def log_likelihood(source: Source, params: Params, n_threads: int | None = None) -> float:
+def log_likelihood(source: AnySource, params: Params, n_threads: int | None = None) -> float:
     """Sum over samples of weight times log p(x_i), in units of `weight_unit`; nothing of size n is kept."""
+    return _over(source, _log_likelihood, operator.add, n_threads, params=params)
+
+
+def _log_likelihood(source: Source, *, params: Params, n_threads: int | None) -> float:
     packed = params.packed(source.dtype)
     plan = lanes(source, len(params.weights), 0)
     total = 0.0

@@ -50,7 +50,7 @@ from fastgmm.em.driver import Fit
 from fastgmm.estimators import archive
 from fastgmm.estimators.base import Estimator
 from fastgmm.params import Params
-from fastgmm.sources.array import Source
+from fastgmm.sources.dask import AnySource, DaskSource
 
 _KIND = archive.Kind(
     "fastgmm-checkpoint",
@@ -233,9 +233,10 @@ def settings_of(model: Estimator) -> dict[str, Any]:
     return settings
 
 
-def data_of(source: Source) -> dict[str, Any]:
+def data_of(source: AnySource) -> dict[str, Any]:
     """What tells data from others without going through them: sizes, extremes, some samples, all weights."""
-    marks, weights = source.marks, source.weights
+    # of samples that lie elsewhere, sizes, extremes and sums have to do
+    marks, weights = (None, None) if isinstance(source, DaskSource) else (source.marks, source.weights)
     return {
         "n_samples": source.n_samples,
         "n_features": source.n_features,

@@ -14,7 +14,8 @@ from fastgmm.em.monitor import Monitor, together
 from fastgmm.estimators.checkpoint import Checkpoint, Draws, Position
 from fastgmm.init.starts import Start
 from fastgmm.params import Params
-from fastgmm.sources.array import ArraySource, Source
+from fastgmm.sources.array import ArraySource
+from fastgmm.sources.dask import AnySource
 
 
 class Interrupted(KeyboardInterrupt):
@@ -34,7 +35,7 @@ class Fitting(Monitor):
 
     def __init__(
         self,
-        source: Source,
+        source: AnySource,
         structure: Structure,
         settings: driver.Settings,
         start: Start,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +24,7 @@ from fastgmm.estimators.base import Estimator
 from fastgmm.estimators.fitting import Fitting, Interrupted
 from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
 from fastgmm.params import Params
-from fastgmm.sources.array import Source
+from fastgmm.sources.dask import AnySource, each_block, is_dask, row_blocks
 from fastgmm.sources.opening import open_source
 
 
@@ -206,14 +208,19 @@ class GaussianMixture(Estimator):
 
         Parameters
         ----------
-        X : array-like of shape (n, d), path, or fastgmm.chunks(...)
+        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
             Data larger than memory: a `numpy.memmap`, the path of a file, of a directory or a glob pattern, or chunks
             (`fastgmm.chunks`). They are read once per iteration, ahead of what is computed. From 64 MiB on the start is
             found from a systematic sample of 64 MiB (for a memory map or a ``.npy`` file only beyond 1 GiB or 2^23 samples).
+
+            A ``dask.array`` of two dimensions or a ``dask.dataframe`` is persisted in the memory of the workers, and only
+            sums of partitions and the sample for the start come back from there. A partition is worked on by one thread,
+            or where there are fewer of them than the worker has threads, by an equal share of these (at most `n_threads`).
         y : ignored
         sample_weight : array-like of shape (n,), optional
             How many times each sample counts, not negative; not necessarily integers. Their scale has no influence on the
-            parameters, and a sample of weight 0 none at all.
+            parameters, and a sample of weight 0 none at all. For a Dask collection also a Dask array or series in the same
+            partitions.
         progress : bool, default=False
             Show where the fit is, and how much time a pass over the data still takes, on standard error: as a bar where that
             is a terminal and tqdm is installed (extra ``progress``), else as a line every few seconds.
@@ -258,15 +265,15 @@ class GaussianMixture(Estimator):
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float = 60.0,
     ) -> NDArray[np.int64]:
-        """Fit the mixture and return the most probable component of each sample, shape (n,). Parameters as in `fit`."""
-        source = self._fit(X, sample_weight, progress, checkpoint, checkpoint_every)
-        if sample_weight is not None:
-            source = open_source(X)  # those of weight zero as well
+        """Fit the mixture and return the most probable component of each sample, as `predict` does. Parameters as in `fit`."""
+        source: Any = self._fit(X, sample_weight, progress, checkpoint, checkpoint_every)
+        if sample_weight is not None or is_dask(X):
+            return self.predict(X)  # those of weight zero as well; those of Dask later
         return passes.labels(source, self._params(), self.n_threads)
 
     def _fit(
         self, X: Any, sample_weight: ArrayLike | None, progress: bool, checkpoint: Any, checkpoint_every: float
-    ) -> Source:
+    ) -> AnySource:
         structure, settings = self._check_arguments()
         every = border.check_non_negative("checkpoint_every", checkpoint_every)
         saved = None if checkpoint is None else checkpoints.Checkpoint(checkpoint, every)
@@ -296,7 +303,7 @@ class GaussianMixture(Estimator):
 
     def _fitting(
         self,
-        source: Source,
+        source: AnySource,
         structure: Structure,
         settings: driver.Settings,
         warm: bool,
@@ -320,7 +327,7 @@ class GaussianMixture(Estimator):
             checkpoint=saved,
         )
 
-    def _keep(self, fit: driver.Fit, source: Source, names: NDArray | None) -> None:
+    def _keep(self, fit: driver.Fit, source: AnySource, names: NDArray | None) -> None:
         self.n_features_in_ = source.n_features
         if names is not None:
             self.feature_names_in_ = names
@@ -328,7 +335,7 @@ class GaussianMixture(Estimator):
             del self.feature_names_in_
         self._set_fitted(fit, source.dtype)
 
-    def _check_enough(self, source: Source) -> None:
+    def _check_enough(self, source: AnySource) -> None:
         if source.n_samples < self.n_components:
             raise ValueError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = "
@@ -359,7 +366,7 @@ class GaussianMixture(Estimator):
             None if precisions is None else border.check_positive("precisions_init", precisions, layout, k, d),
         )
 
-    def _check_warm(self, source: Source) -> None:
+    def _check_warm(self, source: AnySource) -> None:
         layout = STRUCTURES[self.covariance_type].layout
         expected = border.covariance_shape(layout, self.n_components, source.n_features)
         if self.means_.shape != (self.n_components, source.n_features) or self.covariances_.shape != expected:
@@ -398,27 +405,44 @@ class GaussianMixture(Estimator):
             )
         return structure
 
-    def _source(self, X: Any, sample_weight: Any = None) -> Source:
+    def _source(self, X: Any, sample_weight: Any = None) -> AnySource:
         """Data for a fitted model: checked, and of the features that the model knows."""
         self._check_is_fitted()
         border.check_threads(self.n_threads)
         names = border.feature_names(X)
         source = open_source(X, sample_weight)
-        fitted = getattr(self, "feature_names_in_", None)
-        border.check_same_features(source.n_features, names, self.n_features_in_, fitted, type(self).__name__)
+        self._check_features(source.n_features, names)
         return source
 
+    def _check_features(self, got: int, names: NDArray | None) -> None:
+        fitted = getattr(self, "feature_names_in_", None)
+        border.check_same_features(got, names, self.n_features_in_, fitted, type(self).__name__)
+
+    def _each(
+        self, X: Any, evaluate: Callable[..., NDArray], *, columns: int | None = None, dtype: type | None = None
+    ) -> Any:
+        """``evaluate(source, params, n_threads)``, for each sample `columns` values; of a Dask collection lazily."""
+        if not is_dask(X):
+            return evaluate(self._source(X), self._params(), self.n_threads)
+        self._check_is_fitted()
+        border.check_threads(self.n_threads)
+        array, d = row_blocks(X), self.n_features_in_
+        # an unknown number of columns is looked at later, in each block
+        self._check_features(d if math.isnan(array.shape[1]) else array.shape[1], border.feature_names(X))
+        return each_block(array, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)
+
     def predict(self, X: Any) -> NDArray[np.int64]:
-        """Return the most probable component of each sample, shape (n,). `X` as in `fit`."""
-        return passes.labels(self._source(X), self._params(), self.n_threads)
+        """Return the most probable component of each sample, shape (n,). `X` as in `fit`; of Dask, a lazy Dask array."""
+        return self._each(X, passes.labels, dtype=np.int64)
 
     def predict_proba(self, X: Any) -> NDArray:
-        """Return the posterior probability of each component for each sample, shape (n, k). `X` as in `fit`."""
-        return passes.responsibilities(self._source(X), self._params(), self.n_threads)
+        """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`; of Dask, lazily."""
+        self._check_is_fitted()
+        return self._each(X, passes.responsibilities, columns=len(self.weights_))
 
     def score_samples(self, X: Any) -> NDArray:
-        """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`."""
-        return passes.log_prob(self._source(X), self._params(), self.n_threads)
+        """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`; of Dask, a lazy Dask array."""
+        return self._each(X, passes.log_prob)
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the (weighted) mean log-likelihood per sample; `y` is ignored. `X` as in `fit`."""

@@ -95,12 +95,17 @@ def flat(X: NDArray) -> Samples:
     return Samples(memory, before, row, column, *X.shape)
 
 
+def unit_exponent(largest: float) -> int:
+    """The power of two, `weight_unit`, that brings the largest weight to between 1 and 2."""
+    return int(np.frexp(largest)[1]) - 1
+
+
 def in_units(sample_weight: NDArray[np.float64], dtype: np.dtype) -> tuple[NDArray | None, float]:
     """Weights as kernels want them (`Source`), None where all are equal, and their unit."""
     largest = float(sample_weight.max())
     if float(sample_weight.min()) == largest:
         return None, largest
-    exponent = int(np.frexp(largest)[1]) - 1
+    exponent = unit_exponent(largest)
     return np.ldexp(sample_weight, -exponent).astype(dtype), float(np.ldexp(1.0, exponent))
 
 

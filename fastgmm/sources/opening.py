@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from fastgmm import _validation as border
 from fastgmm.sources.array import ArraySource, Source
 from fastgmm.sources.chunks import Chunks, MemmapReader, RawFile, chunks, worth_streaming
-from fastgmm.sources.stream import StreamSource, survey
+from fastgmm.sources.dask import AnySource, is_dask, open_partitions
+from fastgmm.sources.stream import survey
+
+S = TypeVar("S", bound=AnySource)
 
 
-def open_source(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Source:
+def open_source(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> AnySource:
     """Check data and weights (n,) and return them as a source.
 
-    Paths and `Chunks` are gone through once to be checked; a large `numpy.memmap` is read through windows from its file.
+    Collections of Dask are persisted and checked on the workers; anything else as in `open_here`.
     Raises ValueError or TypeError for what cannot be used, OSError for files that cannot be read.
     """
-    source: StreamSource | ArraySource
+    if is_dask(X):
+        return _enough(open_partitions(X, sample_weight), min_samples)
+    return open_here(X, sample_weight, min_samples=min_samples)
+
+
+def open_here(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Source:
+    """As `open_source`, of data that this process reads.
+
+    Paths and `Chunks` are gone through once to be checked; a large `numpy.memmap` is read through windows from its file.
+    """
     if isinstance(X, (str, os.PathLike, Chunks)):
-        source = survey(chunks(X).reader(), sample_weight)
-    elif isinstance(X, np.memmap) and worth_streaming(X) and (raw := RawFile.of_memmap(X)) is not None:
-        source = survey(MemmapReader(raw), sample_weight)
-    else:
-        data = border.check_data(X, min_samples=min_samples)
-        return ArraySource.weighted(data, border.check_sample_weight(sample_weight, len(data)))
+        return _enough(survey(chunks(X).reader(), sample_weight), min_samples)
+    if isinstance(X, np.memmap) and worth_streaming(X) and (raw := RawFile.of_memmap(X)) is not None:
+        return _enough(survey(MemmapReader(raw), sample_weight), min_samples)
+    data = border.check_data(X, min_samples=min_samples)
+    return ArraySource.weighted(data, border.check_sample_weight(sample_weight, len(data)))
+
+
+def _enough(source: S, min_samples: int) -> S:
     if source.n_samples < min_samples:
         raise ValueError(f"X has {source.n_samples} sample(s) while a minimum of {min_samples} is required.")
     return source

@@ -107,7 +107,7 @@ class StreamSource:
         """Pieces in the dtype of the source; StreamError where they are no longer those of the first pass."""
         seen = [0] * len(self.lengths)
         for chunk, piece in self.reader.pieces(rows):
-            array = _numbers(piece, self.reader, chunk)
+            array = as_matrix(piece, self.reader.label(chunk))
             if chunk >= len(self.lengths) or array.shape[1] != self.n_features:
                 raise StreamError(
                     f"{self.reader.label(chunk)} has the shape {array.shape} now; on the first pass there were "
@@ -165,7 +165,7 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
     marks = _Marks()
     with closing(ahead(reader.pieces())) as pieces:
         for chunk, piece in pieces:
-            array = _numbers(piece, reader, chunk)
+            array = as_matrix(piece, reader.label(chunk))
             lengths += [0] * (chunk + 1 - len(lengths))
             n_features = n_features or array.shape[1]
             if array.shape[1] != n_features:
@@ -175,7 +175,7 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
                 )
             if not len(array):
                 continue
-            largest = max(largest, _largest(array, reader, chunk, lengths[chunk]))
+            largest = max(largest, largest_magnitude(array, reader.label(chunk), lengths[chunk]))
             marks.see(array)
             lengths[chunk] += len(array)
             itemsize = max(itemsize, array.itemsize)
@@ -212,9 +212,8 @@ class _Marks:
         return np.array([rows[i] for i in mark_rows(self._seen)], dtype)
 
 
-def _numbers(piece: object, reader: Reader, chunk: int) -> NDArray:
-    """A piece as a float32 or float64 matrix."""
-    name = reader.label(chunk)
+def as_matrix(piece: object, name: str) -> NDArray:
+    """A piece as a float32 or float64 matrix; ValueError or TypeError that calls it `name`."""
     array = border.as_numbers(piece, name)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(
@@ -224,14 +223,14 @@ def _numbers(piece: object, reader: Reader, chunk: int) -> NDArray:
     return array
 
 
-def _largest(array: NDArray, reader: Reader, chunk: int, before: int) -> float:
-    """Greatest magnitude in a piece; ValueError that tells where a value is not finite."""
+def largest_magnitude(array: NDArray, name: str, before: int = 0) -> float:
+    """Greatest magnitude in a piece of `name` that begins `before` rows into it; ValueError that tells what is not finite."""
     largest = max(float(array.max()), -float(array.min()))
     if not math.isfinite(largest):
         row, column = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
         what = "NaN" if np.isnan(array[row, column]) else "infinity"
         raise ValueError(
-            f"{reader.label(chunk)} contains {what}: row {before + row} (counted from 0), column {column} is "
+            f"{name} contains {what}: row {before + row} (counted from 0), column {column} is "
             f"{array[row, column]}. Drop or impute such samples (neither NaN nor inf can be used)"
         )
     return largest

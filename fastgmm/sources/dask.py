@@ -1,0 +1,382 @@
+"""Samples in the partitions of a Dask collection: they stay where they are, and what is asked of them goes there.
+
+Dask is loaded only here, and only when one of its collections is passed. Its current `distributed` client is used, or
+without one its local schedulers: whatever ``dask.compute`` would use.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm import _jit
+from fastgmm import _validation as border
+from fastgmm._compat import optional
+from fastgmm.sources import stream
+from fastgmm.sources.array import ArraySource, Source, unit_exponent
+
+T = TypeVar("T")
+
+#: Results that one task merges: fewer make the tree higher, more make its tasks wait longer for the last one.
+_FAN_IN = 8
+
+
+def is_dask(X: Any) -> bool:
+    """Whether `X` is a collection of Dask that is cut into partitions."""
+    return hasattr(type(X), "__dask_graph__") and hasattr(type(X), "to_delayed")
+
+
+def row_blocks(X: Any) -> Any:
+    """A collection as a Dask array (n, d) of which each block holds whole samples; its partitions are the blocks.
+
+    Raises ValueError or TypeError for what has other dimensions. Nothing is computed.
+    """
+    array = X.to_dask_array() if hasattr(X, "to_dask_array") else X
+    if not hasattr(array, "map_blocks"):
+        raise TypeError(
+            f"X is a {type(X).__name__} of Dask: pass a dask.array of shape (n_samples, n_features) or a dask.dataframe"
+        )
+    if array.ndim != 2:
+        raise ValueError(
+            f"X must be two-dimensional, (n_samples, n_features), got a Dask {type(X).__name__} of shape {array.shape}. "
+            "Reshape your data: X[:, None], or to_frame(), if it has a single feature, X[None, :] if it is a single sample"
+        )
+    if array.shape[1] == 0:
+        raise ValueError(f"X has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
+    return array.rechunk({1: -1}) if array.numblocks[1] > 1 else array
+
+
+@dataclass(frozen=True)
+class DaskSource:
+    """Samples on the workers of Dask, checked there; attributes as `Source` has them, where they are no arrays of length n.
+
+    parts : for each partition that is not empty, in their order, the persisted pair of X (m, d) and weights (m,) or None
+    lengths, part_weights : samples and sum of weights of each
+    """
+
+    parts: Sequence[Any]
+    lengths: Sequence[int]
+    part_weights: Sequence[float]
+    n_features: int
+    dtype: np.dtype
+    largest: float
+    weighted: bool
+    weight_unit: float = 1.0
+
+    @property
+    def n_samples(self) -> int:
+        return sum(self.lengths)
+
+    @property
+    def total_weight(self) -> float:
+        return float(sum(self.part_weights))
+
+    def map_reduce(
+        self, function: Callable[[ArraySource], T], merge: Callable[[T, T], T], n_threads: int | None = None
+    ) -> T:
+        """``function(partition)`` of every partition on the worker that has it, merged there in the order of partitions.
+
+        Within `function`, ``_jit.current_threads`` is what the task may use. The tree of merges depends on the number of
+        partitions only, so that the result, to the bit, depends neither on the workers nor on which is ready first.
+        """
+        dask = _dask()
+        delayed = dask.delayed
+        # one node of the graph, sent to each worker once, and not a copy of its parameters in every task
+        on_part = functools.partial(_on_part, function, self.weight_unit, len(self.parts), n_threads)
+        shared = delayed(on_part, traverse=False)
+        values = [delayed(_call)(shared, part) for part in self.parts]
+        while len(values) > 1:
+            groups = [values[i : i + _FAN_IN] for i in range(0, len(values), _FAN_IN)]
+            values = [delayed(_merged)(merge, group) for group in groups]
+        with warnings.catch_warnings():
+            # parameters of many components may be that large, and the advice is to load data otherwise
+            warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
+            return dask.compute(values[0])[0]
+
+    def for_start(self, random_state: np.random.RandomState) -> ArraySource:
+        """Samples to start from, gathered here: all up to 64 MiB of them, else a systematic sample of that size.
+
+        The sample is drawn as `StreamSource.for_start` does: from a random place on, one at each of equal steps of weight.
+        """
+        m = max(1, stream.LOADED // (self.n_features * self.dtype.itemsize))
+        if self.n_samples <= m:
+            found = _dask().compute(*self.parts)
+            weights = np.concatenate([part[1] for part in found]) if self.weighted else None
+            return ArraySource(np.concatenate([part[0] for part in found]), weights, self.weight_unit)
+        offset = random_state.random_sample()
+        step = self.total_weight / m
+        ends = np.cumsum(self.part_weights) / self.total_weight * m
+        first = np.ceil(np.concatenate([[0.0], ends]) - offset).astype(np.int64).clip(0, m)
+        first[-1] = m
+        drawn = []
+        for part, before, low, high in zip(self.parts, [0.0, *ends[:-1]], first[:-1], first[1:], strict=True):
+            if low < high:
+                place = (int(low) + offset - before) * step
+                drawn.append(_dask().delayed(_drawn)(part, float(place), step, int(high - low)))
+        samples, counts = zip(*_dask().compute(*drawn), strict=True)
+        return ArraySource.weighted(np.concatenate(samples), np.concatenate(counts).astype(np.float64))
+
+
+#: What a pass can be made over: samples that are read here, or that the pass goes to.
+AnySource = Source | DaskSource
+
+
+def open_partitions(X: Any, sample_weight: Any = None) -> DaskSource:
+    """Persist a Dask collection and its weights, check them on the workers, and return them as a source.
+
+    Raises ValueError or TypeError that names the partition for what cannot be used.
+    """
+    dask = _dask()
+    array = row_blocks(X)
+    blocks = list(array.to_delayed().ravel())
+    if is_dask(sample_weight):
+        weights = _weight_blocks(sample_weight, len(blocks))
+        blocks_and_weights = dask.persist(*blocks, *weights)
+        blocks, weights = blocks_and_weights[: len(blocks)], blocks_and_weights[len(blocks) :]
+    else:
+        blocks = dask.persist(*blocks)
+        weights = _split(sample_weight, blocks)
+    looks = dask.compute(*[dask.delayed(_look)(*pair, i) for i, pair in enumerate(zip(blocks, weights, strict=True))])
+    known = _Known.of(looks)
+    exponent = None if known.even else unit_exponent(known.weight)
+    kept = [i for i, look in enumerate(looks) if look.n_samples]
+    parts = dask.persist(*[dask.delayed(_take)(blocks[i], weights[i], known.dtype, exponent) for i in kept])
+    lengths = [looks[i].n_samples for i in kept]
+    sums = lengths if known.even else dask.compute(*[dask.delayed(_sum_of_weights)(part) for part in parts])
+    unit = known.weight if exponent is None else float(np.ldexp(1.0, exponent))
+    return DaskSource(
+        parts, lengths, [float(s) for s in sums], known.n_features, known.dtype, known.largest, not known.even, unit
+    )
+
+
+def _weight_blocks(sample_weight: Any, n_parts: int) -> list[Any]:
+    """The partitions of weights that are a Dask collection themselves."""
+    weights = sample_weight.to_dask_array() if hasattr(sample_weight, "to_dask_array") else sample_weight
+    if getattr(weights, "ndim", None) != 1:
+        raise ValueError(
+            f"sample_weight must have the shape (n_samples,), a weight for each sample of X, got a Dask "
+            f"{type(sample_weight).__name__} of shape {getattr(weights, 'shape', 'unknown')}"
+        )
+    if weights.numblocks[0] != n_parts:
+        raise ValueError(
+            f"sample_weight has {weights.numblocks[0]} partitions and X has {n_parts}: both must be cut alike, for instance "
+            "with sample_weight.rechunk((X.chunks[0],)), or as columns of one data frame"
+        )
+    return list(weights.to_delayed().ravel())
+
+
+def _split(sample_weight: Any, blocks: Sequence[Any]) -> list[Any]:
+    """Weights (n,) in the memory of the client, cut as the persisted blocks are."""
+    if sample_weight is None:
+        return [None] * len(blocks)
+    dask = _dask()
+    lengths = dask.compute(*[dask.delayed(len)(block) for block in blocks])
+    weights = border.check_sample_weight(sample_weight, sum(lengths))
+    assert weights is not None
+    # in the graph and not scattered: a worker that dies takes scattered data with it
+    return [dask.delayed(piece) for piece in np.split(weights, np.cumsum(lengths)[:-1])]
+
+
+class _Look(NamedTuple):
+    """What there is to know of a partition: of its samples of positive weight, or what makes it unusable."""
+
+    n_samples: int
+    n_features: int
+    itemsize: int
+    largest: float
+    smallest_weight: float
+    largest_weight: float
+    error: Exception | None = None
+
+
+class _Known(NamedTuple):
+    """What there is to know of all partitions; `even`: all weights are equal to `weight`, which else is the largest."""
+
+    n_features: int
+    dtype: np.dtype
+    largest: float
+    even: bool
+    weight: float
+
+    @classmethod
+    def of(cls, looks: Sequence[_Look]) -> _Known:
+        """Put partitions together; ValueError or TypeError of the first one, in their order, that cannot be used."""
+        n_features = 0
+        for i, look in enumerate(looks):
+            if look.error is not None:
+                raise look.error
+            n_features = n_features or look.n_features
+            if look.n_features != n_features:
+                raise ValueError(
+                    f"partition {i} has {look.n_features} features, the partitions before have {n_features}: all partitions "
+                    "need the same columns"
+                )
+        full = [look for look in looks if look.n_samples]
+        if not full:
+            raise ValueError(
+                "there are no samples, or none of positive weight, in any partition of X: at least one is needed"
+            )
+        smallest, largest = min(look.smallest_weight for look in full), max(look.largest_weight for look in full)
+        itemsize = max(look.itemsize for look in full)
+        dtype = np.dtype(np.float32 if itemsize == 4 else np.float64)
+        return cls(n_features, dtype, max(look.largest for look in full), smallest == largest, largest)
+
+
+# --- lazily, block by block
+
+
+def each_block(
+    array: Any,
+    evaluate: Callable[[ArraySource], NDArray],
+    columns: int | None,
+    dtype: Any,
+    n_features: int,
+    n_threads: Any,
+) -> Any:
+    """``evaluate(block)`` for the blocks of `row_blocks` as a Dask array: (n,), or (n, columns) where there are columns.
+
+    Nothing is computed; blocks are checked when they are. `dtype` None is that of the samples.
+    """
+    precision = np.dtype(np.float32 if array.dtype == np.float32 else np.float64)
+    out = np.dtype(precision if dtype is None else dtype)
+    shape = () if columns is None else (columns,)
+    on_block = functools.partial(
+        _on_block,
+        evaluate=evaluate,
+        dtype=precision,
+        empty=np.empty((0, *shape), out),
+        n_features=n_features,
+        n_parts=array.numblocks[0],
+        n_threads=n_threads,
+    )
+    if columns is None:
+        return array.map_blocks(on_block, dtype=out, drop_axis=1, meta=np.empty(0, out))
+    return array.map_blocks(on_block, dtype=out, chunks=(array.chunks[0], (columns,)), meta=np.empty((0, 0), out))
+
+
+# --- on a worker
+
+
+def _on_block(
+    X: Any,
+    *,
+    evaluate: Callable[[ArraySource], NDArray],
+    dtype: np.dtype,
+    empty: NDArray,
+    n_features: int,
+    n_parts: int,
+    n_threads: int | None,
+    block_id: tuple[int, ...],
+) -> NDArray:
+    name = f"partition {block_id[0]}"
+    samples = stream.as_matrix(X, name)
+    if samples.shape[1] != n_features:
+        raise ValueError(f"{name} has {samples.shape[1]} features, but the model was fitted with {n_features}")
+    if not len(samples):
+        return empty
+    stream.largest_magnitude(samples, name)
+    with _jit.threads(_share(n_parts, n_threads)):
+        return evaluate(ArraySource(samples.astype(dtype, copy=False)))
+
+
+def _on_part(
+    function: Callable[[ArraySource], T],
+    weight_unit: float,
+    n_parts: int,
+    n_threads: int | None,
+    part: tuple[NDArray, NDArray | None],
+) -> T:
+    with _jit.threads(_share(n_parts, n_threads)):
+        return function(ArraySource(*part, weight_unit))
+
+
+def _call(function: Callable, argument: Any) -> Any:
+    return function(argument)
+
+
+def _merged(merge: Callable[[T, T], T], values: list[T]) -> T:
+    return functools.reduce(merge, values)
+
+
+def _share(n_parts: int, n_threads: int | None) -> int:
+    """Numba threads for one of `n_parts` tasks, of which Dask runs as many at once as the worker has threads.
+
+    One, where there are at least as many partitions as threads; where there are fewer, an equal share of the threads of
+    the worker, or locally of Numba's. The tasks that run at once never use more than these together, even if one worker
+    gets them all.
+    """
+    here = min(_worker_threads() or _jit.current_threads(), _jit.max_threads())
+    share = max(1, here // n_parts)
+    return share if n_threads is None else min(n_threads, share)
+
+
+def _worker_threads() -> int | None:
+    """Threads of the worker of `distributed` that this task runs on, None where it runs on none."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return None
+    try:
+        return int(distributed.get_worker().state.nthreads)
+    except ValueError:
+        return None
+
+
+def _look(X: Any, weights: Any, number: int) -> _Look:
+    """Check a partition. An error is returned and not raised: then the first partition's is reported, not the fastest one's."""
+    try:
+        name = f"partition {number}"
+        samples = stream.as_matrix(X, name)
+        n, d = samples.shape
+        of_samples = border.check_sample_weight(weights, n, f"sample_weight.partitions[{number}]", all_zero=True)
+        largest = stream.largest_magnitude(samples, name) if n else 0.0
+        if of_samples is not None and n and not of_samples.all():
+            samples, of_samples = samples[of_samples > 0], of_samples[of_samples > 0]
+            n = len(samples)
+            largest = stream.largest_magnitude(samples, name) if n else 0.0
+        low, high = (1.0, 1.0) if of_samples is None or not n else (float(of_samples.min()), float(of_samples.max()))
+    except (ValueError, TypeError) as error:
+        return _Look(0, 0, 0, 0.0, 0.0, 0.0, error)
+    return _Look(n, d, samples.itemsize, largest, low, high)
+
+
+def _take(X: Any, weights: Any, dtype: np.dtype, exponent: int | None) -> tuple[NDArray, NDArray | None]:
+    """The samples of positive weight and their weights in units of 2^exponent, if it is given.
+
+    A pair of arrays and no `ArraySource`: of these Dask knows the size, by which it decides what to move and to spill.
+    """
+    samples = border.as_numbers(X, "X").astype(dtype, copy=False)
+    if weights is None:
+        return samples, None
+    of_samples = np.asarray(weights, np.float64)
+    if not of_samples.all():
+        samples, of_samples = samples[of_samples > 0], of_samples[of_samples > 0]
+    return samples, None if exponent is None else np.ldexp(of_samples, -exponent).astype(dtype)
+
+
+def _sum_of_weights(part: tuple[NDArray, NDArray]) -> float:
+    return float(part[1].sum(dtype=np.float64))
+
+
+def _drawn(
+    part: tuple[NDArray, NDArray | None], place: float, step: float, n_places: int
+) -> tuple[NDArray, NDArray[np.intp]]:
+    """Samples at `n_places` places from `place` on, in steps of weight, and how often each was met."""
+    X, weights = part
+    places = place + step * np.arange(n_places)
+    if weights is None:
+        rows = places.astype(np.int64)
+    else:
+        rows = np.searchsorted(np.cumsum(weights, dtype=np.float64), places, side="right")
+    rows, counts = np.unique(rows.clip(0, len(X) - 1), return_counts=True)
+    return X[rows], counts
+
+
+def _dask() -> Any:
+    return optional("dask", "a Dask collection")
