@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,16 @@ from fastgmm import _validation as border
 from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
 from fastgmm.covariance.cholesky import precision_cholesky
 from fastgmm.covariance.structures import STRUCTURES, Structure
-from fastgmm.em import driver
+from fastgmm.em import driver, online
 from fastgmm.em import sweep as passes
 from fastgmm.estimators.base import Estimator
 from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
 from fastgmm.params import Params
-from fastgmm.sources.array import ArraySource, Source
+from fastgmm.sources.array import Source
 from fastgmm.sources.opening import open_source
+
+#: Batches of `partial_fit` whose log-likelihoods are kept: a stream may have no end.
+_HISTORY = 1000
 
 
 class GaussianMixture(Estimator):
@@ -61,6 +65,12 @@ class GaussianMixture(Estimator):
     n_threads : int, optional
         Threads to use; by default Numba's setting. More than Numba was started with count as that many. The results do
         not depend on it, to the bit.
+    learning_decay : float, default=0.6
+        For `partial_fit` and ``fit(batch_size=...)``: a in the step size (t + t0)^-a of batch t, above 0.5 and at most 1. The
+        larger it is, the less the parameters follow single batches, and the longer they remember the first ones.
+    learning_offset : float, default=1.0
+        t0 in the step size, not negative: the larger it is, the less the first batches move the parameters of an earlier
+        fit that `partial_fit` goes on from. With 0 the first one leaves nothing of them.
 
     Attributes
     ----------
@@ -72,12 +82,14 @@ class GaussianMixture(Estimator):
     converged_ : bool
         Whether the kept start reached `tol` within `max_iter`.
     n_iter_ : int
-        Iterations of the kept start.
+        Iterations of the kept start; epochs, with `batch_size`; batches, after `partial_fit`.
     lower_bound_ : float
         Mean log-likelihood per sample of the parameters that entered the last iteration (as in scikit-learn; those in
-        ``means_`` etc. are one M-step further, ``score(X)`` is theirs).
+        ``means_`` etc. are one M-step further, ``score(X)`` is theirs). With `batch_size`, that of the fitted parameters on all
+        of X. After `partial_fit`, that of the last batch under the parameters that met it.
     lower_bounds_ : list of float
-        The same for each iteration of the kept start.
+        The same for each iteration of the kept start; with `batch_size` for each epoch, where each batch is under the
+        parameters that met it; after `partial_fit` for the last 1000 batches.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Column names, where X was a data frame whose column names are strings.
@@ -102,6 +114,7 @@ class GaussianMixture(Estimator):
     lower_bounds_: list[float]
     n_features_in_: int
     feature_names_in_: NDArray
+    _averages: online.Averages
 
     def __init__(
         self,
@@ -121,6 +134,8 @@ class GaussianMixture(Estimator):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        learning_decay: float = 0.6,
+        learning_offset: float = 1.0,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -137,6 +152,8 @@ class GaussianMixture(Estimator):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.n_threads = n_threads
+        self.learning_decay = learning_decay
+        self.learning_offset = learning_offset
 
     @classmethod
     def from_parameters(
@@ -175,7 +192,9 @@ class GaussianMixture(Estimator):
         model._set_fitted(driver.Fit(params, True, 0, -math.inf, []), np.dtype(np.float64))
         return model
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> GaussianMixture:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None, *, batch_size: int | None = None
+    ) -> GaussianMixture:
         """Fit the mixture to `X`.
 
         Parameters
@@ -188,6 +207,11 @@ class GaussianMixture(Estimator):
         sample_weight : array-like of shape (n,), optional
             How many times each sample counts, not negative; not necessarily integers. Their scale has no influence on the
             parameters, and a sample of weight 0 none at all.
+        batch_size : int, optional
+            Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than each pass: fewer passes
+            over large data, for parameters near those of EM. At most `max_iter` epochs, until the mean log-likelihood of one
+            changes by less than `tol`; then a pass for `lower_bound_`. Batches are consecutive samples: shuffle data that are
+            sorted, by cluster or in time, first. By default EM on all samples at once.
 
         Returns
         -------
@@ -205,31 +229,99 @@ class GaussianMixture(Estimator):
         ConvergenceWarning
             Where the best start did not converge; its parameters are kept.
         """
-        self._fit(X, sample_weight)
+        self._fit(X, sample_weight, batch_size)
         return self
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int64]:
+    def fit_predict(
+        self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None, *, batch_size: int | None = None
+    ) -> NDArray[np.int64]:
         """Fit the mixture and return the most probable component of each sample, shape (n,). Parameters as in `fit`."""
-        source = self._fit(X, sample_weight)
+        source = self._fit(X, sample_weight, batch_size)
         if sample_weight is not None:
             source = open_source(X)  # those of weight zero as well
         return passes.labels(source, self._params(), self.n_threads)
 
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> Source:
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> GaussianMixture:
+        """Go one step further with the next batch of a stream: online EM (Cappe & Moulines, J. R. Stat. Soc. B 71(3), 2009).
+
+        The statistics that an M-step needs are averaged over the batches with the step sizes gamma_t = (t + `learning_offset`)
+        ^ -`learning_decay`, t = 1, 2, ...: a batch is gone through once and not kept. A batch that weighs more or less than
+        the batches so far do in the mean moves the averages in proportion. Unlike in `fit`, the likelihood need not rise from
+        step to step.
+
+        The first call starts from its batch as `fit` does, once; the more samples it has, the better the start. Its
+        parameters stay, and samples are gathered, until there are 20 numbers (d a sample) for each free parameter; from then
+        on the averages never stand for fewer, however small the batches. A model that was fitted, loaded or made
+        from parameters goes on from these. `fit` starts anew, or with `warm_start` goes on from the parameters, and forgets the
+        averages. A change of the number of components or the covariance type needs a new `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), path, or fastgmm.chunks(...)
+            One batch; a single sample will do, except in the first call, which needs n_components.
+        y : ignored
+        sample_weight : array-like of shape (n,), optional
+            As in `fit`; their scale has no influence as long as it is that of the other batches' weights, 1 where none are given.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            As `fit`. The model is then unchanged, and the batch is not part of it.
+        """
         structure, settings = self._check_arguments()
+        fitted = self.__sklearn_is_fitted__()
+        names = border.feature_names(X)
+        source = self._source(X, sample_weight) if fitted else open_source(X, sample_weight)
+        border.check_magnitude(source.largest, source.n_features, source.dtype)
+        params, averages = self._before_batch(source, structure, settings)
+        earlier = self.lower_bounds_ if averages.n_steps else []
+        steps = online.Online.of(structure, settings, *self._check_learning(), params.means.shape)
+        params, averages, bound = steps.step(source, params, averages)
+        if not fitted:
+            self._set_features(source, names)
+        bounds = [*earlier, bound][-_HISTORY:]
+        self._set_fitted(driver.Fit(params, False, averages.n_steps, bound, bounds), source.dtype)
+        self._averages = averages
+        return self
+
+    def _before_batch(
+        self, source: Source, structure: Structure, settings: driver.Settings
+    ) -> tuple[Params, online.Averages]:
+        """Parameters that a batch meets, and the averages that they came of."""
+        if not self.__sklearn_is_fitted__():
+            self._check_enough(source)
+            params = next(self._starts(source, structure, settings, None, False))
+            driver.warn_if_regularisation_dominates(params, settings.reg_covar)
+            return params, online.Averages()
+        self._check_goes_on(source, "partial_fit", "call fit to start anew")
+        params = self._params()
+        averages = getattr(self, "_averages", None)
+        if averages is None:
+            return params, online.averages_of(params, settings.reg_covar)
+        if averages.stats.layout != structure.layout:  # of the same shape: diag and tied where k = d
+            raise ValueError(
+                f"partial_fit goes on with averages of covariance_type={averages.stats.layout!r}, but covariance_type="
+                f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
+            )
+        return params, averages
+
+    def _fit(self, X: Any, sample_weight: ArrayLike | None, batch_size: int | None) -> Source:
+        structure, settings = self._check_arguments()
+        if batch_size is not None:
+            batch_size = border.check_integer("batch_size", batch_size, 1)
         names = border.feature_names(X)
         source = open_source(X, sample_weight, min_samples=2)
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
         if warm:
-            self._check_warm(source)
+            self._check_goes_on(source, "warm_start=True", "set warm_start=False")
         border.check_magnitude(source.largest, source.n_features, source.dtype)
-        best = self._best(source, structure, settings, warm)
-        self.n_features_in_ = source.n_features
-        if names is not None:
-            self.feature_names_in_ = names
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+        best = self._best(source, structure, settings, warm, batch_size)
+        self._set_features(source, names)
         self._set_fitted(best, source.dtype)
         if not best.converged and self.max_iter > 0:
             warn(
@@ -239,33 +331,49 @@ class GaussianMixture(Estimator):
             )
         return source
 
-    def _best(self, source: Source, structure: Structure, settings: driver.Settings, warm: bool) -> driver.Fit:
+    def _best(
+        self, source: Source, structure: Structure, settings: driver.Settings, warm: bool, batch_size: int | None
+    ) -> driver.Fit:
         """The best of `n_init` runs of EM, or the one that goes on from the last fit."""
-        supplied = self._check_supplied(structure, source.n_features)
-        random_state = border.check_random_state(self.random_state)
-        whole = passes.total(source, self.n_threads) if structure.layout == "tied" else None
-        start = Start(self.init_params, self.n_components, settings.reg_covar, supplied, self.n_threads)
-        few: ArraySource | None = None
-        whole_of_few = whole
-        if not (warm or supplied.complete):
-            few = source.for_start(random_state)
-            if whole is not None and few is not source:
-                whole_of_few = passes.total(few, self.n_threads)
+        whole = passes.total(source, self.n_threads) if structure.layout == "tied" and batch_size is None else None
+        bound = self.lower_bound_ if warm else -math.inf
         best: driver.Fit | None = None
-        for i in range(1 if warm else self.n_init):
-            params = self._params() if warm else start.params(few, structure, random_state, whole_of_few)
+        for i, params in enumerate(self._starts(source, structure, settings, whole, warm)):
             if i == 0:
                 driver.warn_if_regularisation_dominates(params, settings.reg_covar)
-            bound = self.lower_bound_ if warm else -math.inf
             progress = _Progress(i, int(self.verbose), self.verbose_interval)
-            fit = driver.run(
-                source, params, structure, settings, lower_bound=bound, whole=whole, report=progress.iteration
-            )
+            if batch_size is None:
+                fit = driver.run(
+                    source, params, structure, settings, lower_bound=bound, whole=whole, report=progress.iteration
+                )
+            else:
+                averages = online.averages_of(params, settings.reg_covar) if warm else online.Averages()
+                steps = online.Online.of(structure, settings, *self._check_learning(), params.means.shape)
+                fit = steps.run(source, params, averages, batch_size, lower_bound=bound, report=progress.iteration)
             progress.end(fit)
             if best is None or fit.lower_bound > best.lower_bound:
                 best = fit
         assert best is not None
         return best
+
+    def _starts(
+        self, source: Source, structure: Structure, settings: driver.Settings, whole: passes.Total | None, warm: bool
+    ) -> Iterator[Params]:
+        """First parameters of `n_init` runs; those of the last fit, once, for a warm start.
+
+        `whole` is the total scatter of the source, if it is known already.
+        """
+        supplied = self._check_supplied(structure, source.n_features)
+        random_state = border.check_random_state(self.random_state)
+        if warm:
+            yield self._params()
+            return
+        few = None if supplied.complete else source.for_start(random_state)
+        if structure.layout == "tied" and few is not None and (whole is None or few is not source):
+            whole = passes.total(few, self.n_threads)
+        start = Start(self.init_params, self.n_components, settings.reg_covar, supplied, self.n_threads)
+        for _ in range(self.n_init):
+            yield start.params(few, structure, random_state, whole)
 
     def _check_enough(self, source: Source) -> None:
         if source.n_samples < self.n_components:
@@ -282,6 +390,7 @@ class GaussianMixture(Estimator):
         border.check_bool("warm_start", self.warm_start)
         border.check_verbose(self.verbose)
         border.check_integer("verbose_interval", self.verbose_interval, 1)
+        self._check_learning()
         return structure, driver.Settings(
             border.check_non_negative("tol", self.tol),
             border.check_non_negative("reg_covar", self.reg_covar),
@@ -298,17 +407,32 @@ class GaussianMixture(Estimator):
             None if precisions is None else border.check_positive("precisions_init", precisions, layout, k, d),
         )
 
-    def _check_warm(self, source: Source) -> None:
+    def _check_learning(self) -> tuple[float, float]:
+        """`learning_decay` and `learning_offset`."""
+        return (
+            border.check_within("learning_decay", self.learning_decay, 0.5, 1.0),
+            border.check_non_negative("learning_offset", self.learning_offset),
+        )
+
+    def _check_goes_on(self, source: Source, what: str, remedy: str) -> None:
         layout = STRUCTURES[self.covariance_type].layout
         expected = border.covariance_shape(layout, self.n_components, source.n_features)
         if self.means_.shape != (self.n_components, source.n_features) or self.covariances_.shape != expected:
             raise ValueError(
-                f"warm_start=True goes on from a fit with means of shape {self.means_.shape} and covariances of shape "
+                f"{what} goes on from a fit with means of shape {self.means_.shape} and covariances of shape "
                 f"{self.covariances_.shape}, but n_components={self.n_components}, {source.n_features} features and "
-                f"covariance_type={self.covariance_type!r} were asked for: set warm_start=False or keep them"
+                f"covariance_type={self.covariance_type!r} were asked for: {remedy} or keep them"
             )
 
+    def _set_features(self, source: Source, names: NDArray | None) -> None:
+        self.n_features_in_ = source.n_features
+        if names is not None:
+            self.feature_names_in_ = names
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
     def _set_fitted(self, fit: driver.Fit, dtype: np.dtype) -> None:
+        vars(self).pop("_averages", None)  # those of partial_fit belong to other parameters
         params = fit.params
         self.weights_ = params.weights.astype(dtype)
         self.means_ = params.means.astype(dtype)

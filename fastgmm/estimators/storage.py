@@ -70,6 +70,7 @@ def save(model: GaussianMixture, path: str | os.PathLike[str]) -> None:
     ----------
     model : GaussianMixture
         A fitted model. A `random_state` that is a generator is saved as None: its state is no part of what was fitted.
+        The averages of `partial_fit` are not saved: that of a loaded model goes on from the parameters.
     path : str or path-like
         Where to write. The name is taken as it is given, no extension is added; an existing file is replaced.
 
