@@ -19,7 +19,8 @@ from fastgmm.datasets import make_mixture
 def start(batch: Any, k: int, init: str, seed: int) -> dict[str, Any]:
     """Start parameters from a batch, as arguments."""
     found = GaussianMixture(k, init_params=init, max_iter=0, random_state=seed).fit(batch)
-    return {"weights_init": found.weights_, "means_init": found.means_, "precisions_init": found.precisions_}
+    weights = found.weights_ / found.weights_.sum()  # those of points are 1 / n each
+    return {"weights_init": weights, "means_init": found.means_, "precisions_init": found.precisions_}
 
 
 def one_pass(X: Any, batch_size: int, arguments: dict[str, Any]) -> GaussianMixture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -296,7 +297,8 @@ class GaussianMixture(Estimator):
             self._check_enough(source)
             params = next(self._starts(source, structure, settings, None, False))
             driver.warn_if_regularisation_dominates(params, settings.reg_covar)
-            return params, online.Averages()
+            # the weights of points are 1 / n each, and these parameters may stay for some batches
+            return replace(params, weights=params.weights / params.weights.sum()), online.Averages()
         self._check_goes_on(source, "partial_fit", "call fit to start anew")
         params = self._params()
         averages = getattr(self, "_averages", None)
