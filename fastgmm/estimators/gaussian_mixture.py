@@ -69,7 +69,7 @@ class GaussianMixture(Estimator):
     learning_decay : float, default=0.6
         For `partial_fit` and ``fit(batch_size=...)``: a in the step size (t + t0)^-a of batch t, above 0.5 and at most 1. The
         larger it is, the less the parameters follow single batches, and the longer they remember the first ones.
-    learning_offset : float, default=1.0
+    learning_offset : float, default=3.0
         t0 in the step size, not negative: the larger it is, the less the first batches move the parameters of an earlier
         fit that `partial_fit` goes on from. With 0 the first one leaves nothing of them.
 
@@ -136,7 +136,7 @@ class GaussianMixture(Estimator):
         verbose_interval: int = 10,
         n_threads: int | None = None,
         learning_decay: float = 0.6,
-        learning_offset: float = 1.0,
+        learning_offset: float = 3.0,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
