@@ -692,7 +692,7 @@ class _Reader:
     def __init__(self, X):
         self.X = X
 
-    def pieces(self, rows):
+    def pieces(self, rows=None):
         yield 0, self.X
 
     def label(self, chunk):

@@ -210,9 +210,10 @@ class GaussianMixture(Estimator):
             parameters, and a sample of weight 0 none at all.
         batch_size : int, optional
             Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than each pass: fewer passes
-            over large data, for parameters near those of EM. At most `max_iter` epochs, until the mean log-likelihood of one
-            changes by less than `tol`; then a pass for `lower_bound_`. Batches are consecutive samples: shuffle data that are
-            sorted, by cluster or in time, first. By default EM on all samples at once.
+            over large data, for parameters near those of EM. It pays with many batches; with a few EM is better. At most
+            `max_iter` epochs, until the mean log-likelihood of one changes by less than `tol`; then a pass for
+            `lower_bound_`. Batches are consecutive samples: shuffle data that are sorted, by cluster or in time, first. By
+            default EM on all samples at once.
 
         Returns
         -------
