@@ -167,15 +167,27 @@ def check_integer(name: str, value: Any, low: int) -> int:
 
 def check_non_negative(name: str, value: Any) -> float:
     """Return `value` as float; it must be a finite real number of at least 0."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number of at least 0, got {value!r} of type {type(value).__name__}")
-    try:
-        number = float(value)
-    except OverflowError:  # an integer beyond float64
-        number = math.inf
+    number = _real(name, value, "of at least 0")
     if not 0 <= number < math.inf:
         raise ValueError(f"{name} must be a finite number of at least 0, got {name}={value}")
     return number
+
+
+def check_within(name: str, value: Any, low: float, high: float) -> float:
+    """Return `value` as float; it must be a real number above `low` and at most `high`."""
+    number = _real(name, value, f"above {low:g} and at most {high:g}")
+    if not low < number <= high:
+        raise ValueError(f"{name} must be a number above {low:g} and at most {high:g}, got {name}={value}")
+    return number
+
+
+def _real(name: str, value: Any, which: str) -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number {which}, got {value!r} of type {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond float64
+        return math.inf
 
 
 def check_bool(name: str, value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,3 +71,27 @@ class Stats:
             factor * self.scatter,
             self.origin,
         )
+
+    def about(self, origin: Float) -> Stats:
+        """Return the statistics about another origin o' (k, d), exact up to rounding.
+
+        With c_k = o_k - o'_k, x - o' = (x - o) + c, hence s' = s + n c and S' = S + s c^T + c s^T + n c c^T, which is
+        S + h c^T + c h^T with h = s + n c / 2. Digits are lost where origins are much farther apart than samples are from
+        their mean.
+        """
+        if origin.shape != self.origin.shape:
+            raise ValueError(f"the origin must have the shape {self.origin.shape}, (k, d), got {origin.shape}")
+        c = self.origin - origin
+        n = self.counts[:, None]
+        h = self.sums + 0.5 * n * c
+        if self.layout == "full":
+            cross = h[:, :, None] * c[:, None, :]
+            moved = cross + np.swapaxes(cross, 1, 2)
+        elif self.layout == "tied":
+            cross = h.T @ c
+            moved = cross + cross.T
+        elif self.layout == "diag":
+            moved = 2.0 * h * c
+        else:
+            moved = 2.0 * (h * c).sum(axis=1)
+        return replace(self, sums=self.sums + n * c, scatter=self.scatter + moved, origin=origin)

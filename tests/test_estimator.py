@@ -64,8 +64,9 @@ def test_scikit_learn_s_own_checks(estimator, check):
 
 
 class TestParameters:
-    def test_the_constructor_is_scikit_learn_s_and_n_threads(self):
-        assert GaussianMixture().get_params() == {**Theirs().get_params(), "n_threads": None}
+    def test_the_constructor_is_scikit_learn_s_and_more(self):
+        own = {"n_threads": None, "learning_decay": 0.6, "learning_offset": 3.0}
+        assert GaussianMixture().get_params() == {**Theirs().get_params(), **own}
 
     def test_get_params_returns_what_was_passed_itself(self):
         means = np.zeros((2, 3))

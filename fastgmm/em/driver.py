@@ -72,7 +72,7 @@ def run(
     for n_iter in range(len(bounds) + 1, settings.max_iter + 1):
         stats = sweep(source, params, settings.n_threads, whole=whole, monitor=monitor)
         previous, lower_bound = lower_bound, stats.log_likelihood / source.total_weight
-        _check_likelihood(lower_bound, n_iter, params)
+        check_likelihood(lower_bound, n_iter, params)
         params = m_step(structure, stats, settings.reg_covar)
         bounds.append(lower_bound)
         monitor.iteration(n_iter, lower_bound, lower_bound - previous)
@@ -106,7 +106,7 @@ def _run_small(
             monitor.iteration(len(bounds), value, value - lower_bound)
             lower_bound = value
         if state == NOT_FINITE:
-            _check_likelihood(lower_bound, len(bounds), small.params)
+            check_likelihood(lower_bound, len(bounds), small.params)
         if state == COLLAPSED:
             # raises, with a message that says where and why; or finds factors by a hair's breadth, and EM goes on
             params = m_step(structure, small.stats, settings.reg_covar)
@@ -180,7 +180,8 @@ def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
         )
 
 
-def _check_likelihood(value: float, n_iter: int, params: Params) -> None:
+def check_likelihood(value: float, n_iter: int, params: Params) -> None:
+    """Raise ValueError where the mean log-likelihood of an iteration is not finite."""
     if math.isfinite(value):
         return
     raise ValueError(

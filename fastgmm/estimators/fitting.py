@@ -11,11 +11,12 @@ from fastgmm.em import driver
 from fastgmm.em import sweep as passes
 from fastgmm.em.driver import Fit
 from fastgmm.em.monitor import Monitor, together
+from fastgmm.em.online import Averages, Online, averages_of
 from fastgmm.estimators.checkpoint import Checkpoint, Draws, Position
 from fastgmm.init.starts import Start
 from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
-from fastgmm.sources.dask import AnySource
+from fastgmm.sources.dask import AnySource, DaskSource
 
 
 class Interrupted(KeyboardInterrupt):
@@ -31,6 +32,7 @@ class Fitting(Monitor):
 
     n_starts : how many; earlier : parameters and bound of an earlier fit to go on from, in place of any start
     monitor : told of everything; checkpoint : read at the beginning and written on the way
+    batches : steps after batches of so many samples, in place of EM
     """
 
     def __init__(
@@ -45,9 +47,10 @@ class Fitting(Monitor):
         earlier: tuple[Params, float] | None = None,
         monitor: Monitor,
         checkpoint: Checkpoint | None = None,
+        batches: tuple[Online, int] | None = None,
     ) -> None:
         self._source, self._structure, self._settings, self._start = source, structure, settings, start
-        self._earlier, self._monitor, self._checkpoint = earlier, monitor, checkpoint
+        self._earlier, self._monitor, self._checkpoint, self._batches = earlier, monitor, checkpoint, batches
         self._n_starts, self._random_state = n_starts, random_state
         self._at = Position(0, earlier is not None)
         self._drawn: Draws | None = None
@@ -78,7 +81,7 @@ class Fitting(Monitor):
             self._monitor.close()
 
     def _best(self) -> Fit:
-        if self._structure.layout == "tied":
+        if self._structure.layout == "tied" and self._batches is None:
             self._whole = passes.total(self._source, self._settings.n_threads)
         for i in range(self._at.start, 1 if self._at.warm else self._n_starts):
             self._monitor.begin(i, self._at.n_iter)
@@ -99,10 +102,12 @@ class Fitting(Monitor):
         if params is None and self._earlier is not None and self._at.warm:
             params, bound = self._earlier
         elif params is None:
-            params = self._first_params()
+            params = self.first_params()
             self._drawn = self._draws()
         if self._at.start == 0 and not done:
             driver.warn_if_regularisation_dominates(params, self._settings.reg_covar)
+        if self._batches is not None:
+            return self._run_batches(*self._batches, params, bound)
         return driver.run(
             self._source,
             params,
@@ -114,14 +119,23 @@ class Fitting(Monitor):
             done=done,
         )
 
-    def _first_params(self) -> Params:
+    def _run_batches(self, steps: Online, batch_size: int, params: Params, bound: float) -> Fit:
+        """Online EM over epochs of batches."""
+        assert not isinstance(self._source, DaskSource)
+        averages = averages_of(params, self._settings.reg_covar) if self._at.warm else Averages()
+        monitor = together(self._monitor, self)
+        return steps.run(self._source, params, averages, batch_size, lower_bound=bound, monitor=monitor)
+
+    def first_params(self) -> Params:
+        """Parameters of the next start, drawn or supplied."""
         if not self._start.supplied.complete and self._sample is None:
             self._sample = self._source.for_start(self._random_state)
             if self._at.start > 0 and self._at.draws is not None:
                 # gone on from a checkpoint: the draws of the starts that were finished are made
                 self._random_state = self._at.draws.generator()
-            same = self._sample is self._source or self._whole is None
-            self._whole_of_sample = self._whole if same else passes.total(self._sample, self._settings.n_threads)
+            if self._structure.layout == "tied":
+                known = self._whole if self._sample is self._source else None
+                self._whole_of_sample = known or passes.total(self._sample, self._settings.n_threads)
         return self._start.params(self._sample, self._structure, self._random_state, self._whole_of_sample)
 
     def _draws(self) -> Draws | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,29 +14,23 @@ from fastgmm import _validation as border
 from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
 from fastgmm.covariance.cholesky import precision_cholesky
 from fastgmm.covariance.structures import STRUCTURES, Structure
-from fastgmm.em import driver
+from fastgmm.em import driver, online
 from fastgmm.em import sweep as passes
 from fastgmm.em.monitor import SILENT, together
 from fastgmm.estimators import checkpoint as checkpoints
 from fastgmm.estimators import telling
-from fastgmm.estimators.base import Estimator
+from fastgmm.estimators.fitted import FittedMixture
 from fastgmm.estimators.fitting import Fitting, Interrupted
 from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
 from fastgmm.params import Params
-from fastgmm.sources.dask import AnySource, each_block, is_dask, row_blocks
+from fastgmm.sources.dask import AnySource, is_dask
 from fastgmm.sources.opening import open_source
 
-
-class Criteria(NamedTuple):
-    """Log-likelihood of all samples, each as often as its weight says, the sum of the weights, and what follows from them."""
-
-    log_likelihood: float
-    total_weight: float
-    bic: float
-    aic: float
+#: Batches of `partial_fit` whose log-likelihoods are kept: a stream may have no end.
+_HISTORY = 1000
 
 
-class GaussianMixture(Estimator):
+class GaussianMixture(FittedMixture):
     """Gaussian mixture fitted by expectation-maximisation.
 
     The interface, the defaults and, for equal data and `random_state`, the answers of
@@ -76,6 +69,12 @@ class GaussianMixture(Estimator):
     n_threads : int, optional
         Threads to use; by default Numba's setting. More than Numba was started with count as that many. The results do
         not depend on it, to the bit.
+    learning_decay : float, default=0.6
+        For `partial_fit` and ``fit(batch_size=...)``: a in the step size (t + t0)^-a of batch t, above 0.5 and at most 1. The
+        larger it is, the less the parameters follow single batches, and the longer they remember the first ones.
+    learning_offset : float, default=3.0
+        t0 in the step size, not negative: the larger it is, the less the first batches move the parameters of an earlier
+        fit that `partial_fit` goes on from. With 0 the first one leaves nothing of them.
 
     Attributes
     ----------
@@ -87,12 +86,14 @@ class GaussianMixture(Estimator):
     converged_ : bool
         Whether the kept start reached `tol` within `max_iter`.
     n_iter_ : int
-        Iterations of the kept start.
+        Iterations of the kept start; epochs, with `batch_size`; batches, after `partial_fit`.
     lower_bound_ : float
         Mean log-likelihood per sample of the parameters that entered the last iteration (as in scikit-learn; those in
-        ``means_`` etc. are one M-step further, ``score(X)`` is theirs).
+        ``means_`` etc. are one M-step further, ``score(X)`` is theirs). With `batch_size`, that of the fitted parameters on all
+        of X. After `partial_fit`, that of the last batch under the parameters that met it.
     lower_bounds_ : list of float
-        The same for each iteration of the kept start.
+        The same for each iteration of the kept start; with `batch_size` for each epoch, where each batch is under the
+        parameters that met it; after `partial_fit` for the last 1000 batches.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Column names, where X was a data frame whose column names are strings.
@@ -105,18 +106,6 @@ class GaussianMixture(Estimator):
     >>> GaussianMixture(n_components=2, random_state=0).fit(X).predict([[0, 0], [12, 3]])
     array([1, 0])
     """
-
-    weights_: NDArray
-    means_: NDArray
-    covariances_: NDArray
-    precisions_: NDArray
-    precisions_cholesky_: NDArray
-    converged_: bool
-    n_iter_: int
-    lower_bound_: float
-    lower_bounds_: list[float]
-    n_features_in_: int
-    feature_names_in_: NDArray
 
     def __init__(
         self,
@@ -136,6 +125,8 @@ class GaussianMixture(Estimator):
         verbose: int = 0,
         verbose_interval: int = 10,
         n_threads: int | None = None,
+        learning_decay: float = 0.6,
+        learning_offset: float = 3.0,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -152,6 +143,8 @@ class GaussianMixture(Estimator):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.n_threads = n_threads
+        self.learning_decay = learning_decay
+        self.learning_offset = learning_offset
 
     @classmethod
     def from_parameters(
@@ -196,6 +189,7 @@ class GaussianMixture(Estimator):
         y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
+        batch_size: int | None = None,
         progress: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float = 60.0,
@@ -221,6 +215,12 @@ class GaussianMixture(Estimator):
             How many times each sample counts, not negative; not necessarily integers. Their scale has no influence on the
             parameters, and a sample of weight 0 none at all. For a Dask collection also a Dask array or series in the same
             partitions.
+        batch_size : int, optional
+            Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than each pass: fewer passes
+            over large data, for parameters near those of EM. It pays with many batches; with a few EM is better. At most
+            `max_iter` epochs, until the mean log-likelihood of one changes by less than `tol`; then a pass for
+            `lower_bound_`. Batches are consecutive samples: shuffle data that are sorted, by cluster or in time, first. By
+            default EM on all samples at once.
         progress : bool, default=False
             Show where the fit is, and how much time a pass over the data still takes, on standard error: as a bar where that
             is a terminal and tqdm is installed (extra ``progress``), else as a line every few seconds.
@@ -252,7 +252,7 @@ class GaussianMixture(Estimator):
         ConvergenceWarning
             Where the best start did not converge; its parameters are kept.
         """
-        self._fit(X, sample_weight, progress, checkpoint, checkpoint_every)
+        self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
         return self
 
     def fit_predict(
@@ -261,20 +261,110 @@ class GaussianMixture(Estimator):
         y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
+        batch_size: int | None = None,
         progress: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float = 60.0,
     ) -> NDArray[np.int64]:
         """Fit the mixture and return the most probable component of each sample, as `predict` does. Parameters as in `fit`."""
-        source: Any = self._fit(X, sample_weight, progress, checkpoint, checkpoint_every)
+        source: Any = self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
         if sample_weight is not None or is_dask(X):
             return self.predict(X)  # those of weight zero as well; those of Dask later
         return passes.labels(source, self._params(), self.n_threads)
 
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> GaussianMixture:
+        """Go one step further with the next batch of a stream: online EM (Cappe & Moulines, J. R. Stat. Soc. B 71(3), 2009).
+
+        The statistics that an M-step needs are averaged over the batches with the step sizes gamma_t = (t + `learning_offset`)
+        ^ -`learning_decay`, t = 1, 2, ...: a batch is gone through once and not kept. A batch that weighs more or less than
+        the batches so far do in the mean moves the averages in proportion. Unlike in `fit`, the likelihood need not rise from
+        step to step.
+
+        The first call starts from its batch as `fit` does, once; the more samples it has, the better the start. Its
+        parameters stay, and samples are gathered, until there are 20 numbers (d a sample) for each free parameter; from then
+        on the averages never stand for fewer, however small the batches. A model that was fitted, loaded or made
+        from parameters goes on from these. `fit` starts anew, or with `warm_start` goes on from the parameters, and forgets the
+        averages. A change of the number of components or the covariance type needs a new `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
+            One batch; a single sample will do, except in the first call, which needs n_components.
+        y : ignored
+        sample_weight : array-like of shape (n,), optional
+            As in `fit`; their scale has no influence as long as it is that of the other batches' weights, 1 where none are given.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            As `fit`. The model is then unchanged, and the batch is not part of it.
+        """
+        structure, settings = self._check_arguments()
+        fitted = self.__sklearn_is_fitted__()
+        names = border.feature_names(X)
+        source = self._source(X, sample_weight) if fitted else open_source(X, sample_weight)
+        border.check_magnitude(source.largest, source.n_features, source.dtype)
+        params, averages = self._before_batch(source, structure, settings)
+        earlier = self.lower_bounds_ if averages.n_steps else []
+        steps = self._steps(structure, settings, source.n_features)
+        params, averages, bound = steps.step(source, params, averages)
+        bounds = [*earlier, bound][-_HISTORY:]
+        fit = driver.Fit(params, False, averages.n_steps, bound, bounds)
+        if fitted:
+            self._set_fitted(fit, source.dtype)
+        else:
+            self._keep(fit, source, names)
+        self._averages = averages
+        return self
+
+    def _before_batch(
+        self, source: AnySource, structure: Structure, settings: driver.Settings
+    ) -> tuple[Params, online.Averages]:
+        """Parameters that a batch meets, and the averages that they came of."""
+        if not self.__sklearn_is_fitted__():
+            self._check_enough(source)
+            params = self._fitting(source, structure, settings).first_params()
+            driver.warn_if_regularisation_dominates(params, settings.reg_covar)
+            # the weights of points are 1 / n each, and these parameters may stay for some batches
+            return replace(params, weights=params.weights / params.weights.sum()), online.Averages()
+        self._check_goes_on(source, "partial_fit", "call fit to start anew")
+        params = self._params()
+        averages = getattr(self, "_averages", None)
+        if averages is None:
+            return params, online.averages_of(params, settings.reg_covar)
+        if averages.stats.layout != structure.layout:  # of the same shape: diag and tied where k = d
+            raise ValueError(
+                f"partial_fit goes on with averages of covariance_type={averages.stats.layout!r}, but covariance_type="
+                f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
+            )
+        return params, averages
+
     def _fit(
-        self, X: Any, sample_weight: ArrayLike | None, progress: bool, checkpoint: Any, checkpoint_every: float
+        self,
+        X: Any,
+        sample_weight: ArrayLike | None,
+        batch_size: int | None,
+        progress: bool,
+        checkpoint: Any,
+        checkpoint_every: float,
     ) -> AnySource:
         structure, settings = self._check_arguments()
+        if batch_size is not None:
+            border.check_integer("batch_size", batch_size, 1)
+            if checkpoint is not None:
+                raise ValueError(
+                    "checkpoint holds where EM is, not the averages of batch_size: leave one of them out; partial_fit and save "
+                    "keep what batches have come to"
+                )
+            if is_dask(X):
+                raise ValueError(
+                    "batch_size cuts data that are read here, and X is a Dask collection: leave it out, or call partial_fit "
+                    "with parts of X"
+                )
         every = border.check_non_negative("checkpoint_every", checkpoint_every)
         saved = None if checkpoint is None else checkpoints.Checkpoint(checkpoint, every)
         with_bar = border.check_bool("progress", progress)
@@ -283,9 +373,9 @@ class GaussianMixture(Estimator):
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
         if warm:
-            self._check_warm(source)
+            self._check_goes_on(source, "warm_start=True", "set warm_start=False")
         border.check_magnitude(source.largest, source.n_features, source.dtype)
-        fitting = self._fitting(source, structure, settings, warm, with_bar, saved)
+        fitting = self._fitting(source, structure, settings, warm, batch_size, with_bar, saved)
         try:
             self._keep(fitting.best(), source, names)
         except Interrupted as stop:
@@ -306,9 +396,10 @@ class GaussianMixture(Estimator):
         source: AnySource,
         structure: Structure,
         settings: driver.Settings,
-        warm: bool,
-        with_bar: bool,
-        saved: checkpoints.Checkpoint | None,
+        warm: bool = False,
+        batch_size: int | None = None,
+        with_bar: bool = False,
+        saved: checkpoints.Checkpoint | None = None,
     ) -> Fitting:
         supplied = self._check_supplied(structure, source.n_features)
         if saved is not None:
@@ -325,7 +416,11 @@ class GaussianMixture(Estimator):
             earlier=(self._params(), self.lower_bound_) if warm else None,
             monitor=together(lines, bar),
             checkpoint=saved,
+            batches=None if batch_size is None else (self._steps(structure, settings, source.n_features), batch_size),
         )
+
+    def _steps(self, structure: Structure, settings: driver.Settings, d: int) -> online.Online:
+        return online.Online.of(structure, settings, *self._check_learning(), (self.n_components, d))
 
     def _keep(self, fit: driver.Fit, source: AnySource, names: NDArray | None) -> None:
         self.n_features_in_ = source.n_features
@@ -334,6 +429,7 @@ class GaussianMixture(Estimator):
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         self._set_fitted(fit, source.dtype)
+        vars(self).pop("_averages", None)  # those of partial_fit belong to other parameters
 
     def _check_enough(self, source: AnySource) -> None:
         if source.n_samples < self.n_components:
@@ -350,6 +446,7 @@ class GaussianMixture(Estimator):
         border.check_bool("warm_start", self.warm_start)
         border.check_verbose(self.verbose)
         border.check_integer("verbose_interval", self.verbose_interval, 1)
+        self._check_learning()
         return structure, driver.Settings(
             border.check_non_negative("tol", self.tol),
             border.check_non_negative("reg_covar", self.reg_covar),
@@ -366,131 +463,22 @@ class GaussianMixture(Estimator):
             None if precisions is None else border.check_positive("precisions_init", precisions, layout, k, d),
         )
 
-    def _check_warm(self, source: AnySource) -> None:
+    def _check_learning(self) -> tuple[float, float]:
+        """`learning_decay` and `learning_offset`."""
+        return (
+            border.check_within("learning_decay", self.learning_decay, 0.5, 1.0),
+            border.check_non_negative("learning_offset", self.learning_offset),
+        )
+
+    def _check_goes_on(self, source: AnySource, what: str, remedy: str) -> None:
         layout = STRUCTURES[self.covariance_type].layout
         expected = border.covariance_shape(layout, self.n_components, source.n_features)
         if self.means_.shape != (self.n_components, source.n_features) or self.covariances_.shape != expected:
             raise ValueError(
-                f"warm_start=True goes on from a fit with means of shape {self.means_.shape} and covariances of shape "
+                f"{what} goes on from a fit with means of shape {self.means_.shape} and covariances of shape "
                 f"{self.covariances_.shape}, but n_components={self.n_components}, {source.n_features} features and "
-                f"covariance_type={self.covariance_type!r} were asked for: set warm_start=False or keep them"
+                f"covariance_type={self.covariance_type!r} were asked for: {remedy} or keep them"
             )
-
-    def _set_fitted(self, fit: driver.Fit, dtype: np.dtype) -> None:
-        params = fit.params
-        self.weights_ = params.weights.astype(dtype)
-        self.means_ = params.means.astype(dtype)
-        self.covariances_ = params.covariances.astype(dtype)
-        self.precisions_cholesky_ = params.prec_chol.astype(dtype)
-        self.precisions_ = params.precisions.astype(dtype)
-        self.converged_ = fit.converged
-        self.n_iter_ = fit.n_iter
-        self.lower_bound_ = fit.lower_bound
-        self.lower_bounds_ = fit.lower_bounds
-
-    def _params(self) -> Params:
-        """Parameters as the fitted attributes have them."""
-        layout = self._structure().layout
-        arrays = (self.weights_, self.means_, self.covariances_, self.precisions_cholesky_)
-        return Params(layout, *(np.asarray(a, np.float64) for a in arrays))
-
-    def _structure(self) -> Structure:
-        """Structure of the fitted parameters; ValueError where `covariance_type` was changed since."""
-        structure = STRUCTURES[border.check_choice("covariance_type", self.covariance_type, STRUCTURES)]
-        expected = border.covariance_shape(structure.layout, *self.means_.shape)
-        if np.shape(self.covariances_) != expected:
-            raise ValueError(
-                f"covariance_type={self.covariance_type!r} was set after the fit, whose covariances_ have the shape "
-                f"{np.shape(self.covariances_)} and not {expected}: fit again, or set it back"
-            )
-        return structure
-
-    def _source(self, X: Any, sample_weight: Any = None) -> AnySource:
-        """Data for a fitted model: checked, and of the features that the model knows."""
-        self._check_is_fitted()
-        border.check_threads(self.n_threads)
-        names = border.feature_names(X)
-        source = open_source(X, sample_weight)
-        self._check_features(source.n_features, names)
-        return source
-
-    def _check_features(self, got: int, names: NDArray | None) -> None:
-        fitted = getattr(self, "feature_names_in_", None)
-        border.check_same_features(got, names, self.n_features_in_, fitted, type(self).__name__)
-
-    def _each(
-        self, X: Any, evaluate: Callable[..., NDArray], *, columns: int | None = None, dtype: type | None = None
-    ) -> Any:
-        """``evaluate(source, params, n_threads)``, for each sample `columns` values; of a Dask collection lazily."""
-        if not is_dask(X):
-            return evaluate(self._source(X), self._params(), self.n_threads)
-        self._check_is_fitted()
-        border.check_threads(self.n_threads)
-        array, d = row_blocks(X), self.n_features_in_
-        # an unknown number of columns is looked at later, in each block
-        self._check_features(d if math.isnan(array.shape[1]) else array.shape[1], border.feature_names(X))
-        return each_block(array, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)
-
-    def predict(self, X: Any) -> NDArray[np.int64]:
-        """Return the most probable component of each sample, shape (n,). `X` as in `fit`; of Dask, a lazy Dask array."""
-        return self._each(X, passes.labels, dtype=np.int64)
-
-    def predict_proba(self, X: Any) -> NDArray:
-        """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`; of Dask, lazily."""
-        self._check_is_fitted()
-        return self._each(X, passes.responsibilities, columns=len(self.weights_))
-
-    def score_samples(self, X: Any) -> NDArray:
-        """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`; of Dask, a lazy Dask array."""
-        return self._each(X, passes.log_prob)
-
-    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Return the (weighted) mean log-likelihood per sample; `y` is ignored. `X` as in `fit`."""
-        found = self._criteria(X, sample_weight)
-        return found.log_likelihood / found.total_weight
-
-    def _criteria(self, X: Any, sample_weight: ArrayLike | None = None) -> Criteria:
-        source = self._source(X, sample_weight)
-        n = source.total_weight * source.weight_unit
-        log_likelihood = passes.log_likelihood(source, self._params(), self.n_threads) * source.weight_unit
-        p = self._structure().n_parameters(*self.means_.shape)
-        return Criteria(log_likelihood, n, -2 * log_likelihood + p * math.log(n), -2 * log_likelihood + 2 * p)
-
-    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return the Bayesian information criterion on `X`, -2 log L + p log n; lower is better.
-
-        n is the number of samples, with weights their sum: what it is where integer weights stand for repeated rows.
-        """
-        return self._criteria(X, sample_weight).bic
-
-    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return Akaike's information criterion on `X`, -2 log L + 2 p; lower is better. L as in `bic`."""
-        return self._criteria(X, sample_weight).aic
-
-    def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
-        """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,)."""
-        self._check_is_fitted()
-        n_samples = border.check_integer("n_samples", n_samples, 1)
-        rng = border.check_random_state(self.random_state)
-        layout = self._structure().layout
-        k, d = self.means_.shape
-        weights = np.asarray(self.weights_, np.float64)
-        counts = rng.multinomial(n_samples, weights / weights.sum())
-        drawn = []
-        for i, count in enumerate(counts):
-            if layout in ("full", "tied"):
-                covariance = self.covariances_[i] if layout == "full" else self.covariances_
-                drawn.append(rng.multivariate_normal(self.means_[i], covariance, int(count)))
-            else:
-                drawn.append(self.means_[i] + rng.standard_normal(size=(count, d)) * np.sqrt(self.covariances_[i]))
-        return np.vstack(drawn), np.repeat(np.arange(k, dtype=np.int64), counts)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to `path` (npz without pickle; see `fastgmm.load`)."""
-        from fastgmm.estimators.storage import save
-
-        self._check_is_fitted()
-        save(self, path)
 
 
 def check_parameters(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, layout: str) -> Params:

@@ -37,6 +37,7 @@ from fastgmm._errors import NotFittedError, like_sklearn
 from fastgmm.estimators import archive
 
 if TYPE_CHECKING:
+    from fastgmm.estimators.fitted import FittedMixture
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
 
 __all__ = ["load", "save"]
@@ -56,7 +57,7 @@ _ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init")
 _JSON = (bool, int, float, str, type(None))
 
 
-def save(model: GaussianMixture, path: str | os.PathLike[str]) -> None:
+def save(model: FittedMixture, path: str | os.PathLike[str]) -> None:
     """Write a fitted model to a file that `load` reads back to the bit.
 
     The file is complete or is not there: a failure leaves one that was there before as it was.
@@ -65,6 +66,7 @@ def save(model: GaussianMixture, path: str | os.PathLike[str]) -> None:
     ----------
     model : GaussianMixture
         A fitted model. A `random_state` that is a generator is saved as None: its state is no part of what was fitted.
+        The averages of `partial_fit` are not saved: that of a loaded model goes on from the parameters.
     path : str or path-like
         Where to write. The name is taken as it is given, no extension is added; an existing file is replaced.
 
