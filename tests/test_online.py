@@ -762,7 +762,8 @@ def test_batches_and_checkpoints_are_refused_together(tmp_path):
 
 
 def test_batches_of_a_dask_collection():
-    da = pytest.importorskip("dask.array")
+    import dask.array as da
+
     X = np.random.default_rng(0).normal(size=(400, 2))
     with pytest.raises(ValueError, match="batch_size cuts data that are read here, and X is a Dask collection"):
         GaussianMixture(2).fit(da.from_array(X, chunks=(100, 2)), batch_size=5)

@@ -10,9 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import struct
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +23,7 @@ import fastgmm
 from fastgmm._atomic import replacing
 from fastgmm._validation import covariance_shape
 from fastgmm.covariance.structures import STRUCTURES
-from fastgmm.sources.files import npy_header
+from fastgmm.sources.files import NPZ_DAMAGE, npy_header
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -85,15 +83,7 @@ def _read_entries(path: str, kind: Kind) -> Arrays:
                 if info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
                     raise ValueError("is compressed, which fastgmm never does")
                 entries[name] = _read_array(archive.read(info))
-    except (
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except NPZ_DAMAGE as error:
         problem = f"{where}{'is damaged: ' if where else ''}{error}; it must be {kind.written_by}"
         raise refusal(path, kind, problem) from None
     return entries

@@ -231,6 +231,11 @@ def _check_array(where: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
         raise ValueError(f"{where} is empty, shape {shape}")
 
 
+#: What reading a damaged or foreign .npz archive raises; NotImplementedError and RuntimeError are of odd compression and of
+#: encrypted entries.
+NPZ_DAMAGE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError)
+
+
 def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read shape, whether the order is Fortran's, and dtype of an array in NumPy's format, up to the first datum.
 
@@ -289,15 +294,7 @@ def _npz_layout(path: str, key: str | None) -> tuple[str, tuple[int, ...], np.dt
                 if member.endswith(".npy"):
                     with archive.open(member) as file:
                         headers[member[:-4]] = npy_header(file)
-    except (
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except NPZ_DAMAGE as error:
         where = f"{path}, member {member!r}" if member else path
         raise ValueError(f"{where} is not readable as .npz: {error}") from None
     chosen = _choose_array(path, key, {name: header[0] for name, header in headers.items()})
@@ -311,7 +308,7 @@ def _load_npz(path: str, key: str | None) -> NDArray[Any]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             array: NDArray[Any] = arrays[chosen]
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError) as error:
+    except NPZ_DAMAGE as error:
         raise ValueError(
             f"{path}, array {chosen!r} is damaged: its header tells of shape {shape}, {dtype}; {error}"
         ) from None
