@@ -358,7 +358,7 @@ class GaussianMixture(FittedMixture):
             if checkpoint is not None:
                 raise ValueError(
                     "checkpoint holds where EM is, not the averages of batch_size: leave one of them out; partial_fit and save "
-                    "keep what batches have come to"
+                    "keep the parameters that batches have come to"
                 )
             if is_dask(X):
                 raise ValueError(
