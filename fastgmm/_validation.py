@@ -269,8 +269,8 @@ def check_sample_weight(
     weights = as_numbers(value, name)
     if weights.shape != (n_samples,):
         raise ValueError(
-            f"{name} must have the shape ({n_samples},), a weight for each sample of X, got {weights.shape}; "
-            "sample_weight.shape should be (n_samples,)"
+            f"{name} must have the shape ({n_samples},), a weight for each sample of X, got {weights.shape}: "
+            "pass one number for each row"
         )
     weights = weights.astype(np.float64)
     _check_finite(weights, name)

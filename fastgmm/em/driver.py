@@ -64,10 +64,10 @@ def run(
 
     Raises ValueError where a component collapses or the likelihood is not finite.
     """
-    if SmallRun.suits(source, params):
-        return _run_small(source, params, structure, settings, lower_bound, whole, monitor, done)
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
+    if SmallRun.suits(source, params):
+        return _run_small(source, params, structure, settings, lower_bound, whole, monitor, bounds)
     converged = False
     for n_iter in range(len(bounds) + 1, settings.max_iter + 1):
         stats = sweep(source, params, settings.n_threads, whole=whole, monitor=monitor)
@@ -91,11 +91,9 @@ def _run_small(
     lower_bound: float,
     whole: Total | None,
     monitor: Monitor,
-    done: Sequence[float],
+    bounds: list[float],
 ) -> Fit:
-    """As `run`, several iterations in one compiled call, after which they are told of."""
-    bounds = list(done)
-    lower_bound = bounds[-1] if bounds else lower_bound
+    """As `run`, several iterations in one compiled call, after which they are told of; `bounds` are those so far, and grow."""
     state = UNDECIDED
     assert isinstance(source, ArraySource)
     small = SmallRun(source, params, whole, settings.tol, settings.reg_covar)

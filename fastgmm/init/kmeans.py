@@ -126,8 +126,8 @@ def kmeans(
     """Lloyd's algorithm from a k-means++ start, or from centres `init` (k, d).
 
     Stops when no label changes or when the squared shift of all centres is at most `tol` times the mean variance of the
-    features. Samples count by their weights. A cluster that lost all its samples takes the sample farthest from its own centre. The
-    inertia costs one more pass and one more compiled kernel; without it, NaN.
+    features. Samples count by their weights. A cluster that lost all its samples takes the sample farthest from its own
+    centre. The inertia costs one more pass and one more compiled kernel; without it, NaN.
     """
     centre = _mean(source)
     with _Crew(source, n_clusters, n_threads) as crew:

@@ -141,19 +141,18 @@ class RawFile:
     dtype: np.dtype
     fortran: bool
     size: int
-    modified: int
 
     @classmethod
     def of_npy(cls, path: str) -> RawFile:
         """Find the matrix in a .npy file; ValueError where there is none."""
         shape, fortran, dtype, offset = files.npy_layout(path)
-        state = os.stat(path)
+        size = os.stat(path).st_size
         end = offset + shape[0] * shape[1] * dtype.itemsize
-        if state.st_size < end:
+        if size < end:
             raise ValueError(
                 f"{path} is damaged: its header tells of shape {shape}, {dtype}, for which it is too short"
             )
-        return cls(path, offset, (shape[0], shape[1]), dtype, fortran, state.st_size, state.st_mtime_ns)
+        return cls(path, offset, (shape[0], shape[1]), dtype, fortran, size)
 
     @classmethod
     def of_memmap(cls, X: np.memmap) -> RawFile | None:
@@ -167,11 +166,11 @@ class RawFile:
         offset = root.offset + X.ctypes.data - root.ctypes.data
         path = os.fspath(root.filename)
         try:
-            state = os.stat(path)
+            size = os.stat(path).st_size
         except OSError:
             return None  # unlinked, and alive through the mapping alone
         shape = (X.shape[0], X.shape[1])
-        return cls(path, offset, shape, X.dtype, not X.flags.c_contiguous, state.st_size, state.st_mtime_ns)
+        return cls(path, offset, shape, X.dtype, not X.flags.c_contiguous, size)
 
     def read(self, start: int, stop: int) -> NDArray:
         """Samples start .. stop: a window into the file where its order and alignment allow, else a copy."""
