@@ -1,8 +1,8 @@
 """The steps of EM and k-means as plain functions, for people who replace a slow loop of their own.
 
 Arrays in, arrays out; the same checks and the same kernels as the estimators. `covariance_type`, any of `GaussianMixture`'s,
-says how `covariances` is to be read: (k, d, d) for 'full', (d, d) for 'tied', (k, d) for 'diag', (k,) for 'spherical'. float32 data give
-float32 results, computed in float32 within tiles and added up in float64. `n_threads` as in `GaussianMixture`.
+says how `covariances` is to be read: (k, d, d) for 'full', (d, d) for 'tied', (k, d) for 'diag', (k,) for 'spherical'.
+float32 data give float32 results, computed in float32 within tiles and added up in float64. `n_threads` as in `GaussianMixture`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """M-steps of the covariance structures: scatter about the new means -> covariances.
 
-Sigma_k = lambda_k D_k A_k D_k^T: volume lambda_k, shape A_k (diagonal, determinant 1), orientation D_k (orthogonal). A name says for
-volume, shape and orientation in turn whether they are equal for all components (E), vary (V) or are those of the axes (I). G.
-Celeux and G. Govaert, Gaussian parsimonious clustering models, Pattern Recognition 28(5), 1995, section 4.
+Sigma_k = lambda_k D_k A_k D_k^T: volume lambda_k, shape A_k (diagonal, determinant 1), orientation D_k (orthogonal). A name
+says for volume, shape and orientation in turn whether they are equal for all components (E), vary (V), or are none of their own
+(I): a sphere, the axes. G. Celeux and G. Govaert, Gaussian parsimonious clustering models, Pattern Recognition 28(5), 1995,
+section 4.
 
-Each function takes the scatter W_k about the new means in its layout, the counts n_k (k,) and, where it iterates, the covariances of
-the step before or None; n is the sum of the n_k. What has no maximum is returned as zero or NaN, which `precision_cholesky`
-refuses; where it is a matrix that all components share, NotPositiveDefinite is raised.
+Each function takes the scatter W_k about the new means in its layout, the counts n_k (k,) and, where it iterates, the
+covariances of the step before or None; n is the sum of the n_k. What has no maximum is returned as zero or NaN, which
+`precision_cholesky` refuses; where it is a matrix that all components share, NotPositiveDefinite is raised.
 """
 
 from __future__ import annotations
