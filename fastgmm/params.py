@@ -55,6 +55,24 @@ class Params:
             return np.log(self.prec_chol).sum(axis=1)
         return d * np.log(self.prec_chol)
 
+    def in_layout(self, layout: str) -> Params:
+        """Return the same mixture in a layout that can hold it: full any; diag spherical; tied one whose covariances are equal."""
+        if layout == self.layout:
+            return self
+        k, d = self.means.shape
+
+        def moved(values: Float) -> Float:
+            if self.layout == "spherical":
+                values = np.repeat(values[:, None], d, axis=1)
+            if layout == "diag":
+                return values
+            if self.layout == "tied":
+                return np.tile(values, (k, 1, 1))
+            matrices = values[:, :, None] * np.eye(d)
+            return matrices if layout == "full" else matrices[0]
+
+        return Params(layout, self.weights, self.means, moved(self.covariances), moved(self.prec_chol))
+
     def packed(self, dtype: DTypeLike, *, weighted: bool = True) -> Packed:
         """Lay the parameters out for the kernels, features padded with zeros to a multiple of 4.
 

@@ -72,6 +72,17 @@ class Stats:
             self.origin,
         )
 
+    def in_layout(self, layout: str) -> Stats:
+        """Return what statistics of the full layout are in another one."""
+        if layout == self.layout:
+            return self
+        if self.layout != "full":
+            raise ValueError(f"statistics of layout {self.layout!r} do not hold those of layout {layout!r}: sweep with 'full'")
+        if layout == "tied":
+            return replace(self, layout=layout, scatter=self.scatter.sum(axis=0))
+        scatter = np.diagonal(self.scatter, axis1=1, axis2=2)
+        return replace(self, layout=layout, scatter=scatter.copy() if layout == "diag" else scatter.sum(axis=1))
+
     def about(self, origin: Float) -> Stats:
         """Return the statistics about another origin o' (k, d), exact up to rounding.
 

@@ -44,6 +44,16 @@ class Structure:
         return self.n_covariance_parameters(k, d) + k * d + k - 1
 
     @property
+    def mclust_name(self) -> str:
+        """Of three letters."""
+        return _SAME.get(self.name, self.name)
+
+    def contains(self, other: Structure) -> bool:
+        """Whether every mixture of the other structure is one of this: each letter is the same or further on in I, E, V."""
+        pairs = zip(other.mclust_name, self.mclust_name, strict=True)
+        return all("IEV".index(theirs) <= "IEV".index(ours) for theirs, ours in pairs)
+
+    @property
     def basic(self) -> bool:
         """Whether nothing but the layout restricts the covariances."""
         return self.maximise is STRUCTURES[self.layout].maximise
@@ -94,15 +104,11 @@ _MCLUST = (
 )
 MCLUST_NAMES = tuple(structure.name for structure in _MCLUST)
 _BY_NAME = {structure.name: structure for structure in _MCLUST}
+_SAME = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII", "E": "EII", "V": "VII"}
 #: scikit-learn's names, which are those of the layouts, mclust's, and mclust's for one feature.
-STRUCTURES = {
-    name: replace(_BY_NAME[same], name=name)
-    for name, same in (("full", "VVV"), ("tied", "EEE"), ("diag", "VVI"), ("spherical", "VII"))
-}
+STRUCTURES = {name: replace(_BY_NAME[_SAME[name]], name=name) for name in ("full", "tied", "diag", "spherical")}
 STRUCTURES |= _BY_NAME
-STRUCTURES |= {
-    name: replace(_BY_NAME[same], name=name, one_feature=True) for name, same in (("E", "EII"), ("V", "VII"))
-}
+STRUCTURES |= {name: replace(_BY_NAME[_SAME[name]], name=name, one_feature=True) for name in ("E", "V")}
 
 
 def maximise(

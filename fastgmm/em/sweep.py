@@ -346,6 +346,56 @@ def _log_likelihood(source: Source, *, params: Params, n_threads: int | None) ->
     return total
 
 
+class Classified(NamedTuple):
+    """Sums over samples, weighted, in units of `weight_unit`; z_ik are the responsibilities.
+
+    log_likelihood : of log p(x_i); certainty : of log max_k z_ik, at most 0; entropy : of -sum_k z_ik log z_ik
+    """
+
+    log_likelihood: float
+    certainty: float
+    entropy: float
+
+
+def classified(source: AnySource, params: Params, n_threads: int | None = None) -> Classified:
+    """Log-likelihood, and how clearly samples belong to components, in one pass; nothing of size n is kept."""
+    return Classified(*_over(source, _classified, np.add, n_threads, params=params).tolist())
+
+
+def _classified(source: Source, *, params: Params, n_threads: int | None) -> Float:
+    k = len(params.weights)
+    packed = params.packed(source.dtype)
+    plan = lanes(source, k, 0, row_bytes=8 * k)
+    sums = np.zeros(3)
+    with _jit.threads(effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
+            densities = np.empty((len(block.X), k), source.dtype)
+            _in_lanes(run, kernels.evaluate, plan, block.samples, packed, LOG_DENSITY, np.empty(0, np.int64), densities)
+            sums += _sums_of(densities.T.astype(np.float64, order="C"), block.weights)
+    return sums
+
+
+def _sums_of(densities: Float, weights: NDArray) -> Float:
+    """Those of `Classified` from log(pi_k N(x_i | ...)), (k, n), which are overwritten.
+
+    With a_ik these less their maximum over k, t_i = sum_k exp a_ik: log max_k z_ik = -log t_i, and the entropy is
+    log t_i - sum_k a_ik exp(a_ik) / t_i.
+    """
+    top = densities.max(axis=0)
+    with np.errstate(invalid="ignore"):
+        densities -= top  # NaN where all are -inf, as the likelihood is then
+    shares = np.exp(densities)
+    total = shares.sum(axis=0)
+    log_total = np.log(total)
+    np.maximum(densities, -800.0, out=densities)  # its share is 0: 0 log 0 = 0
+    spread = np.einsum("kn,kn->n", densities, shares) / total
+    each = np.stack([top + log_total, -log_total, log_total - spread])
+    if weights.size:
+        # one of weight zero counts for nothing even where its likelihood is zero
+        each = np.where(weights > 0, each, 0.0) * weights
+    return each.sum(axis=1)
+
+
 def _values(source: Source, params: Params, what: int, n_threads: int | None, *, weighted: bool = True) -> NDArray:
     columns = 1 if what == LOG_PROB else len(params.weights)
     out = np.empty((source.n_samples, columns), source.dtype)
