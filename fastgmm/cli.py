@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TextIO
 import fastgmm
 
 COVARIANCES = ("full", "tied", "diag", "spherical")
-INITS = ("kmeans", "k-means++", "random", "random_from_data")
+INITS = ("kmeans", "k-means++", "random", "random_from_data", "whitened", "hierarchical", "em-em", "auto")
 DTYPES = ("float64", "float32")
 _HEADERS = ("auto", "yes", "no")
 
