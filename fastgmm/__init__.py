@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         responsibilities,
         sufficient_statistics,
     )
+    from fastgmm.selection import Selection, select
     from fastgmm.sources.chunks import chunks
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOME = {
     "ConvergenceWarning": "fastgmm._errors",
     "GaussianMixture": "fastgmm.estimators.gaussian_mixture",
     "NotFittedError": "fastgmm._errors",
+    "Selection": "fastgmm.selection",
     "chunks": "fastgmm.sources.chunks",
     "em_step": "fastgmm.functional",
     "kmeans": "fastgmm.functional",
@@ -38,6 +40,7 @@ _HOME = {
     "log_density": "fastgmm.functional",
     "log_prob": "fastgmm.functional",
     "responsibilities": "fastgmm.functional",
+    "select": "fastgmm.selection",
     "sufficient_statistics": "fastgmm.functional",
 }
 _ROOMS = ("datasets", "kernels")
@@ -46,6 +49,7 @@ __all__ = [
     "ConvergenceWarning",
     "GaussianMixture",
     "NotFittedError",
+    "Selection",
     "__version__",
     "chunks",
     "em_step",
@@ -55,6 +59,7 @@ __all__ = [
     "log_density",
     "log_prob",
     "responsibilities",
+    "select",
     "sufficient_statistics",
 ]
 

@@ -1,4 +1,4 @@
-"""Optional packages: one helper that imports them or names the extra to install."""
+"""Optional packages: one helper that imports them or names what to install."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _EXTRA = {"pyarrow": "parquet", "matplotlib": "plot", "dask": "dask", "distribut
 
 
 def optional(module: str, purpose: str) -> ModuleType:
-    """Import `module`, or raise ImportError that says what it is needed for and which extra brings it."""
+    """Import `module`, or raise ImportError that says what it is needed for and what brings it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        extra = _EXTRA[module.partition(".")[0]]
+        package = module.partition(".")[0]
+        what = f"'fastgmm[{_EXTRA[package]}]'" if package in _EXTRA else package
         raise ImportError(
-            f"{purpose} needs the package {module.partition('.')[0]!r}, which is not installed: "
-            f"run  pip install 'fastgmm[{extra}]'"
+            f"{purpose} needs the package {package!r}, which is not installed: run  pip install {what}"
         ) from error
 
 

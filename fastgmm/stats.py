@@ -77,7 +77,9 @@ class Stats:
         if layout == self.layout:
             return self
         if self.layout != "full":
-            raise ValueError(f"statistics of layout {self.layout!r} do not hold those of layout {layout!r}: sweep with 'full'")
+            raise ValueError(
+                f"statistics of layout {self.layout!r} do not hold those of layout {layout!r}: sweep with 'full'"
+            )
         if layout == "tied":
             return replace(self, layout=layout, scatter=self.scatter.sum(axis=0))
         scatter = np.diagonal(self.scatter, axis1=1, axis2=2)

@@ -356,6 +356,10 @@ class Classified(NamedTuple):
     certainty: float
     entropy: float
 
+    def times(self, factor: float) -> Classified:
+        """Those of samples that count `factor` times as much."""
+        return Classified(*(factor * value for value in self))
+
 
 def classified(source: AnySource, params: Params, n_threads: int | None = None) -> Classified:
     """Log-likelihood, and how clearly samples belong to components, in one pass; nothing of size n is kept."""

@@ -29,6 +29,12 @@ class Criteria(NamedTuple):
     bic: float
     aic: float
 
+    @classmethod
+    def of(cls, log_likelihood: float, total_weight: float, n_parameters: int) -> Criteria:
+        """-2 log L + p log n (Schwarz, Ann. Stat. 6, 1978) and -2 log L + 2 p (Akaike 1974): lower is better."""
+        penalty = n_parameters * math.log(total_weight)
+        return cls(log_likelihood, total_weight, -2 * log_likelihood + penalty, -2 * log_likelihood + 2 * n_parameters)
+
 
 class FittedMixture(Estimator):
     """Methods that need the fitted attributes, the constructor's `covariance_type`, `n_threads` and `random_state`, no more."""
@@ -126,7 +132,7 @@ class FittedMixture(Estimator):
         n = source.total_weight * source.weight_unit
         log_likelihood = passes.log_likelihood(source, self._params(), self.n_threads) * source.weight_unit
         p = self._structure().n_parameters(*self.means_.shape)
-        return Criteria(log_likelihood, n, -2 * log_likelihood + p * math.log(n), -2 * log_likelihood + 2 * p)
+        return Criteria.of(log_likelihood, n, p)
 
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion on `X`, -2 log L + p log n; lower is better.
@@ -138,6 +144,18 @@ class FittedMixture(Estimator):
     def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return Akaike's information criterion on `X`, -2 log L + 2 p; lower is better. L as in `bic`."""
         return self._criteria(X, sample_weight).aic
+
+    def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the integrated completed likelihood on `X`, -2 log L - 2 sum_i log max_k z_ik + p log n; lower is better.
+
+        BIC, and what it costs that samples belong to no component for certain: z_ik are the responsibilities, and each sample
+        is taken for one of its most probable component (Biernacki, Celeux & Govaert, IEEE Trans. Pattern Anal. Mach. Intell. 22,
+        2000). mclust prints the negative. L and n as in `bic`.
+        """
+        source = self._source(X, sample_weight)
+        sums = passes.classified(source, self._params(), self.n_threads).times(source.weight_unit)
+        n, p = source.total_weight * source.weight_unit, self._structure().n_parameters(*self.means_.shape)
+        return Criteria.of(sums.log_likelihood, n, p).bic - 2 * sums.certainty
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
         """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,)."""

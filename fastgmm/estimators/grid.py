@@ -15,16 +15,20 @@ from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, m
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
 from fastgmm.em.driver import Fit, Settings
+from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, agglomerate
+from fastgmm.init.partition import members, stats_of
+from fastgmm.init.starts import Start, Supplied
 from fastgmm.params import Params
+from fastgmm.sources.array import ArraySource
 from fastgmm.sources.dask import AnySource
 from fastgmm.stats import Stats
 
 Float = NDArray[np.float64]
 
 #: Iterations after which the candidates of a cell are compared, and how many of them go on to the end. Mean gap in BIC to the
-#: best known over the 9 x 14 cells of Old Faithful and of iris: 4.5 and 6.8 with starts and structures within alone, 3.3 and
-#: 1.9 with starts and cuts alone, TODO with all; candidates after 5 iterations and one to the end 2.2 and 2.2, all of them to the end 0.9 and 0.9 in
-#: four times the time.
+#: best known of each of the 9 x 14 cells, of Old Faithful and of iris: 5.6 and 8.6 without cuts, 4.0 and 3.4 without structures
+#: within, 8.5 and 12.5 from starts alone; with all of them 2.2 and 2.2 by 5 iterations and one to the end, 1.2 and 1.1 by 10 and
+#: three, 0.8 and 0.6 where all go to the end, in twice the time. To cut only the two largest components made it 4.0 and 4.7.
 _TRIAL, _FINALISTS = 10, 3
 #: Of a normal distribution that is cut at its mean, the halves have means +- sqrt(2 / pi) and the variance 1 - 2 / pi.
 _HALF = 2.0 / math.pi
@@ -48,6 +52,49 @@ class Cell:
         return -math.inf if self.sums is None else self.sums.log_likelihood
 
 
+class Starts:
+    """First statistics for all structures of a size: `n_init` draws of `init_params`, made when they are asked for.
+
+    For 'hierarchical' one tree has the groups of all sizes, and of samples that are all in it there is one draw.
+    """
+
+    def __init__(
+        self,
+        source: ArraySource,
+        init_params: str,
+        n_init: int,
+        random_state: np.random.RandomState,
+        settings: Settings,
+    ) -> None:
+        self._source, self._init_params, self._random_state = source, init_params, random_state
+        self._settings = settings
+        self._trees: list[tuple[ArraySource, Agglomeration]] = []
+        self._found: dict[tuple[int, int], Stats] = {}
+        certain = init_params == "hierarchical" and source.n_samples <= MOST_SAMPLES
+        self.n_init = 1 if certain else n_init
+
+    def __call__(self, k: int, i: int) -> Stats:
+        """Statistics in the full layout of draw i for k components. Raises ValueError where there are none."""
+        if (k, i) not in self._found:
+            draw = self._of_tree if self._init_params == "hierarchical" else self._of_start
+            self._found[k, i] = draw(k, i)
+        return self._found[k, i]
+
+    def _of_tree(self, k: int, i: int) -> Stats:
+        while len(self._trees) <= i:
+            sample = self._source.subsample(MOST_SAMPLES, self._random_state)
+            self._trees.append((sample, agglomerate(sample)))
+        sample, tree = self._trees[i]
+        return stats_of(sample, "full", k, members(tree.labels(k), k), self._settings.n_threads, None)
+
+    def _of_start(self, k: int, i: int) -> Stats:
+        reg_covar, n_threads = self._settings.reg_covar, self._settings.n_threads
+        start = Start(self._init_params, k, reg_covar, Supplied(), n_threads)
+        params = start.params(self._source, STRUCTURES["VVV"], self._random_state, None)
+        params = replace(params, weights=params.weights / params.weights.sum())  # those of points are 1 / n each
+        return passes.sweep(self._source, params, n_threads)
+
+
 class Grid:
     """The cells of all `sizes` and `structures`, fitted to a source: sizes ascending, simpler structures first.
 
@@ -67,7 +114,7 @@ class Grid:
         structures: Sequence[Structure],
         sizes: Sequence[int],
         settings: Settings,
-        starts: Callable[[int], list[Stats]],
+        starts: Starts,
         *,
         sample: Grid | None = None,
         told: Callable[[int, Structure], None] = lambda k, structure: None,
@@ -97,7 +144,7 @@ class Grid:
         sampled = None if self._sample is None else self._sample.fit(k, structure)
         cell = Cell()
         if sampled is not None:
-            cell = self._best([lambda: sampled.params], structure, floor)
+            cell = self._best([partial(sampled.params.in_layout, structure.layout)], structure, floor)
         if cell.fit is None or cell.log_likelihood < floor:
             rest = self._candidates(k, structure, within, anew=cell.fit is None)
             cell = max(cell, self._best(rest, structure, floor), key=lambda found: found.log_likelihood)
@@ -105,7 +152,9 @@ class Grid:
 
     def _best(self, candidates: Iterable[Callable[[], Params]], structure: Structure, floor: float) -> Cell:
         """What the candidates that are best after a few iterations come to; more than these where they stay below `floor`."""
-        trials, ended, reasons = [], [], []
+        trials: list[Fit] = []
+        ended: list[Cell] = []
+        reasons: list[str] = []
         for first in candidates:
             try:
                 trials.append(self._em(first(), structure, _TRIAL))
@@ -129,7 +178,9 @@ class Grid:
         if reason := self._spurious(fit.params, structure):
             return Cell(reason=reason)
         sums = passes.classified(self._source, fit.params, self._settings.n_threads)
-        return Cell(fit, sums) if math.isfinite(sums.log_likelihood) else Cell(reason="the log-likelihood is not finite")
+        return (
+            Cell(fit, sums) if math.isfinite(sums.log_likelihood) else Cell(reason="the log-likelihood is not finite")
+        )
 
     def _contained(self, k: int, structure: Structure) -> list[Cell]:
         """Those of the richest structures that this one contains, of those that have a fit of this size."""
@@ -151,8 +202,8 @@ class Grid:
     ) -> Iterator[Callable[[], Params]]:
         """First parameters: from the structures within, and `anew` from the starts and by cuts."""
         if anew:
-            for stats in self._starts(k):
-                yield partial(self._maximised, stats, structure)
+            for i in range(self._starts.n_init if k > 1 else 1):
+                yield partial(self._started, k, i, structure)
         if k == 1 and anew:
             return  # there is one maximum
         for cell in within:
@@ -161,7 +212,13 @@ class Grid:
         smaller = self.fit(k - 1, structure)
         if anew and smaller is not None:
             for params in self._cut(smaller.params):
-                yield lambda params=params: self._maximised(self._swept(params), structure)
+                yield partial(self._halved, params, structure)
+
+    def _started(self, k: int, i: int, structure: Structure) -> Params:
+        return self._maximised(self._starts(k, i), structure)
+
+    def _halved(self, params: Params, structure: Structure) -> Params:
+        return self._maximised(self._swept(params), structure)
 
     def _maximised(self, stats: Stats, structure: Structure) -> Params:
         return driver.m_step(structure, stats.in_layout(structure.layout), self._settings.reg_covar)

@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from fastgmm._compat import if_installed
@@ -43,11 +44,30 @@ class Lines(Monitor):
 
 def progress(n_samples: int, n_starts: int) -> Monitor:
     """A bar on standard error where it is a terminal and tqdm is installed, else a line on it now and then."""
+    return _timed(n_samples, n_starts) or SILENT
+
+
+def steps(n: int) -> Callable[[int, str], None]:
+    """As `progress`, of work of `n` steps: a function that is told how many are done and what is next, and '' at the end."""
+    timed = _timed(n, 1, "the work")
+
+    def tell(n_done: int, text: str) -> None:
+        if timed is not None:
+            timed.step(n_done, text) if text else timed.close()
+
+    return tell
+
+
+def _timed(n_samples: int, n_starts: int, whole: str = "the pass") -> _Timed | None:
     stream = sys.stderr
     if stream is None:  # a program without a console
-        return SILENT
+        return None
     tqdm = if_installed("tqdm") if _draws_bars(stream) else None
-    return ProgressLines(n_samples, n_starts, stream) if tqdm is None else Bar(n_samples, n_starts, stream, tqdm)
+    return (
+        ProgressLines(n_samples, n_starts, stream, whole)
+        if tqdm is None
+        else Bar(n_samples, n_starts, stream, whole, tqdm)
+    )
 
 
 def _draws_bars(stream: TextIO) -> bool:
@@ -64,8 +84,8 @@ class _Timed(Monitor):
 
     seconds: float
 
-    def __init__(self, n_samples: int, n_starts: int, stream: TextIO) -> None:
-        self._n_samples, self._n_starts, self._stream = n_samples, n_starts, stream
+    def __init__(self, n_samples: int, n_starts: int, stream: TextIO, whole: str) -> None:
+        self._n_samples, self._n_starts, self._stream, self._whole = n_samples, n_starts, stream, whole
         self._shown = -math.inf
         self._text = ""
         self._since: tuple[int, float] | None = None
@@ -92,6 +112,12 @@ class _Timed(Monitor):
         self._next = f"{self._start}, iteration {n_iter + 1}"
         self._show_if_due(always=True)
 
+    def step(self, n_done: int, text: str) -> None:
+        """So much is done, in place of samples, and this comes next."""
+        now = time.monotonic()
+        self._since, self._text = self._since or (n_done, now), text
+        self._show_if_due(n_done, now)
+
     def block(self, n_done: int) -> None:
         now = time.monotonic()
         if self._since is None:  # a pass is timed from its first block on: that one may have waited for a file
@@ -117,7 +143,7 @@ class ProgressLines(_Timed):
     seconds = _LINE_SECONDS
 
     def _show(self, text: str, n_done: int, left: str) -> None:
-        rest = f"; {100 * n_done // self._n_samples} % of the pass, {left} left" if left else ""
+        rest = f"; {100 * n_done // self._n_samples} % of {self._whole}, {left} left" if left else ""
         print(f"{text}{rest}", file=self._stream, flush=True)
 
 
@@ -126,8 +152,8 @@ class Bar(_Timed):
 
     seconds = _BAR_SECONDS
 
-    def __init__(self, n_samples: int, n_starts: int, stream: TextIO, tqdm: Any) -> None:
-        super().__init__(n_samples, n_starts, stream)
+    def __init__(self, n_samples: int, n_starts: int, stream: TextIO, whole: str, tqdm: Any) -> None:
+        super().__init__(n_samples, n_starts, stream, whole)
         self._tqdm = tqdm
         self._bar: Any = None
 

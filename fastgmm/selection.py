@@ -1,0 +1,472 @@
+"""Choosing the number of components and the covariance structure: a grid of fits that share their work."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastgmm import _validation as border
+from fastgmm._compat import optional
+from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
+from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure
+from fastgmm.em.driver import Fit, Settings
+from fastgmm.estimators import telling
+from fastgmm.estimators.fitted import Criteria
+from fastgmm.estimators.gaussian_mixture import GaussianMixture
+from fastgmm.estimators.grid import Cell, Grid, Starts
+from fastgmm.init.starts import INIT_PARAMS
+from fastgmm.sources.dask import AnySource
+from fastgmm.sources.opening import open_source
+
+__all__ = ["CRITERIA", "Row", "Selection", "select"]
+
+Float = NDArray[np.float64]
+
+CRITERIA = ("bic", "icl", "aic")
+#: Of more samples than `_LARGE` all cells are fitted to `_SAMPLE` of them first, and EM on all goes on from there. TODO evidence
+_LARGE, _SAMPLE = 20_000, 10_000
+#: What fits on a line of 80 characters.
+_COLUMNS = 7
+
+
+class Row(NamedTuple):
+    """One model of a selection; NaN and a `reason` where it has no fit."""
+
+    n_components: int
+    covariance_type: str
+    bic: float
+    icl: float
+    aic: float
+    log_likelihood: float
+    entropy: float
+    n_parameters: int
+    converged: bool
+    reason: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Selection:
+    """Models of several sizes and structures fitted to the same data, and how good they are.
+
+    The arrays have a row for each number of components and a column for each covariance type; NaN where there is no fit.
+
+    Attributes
+    ----------
+    n_components : tuple of int
+    covariance_types : tuple of str
+    criterion : {'bic', 'icl', 'aic'}
+        The one that `best_model` and `ranking` go by.
+    bic, icl, aic : ndarray of float64
+        As `GaussianMixture.bic`, `icl` and `aic`: lower is better. mclust prints the negatives of the first two.
+    log_likelihood : ndarray of float64
+        Of all samples, each as often as its weight says.
+    entropy : ndarray of float64
+        ``-sum_ik z_ik log z_ik`` of the responsibilities: 0 where every sample belongs to a component for certain.
+    n_parameters : ndarray of int64
+        Free parameters.
+    converged : ndarray of bool
+        Whether EM reached `tol` within `max_iter`.
+    reasons : dict
+        (number of components, covariance type) -> why that model has no fit.
+    """
+
+    n_components: tuple[int, ...]
+    covariance_types: tuple[str, ...]
+    criterion: str
+    bic: Float
+    icl: Float
+    aic: Float
+    log_likelihood: Float
+    entropy: Float
+    n_parameters: NDArray[np.int64]
+    converged: NDArray[np.bool_]
+    reasons: Mapping[tuple[int, str], str]
+    _fits: Mapping[tuple[int, str], Fit] = field(repr=False)
+    _arguments: Mapping[str, Any] = field(repr=False)
+    _data: tuple[int, np.dtype, NDArray | None] = field(repr=False)
+
+    @property
+    def table(self) -> list[Row]:
+        """All models, as rows: by number of components, then in the order of the covariance types."""
+        return [self._row(i, j) for i in range(len(self.n_components)) for j in range(len(self.covariance_types))]
+
+    def _row(self, i: int, j: int) -> Row:
+        k, name = self.n_components[i], self.covariance_types[j]
+        return Row(
+            k,
+            name,
+            float(self.bic[i, j]),
+            float(self.icl[i, j]),
+            float(self.aic[i, j]),
+            float(self.log_likelihood[i, j]),
+            float(self.entropy[i, j]),
+            int(self.n_parameters[i, j]),
+            bool(self.converged[i, j]),
+            self.reasons.get((k, name), ""),
+        )
+
+    def to_pandas(self) -> Any:
+        """Return the table as a `pandas.DataFrame`; ImportError without pandas."""
+        return optional("pandas", "Selection.to_pandas").DataFrame(self.table, columns=Row._fields)
+
+    def ranking(self, n: int | None = None) -> list[Row]:
+        """Return the models that have a fit, the best by `criterion` first: all of them, or the first `n`."""
+        if n is not None:
+            border.check_integer("n", n, 1)
+        fitted = [row for row in self.table if not math.isnan(getattr(row, self.criterion))]
+        return sorted(fitted, key=lambda row: float(getattr(row, self.criterion)))[:n]
+
+    @cached_property
+    def _best(self) -> Row:
+        return self.ranking(1)[0]
+
+    @property
+    def best_n_components(self) -> int:
+        """Of the best model."""
+        return self._best.n_components
+
+    @property
+    def best_covariance_type(self) -> str:
+        """Of the best model."""
+        return self._best.covariance_type
+
+    @cached_property
+    def best_model(self) -> GaussianMixture:
+        """The fitted mixture that is best by `criterion`; of equally good ones the one with fewer components."""
+        return self.model(self.best_n_components, self.best_covariance_type)
+
+    def model(self, n_components: int, covariance_type: str) -> GaussianMixture:
+        """Return the fitted mixture of any cell.
+
+        Raises
+        ------
+        ValueError
+            Where the selection does not have it, or it has no fit, and why.
+        """
+        key = border.check_integer("n_components", n_components, 1), covariance_type
+        border.check_choice("covariance_type", covariance_type, self.covariance_types)
+        if key[0] not in self.n_components:
+            raise ValueError(
+                f"n_components must be one of {', '.join(map(str, self.n_components))}, got {n_components}"
+            )
+        if key not in self._fits:
+            raise ValueError(
+                f"there is no fit of {n_components} components with {covariance_type!r}: {self.reasons[key]}"
+            )
+        model = GaussianMixture(key[0], covariance_type=covariance_type, **self._arguments)
+        model.n_features_in_, dtype, names = self._data
+        if names is not None:
+            model.feature_names_in_ = names
+        model._set_fitted(self._fits[key], dtype)
+        return model
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the criterion over the number of components, a line for each covariance type: `fastgmm.plotting.plot_criterion`."""
+        from fastgmm.plotting import plot_criterion
+
+        return plot_criterion(self, ax=ax, **options)
+
+    def __repr__(self) -> str:
+        name = self.criterion.upper()
+        parts = [f"{name} (lower is better; mclust prints the negative)", *self._blocks()]
+        top = [
+            f"  {row.covariance_type}, {row.n_components}  {getattr(row, self.criterion):.3f}"
+            for row in self.ranking(3)
+        ]
+        return "\n\n".join([*parts, "\n".join([f"Top {len(top)} models by {name}:", *top]), *self._failures()])
+
+    def _blocks(self) -> Iterable[str]:
+        """The table, in as many blocks as lines of 80 characters need."""
+        values = getattr(self, self.criterion)
+        for start in range(0, len(self.covariance_types), _COLUMNS):
+            columns = range(start, min(start + _COLUMNS, len(self.covariance_types)))
+            head = ["", *(self.covariance_types[j] for j in columns)]
+            lines = [head]
+            for i, k in enumerate(self.n_components):
+                cells = ("-" if math.isnan(values[i, j]) else f"{values[i, j]:.3f}" for j in columns)
+                lines.append([str(k), *cells])
+            widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+            yield "\n".join(
+                "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+            )
+
+    def _failures(self) -> list[str]:
+        if not self.reasons:
+            return []
+        (k, name), reason = next(iter(self.reasons.items()))
+        return [f"{len(self.reasons)} without a fit (reasons); the first, {name}, {k}: {reason}"]
+
+
+def select(
+    X: Any,
+    n_components: int | Iterable[int] = range(1, 10),
+    covariance_types: str | Iterable[str] = "all",
+    criterion: str = "bic",
+    *,
+    sample_weight: ArrayLike | None = None,
+    init_params: str = "hierarchical",
+    n_init: int = 1,
+    tol: float = 1e-5,
+    reg_covar: float = 1e-6,
+    max_iter: int = 1000,
+    random_state: Any = None,
+    n_threads: int | None = None,
+    progress: bool = False,
+) -> Selection:
+    """Fit mixtures of several sizes and covariance structures, and compare them.
+
+    What `GaussianMixture` would do once for each is done together: the data are opened once; all structures of a size
+    share their starts; a structure also begins from the fits of those it contains (EEE contains EEI, VVV all others), than which
+    it is then never less likely; and a size from that of one component less, of which each component in turn is cut in
+    two. Candidates are compared after a few iterations, and the best ones run to the end. Of more than 20 000 samples the
+    grid is fitted to 10 000 first, and EM on all goes on from there.
+
+    Components that sit on a few samples that are equal, in some direction, have a likelihood that only `reg_covar` keeps
+    from infinity. What comes to one is no fit, nor is what gives a component fewer samples than its covariance needs:
+    such models are left out, as NaN with a reason, and never win.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
+        As in `GaussianMixture.fit`.
+    n_components : int or iterable of int, default=range(1, 10)
+    covariance_types : 'all', str or iterable of str
+        Names of `GaussianMixture`'s; 'all' are mclust's 14, for one feature 'E' and 'V'.
+    criterion : {'bic', 'icl', 'aic'}, default='bic'
+        What the models are ranked by.
+    sample_weight : array-like of shape (n,), optional
+        As in `GaussianMixture.fit`. n in the criteria is their sum, so their scale matters here.
+    init_params : str, default='hierarchical'
+        As in `GaussianMixture`. 'hierarchical' needs one tree for all sizes; for up to 2000 samples it depends on the data alone.
+    n_init : int, default=1
+        Starts for each size.
+    tol, reg_covar, max_iter
+        As in `GaussianMixture`, `tol` stricter: differences between models are small.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+        Source of all draws.
+    n_threads : int, optional
+        As in `GaussianMixture`; the results do not depend on it, to the bit.
+    progress : bool, default=False
+        Show which model is being fitted, on standard error: as a bar or as lines, as `GaussianMixture.fit` does.
+
+    Returns
+    -------
+    Selection
+        Nothing in it is of the size of the data.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For input or arguments that cannot be used, and where no model at all could be fitted. One that cannot be fitted does not
+        end the search.
+    OSError
+        For files that cannot be read.
+    KeyboardInterrupt
+        On Ctrl-C, within about a second; nothing is kept.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Where the best model did not converge.
+
+    Examples
+    --------
+    >>> from fastgmm import select
+    >>> from fastgmm.datasets import load_faithful
+    >>> found = select(load_faithful().data, n_components=range(1, 5), covariance_types=["EEE", "VVV"])
+    >>> found.best_covariance_type, found.best_n_components
+    ('EEE', 3)
+    """
+    sizes = _check_sizes(n_components)
+    border.check_choice("criterion", criterion, CRITERIA)
+    border.check_choice("init_params", init_params, INIT_PARAMS)
+    border.check_integer("n_init", n_init, 1)
+    settings = Settings(
+        border.check_non_negative("tol", tol),
+        border.check_non_negative("reg_covar", reg_covar),
+        border.check_integer("max_iter", max_iter, 1),
+        border.check_threads(n_threads),
+    )
+    border.check_bool("progress", progress)
+    names = border.feature_names(X)
+    rng = border.check_random_state(random_state)
+    wanted = _check_types(covariance_types)
+    source = open_source(X, sample_weight, min_samples=2)
+    border.check_magnitude(source.largest, source.n_features, source.dtype)
+    structures = _structures(wanted, source.n_features)
+    cells = _search(source, structures, sizes, settings, (init_params, n_init, rng), progress)
+    arguments = {"tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
+    arguments |= {"random_state": random_state, "n_threads": n_threads}
+    found = _selection(source, structures, sizes, criterion, cells, arguments, names)
+    _check_found(found)
+    return found
+
+
+# --- arguments ---
+
+
+def _check_sizes(n_components: Any) -> tuple[int, ...]:
+    if isinstance(n_components, (str, bytes)) or not isinstance(n_components, Iterable):
+        n_components = [n_components]
+    sizes = tuple(border.check_integer("n_components", k, 1) for k in n_components)
+    if not sizes:
+        raise ValueError("n_components is empty: pass at least one number of components, such as range(1, 10)")
+    _check_once("n_components", sizes)
+    return sizes
+
+
+def _check_types(covariance_types: Any) -> tuple[str, ...] | None:
+    """Names, or None for all."""
+    if isinstance(covariance_types, str):
+        if covariance_types == "all":
+            return None
+        covariance_types = [covariance_types]
+    if not isinstance(covariance_types, Iterable):
+        raise TypeError(f"covariance_types must be 'all', a name or several names, got {covariance_types!r}")
+    known = (*STRUCTURES, "all")
+    names = tuple(border.check_choice("covariance_types", name, known) for name in covariance_types)
+    if "all" in names:
+        raise ValueError("covariance_types must be 'all' or a list of names, not a list that has 'all' in it")
+    if not names:
+        raise ValueError("covariance_types is empty: pass at least one name, or 'all'")
+    _check_once("covariance_types", names)
+    return names
+
+
+def _check_once(name: str, values: Sequence[Any]) -> None:
+    twice = [value for value, count in Counter(values).items() if count > 1]
+    if twice:
+        raise ValueError(f"{name} has {twice[0]!r} more than once: each number and each name makes one row or column")
+
+
+def _structures(names: Sequence[str] | None, d: int) -> list[Structure]:
+    if names is None:
+        names = MCLUST_NAMES if d > 1 else ("E", "V")
+    structures = [STRUCTURES[name] for name in names]
+    for structure in structures:
+        structure.check_features(d)
+    return structures
+
+
+# --- the search ---
+
+
+def _search(
+    source: AnySource,
+    structures: list[Structure],
+    sizes: Sequence[int],
+    settings: Settings,
+    start: tuple[str, int, np.random.RandomState],
+    progress: bool,
+) -> dict[tuple[int, str], Cell]:
+    init_params, n_init, rng = start
+    sample = source.for_start(rng)
+    large = source.n_samples > _LARGE
+    if large:
+        sample = sample.subsample(_SAMPLE, rng)
+    n_cells = len(sizes) * len(structures)
+    # a cell costs in proportion to its components
+    work = sum(sizes) * len(structures) * (1 + large)
+    told = _Told(telling.steps(work), n_cells) if progress else None
+
+    def grid(of: AnySource, of_sample: Grid | None, which: str) -> Grid:
+        tell = _silent if told is None else told.of(which)
+        return Grid(of, structures, sizes, settings, starts, sample=of_sample, told=tell)
+
+    try:
+        starts = Starts(sample, init_params, n_init, rng, settings)
+        of_sample = None
+        if large:
+            of_sample = grid(sample, None, ", of a sample")
+            of_sample.run()
+        return grid(source, of_sample, "").run()
+    finally:
+        if told is not None:
+            told.close()
+
+
+def _silent(k: int, structure: Structure) -> None:
+    pass
+
+
+class _Told:
+    """Tells of the cells of one grid after the other."""
+
+    def __init__(self, tell: Callable[[int, str], None], n_cells: int) -> None:
+        self._tell, self._n_cells = tell, n_cells
+        self._done, self._next = 0, 0
+
+    def of(self, which: str) -> Callable[[int, Structure], None]:
+        counter = itertools.count(1)
+
+        def told(k: int, structure: Structure) -> None:
+            self._done, self._next = self._done + self._next, k
+            components = f"{k} component{'s' * (k != 1)}"
+            self._tell(self._done, f"model {next(counter)} of {self._n_cells}{which}: {structure.name}, {components}")
+
+        return told
+
+    def close(self) -> None:
+        self._tell(self._done, "")
+
+
+def _selection(
+    source: AnySource,
+    structures: list[Structure],
+    sizes: tuple[int, ...],
+    criterion: str,
+    cells: dict[tuple[int, str], Cell],
+    arguments: Mapping[str, Any],
+    names: NDArray | None,
+) -> Selection:
+    shape = (len(sizes), len(structures))
+    values = {name: np.full(shape, np.nan) for name in ("bic", "icl", "aic", "log_likelihood", "entropy")}
+    n_parameters, converged = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
+    n = source.total_weight * source.weight_unit
+    for (i, k), (j, structure) in itertools.product(enumerate(sizes), enumerate(structures)):
+        cell = cells[k, structure.name]
+        n_parameters[i, j] = structure.n_parameters(k, source.n_features)
+        if cell.fit is None or cell.sums is None:
+            continue
+        sums = cell.sums.times(source.weight_unit)
+        of = Criteria.of(sums.log_likelihood, n, int(n_parameters[i, j]))
+        found = (of.bic, of.bic - 2 * sums.certainty, of.aic, sums.log_likelihood, sums.entropy)
+        for array, value in zip(values.values(), found, strict=True):
+            array[i, j] = value
+        converged[i, j] = cell.fit.converged
+    for array in (*values.values(), n_parameters, converged):
+        array.flags.writeable = False
+    return Selection(
+        sizes,
+        tuple(structure.name for structure in structures),
+        criterion,
+        **values,
+        n_parameters=n_parameters,
+        converged=converged,
+        reasons={key: cell.reason for key, cell in cells.items() if cell.fit is None},
+        _fits={key: cell.fit for key, cell in cells.items() if cell.fit is not None},
+        _arguments=arguments,
+        _data=(source.n_features, source.dtype, names),
+    )
+
+
+def _check_found(found: Selection) -> None:
+    if not found._fits:
+        counts = Counter(found.reasons.values()).most_common(2)
+        told = "; ".join(f"{reason} ({count} of them)" for reason, count in counts)
+        raise ValueError(f"none of the {found.bic.size} models could be fitted: {told}")
+    best = found._best
+    if not best.converged:
+        warn(
+            f"The best model, {best.covariance_type} with {best.n_components} components, did not converge within max_iter="
+            f"{found._arguments['max_iter']} iterations: increase max_iter or tol",
+            like_sklearn(ConvergenceWarning),
+        )
