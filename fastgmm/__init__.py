@@ -40,7 +40,7 @@ _HOME = {
     "responsibilities": "fastgmm.functional",
     "sufficient_statistics": "fastgmm.functional",
 }
-_ROOMS = ("datasets", "kernels")
+_ROOMS = ("datasets", "kernels", "plotting")
 
 __all__ = [
     "ConvergenceWarning",
