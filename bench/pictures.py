@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from PIL import Image
 
 from fastgmm import GaussianMixture, plotting
 from fastgmm._atomic import replacing
@@ -54,10 +55,12 @@ def draw(picture: Callable[..., None], path: Path, *arguments: Any) -> None:
     """Draw ``picture(figure, *arguments)`` and write it to a PNG file."""
     figure = Figure(dpi=100, layout="constrained")
     picture(figure, *arguments)
-    data = io.BytesIO()
-    figure.savefig(data, format="png")
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png")
+    # a palette, half the size: there are few colours
+    Image.open(drawn).convert("RGB").quantize(128).save(small, format="png", optimize=True)
     with replacing(path) as file:
-        file.write(data.getvalue())
+        file.write(small.getvalue())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -176,7 +176,7 @@ def plot_mixture(
         _draw_one(panels(), mixture, shown, sized, artists)
     elif len(chosen) == 2:
         axes = panels()
-        _draw_two(axes, mixture, shown, sized, radii, artists)
+        _draw_two(axes, mixture, shown, sized, radii, artists, numbered=True)
         axes.set(xlabel=mixture.names[0], ylabel=mixture.names[1])
         axes.autoscale_view()
     else:
@@ -261,6 +261,8 @@ def _look(
 
 def _draw_one(axes: Axes, mixture: _Marginal, shown: _Shown | None, sized: bool, artists: MixtureArtists) -> None:
     top = _draw_density(axes, mixture, shown, artists)
+    for k, line in enumerate(artists.lines[1:]):
+        _number(axes, k, mixture.means[k, 0], 0.5 * np.max(line.get_ydata()), artists)
     axes.set(xlabel=mixture.names[0], ylabel="density", xlim=_limits(mixture, 0, shown, _TAIL))
     if shown is None:
         axes.set_ylim(0.0, 1.05 * top)
@@ -348,34 +350,45 @@ def _draw_two(
     sized: bool,
     radii: list[float],
     artists: MixtureArtists,
-    size: float = 1.0,
+    *,
+    numbered: bool,
 ) -> None:
-    """Draw samples and components of two features, across and up; `size` is that of marks and letters."""
+    """Draw samples and components of two features, across and up; those that are not `numbered` in a smaller panel."""
     artists.axes.append(axes)
+    size = 1.0 if numbered else 0.75
     if shown is not None:
         _draw_points(axes, shown, len(mixture.weights), sized, size, artists)
     patches = optional("matplotlib.patches", "plot_mixture")
     for k, (mean, covariance) in enumerate(zip(mixture.means, mixture.covariances, strict=True)):
         for line, radius in enumerate(radii):
             width, height, angle = _ellipse(covariance, radius)
-            style = {"linestyle": LINES[min(line, len(LINES) - 1)], "linewidth": 1.5 * size, "edgecolor": colour(k)}
+            style: dict[str, Any] = {
+                "linestyle": LINES[min(line, len(LINES) - 1)],
+                "linewidth": 1.5 * size,
+                "edgecolor": colour(k),
+            }
             ellipse = patches.Ellipse(mean, width, height, angle=angle, fill=False, zorder=3, **style)
             axes.add_patch(ellipse)
             artists.ellipses.append(ellipse)
-        ring: dict[str, Any] = {
-            "s": 95 * size**2,
-            "facecolor": "white",
-            "edgecolor": colour(k),
-            "linewidth": 1.1 * size,
-        }
-        artists.means.append(axes.scatter(mean[0], mean[1], **ring, zorder=4 + 2 * k))
-        letters: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": 7.5 * size, "color": DARK}
-        artists.texts.append(axes.text(mean[0], mean[1], str(k), **letters, clip_on=True, zorder=5 + 2 * k))
+        if numbered:
+            artists.means.append(_number(axes, k, mean[0], mean[1], artists))
+        else:
+            dot: dict[str, Any] = {"s": 14, "facecolor": colour(k), "edgecolor": "white", "linewidth": 0.7}
+            artists.means.append(axes.scatter(mean[0], mean[1], **dot, zorder=4 + 2 * k))
+
+
+def _number(axes: Axes, k: int, x: float, y: float, artists: MixtureArtists) -> Collection:
+    """Write the number of component k into a ring, and return the ring."""
+    ring = axes.scatter(x, y, s=95, facecolor="white", edgecolor=colour(k), linewidth=1.1, zorder=4 + 2 * k)
+    letters: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": 7.5, "color": DARK}
+    artists.texts.append(axes.text(x, y, str(k), **letters, clip_on=True, zorder=5 + 2 * k))
+    return ring
 
 
 def _draw_points(axes: Axes, shown: _Shown, k: int, sized: bool, size: float, artists: MixtureArtists) -> None:
     most = 1.0 - 1.0 / k if k > 1 else 1.0
-    # many points are smaller, few are not large
+    # the more points, the smaller and paler
+    opacity = float(np.clip(60 / math.sqrt(len(shown.points)), 0.35, 0.6))
     areas = np.full(len(shown.points), size**2 * float(np.clip(6000 / len(shown.points), 4, 14)))
     if sized:
         areas *= 1.0 + 6.0 * shown.uncertainty / most
@@ -383,7 +396,7 @@ def _draw_points(axes: Axes, shown: _Shown, k: int, sized: bool, size: float, ar
         own = shown.labels == c
         style: dict[str, Any] = {"marker": marker(c), "color": colour(c), "label": f"component {c}"}
         x, y = shown.points[own].T
-        artists.points.append(axes.scatter(x, y, s=areas[own], alpha=0.55, linewidth=0, zorder=2, **style))
+        artists.points.append(axes.scatter(x, y, s=areas[own], alpha=opacity, linewidth=0, zorder=2, **style))
 
 
 def _ellipse(covariance: Float, radius: float) -> tuple[float, float, float]:
@@ -421,7 +434,7 @@ def _draw_grid(
             axes.set_yticks([])
         else:
             pair = mixture.of(j, i), None if shown is None else shown.of(j, i)
-            _draw_two(axes, *pair, sized, radii, artists, size=0.75)
+            _draw_two(axes, *pair, sized, radii, artists, numbered=False)
             axes.set_ylim(limits[i])
             axes.yaxis.set_major_locator(ticker.MaxNLocator(4))
         axes.set_xlim(limits[j])
@@ -449,4 +462,6 @@ def _legend(axes: Axes, mixture: _Marginal) -> Artist:
         "frameon": False,
         "borderaxespad": 0.0,
     }
-    return axes.legend(handles=handles, title="component: weight", loc="upper right", **style)
+    legend = axes.legend(handles=handles, title="component: weight", loc="upper right", **style)
+    legend.set_in_layout(False)  # it may reach into the next panel, also empty, but not widen its row
+    return legend
