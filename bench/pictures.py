@@ -30,7 +30,9 @@ def mixtures(figure: Figure) -> None:
     top, bottom = left.subfigures(2, 1, height_ratios=[3.6, 3.0])
     faithful, iris = load_faithful(), load_iris()
     names = ["eruption (min)", "waiting (min)"]
-    both = GaussianMixture(3, covariance_type="tied", n_init=10, random_state=0).fit(faithful.data)
+    both = GaussianMixture(3, covariance_type="tied", tol=1e-7, max_iter=1000, n_init=10, random_state=0).fit(
+        faithful.data
+    )
     plotting.plot_mixture(both, faithful.data, ax=top, feature_names=names)
     waiting = GaussianMixture(2, random_state=0).fit(faithful.data[:, 1:])
     plotting.plot_mixture(waiting, faithful.data[:, 1:], ax=bottom, feature_names=names[1:])

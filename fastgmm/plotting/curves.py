@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm import _validation as border
 from fastgmm._compat import optional
+from fastgmm.estimators.fitted import FittedMixture
 from fastgmm.plotting.style import DARK, MARKERS, colour, line_style, panels_of
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import FigureBase
     from matplotlib.lines import Line2D
-
-    from fastgmm.estimators.fitted import FittedMixture
 
 Float = NDArray[np.float64]
 
@@ -113,7 +112,10 @@ def plot_criterion(
         )
     name = border.check_choice("criterion", selection.criterion if criterion is None else criterion, CRITERIA)
     known = selection.covariance_types
-    wanted = [covariance_types] if isinstance(covariance_types, str) else list(covariance_types or known)
+    shown = known if covariance_types is None else covariance_types
+    wanted = [shown] if isinstance(shown, str) else list(shown)
+    if not wanted:
+        raise ValueError(f"covariance_types is empty: choose from {', '.join(known)}")
     types = [known.index(border.check_choice("covariance type", each, known)) for each in wanted]
     order = np.argsort(selection.n_components, kind="stable")
     sizes = np.asarray(selection.n_components)[order]
@@ -192,10 +194,13 @@ def plot_convergence(
     if isinstance(models, Mapping):
         named = {str(name): model for name, model in models.items()}
     else:
-        listed = list(models) if isinstance(models, Sequence) else [models]
+        listed: list[Any] = list(models) if isinstance(models, (list, tuple)) else [models]
         named = {f"model {i}": model for i, model in enumerate(listed)}
     if not named:
         raise ValueError("models is empty: pass at least one fitted model")
+    for model in named.values():
+        if not isinstance(model, FittedMixture):
+            raise TypeError(f"models must be fitted models, got a {type(model).__name__}")
     curves = {name: _history(name, model, gap) for name, model in named.items()}
     axes = panels_of(ax, 1, "plot_convergence")()
     lines = []

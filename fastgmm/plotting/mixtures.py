@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastgmm import _validation as border
 from fastgmm._compat import optional
 from fastgmm.em import sweep as passes
+from fastgmm.estimators.fitted import FittedMixture
 from fastgmm.params import Params
 from fastgmm.plotting.style import DARK, GREY, LINES, colour, line_style, marker, panels_of
 from fastgmm.sources.array import ArraySource
@@ -26,13 +27,12 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Ellipse, StepPatch
 
-    from fastgmm.estimators.fitted import FittedMixture
-
 Float = NDArray[np.float64]
 
 #: Features that a pair grid shows unasked.
 MOST_FEATURES = 8
 _BINS = 100
+_MOST_RADIUS = 100.0
 _TAIL = 3.0  # standard deviations to which densities are drawn
 
 
@@ -158,6 +158,8 @@ def plot_mixture(
         For data that ``model.predict`` refuses, features that the model does not have, and axes that do not suit.
     """
     optional("matplotlib", "plot_mixture")
+    if not isinstance(model, FittedMixture):
+        raise TypeError(f"model must be a fitted GaussianMixture, got a {type(model).__name__}")
     model._check_is_fitted()
     params = model._params()
     names = _names(model, feature_names)
@@ -217,7 +219,7 @@ def _features(features: Any, names: tuple[str, ...]) -> list[int]:
 
 def _radii(n_std: Any) -> list[float]:
     each = [n_std] if isinstance(n_std, numbers.Real) else list(n_std)
-    return sorted(border.check_within("n_std", radius, 0.0, math.inf) for radius in each)
+    return sorted(border.check_within("n_std", radius, 0.0, _MOST_RADIUS) for radius in each)
 
 
 def _marginal(params: Params, features: list[int], names: tuple[str, ...]) -> _Marginal:
@@ -283,7 +285,8 @@ def _draw_density(axes: Axes, mixture: _Marginal, shown: _Shown | None, artists:
     top = float(parts.sum(axis=0).max())
     if shown is not None:
         (column,) = shown.columns
-        heights, edges = np.histogram(column, _n_bins(column), weights=shown.weights, density=True)
+        n_bins = _n_bins(column, float(mixture.weights @ spreads))
+        heights, edges = np.histogram(column, n_bins, weights=shown.weights, density=True)
         artists.histograms.append(axes.stairs(heights, edges, fill=True, color=GREY, zorder=0))
         top = max(top, float(heights.max()))
     artists.lines.extend(axes.plot(x, parts.sum(axis=0), color=DARK, linewidth=1.6, zorder=3, label="mixture"))
@@ -321,12 +324,14 @@ def _draw_stems(axes: Axes, shown: _Shown, k: int, sized: bool, top: float, arti
         scale.set_ylabel("uncertainty", loc="bottom")
 
 
-def _n_bins(column: Float) -> int:
-    """The larger of Freedman & Diaconis' and Sturges' numbers of bins, within reason where there are outliers."""
-    first, third = np.percentile(column, [25, 75])
-    width = 2.0 * (third - first) / len(column) ** (1 / 3)
+def _n_bins(column: Float, spread: float) -> int:
+    """Bins of Scott's width (Biometrika 66, 1979), 3.49 spread n^(-1/3), and not fewer than Sturges' rule has.
+
+    `spread` is that of the components in the mean: that of all samples, were they apart, would hide that they are.
+    """
+    width = 3.49 * spread / len(column) ** (1 / 3)
     span = float(column.max() - column.min())
-    n_bins = math.ceil(min(span / width, _BINS)) if width > 0 else 1
+    n_bins = math.ceil(min(span / width, _BINS))  # outliers would have very many
     return max(n_bins, math.ceil(math.log2(len(column))) + 1)
 
 
