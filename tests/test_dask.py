@@ -58,7 +58,11 @@ def data(n=6000, d=3, seed=0, dtype=np.float64):
 
 def model(layout="full", d=3, **arguments):
     given = {"full": np.array([np.eye(d)] * 2), "tied": np.eye(d), "diag": np.ones((2, d)), "spherical": np.ones(2)}
-    start = {"weights_init": [0.5, 0.5], "means_init": [[0.0] * d, [3.0] * d], "precisions_init": given[STRUCTURES[layout].layout]}
+    start = {
+        "weights_init": [0.5, 0.5],
+        "means_init": [[0.0] * d, [3.0] * d],
+        "precisions_init": given[STRUCTURES[layout].layout],
+    }
     return GaussianMixture(2, covariance_type=layout, **{"tol": 1e-6, **start, **arguments})
 
 
@@ -104,7 +108,7 @@ def test_a_cluster_agrees_with_memory(layout, weighted, client):
     w = np.random.default_rng(1).uniform(size=len(X)) * (X[:, 0] < 4) if weighted else None
     expected = model(layout).fit(X, sample_weight=w)
     there = None if w is None else uneven(w)
-    assert expected.n_iter_ > 3
+    assert expected.n_iter_ >= 3
     found = model(layout).fit(uneven(X), sample_weight=there)
     assert_same(found, expected)
     for call in ("score", "bic", "aic"):
