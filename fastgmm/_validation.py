@@ -207,8 +207,9 @@ def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     choices = list(allowed)
     if isinstance(value, str) and value in choices:
         return value
-    near = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    folded = {choice.lower(): choice for choice in reversed(choices)}
+    near = difflib.get_close_matches(str(value).lower(), folded, n=1, cutoff=0.4)
+    hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
     raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
 
 
