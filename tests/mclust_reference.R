@@ -9,9 +9,9 @@ arguments <- commandArgs(trailingOnly = TRUE)
 jobs <- fromJSON(arguments[1], simplifyVector = TRUE, simplifyMatrix = TRUE, simplifyDataFrame = FALSE)
 
 # EM from the M-step of labels. `tol` is relative, of the log-likelihood; 0 never stops before `itmax`.
-# The M-steps that iterate (VEI, VEE, VEV, EVE, VVE) go on to `inner`, far below mclust's own 1.5e-8.
+# The M-steps that iterate (VEI, VEE, VEV, EVE, VVE) make all of their iterations, far beyond mclust's own 1.5e-8.
 em <- function(job, structure, itmax, tol) {
-  control <- emControl(eps = 0, itmax = c(itmax, jobs$inner_itmax), tol = c(tol, jobs$inner_tol))
+  control <- emControl(eps = 0, itmax = c(itmax, jobs$inner_itmax), tol = c(tol, 0))
   found <- suppressWarnings(me(data = job$X, modelName = structure, z = unmap(job$labels), control = control))
   iterations <- abs(as.numeric(unlist(attr(found, "info"))[1]))
   list(
