@@ -30,7 +30,7 @@ def mixtures(figure: Figure) -> None:
     top, bottom = left.subfigures(2, 1, height_ratios=[3.6, 3.0])
     faithful, iris = load_faithful(), load_iris()
     names = ["eruption (min)", "waiting (min)"]
-    both = GaussianMixture(3, covariance_type="tied", tol=1e-7, max_iter=1000, n_init=10, random_state=0).fit(
+    both = GaussianMixture(3, covariance_type="EEE", tol=1e-7, max_iter=1000, n_init=10, random_state=0).fit(
         faithful.data
     )
     plotting.plot_mixture(both, faithful.data, ax=top, feature_names=names)
@@ -39,7 +39,7 @@ def mixtures(figure: Figure) -> None:
     species = GaussianMixture(3, random_state=0).fit(iris.data)
     names = [f"{name.replace('_', ' ')} (cm)" for name in iris.feature_names]
     plotting.plot_mixture(species, iris.data, ax=right, feature_names=names)
-    titles = ("Old Faithful, 3 components, tied", "Old Faithful, 2 components", "Iris, 3 components, full")
+    titles = ("Old Faithful, 3 components, EEE", "Old Faithful, 2 components", "Iris, 3 components, VVV")
     for letter, panel, title in zip(_LETTERS, (top, bottom, right), titles, strict=True):
         panel.suptitle(f"{letter}  {title}", x=0.01, ha="left", fontsize=11)
 

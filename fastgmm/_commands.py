@@ -314,11 +314,12 @@ def _head(command: str, args: Namespace) -> _report.Summary:
 def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> _report.Summary:
     k, d = model.means_.shape
     covariances = model.covariances_
-    if model.covariance_type == "full":
+    layout = STRUCTURES[model.covariance_type].layout
+    if layout == "full":
         variances = np.diagonal(covariances, axis1=1, axis2=2)
-    elif model.covariance_type == "tied":
+    elif layout == "tied":
         variances = np.broadcast_to(np.diagonal(covariances), (k, d))
-    elif model.covariance_type == "spherical":
+    elif layout == "spherical":
         variances = np.broadcast_to(covariances[:, np.newaxis], (k, d))
     else:
         variances = covariances

@@ -207,9 +207,9 @@ def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     choices = list(allowed)
     if isinstance(value, str) and value in choices:
         return value
-    by_lower = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.4)
-    hint = f"; did you mean {by_lower[near[0]]!r}?" if near else ""
+    folded = {choice.lower(): choice for choice in reversed(choices)}
+    near = difflib.get_close_matches(str(value).lower(), folded, n=1, cutoff=0.4)
+    hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
     raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
 
 
@@ -290,7 +290,9 @@ def covariance_shape(layout: str, k: int, d: int) -> tuple[int, ...]:
     return {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[layout]
 
 
-def check_positive(name: str, value: Any, layout: str, k: int, d: int) -> NDArray[np.float64]:
+def check_positive(
+    name: str, value: Any, layout: str, k: int, d: int, covariance_type: str | None = None
+) -> NDArray[np.float64]:
     """Return covariances or precisions of a layout: right shape, symmetric, positive definite."""
     axes = {
         "full": "(n_components, n_features, n_features)",
@@ -298,7 +300,9 @@ def check_positive(name: str, value: Any, layout: str, k: int, d: int) -> NDArra
         "diag": "(n_components, n_features)",
         "spherical": "(n_components,)",
     }[layout]
-    array = check_array(name, value, covariance_shape(layout, k, d), f"{axes} for covariance_type={layout!r}")
+    array = check_array(
+        name, value, covariance_shape(layout, k, d), f"{axes} for covariance_type={covariance_type or layout!r}"
+    )
     if layout in ("diag", "spherical"):
         if (array <= 0).any():
             where = [int(i) for i in np.argwhere(array <= 0)[0]]

@@ -18,6 +18,8 @@ from typing import Any, NoReturn, TextIO
 import fastgmm
 
 COVARIANCES = ("full", "tied", "diag", "spherical")
+STRUCTURES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
+_TYPES = f"{', '.join(COVARIANCES)}, or mclust's {', '.join(STRUCTURES)}, for one feature E, V"
 INITS = ("kmeans", "k-means++", "random", "random_from_data")
 DTYPES = ("float64", "float32")
 _HEADERS = ("auto", "yes", "no")
@@ -30,7 +32,8 @@ _MODEL_KEYS = """\
   weights                     k numbers
   means                       k rows of d numbers
   standard_deviations         k rows of d numbers: square roots of the variances
-  covariances                 full: k matrices d x d; tied: one; diag: k rows of d; spherical: k numbers
+  covariances                 full: k matrices d x d; tied, EEE: one; diag, EEI, VEI, EVI, VVI: k rows of d;
+                              spherical, EII, VII, E, V: k numbers; others as full
 """
 _FIT_NOTES = """\
 DATA may be a file, a directory of files of one kind, or a quoted pattern such as "part-*.npy". Directories, patterns, and
@@ -289,9 +292,9 @@ def _add_fit(parser: _Parser) -> None:
     group.add_argument(
         "--covariance",
         metavar="TYPE",
-        type=_one_of("covariance type", COVARIANCES),
+        type=_one_of("covariance type", (*COVARIANCES, *STRUCTURES, "E", "V")),
         default="full",
-        help=f"{', '.join(COVARIANCES)} (default: full)",
+        help=f"{_TYPES} (default: full)",
     )
     group.add_argument(
         "--tol", type=_not_negative, default=1e-3, help="stop at a smaller gain of mean log-likelihood (default: 1e-3)"

@@ -1,8 +1,8 @@
 """The steps of EM and k-means as plain functions, for people who replace a slow loop of their own.
 
-Arrays in, arrays out; the same checks and the same kernels as the estimators. `covariance_type` says how `covariances`
-is to be read: (k, d, d) for 'full', (d, d) for 'tied', (k, d) for 'diag', (k,) for 'spherical'. float32 data give
-float32 results, computed in float32 within tiles and added up in float64. `n_threads` as in `GaussianMixture`.
+Arrays in, arrays out; the same checks and the same kernels as the estimators. `covariance_type`, any of `GaussianMixture`'s,
+says how `covariances` is to be read: (k, d, d) for 'full', (d, d) for 'tied', (k, d) for 'diag', (k,) for 'spherical'.
+float32 data give float32 results, computed in float32 within tiles and added up in float64. `n_threads` as in `GaussianMixture`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def _model(
     centres = border.check_data(means, name="means", axes="(n_components, n_features)")
     if weights is None:
         weights = np.full(len(centres), 1.0 / len(centres))
-    params = check_parameters(weights, centres, covariances, structure.layout)
+    params = check_parameters(weights, centres, covariances, structure.layout, covariance_type)
+    structure.check_features(params.means.shape[1])
     if params.means.shape[1] != source.n_features:
         raise ValueError(
             f"X has {source.n_features} features, but means has the shape {params.means.shape}, (n_components, n_features): "
@@ -94,7 +95,7 @@ def log_density(
     means : array-like of shape (k, d)
     covariances : array-like
         Positive definite; shape as `covariance_type` says.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+    covariance_type : str, default='full'
     n_threads : int, optional
 
     Returns
@@ -166,7 +167,7 @@ def sufficient_statistics(
     origin : array-like of shape (k, d), optional
         What moments are taken about; by default the mean of X for every component. Close to the components' means is
         best for the digits of the scatter.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+    covariance_type : str, default='full'
     n_threads : int, optional
 
     Returns
@@ -234,7 +235,7 @@ def em_step(
     reg_covar = border.check_non_negative("reg_covar", reg_covar)
     whole = passes.total(source, threads) if params.layout == "tied" else None
     stats = passes.sweep(source, params, threads, whole=whole)
-    after = driver.m_step(_structure(covariance_type), stats, reg_covar)
+    after = driver.m_step(_structure(covariance_type), stats, reg_covar, params)
     return EMStep(after.weights, after.means, after.covariances, stats.log_likelihood * source.weight_unit)
 
 

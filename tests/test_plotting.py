@@ -19,6 +19,7 @@ from scipy.stats import norm
 
 import fastgmm
 from fastgmm import GaussianMixture, plotting
+from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.plotting import style
 from fastgmm.plotting.mixtures import _ellipse
 
@@ -58,7 +59,7 @@ def matrices(model: GaussianMixture) -> np.ndarray:
         "tied": lambda i: c,
         "diag": lambda i: np.diag(c[i]),
         "spherical": lambda i: c[i] * np.eye(d),
-    }[model.covariance_type]
+    }[STRUCTURES[model.covariance_type].layout]
     return np.array([of(i) for i in range(k)])
 
 
@@ -84,6 +85,19 @@ def test_ellipses_are_at_their_mahalanobis_distance(layout: str) -> None:
         assert_allclose(ellipse.get_edgecolor(), mpl.colors.to_rgba(style.colour(k)))
     for mean, ring in zip(model.means_, drawn.means, strict=True):
         assert_allclose(ring.get_offsets()[0], mean)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_every_structure_can_be_drawn(structure: str, faithful: Any) -> None:
+    X = faithful[:, : 1 if STRUCTURES[structure].one_feature else 2]
+    model = GaussianMixture(2, covariance_type=structure, random_state=0).fit(X)
+    drawn = plotting.plot_mixture(model, X, ax=Figure(), n_std=2)
+    if X.shape[1] == 1:
+        spreads = np.sqrt(matrices(model)[:, 0, 0])
+        assert_allclose(drawn.lines[1].get_ydata().max(), model.weights_[0] * norm.pdf(0) / spreads[0])
+    else:
+        for ellipse, mean, covariance in zip(drawn.ellipses, model.means_, matrices(model), strict=True):
+            assert_allclose(distances(ellipse, mean, covariance), 2, rtol=1e-9)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

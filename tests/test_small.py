@@ -45,7 +45,7 @@ def run(X, mixture, layout, *, weights=None, tol=0.0, reg_covar=1e-6, max_iter=1
 @pytest.fixture
 def step_by_step(monkeypatch):
     """Call to switch the compiled loop off."""
-    return lambda: monkeypatch.setattr(SmallRun, "suits", lambda source, params: False)
+    return lambda: monkeypatch.setattr(SmallRun, "suits", lambda *arguments: False)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -130,11 +130,11 @@ def test_going_on_gives_the_same_bits(layout, dtype, compiled, iris, monkeypatch
 
 def test_long_iterations_are_left_to_the_kernels_that_can_be_interrupted(monkeypatch, iris):
     params = check_parameters(*random_mixture("full", 3, 4), "full")
-    assert SmallRun.suits(ArraySource(iris), params)
+    assert SmallRun.suits(ArraySource(iris), params, STRUCTURES["full"])
     monkeypatch.setattr(small, "_FLOPS", 10.0)
-    assert not SmallRun.suits(ArraySource(iris), params)
+    assert not SmallRun.suits(ArraySource(iris), params, STRUCTURES["full"])
     monkeypatch.undo()
-    assert not SmallRun.suits(ArraySource(np.zeros((passes.SINGLE_LANE + 1, 4))), params)
+    assert not SmallRun.suits(ArraySource(np.zeros((passes.SINGLE_LANE + 1, 4))), params, STRUCTURES["full"])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

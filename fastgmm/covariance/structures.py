@@ -7,11 +7,12 @@ Statistics about an origin o_k give the scatter about the new mean by W_k = S_k 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.covariance import m_steps
 from fastgmm.stats import Stats
 
 Float = NDArray[np.float64]
@@ -22,67 +23,148 @@ COUNT_FLOOR = 10 * np.finfo(np.float64).eps
 
 @dataclass(frozen=True)
 class Structure:
-    """A covariance structure: `maximise(stats, counts)` returns the covariances before regularisation."""
+    """A covariance structure.
+
+    layout : how its densities and its statistics are laid out
+    n_covariance_parameters : of k components and d features
+    maximise : the M-step, ``(within, counts, previous) -> covariances``, see `m_steps`
+    least_samples : of d features, that a component needs for its covariance to be regular
+    one_feature : whether it is meant for one feature only
+    """
 
     name: str
     layout: str
     n_covariance_parameters: Callable[[int, int], int]
-    maximise: Callable[[Stats, Float], Float]
+    maximise: Callable[[Float, Float, Float | None], Float]
+    least_samples: Callable[[int], int]
+    one_feature: bool = False
 
     def n_parameters(self, k: int, d: int) -> int:
         """Free parameters of a mixture: covariances, k d means and k - 1 weights."""
         return self.n_covariance_parameters(k, d) + k * d + k - 1
 
+    @property
+    def basic(self) -> bool:
+        """Whether nothing but the layout restricts the covariances."""
+        return self.maximise is STRUCTURES[self.layout].maximise
 
-def _full(stats: Stats, counts: Float) -> Float:
-    out = stats.sums[:, :, None] * (stats.sums / counts[:, None])[:, None, :]
-    np.subtract(stats.scatter, out, out=out)
-    out /= counts[:, None, None]
-    return out
-
-
-def _tied(stats: Stats, counts: Float) -> Float:
-    return (stats.scatter - stats.sums.T @ (stats.sums / counts[:, None])) / counts.sum()
-
-
-def _diag(stats: Stats, counts: Float) -> Float:
-    n = counts[:, None]
-    return (stats.scatter - stats.sums**2 / n) / n
+    def check_features(self, d: int) -> None:
+        """Raise ValueError where the structure is not for so many features."""
+        if self.one_feature and d > 1:
+            alike = "'EII', 'EEI' or 'EEE'" if self.name == "E" else "'VII', 'VVI' or 'VVV'"
+            raise ValueError(
+                f"covariance_type={self.name!r} is for data of one feature, but there are {d}: choose {alike}, which is as "
+                "much for more features"
+            )
 
 
-def _spherical(stats: Stats, counts: Float) -> Float:
-    d = stats.sums.shape[1]
-    return (stats.scatter - (stats.sums**2).sum(axis=1) / counts) / (counts * d)
+def _axes(d: int) -> int:
+    """Parameters of an orientation."""
+    return d * (d - 1) // 2
 
 
+def _pooled(d: int) -> int:
+    return 1
+
+
+def _two(d: int) -> int:
+    return 2
+
+
+def _more_than_d(d: int) -> int:
+    # with a common orientation too: D may be turned into the null space of one component's scatter
+    return d + 1
+
+
+#: The names of mclust (Scrucca, Fop, Murphy & Raftery, The R Journal 8(1), 2016, table 3), simpler ones first.
+_MCLUST = (
+    Structure("EII", "spherical", lambda k, d: 1, m_steps.eii, _pooled),
+    Structure("VII", "spherical", lambda k, d: k, m_steps.vii, _two),
+    Structure("EEI", "diag", lambda k, d: d, m_steps.eei, _pooled),
+    Structure("VEI", "diag", lambda k, d: k + d - 1, m_steps.vei, _two),
+    Structure("EVI", "diag", lambda k, d: 1 + k * (d - 1), m_steps.evi, _two),
+    Structure("VVI", "diag", lambda k, d: k * d, m_steps.vvi, _two),
+    Structure("EEE", "tied", lambda k, d: d + _axes(d), m_steps.eee, _pooled),
+    Structure("VEE", "full", lambda k, d: k + d - 1 + _axes(d), m_steps.vee, _two),
+    Structure("EVE", "full", lambda k, d: 1 + k * (d - 1) + _axes(d), m_steps.eve, _more_than_d),
+    Structure("VVE", "full", lambda k, d: k * d + _axes(d), m_steps.vve, _more_than_d),
+    Structure("EEV", "full", lambda k, d: d + k * _axes(d), m_steps.eev, _pooled),
+    Structure("VEV", "full", lambda k, d: k + d - 1 + k * _axes(d), m_steps.vev, _two),
+    Structure("EVV", "full", lambda k, d: 1 + k * (d - 1) + k * _axes(d), m_steps.evv, _more_than_d),
+    Structure("VVV", "full", lambda k, d: k * (d + _axes(d)), m_steps.vvv, _more_than_d),
+)
+MCLUST_NAMES = tuple(structure.name for structure in _MCLUST)
+_BY_NAME = {structure.name: structure for structure in _MCLUST}
+#: scikit-learn's names, which are those of the layouts, mclust's, and mclust's for one feature.
 STRUCTURES = {
-    structure.name: structure
-    for structure in (
-        Structure("full", "full", lambda k, d: k * d * (d + 1) // 2, _full),
-        Structure("tied", "tied", lambda k, d: d * (d + 1) // 2, _tied),
-        Structure("diag", "diag", lambda k, d: k * d, _diag),
-        Structure("spherical", "spherical", lambda k, d: k, _spherical),
-    )
+    name: replace(_BY_NAME[same], name=name)
+    for name, same in (("full", "VVV"), ("tied", "EEE"), ("diag", "VVI"), ("spherical", "VII"))
+}
+STRUCTURES |= _BY_NAME
+STRUCTURES |= {
+    name: replace(_BY_NAME[same], name=name, one_feature=True) for name, same in (("E", "EII"), ("V", "VII"))
 }
 
 
-def maximise(structure: Structure, stats: Stats, reg_covar: float) -> tuple[Float, Float, Float]:
+def maximise(
+    structure: Structure, stats: Stats, reg_covar: float, previous: Float | None = None
+) -> tuple[Float, Float, Float]:
     """M-step: return weights (k,), means (k, d) and covariances that maximise the expected likelihood.
 
-    `reg_covar` is added to the variances. A component without samples keeps its mean.
+    `reg_covar` is added to the variances of the scatter, which keeps the structure: the covariances are those of samples to which
+    independent noise of that variance was added. A component without samples keeps its mean. `previous`, the covariances of
+    the step before, is where an M-step that iterates goes on.
+
+    Raises NotPositiveDefinite where a matrix that components share is singular.
     """
     counts = stats.counts + COUNT_FLOOR
     weights = counts / counts.sum()
     means = stats.origin + stats.sums / counts[:, None]
-    return weights, means, regularised(structure.maximise(stats, counts), structure.layout, reg_covar)
+    within = regularised(_within(stats, counts), stats.layout, reg_covar, counts)
+    return weights, means, structure.maximise(within, counts, previous)
 
 
-def regularised(covariances: Float, layout: str, reg_covar: float) -> Float:
-    """Return the covariances with `reg_covar` added to every variance."""
+def _within(stats: Stats, counts: Float) -> Float:
+    """Scatter about the new means, in the layout of the statistics; for spherical its trace divided by d."""
+    if stats.layout == "full":
+        between = stats.sums[:, :, None] * (stats.sums / counts[:, None])[:, None, :]
+        return np.subtract(stats.scatter, between, out=between)
+    if stats.layout == "tied":
+        return stats.scatter - stats.sums.T @ (stats.sums / counts[:, None])
+    if stats.layout == "diag":
+        return stats.scatter - stats.sums**2 / counts[:, None]
+    return (stats.scatter - (stats.sums**2).sum(axis=1) / counts) / stats.sums.shape[1]
+
+
+def regularised(covariances: Float, layout: str, reg_covar: float, counts: Float | None = None) -> Float:
+    """Return the covariances with `reg_covar` added to every variance; of scatter that so many samples went into."""
     out = np.array(covariances)
-    if layout in ("diag", "spherical"):
-        out += reg_covar
-    else:
+    if layout == "tied":
+        out[np.diag_indices(len(out))] += reg_covar if counts is None else reg_covar * counts.sum()
+        return out
+    added = np.asarray(reg_covar if counts is None else reg_covar * counts)
+    if layout == "full":
         diagonal = np.arange(out.shape[-1])
-        out[..., diagonal, diagonal] += reg_covar
+        out[:, diagonal, diagonal] += added[..., None]
+    else:
+        out += added if layout == "spherical" else added[..., None]
     return out
+
+
+def expected_scatter(covariances: Float, layout: str, weights: Float, d: int) -> Float:
+    """Scatter about the means that a mixture expects of one sample, as statistics have it: `maximise` gives it back."""
+    if layout == "tied":
+        return covariances
+    if layout == "spherical":
+        return weights * covariances * d
+    return weights.reshape(-1, *[1] * (covariances.ndim - 1)) * covariances
+
+
+def has_structure(structure: Structure, covariances: Float, weights: Float, rtol: float = 1e-4) -> bool:
+    """Whether covariances are of the structure: then they are their own M-step."""
+    if structure.basic:
+        return True
+    counts = weights + COUNT_FLOOR
+    within = covariances * counts.reshape(-1, *[1] * (covariances.ndim - 1))
+    found = structure.maximise(within, counts, covariances)
+    return bool(np.abs(found - covariances).max() <= rtol * np.abs(covariances).max())

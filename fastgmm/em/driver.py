@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgmm._errors import warn
 from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
-from fastgmm.covariance.structures import Structure, maximise
+from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise
 from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.em.small import SmallRun
 from fastgmm.em.sweep import Total, sweep
@@ -66,14 +66,14 @@ def run(
     """
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
-    if SmallRun.suits(source, params):
+    if SmallRun.suits(source, params, structure):
         return _run_small(source, params, structure, settings, lower_bound, whole, monitor, bounds)
     converged = False
     for n_iter in range(len(bounds) + 1, settings.max_iter + 1):
         stats = sweep(source, params, settings.n_threads, whole=whole, monitor=monitor)
         previous, lower_bound = lower_bound, stats.log_likelihood / source.total_weight
         check_likelihood(lower_bound, n_iter, params)
-        params = m_step(structure, stats, settings.reg_covar)
+        params = m_step(structure, stats, settings.reg_covar, params)
         bounds.append(lower_bound)
         monitor.iteration(n_iter, lower_bound, lower_bound - previous)
         if abs(lower_bound - previous) < settings.tol:
@@ -114,21 +114,28 @@ def _run_small(
     return Fit(small.params, state == CONVERGED, len(bounds), lower_bound, bounds)
 
 
-def m_step(structure: Structure, stats: Stats, reg_covar: float) -> Params:
-    """Parameters that maximise the expected likelihood; ValueError that explains a collapsed component."""
-    weights, means, covariances = maximise(structure, stats, reg_covar)
+def m_step(structure: Structure, stats: Stats, reg_covar: float, previous: Params | None = None) -> Params:
+    """Parameters that maximise the expected likelihood; ValueError that explains a collapsed component.
+
+    An M-step that iterates goes on from the parameters of the step before.
+    """
     try:
+        before = None if previous is None else previous.covariances
+        weights, means, covariances = maximise(structure, stats, reg_covar, before)
         prec_chol = precision_cholesky(covariances, structure.layout)
     except NotPositiveDefinite as error:
-        raise ValueError(collapse_message(error, stats, reg_covar)) from error
+        raise ValueError(collapse_message(error, structure, stats, reg_covar)) from error
     return Params(structure.layout, weights, means, covariances, prec_chol)
 
 
-def collapse_message(error: NotPositiveDefinite, stats: Stats, reg_covar: float, when: str = "") -> str:
+def collapse_message(
+    error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float, when: str = ""
+) -> str:
     """Say which component collapsed, how many samples it holds, and which reg_covar suits the scale of the data."""
     scale = data_variance(stats)
     if error.component is None:
-        who = f"the tied covariance of all {stats.n_samples} samples"
+        shared = "tied covariance" if structure.layout == "tied" else "shape that the components share,"
+        who = f"the {shared} of all {stats.n_samples} samples"
     else:
         who = f"component {error.component}, which holds {stats.counts[error.component]:.6g} of {stats.n_samples} samples,"
     raise_to = max(1e-6 * scale, 10 * reg_covar, 2 * abs(error.smallest) if math.isfinite(error.smallest) else 0.0)
@@ -139,7 +146,22 @@ def collapse_message(error: NotPositiveDefinite, stats: Stats, reg_covar: float,
     return (
         f"Fitting the mixture model failed: {when}{who} has an ill-defined empirical covariance (smallest eigenvalue or "
         f"variance {error.smallest:.3g}, reg_covar={reg_covar:.3g}, mean variance of the features {scale:.3g}). "
-        f"{remedy}, decrease the number of components, or scale the input data."
+        f"{remedy}, decrease the number of components, or scale the input data.{_simpler(error, structure, stats)}"
+    )
+
+
+def _simpler(error: NotPositiveDefinite, structure: Structure, stats: Stats) -> str:
+    """Name the structures that so small a component can have, if it is too small for this one."""
+    if error.component is None:
+        return ""
+    count, d = float(stats.counts[error.component]), stats.sums.shape[1]
+    least = structure.least_samples(d)
+    names = [name for name in MCLUST_NAMES if STRUCTURES[name].least_samples(d) <= max(count, 1.0)]
+    if count >= least or not names:
+        return ""
+    return (
+        f" A component needs {least} samples at least for covariance_type={structure.name!r} with {d} features; with fewer "
+        f"there are {', '.join(map(repr, names))}."
     )
 
 

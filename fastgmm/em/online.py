@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastgmm.covariance.structures import Structure, regularised
+from fastgmm.covariance.structures import Structure, expected_scatter, regularised
 from fastgmm.em.driver import Fit, Settings, check_likelihood, m_step
 from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.em.sweep import log_likelihood, sweep, total
@@ -62,12 +62,7 @@ def averages_of(params: Params, reg_covar: float) -> Averages:
     """Averages whose M-step gives `params`, to go on from: what the parameters expect of a sample."""
     weights = params.weights / params.weights.sum()
     own = regularised(params.covariances, params.layout, -reg_covar)
-    scatter = {
-        "full": lambda: weights[:, None, None] * own,
-        "tied": lambda: own,
-        "diag": lambda: weights[:, None] * own,
-        "spherical": lambda: weights * own * params.means.shape[1],
-    }[params.layout]()
+    scatter = expected_scatter(own, params.layout, weights, params.means.shape[1])
     stats = Stats(params.layout, 0, float("nan"), weights, np.zeros_like(params.means), scatter, params.means)
     return Averages(stats, ready=True)
 
@@ -119,7 +114,7 @@ class Online:
         ready = averages.ready or stats.n_samples >= self.memory
         if ready:
             # scaled to the samples seen: the counts' floor and the message about a collapse are meant for counts of samples
-            params = m_step(self.structure, stats.times(float(stats.n_samples)), self.settings.reg_covar)
+            params = m_step(self.structure, stats.times(float(stats.n_samples)), self.settings.reg_covar, params)
         return params, Averages(stats, averages.n_steps + 1, averages.weight + weight, ready), bound
 
     def run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgmm.covariance.structures import COUNT_FLOOR
+from fastgmm.covariance.structures import COUNT_FLOOR, Structure
 from fastgmm.em.sweep import SINGLE_LANE, Total, accumulators, collect
 from fastgmm.kernels.small import Constants, Mixture, iterate
 from fastgmm.params import Params
@@ -39,9 +39,10 @@ class SmallRun:
         self.most = int(_FLOPS / _flops(source, params))
 
     @staticmethod
-    def suits(source: AnySource, params: Params) -> bool:
-        """Whether the samples are an array that makes a single lane, and an iteration is short."""
-        return isinstance(source, ArraySource) and source.n_samples <= SINGLE_LANE and _flops(source, params) <= _FLOPS
+    def suits(source: AnySource, params: Params, structure: Structure) -> bool:
+        """Whether the samples are an array that makes a single lane, an iteration is short, and its M-step is compiled."""
+        small = isinstance(source, ArraySource) and source.n_samples <= SINGLE_LANE and structure.basic
+        return small and _flops(source, params) <= _FLOPS
 
     def iterate(self, bound: float, n_iter: int) -> tuple[list[float], int]:
         """Up to `n_iter` iterations: their bounds, and what `kernels.small.iterate` ended with."""

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastgmm import _validation as border
 from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
 from fastgmm.covariance.cholesky import precision_cholesky
-from fastgmm.covariance.structures import STRUCTURES, Structure
+from fastgmm.covariance.structures import STRUCTURES, Structure, has_structure
 from fastgmm.em import driver, online
 from fastgmm.em import sweep as passes
 from fastgmm.em.monitor import SILENT, together
@@ -40,8 +40,12 @@ class GaussianMixture(FittedMixture):
     ----------
     n_components : int, default=1
         Number of components, k.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
-        Each component its own matrix, all components one matrix, each its own diagonal, each its own variance.
+    covariance_type : str, default='full'
+        'full', 'tied', 'diag' or 'spherical': each component its own matrix, all components one matrix, each its own diagonal,
+        each its own variance. Or one of mclust's names, of three letters for the volume, the shape and the orientation of the
+        components' covariances, which are equal (E), varying (V) or along the axes, for the shape a sphere (I): 'EII', 'VII'
+        (spherical); 'EEI', 'VEI', 'EVI', 'VVI' (diag); 'EEE' (tied), 'VEE', 'EVE', 'VVE', 'EEV', 'VEV', 'EVV', 'VVV' (full);
+        for one feature also 'E' and 'V'. Celeux & Govaert, Pattern Recognition 28(5), 1995.
     tol : float, default=1e-3
         EM stops when the mean log-likelihood per sample changes by less than this.
     reg_covar : float, default=1e-6
@@ -57,7 +61,7 @@ class GaussianMixture(FittedMixture):
     means_init : array-like of shape (k, d), optional
         First means.
     precisions_init : array-like, optional
-        First inverse covariances: (k, d, d) full, (d, d) tied, (k, d) diag, (k,) spherical.
+        First inverse covariances, in the shape of `precisions_`; they need not be of the structure.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
         Source of all draws.
     warm_start : bool, default=False
@@ -81,8 +85,10 @@ class GaussianMixture(FittedMixture):
     weights_ : ndarray of shape (k,)
     means_ : ndarray of shape (k, d)
     covariances_, precisions_, precisions_cholesky_ : ndarray
-        (k, d, d) full, (d, d) tied, (k, d) diag, (k,) spherical. ``precisions_cholesky_`` is U, upper triangular (its
-        diagonal for diag and spherical), with precision = U U^T. All are float32 where the data were.
+        (k,), one variance for each component: spherical, EII, VII, E, V. (k, d), its variances: diag, EEI, VEI, EVI, VVI.
+        (d, d), one matrix for all: tied, EEE. (k, d, d), one for each: full and the others. ``precisions_cholesky_`` is U,
+        upper triangular (the root of the precision where that is diagonal), with precision = U U^T. All are float32 where
+        the data were.
     converged_ : bool
         Whether the kept start reached `tol` within `max_iter`.
     n_iter_ : int
@@ -165,19 +171,25 @@ class GaussianMixture(FittedMixture):
             They add up to 1.
         means : array-like of shape (k, d)
         covariances : array-like
-            (k, d, d) full, (d, d) tied, (k, d) diag, (k,) spherical; positive definite.
-        covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+            In the shape of `covariances_`; positive definite, and of the structure that `covariance_type` names.
+        covariance_type : str, default='full'
         random_state, n_threads
             As in the constructor.
 
         Raises
         ------
         ValueError
-            For wrong shapes, weights that do not add up to 1, covariances that are not positive definite.
+            For wrong shapes, weights that do not add up to 1, covariances that are not positive definite or not of the structure.
         """
-        layout = STRUCTURES[border.check_choice("covariance_type", covariance_type, STRUCTURES)].layout
-        params = check_parameters(weights, means, covariances, layout)
+        structure = STRUCTURES[border.check_choice("covariance_type", covariance_type, STRUCTURES)]
+        params = check_parameters(weights, means, covariances, structure.layout, covariance_type)
         k, d = params.means.shape
+        structure.check_features(d)
+        if not has_structure(structure, params.covariances, params.weights):
+            raise ValueError(
+                f"covariances are not of the structure {covariance_type!r}, of which E stands for what is equal for all "
+                f"components: pass covariance_type={structure.layout!r}, or what a fit with {covariance_type!r} would have found"
+            )
         model = cls(k, covariance_type=covariance_type, random_state=random_state, n_threads=n_threads)
         model.n_features_in_ = d
         model._set_fitted(driver.Fit(params, True, 0, -math.inf, []), np.dtype(np.float64))
@@ -307,6 +319,7 @@ class GaussianMixture(FittedMixture):
         fitted = self.__sklearn_is_fitted__()
         names = border.feature_names(X)
         source = self._source(X, sample_weight) if fitted else open_source(X, sample_weight)
+        structure.check_features(source.n_features)
         border.check_magnitude(source.largest, source.n_features, source.dtype)
         params, averages = self._before_batch(source, structure, settings)
         earlier = self.lower_bounds_ if averages.n_steps else []
@@ -336,7 +349,9 @@ class GaussianMixture(FittedMixture):
         averages = getattr(self, "_averages", None)
         if averages is None:
             return params, online.averages_of(params, settings.reg_covar)
-        if averages.stats.layout != structure.layout:  # of the same shape: diag and tied where k = d
+        if (
+            averages.stats.layout != structure.layout
+        ):  # of the same shape: diag and tied where k = d. Others can be gone on with
             raise ValueError(
                 f"partial_fit goes on with averages of covariance_type={averages.stats.layout!r}, but covariance_type="
                 f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
@@ -370,6 +385,7 @@ class GaussianMixture(FittedMixture):
         with_bar = border.check_bool("progress", progress)
         names = border.feature_names(X)
         source = open_source(X, sample_weight, min_samples=2)
+        structure.check_features(source.n_features)
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
         if warm:
@@ -460,7 +476,9 @@ class GaussianMixture(FittedMixture):
         return Supplied(
             None if weights is None else border.check_weights("weights_init", weights, k),
             None if means is None else border.check_array("means_init", means, (k, d), "(n_components, n_features)"),
-            None if precisions is None else border.check_positive("precisions_init", precisions, layout, k, d),
+            None
+            if precisions is None
+            else border.check_positive("precisions_init", precisions, layout, k, d, structure.name),
         )
 
     def _check_learning(self) -> tuple[float, float]:
@@ -481,10 +499,12 @@ class GaussianMixture(FittedMixture):
             )
 
 
-def check_parameters(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, layout: str) -> Params:
-    """Return checked mixture parameters; ValueError naming what is wrong."""
+def check_parameters(
+    weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, layout: str, covariance_type: str | None = None
+) -> Params:
+    """Return checked mixture parameters of a layout; ValueError naming what is wrong."""
     centres = np.array(border.check_data(means, name="means", axes="(n_components, n_features)"), dtype=np.float64)
     k, d = centres.shape
-    matrices = border.check_positive("covariances", covariances, layout, k, d)
+    matrices = border.check_positive("covariances", covariances, layout, k, d, covariance_type)
     checked = border.check_weights("weights", weights, k)
     return Params(layout, checked, centres, matrices, precision_cholesky(matrices, layout))

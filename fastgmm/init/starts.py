@@ -83,7 +83,7 @@ class Start:
             try:
                 prec_chol = precision_cholesky(covariances, structure.layout)
             except NotPositiveDefinite as error:
-                raise ValueError(collapse_message(error, stats, self.reg_covar, "already at the start ")) from error
+                raise ValueError(self._collapsed(error, structure, stats)) from error
         return Params(structure.layout, weights, means, covariances, prec_chol)
 
     def _estimate(
@@ -101,8 +101,14 @@ class Start:
             stats = self._from_random(source, structure, random_state, whole)
         else:
             stats = self._from_kmeans(source, structure, random_state, whole)
-        _, means, covariances = maximise(structure, stats, self.reg_covar)
+        try:
+            _, means, covariances = maximise(structure, stats, self.reg_covar)
+        except NotPositiveDefinite as error:
+            raise ValueError(self._collapsed(error, structure, stats)) from error
         return (stats.counts + COUNT_FLOOR) / source.total_weight, means, covariances, stats
+
+    def _collapsed(self, error: NotPositiveDefinite, structure: Structure, stats: Stats) -> str:
+        return collapse_message(error, structure, stats, self.reg_covar, "already at the start ")
 
     def _from_kmeans(
         self, source: ArraySource, structure: Structure, random_state: np.random.RandomState, whole: Total | None
