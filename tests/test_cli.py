@@ -588,7 +588,7 @@ def test_warnings_are_restored(run: Any) -> None:
 
 
 def test_names_are_those_of_the_estimator() -> None:
-    assert tuple(STRUCTURES) == cli.COVARIANCES
+    assert tuple(STRUCTURES) == (*cli.COVARIANCES, *cli.STRUCTURES, "E", "V")
     assert tuple(INIT_PARAMS) == cli.INITS
 
 

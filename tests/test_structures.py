@@ -15,7 +15,6 @@ from fastgmm import GaussianMixture, chunks, em_step
 from fastgmm.covariance.structures import COUNT_FLOOR, MCLUST_NAMES, STRUCTURES, has_structure, maximise
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
-from fastgmm.init.starts import INIT_PARAMS
 from fastgmm.sources.array import ArraySource
 from fastgmm.stats import Stats
 
@@ -104,12 +103,6 @@ class TestRegistry:
         assert set(STRUCTURES) == {*MCLUST_NAMES, *SAME, "E", "V"}
         assert all(name == structure.name for name, structure in STRUCTURES.items())
         assert {structure.layout for structure in STRUCTURES.values()} == set(SAME)
-
-    def test_the_command_line_knows_the_same(self):
-        from fastgmm import cli
-
-        assert {*cli.COVARIANCES, *cli.STRUCTURES, "E", "V"} == set(STRUCTURES)
-        assert cli.INITS == INIT_PARAMS
 
     @pytest.mark.parametrize("name", MCLUST_NAMES)
     @pytest.mark.parametrize(("k", "d"), [(1, 1), (1, 3), (3, 1), (3, 2), (2, 4), (4, 3)])
