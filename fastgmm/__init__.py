@@ -43,7 +43,7 @@ _HOME = {
     "select": "fastgmm.selection",
     "sufficient_statistics": "fastgmm.functional",
 }
-_ROOMS = ("datasets", "kernels")
+_ROOMS = ("datasets", "kernels", "plotting")
 
 __all__ = [
     "ConvergenceWarning",

@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 import fastgmm
 from fastgmm import _report, _tables, datasets
 from fastgmm._atomic import replacing
+from fastgmm._compat import optional
 from fastgmm._tables import Table
 from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em.sweep import SINGLE_LANE
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
+from fastgmm.plotting.mixtures import MOST_FEATURES, plot_mixture
 from fastgmm.sources.array import Source
+from fastgmm.sources.files import resolve_columns
 from fastgmm.sources.opening import open_here
 
 # values computed at a time, and values formatted as text at a time: Python objects of some hundred bytes each
@@ -55,14 +58,18 @@ def demo(args: Namespace) -> None:
 
 def fit(args: Namespace) -> None:
     """Fit a mixture to a file."""
-    files = {"model": args.output, "labels": args.labels, "proba": args.proba}
+    files = {"model": args.output, "labels": args.labels, "proba": args.proba, "plot": args.plot}
     if args.checkpoint_every is not None and args.checkpoint is None:
         raise ValueError("--checkpoint-every has a meaning with --checkpoint only; add --checkpoint FILE")
-    outputs = {"--output": args.output, "--labels": args.labels, "--proba": args.proba, "--checkpoint": args.checkpoint}
+    if args.plot_features is not None and args.plot is None:
+        raise ValueError("--plot-features has a meaning with --plot only; add --plot FILE")
+    outputs = {"--output": args.output, "--labels": args.labels, "--proba": args.proba, "--plot": args.plot}
+    outputs["--checkpoint"] = args.checkpoint
     _check_outputs(outputs, _inputs(args), args.force, models=("--output", "--checkpoint"), gone_on=("--checkpoint",))
     begin = time.perf_counter()
     table = _tables.read(args, args.columns, args.dtype)
     read = time.perf_counter() - begin
+    features = [] if args.plot is None else _plot_features(args, table)
     model = GaussianMixture(
         n_components=args.components,
         covariance_type=args.covariance,
@@ -90,6 +97,8 @@ def fit(args: Namespace) -> None:
         collections.deque(labels, maxlen=0)
     if args.proba:
         _write_proba(args.proba, model, source)
+    if args.plot:
+        _write_plot(args.plot, model, table, features)
     summary = _head("fit", args) | _fit_summary(model, table, source.n_samples, sizes)
     summary |= {"sample_weight": args.weights, "seconds": {"read": read, "fit": spent}, "files": files}
     _show(args, summary, _report.fit)
@@ -102,6 +111,33 @@ def _save(model: GaussianMixture, names: tuple[str, ...] | None, path: str) -> N
     model.save(path)
     if names is not None:
         del model.feature_names_in_
+
+
+def _plot_features(args: Namespace, table: Table) -> list[int]:
+    """Features to draw, before the fit: that they can be, and with what."""
+    optional("matplotlib", "--plot")
+    if args.plot_features is None:
+        if table.n_features > MOST_FEATURES:
+            raise ValueError(
+                f"--plot draws {MOST_FEATURES} features at most, and {args.data} gives {table.n_features}; choose some with "
+                "--plot-features"
+            )
+        return list(range(table.n_features))
+    features = resolve_columns(args.data, "--plot-features", args.plot_features, table.names, table.n_features)
+    if not features:
+        raise ValueError("--plot-features is empty; name at least one feature")
+    return features
+
+
+def _write_plot(path: str, model: GaussianMixture, table: Table, features: list[int]) -> None:
+    size = max(5.5, 2.2 * len(features))
+    figure = optional("matplotlib.figure", "--plot").Figure(figsize=(size, 0.8 * size), layout="constrained")
+    names, weights = table.names, table.sample_weight
+    plot_mixture(model, table.data, ax=figure, features=features, feature_names=names, sample_weight=weights)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=os.path.splitext(path)[1][1:].lower(), dpi=150)
+    with replacing(path) as file:
+        file.write(drawn.getbuffer())
 
 
 def _how_to_go_on(checkpoint: str | None) -> str:
@@ -349,8 +385,10 @@ def _check_outputs(
             continue
         if path in ("", "-"):
             raise ValueError(f"{option} is {path!r}; it must be the name of a file")
-        if option not in models and os.path.splitext(path)[1].lower() not in (".csv", ".npy"):
-            raise ValueError(f"{path} is to be written, but its extension must be .csv or .npy")
+        known = (".png", ".pdf", ".svg") if option == "--plot" else (".csv", ".npy")
+        if option not in models and os.path.splitext(path)[1].lower() not in known:
+            extensions = f"{', '.join(known[:-1])} or {known[-1]}"
+            raise ValueError(f"{path} is to be written, but its extension must be {extensions}")
         real = os.path.realpath(path)
         if real in taken:
             raise ValueError(f"{path} is to be written, but it is also {taken[real]!r} of this command; choose another")

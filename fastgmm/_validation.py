@@ -344,7 +344,9 @@ def covariance_shape(layout: str, k: int, d: int) -> tuple[int, ...]:
     return {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[layout]
 
 
-def check_positive(name: str, value: Any, layout: str, k: int, d: int) -> NDArray[np.float64]:
+def check_positive(
+    name: str, value: Any, layout: str, k: int, d: int, covariance_type: str | None = None
+) -> NDArray[np.float64]:
     """Return covariances or precisions of a layout: right shape, symmetric, positive definite."""
     axes = {
         "full": "(n_components, n_features, n_features)",
@@ -352,7 +354,9 @@ def check_positive(name: str, value: Any, layout: str, k: int, d: int) -> NDArra
         "diag": "(n_components, n_features)",
         "spherical": "(n_components,)",
     }[layout]
-    array = check_array(name, value, covariance_shape(layout, k, d), f"{axes} for covariance_type={layout!r}")
+    array = check_array(
+        name, value, covariance_shape(layout, k, d), f"{axes} for covariance_type={covariance_type or layout!r}"
+    )
     if layout in ("diag", "spherical"):
         if (array <= 0).any():
             where = [int(i) for i in np.argwhere(array <= 0)[0]]

@@ -53,7 +53,7 @@ keys of --json:
   bic, aic                    numbers, smaller is better
   cluster_sizes               k integers: samples whose most probable component it is
   seconds                     object: read, fit
-  files                       object: model, labels, proba; the paths written, or null (demo: empty)
+  files                       object: model, labels, proba, plot; the paths written, or null (demo: empty)
 """
 _DEMO_KEYS = """
 keys of --json: those of "fastgmm fit --help", and
@@ -327,6 +327,13 @@ def _add_fit(parser: _Parser) -> None:
     group.add_argument("-o", "--output", metavar="FILE", help="save the model, for the other commands (.npz)")
     group.add_argument("--labels", metavar="FILE", help="write the component of each sample (.csv or .npy)")
     group.add_argument("--proba", metavar="FILE", help="write the probability of each component (.csv or .npy)")
+    group.add_argument("--plot", metavar="FILE", help="draw the mixture and data (.png, .pdf or .svg; extra plot)")
+    group.add_argument(
+        "--plot-features",
+        metavar="LIST",
+        type=_items,
+        help="what to draw of the columns used: names, or indices from 0 (default: all, 8 at most)",
+    )
     _force_argument(group)
     group.add_argument(
         "-v",

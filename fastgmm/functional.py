@@ -67,7 +67,7 @@ def _model(
     centres = border.check_data(means, name="means", axes="(n_components, n_features)")
     if weights is None:
         weights = np.full(len(centres), 1.0 / len(centres))
-    params = check_parameters(weights, centres, covariances, structure.layout)
+    params = check_parameters(weights, centres, covariances, structure.layout, covariance_type)
     structure.check_features(params.means.shape[1])
     if params.means.shape[1] != source.n_features:
         raise ValueError(

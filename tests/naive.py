@@ -296,6 +296,109 @@ def em(
 
 
 # --------------------------------------------------------------------------------------------------------------------
+# covariance structures
+
+
+def _unit(matrix: Float) -> Float:
+    """`matrix` scaled to determinant 1."""
+    return matrix / np.linalg.det(matrix) ** (1 / len(matrix))
+
+
+def _equal_shape(within: list[Float], counts: Float) -> list[Float]:
+    """``lambda_k C`` with ``|C| = 1``, in turn ``lambda_k = tr(W_k C^-1) / (n_k d)`` and ``C ~ sum_k W_k / lambda_k``."""
+    d = len(within[0])
+    shape = np.eye(d)
+    for _ in range(2000):
+        volumes = [np.trace(w @ np.linalg.inv(shape)) / (n * d) for w, n in zip(within, counts, strict=True)]
+        shape = _unit(sum(w / volume for w, volume in zip(within, volumes, strict=True)))
+    return [volume * shape for volume in volumes]
+
+
+def _equal_volume(within: list[Float], counts: Float) -> list[Float]:
+    """``lambda C_k`` with ``C_k = W_k / |W_k|^(1/d)`` and ``lambda = sum_k |W_k|^(1/d) / n``."""
+    d = len(within[0])
+    volume = sum(np.linalg.det(w) ** (1 / d) for w in within) / counts.sum()
+    return [volume * _unit(w) for w in within]
+
+
+def _common_orientation(within: list[Float], counts: Float, volume: str) -> list[Float]:
+    """``D diag(v_k) D^T``: given D the diagonals of ``D^T W_k D``, given v_k a D that majorises and minimises.
+
+    Browne & McNicholas 2014, section 3: ``sum_k tr(W_k D diag(1/v_k) D^T)`` falls with D = P R^T, where P B R^T is the singular
+    value decomposition of ``sum_k (w_k I - W_k) D diag(1/v_k)`` and w_k the largest eigenvalue of W_k; or of
+    ``sum_k W_k D (a_k I - diag(1/v_k))`` and a_k the largest entry. The best of several first D.
+    """
+    found = []
+    for first in [sum(within), *within]:
+        axes = np.linalg.eigh(first)[1]
+        for t in range(3000):
+            diagonals = [np.diag(np.diag(axes.T @ w @ axes)) for w in within]
+            if volume == "E":
+                variances = [np.diag(v) for v in _equal_volume(diagonals, counts)]
+            else:
+                variances = [np.diag(v) / n for v, n in zip(diagonals, counts, strict=True)]
+            g = np.zeros_like(axes)
+            for w, v in zip(within, variances, strict=True):
+                if t % 2:
+                    g += w @ axes @ (np.max(1 / v) * np.eye(len(w)) - np.diag(1 / v))
+                else:
+                    g += (np.linalg.eigvalsh(w)[-1] * np.eye(len(w)) - w) @ axes @ np.diag(1 / v)
+            p, _, r = np.linalg.svd(g)
+            before, axes = axes, p @ r
+            if np.abs(before - axes).max() < 1e-12:
+                break
+        covariances = [before @ np.diag(v) @ before.T for v in variances]
+        found.append((structured_objective(within, counts, covariances), covariances))
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def structured_objective(within: ArrayLike, counts: ArrayLike, covariances: ArrayLike) -> float:
+    """What an M-step maximises over covariances: ``-1/2 sum_k [n_k log |S_k| + tr(S_k^-1 W_k)]``."""
+    total = 0.0
+    for w, n, s in zip(_float64(within), _float64(counts), _float64(covariances), strict=True):
+        total -= 0.5 * (n * np.linalg.slogdet(s)[1] + np.trace(np.linalg.solve(s, w)))
+    return float(total)
+
+
+def structured(within: ArrayLike, counts: ArrayLike, name: str) -> Float:
+    """Covariances of a structure from the scatter matrices about the new means (Celeux & Govaert 1995, section 4).
+
+    Parameters
+    ----------
+    within : array (k, d, d)
+    counts : array (k,)
+    name : one of mclust's fourteen names
+
+    Returns
+    -------
+    array (k, d, d)
+    """
+    scatter, counts = list(_float64(within)), _float64(counts)
+    d = len(scatter[0])
+    if name[1:] == "II":
+        scatter = [np.trace(w) / d * np.eye(d) for w in scatter]
+    elif name[2] == "I":
+        scatter = [np.diag(np.diag(w)) for w in scatter]
+    volume, shape, orientation = name
+    if shape != "V" and orientation == "V":  # each in its own axes
+        axes = [np.linalg.eigh(w)[1] for w in scatter]
+        scatter = [np.diag(np.linalg.eigvalsh(w)) for w in scatter]
+    if volume == "V" and (shape == "I" or (shape == "V" and orientation != "E")):
+        out = [w / n for w, n in zip(scatter, counts, strict=True)]
+    elif shape == "V" and orientation == "E":
+        out = _common_orientation(scatter, counts, volume)
+    elif volume == "V":
+        out = _equal_shape(scatter, counts)
+    elif shape == "V":
+        out = _equal_volume(scatter, counts)
+    else:
+        out = [sum(scatter) / counts.sum()] * len(scatter)
+    if shape != "V" and orientation == "V":
+        out = [a @ s @ a.T for a, s in zip(axes, out, strict=True)]
+    return np.array(out)
+
+
+# --------------------------------------------------------------------------------------------------------------------
 # k-means
 
 

@@ -18,9 +18,10 @@ import pytest
 
 import fastgmm
 import fastgmm.datasets
-from fastgmm import GaussianMixture, cli
+from fastgmm import GaussianMixture, _commands, cli
 from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.init.starts import INIT_PARAMS
+from fastgmm.plotting import plot_mixture
 
 IRIS = str(Path(fastgmm.datasets.__file__).with_name("iris.csv"))
 COMMANDS = ["demo", "fit", "predict", "score", "sample", "info", "warmup"]
@@ -135,7 +136,7 @@ def test_fit_json_is_the_models_numbers(works: Any, model: GaussianMixture) -> N
     assert told["log_likelihood"] == pytest.approx(model.score(iris.data) * 150, rel=1e-14)
     assert told["cluster_sizes"] == np.bincount(model.predict(iris.data)).tolist()
     assert set(told["seconds"]) == {"read", "fit"}
-    assert told["files"] == {"model": None, "labels": None, "proba": None}
+    assert told["files"] == {"model": None, "labels": None, "proba": None, "plot": None}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -298,6 +299,76 @@ def test_large_tables_are_cut(works: Any, tmp_path: Path) -> None:
     assert "x7" in text
     assert "x8" not in text
     assert max(map(len, text.splitlines())) < 160
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("SVG", b"<?xml")])
+def test_plot(works: Any, plain: Path, tmp_path: Path, suffix: str, magic: bytes) -> None:
+    out = tmp_path / f"p.{suffix}"
+    told = json.loads(works("fit", plain, "-k", 3, "--plot", out, "--plot-features", "2-3", "--json"))
+    assert told["files"]["plot"] == str(out)
+    assert out.read_bytes().startswith(magic)
+    assert f"plot: {out}" in works("fit", plain, "-k", 3, "--plot", out, "--force")
+    assert sorted(os.listdir(tmp_path)) == ["iris.npy", out.name]
+
+
+def test_plot_has_names_and_weights(works: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {}
+
+    def spy(model: GaussianMixture, X: Any, **options: Any) -> Any:
+        seen.update(options)
+        return plot_mixture(model, X, **options)
+
+    monkeypatch.setattr(_commands, "plot_mixture", spy)
+    argv = ["--drop", "species", "--weights", "petal_width", "--plot-features", "petal_length,0", "--plot"]
+    works("fit", IRIS, "-k", 2, *argv, tmp_path / "p.svg")
+    assert seen["feature_names"] == ("sepal_length", "sepal_width", "petal_length")
+    assert seen["features"] == [2, 0]
+    np.testing.assert_array_equal(seen["sample_weight"], fastgmm.datasets.load_iris().data[:, 3])
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--plot", "p.jpg"], r"p\.jpg is to be written, but its extension must be \.png, \.pdf or \.svg"),
+        (["--plot", "old.png"], r"old\.png exists; add --force"),
+        (["--plot", "none/p.png"], "none is no directory; make it first"),
+        (["--plot-features", "0"], "--plot-features has a meaning with --plot only"),
+        (["--plot", "p.png", "--plot-features", "0,11"], r"--plot-features asks for column 11, but there are 10"),
+        (["--plot", "p.png", "--plot-features", ","], "--plot-features is empty"),
+        (["--plot", "p.png"], r"--plot draws 8 features at most, and .*wide\.npy gives 10; choose .* --plot-features"),
+    ],
+)
+def test_plots_that_cannot_be(
+    fails: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("wide.npy", fastgmm.datasets.make_mixture(100, 10, 2, random_state=0).X)
+    Path("old.png").write_text("old")
+    monkeypatch.setattr(GaussianMixture, "fit", lambda *_: pytest.fail("fitted all the same"))
+    fails(message, "fit", "wide.npy", "-k", 2, *argv)
+    assert sorted(os.listdir(tmp_path)) == ["old.png", "wide.npy"]
+
+
+def test_plot_without_matplotlib(fails: Any, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(GaussianMixture, "fit", lambda *_: pytest.fail("fitted all the same"))
+    message = r"--plot needs the package 'matplotlib'.*pip install 'fastgmm\[plot\]'"
+    fails(message, "fit", plain, "-k", 2, "--plot", tmp_path / "p.png")
+
+
+def test_a_failure_while_plotting_leaves_the_old_picture(
+    fails: Any, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "p.png"
+    old.write_text("old")
+
+    def broken(*_: object, **options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_commands, "plot_mixture", broken)
+    fails("No space left on device", "fit", plain, "-k", 2, "--plot", old, "--force")
+    assert old.read_text() == "old"
+    assert sorted(os.listdir(tmp_path)) == ["iris.npy", "p.png"]
 
 
 # --- predict, score, sample, info, warmup ---
@@ -517,7 +588,7 @@ def test_warnings_are_restored(run: Any) -> None:
 
 
 def test_names_are_those_of_the_estimator() -> None:
-    assert tuple(STRUCTURES) == cli.COVARIANCES
+    assert tuple(STRUCTURES) == (*cli.COVARIANCES, *cli.STRUCTURES, "E", "V")
     assert tuple(INIT_PARAMS) == cli.INITS
 
 

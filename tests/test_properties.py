@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastgmm import GaussianMixture, em_step, log_prob
+from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES
 
-LAYOUTS = st.sampled_from(["full", "tied", "diag", "spherical"])
-relaxed = settings(max_examples=25, deadline=None, derandomize=True)
+LAYOUTS = st.sampled_from(["full", "tied", "diag", "spherical", *MCLUST_NAMES])
+relaxed = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 def draw(seed, n, d, k):
@@ -75,11 +76,11 @@ def test_order_of_samples_features_and_components_does_not_matter(seed, n, d, k,
     rows = em_step(X[rng.permutation(n)], w, m, c, covariance_type=layout)
     np.testing.assert_allclose(rows.covariances, a.covariances, rtol=1e-8, atol=1e-9)
     p = rng.permutation(k)
-    swapped = em_step(X, w[p], m[p], c if layout == "tied" else c[p], covariance_type=layout)
+    swapped = em_step(X, w[p], m[p], c if STRUCTURES[layout].layout == "tied" else c[p], covariance_type=layout)
     np.testing.assert_allclose(swapped.means, a.means[p], rtol=1e-9, atol=1e-9)
     f = rng.permutation(d)
     moved = {"full": lambda: c[:, f][:, :, f], "tied": lambda: c[f][:, f], "diag": lambda: c[:, f]}
-    turned = em_step(X[:, f], w, m[:, f], moved.get(layout, lambda: c)(), covariance_type=layout)
+    turned = em_step(X[:, f], w, m[:, f], moved.get(STRUCTURES[layout].layout, lambda: c)(), covariance_type=layout)
     np.testing.assert_allclose(turned.means, a.means[:, f], rtol=1e-8, atol=1e-8)
 
 

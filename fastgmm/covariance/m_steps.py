@@ -12,6 +12,9 @@ covariances of the step before or None; n is the sum of the n_k. What has no max
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +22,7 @@ from fastgmm.covariance.cholesky import NotPositiveDefinite
 from fastgmm.kernels.orientation import rotate
 
 Float = NDArray[np.float64]
+VariancesOf = Callable[[Float, Float], Float]
 
 #: An alternation ends where no volume changes by more than this, relatively; the likelihood is then known to its square.
 _TOL = 1.5e-8
@@ -177,21 +181,25 @@ def _equal_shape(values: Float, counts: Float, shape: Float | None) -> Float:
     return volumes[:, None] * shape
 
 
-def _common_orientation(within: Float, counts: Float, previous: Float | None, variances_of) -> Float:  # type: ignore[no-untyped-def]
+def _common_orientation(within: Float, counts: Float, previous: Float | None, variances_of: VariancesOf) -> Float:
     """D diag(v_k) D^T with v = ``variances_of(diagonals of D^T W_k D, counts)``, D and v in turn.
 
-    Given v, D is turned so that sum_kj (D^T W_k D)_jj / v_kj falls; then sum_k n_k log |v_k|, which is minus twice the expected
-    log-likelihood up to constants, falls as well. There are several stationary points: without a step before, D is the best of the
-    axes of some components and of all of them together.
+    There are several stationary points: without a step before, it is the best of those that the axes of some components, and
+    of all of them together, lead to.
     """
     if previous is not None:
-        axes = _common_axes(previous)
-    else:
-        offers = [within.sum(axis=0), *within[np.argsort(-counts, kind="stable")[:_OFFERS]]]
-        axes = min(
-            (np.linalg.eigh(offer)[1] for offer in offers),
-            key=lambda offered: _log_det(variances_of(_diagonals(within, offered), counts), counts),
-        )
+        return _assembled(*_oriented(within, counts, _common_axes(previous), variances_of)[1:])
+    offers = [within.sum(axis=0), *within[np.argsort(-counts, kind="stable")[:_OFFERS]]]
+    found = (_oriented(within, counts, np.linalg.eigh(offer)[1], variances_of) for offer in offers)
+    return _assembled(*min(found, key=operator.itemgetter(0))[1:])
+
+
+def _oriented(within: Float, counts: Float, axes: Float, variances_of: VariancesOf) -> tuple[float, Float, Float]:
+    """The mean of log |v_k| that is reached from `axes`, with D and v.
+
+    Given v, D is turned so that sum_kj (D^T W_k D)_jj / v_kj falls; then sum_k n_k log |v_k|, which is minus twice the expected
+    log-likelihood up to constants, falls as well.
+    """
     axes = np.ascontiguousarray(axes)
     turned = np.ascontiguousarray(axes.T @ within @ axes)
     variances = variances_of(np.diagonal(turned, axis1=1, axis2=2), counts)
@@ -204,7 +212,7 @@ def _common_orientation(within: Float, counts: Float, previous: Float | None, va
         before, log_det = log_det, _log_det(variances, counts)
         if before - log_det <= _GAIN:
             break
-    return _assembled(axes, variances)
+    return log_det, axes, variances
 
 
 def _log_det(variances: Float, counts: Float) -> float:
@@ -212,10 +220,6 @@ def _log_det(variances: Float, counts: Float) -> float:
     if not variances.min() > 0:
         return np.inf
     return float(counts @ np.log(variances).sum(axis=1) / counts.sum())
-
-
-def _diagonals(within: Float, axes: Float) -> Float:
-    return np.einsum("ij,kim,mj->kj", axes, within, axes, optimize=True)
 
 
 def _common_axes(covariances: Float) -> Float:

@@ -82,6 +82,7 @@ def _two(d: int) -> int:
 
 
 def _more_than_d(d: int) -> int:
+    # with a common orientation too: D may be turned into the null space of one component's scatter
     return d + 1
 
 
@@ -95,8 +96,8 @@ _MCLUST = (
     Structure("VVI", "diag", lambda k, d: k * d, m_steps.vvi, _two),
     Structure("EEE", "tied", lambda k, d: d + _axes(d), m_steps.eee, _pooled),
     Structure("VEE", "full", lambda k, d: k + d - 1 + _axes(d), m_steps.vee, _two),
-    Structure("EVE", "full", lambda k, d: 1 + k * (d - 1) + _axes(d), m_steps.eve, _two),
-    Structure("VVE", "full", lambda k, d: k * d + _axes(d), m_steps.vve, _two),
+    Structure("EVE", "full", lambda k, d: 1 + k * (d - 1) + _axes(d), m_steps.eve, _more_than_d),
+    Structure("VVE", "full", lambda k, d: k * d + _axes(d), m_steps.vve, _more_than_d),
     Structure("EEV", "full", lambda k, d: d + k * _axes(d), m_steps.eev, _pooled),
     Structure("VEV", "full", lambda k, d: k + d - 1 + k * _axes(d), m_steps.vev, _two),
     Structure("EVV", "full", lambda k, d: 1 + k * (d - 1) + k * _axes(d), m_steps.evv, _more_than_d),

@@ -202,7 +202,7 @@ class GaussianMixture(FittedMixture):
             For wrong shapes, weights that do not add up to 1, covariances that are not positive definite or not of the structure.
         """
         structure = STRUCTURES[border.check_choice("covariance_type", covariance_type, STRUCTURES)]
-        params = check_parameters(weights, means, covariances, structure.layout)
+        params = check_parameters(weights, means, covariances, structure.layout, covariance_type)
         k, d = params.means.shape
         structure.check_features(d)
         if not has_structure(structure, params.covariances, params.weights):
@@ -512,7 +512,9 @@ class GaussianMixture(FittedMixture):
         return Supplied(
             None if weights is None else border.check_weights("weights_init", weights, k),
             None if means is None else border.check_array("means_init", means, (k, d), "(n_components, n_features)"),
-            None if precisions is None else border.check_positive("precisions_init", precisions, layout, k, d),
+            None
+            if precisions is None
+            else border.check_positive("precisions_init", precisions, layout, k, d, structure.name),
         )
 
     def _check_learning(self) -> tuple[float, float]:
@@ -533,10 +535,12 @@ class GaussianMixture(FittedMixture):
             )
 
 
-def check_parameters(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, layout: str) -> Params:
-    """Return checked mixture parameters; ValueError naming what is wrong."""
+def check_parameters(
+    weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, layout: str, covariance_type: str | None = None
+) -> Params:
+    """Return checked mixture parameters of a layout; ValueError naming what is wrong."""
     centres = np.array(border.check_data(means, name="means", axes="(n_components, n_features)"), dtype=np.float64)
     k, d = centres.shape
-    matrices = border.check_positive("covariances", covariances, layout, k, d)
+    matrices = border.check_positive("covariances", covariances, layout, k, d, covariance_type)
     checked = border.check_weights("weights", weights, k)
     return Params(layout, checked, centres, matrices, precision_cholesky(matrices, layout))

@@ -1,0 +1,17 @@
+"""Pictures of a mixture, of criteria over many models, and of convergence, drawn with matplotlib (extra ``plot``).
+
+What is drawn goes into `ax`. Only without one is pyplot imported, for its current axes or, for a pair grid, a new
+figure. Nothing is ever shown or saved here.
+"""
+
+from fastgmm.plotting.curves import CriterionArtists, Selection, plot_convergence, plot_criterion
+from fastgmm.plotting.mixtures import MixtureArtists, plot_mixture
+
+__all__ = [
+    "CriterionArtists",
+    "MixtureArtists",
+    "Selection",
+    "plot_convergence",
+    "plot_criterion",
+    "plot_mixture",
+]

@@ -1,0 +1,234 @@
+"""A criterion over many models, and the likelihood over iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm import _validation as border
+from fastgmm._compat import optional
+from fastgmm.estimators.fitted import FittedMixture
+from fastgmm.plotting.style import DARK, MARKERS, colour, line_style, panels_of
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import FigureBase
+    from matplotlib.lines import Line2D
+
+Float = NDArray[np.float64]
+
+CRITERIA = ("bic", "icl", "aic")
+
+
+class Selection(Protocol):
+    """What `plot_criterion` draws: criteria of a grid of models, lower is better, NaN for what could not be fitted."""
+
+    @property
+    def n_components(self) -> tuple[int, ...]: ...
+
+    @property
+    def covariance_types(self) -> tuple[str, ...]: ...
+
+    @property
+    def criterion(self) -> str:
+        """The one that the best model was chosen by."""
+
+    @property
+    def bic(self) -> NDArray:
+        """(len(n_components), len(covariance_types)), as are `icl` and `aic`."""
+
+    @property
+    def icl(self) -> NDArray: ...
+
+    @property
+    def aic(self) -> NDArray: ...
+
+    @property
+    def best_n_components(self) -> int: ...
+
+    @property
+    def best_covariance_type(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class CriterionArtists:
+    """What `plot_criterion` drew.
+
+    lines : list of Line2D, one for each covariance type shown, in their order
+    best : Line2D, the mark around the best model shown
+    legend : Legend
+    """
+
+    axes: Axes
+    lines: list[Line2D]
+    best: Line2D
+    legend: Artist
+
+
+def plot_criterion(
+    selection: Selection,
+    *,
+    ax: Axes | FigureBase | None = None,
+    criterion: str | None = None,
+    covariance_types: str | Sequence[str] | None = None,
+) -> CriterionArtists:
+    """Draw a criterion over the number of components, a line for each covariance type, and mark the best model.
+
+    Up is better, as in mclust's pictures. The values are those of `selection`, of which the lower is the better (mclust's have
+    the other sign): the axis is inverted, and says so. What could not be fitted leaves a gap.
+
+    Parameters
+    ----------
+    selection : what ``fastgmm.select`` returned
+    ax : Axes, or Figure or SubFigure without axes, optional
+        Where to draw. By default pyplot's current axes.
+    criterion : {'bic', 'icl', 'aic'}, optional
+        By default the one of the selection.
+    covariance_types : str or sequence of str, optional
+        Which of the selection's to show. By default all.
+
+    Returns
+    -------
+    artists : CriterionArtists
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    ValueError, TypeError
+        For what is no selection, a criterion or a type that it does not have, and where no model that would be shown has a
+        value.
+    """
+    optional("matplotlib", "plot_criterion")
+    needed = ("n_components", "covariance_types", "criterion", "best_n_components", "best_covariance_type", *CRITERIA)
+    if missing := [name for name in needed if not hasattr(selection, name)]:
+        raise TypeError(
+            f"selection must be what fastgmm.select returned, got a {type(selection).__name__}, which has no {missing[0]!r}"
+        )
+    name = border.check_choice("criterion", selection.criterion if criterion is None else criterion, CRITERIA)
+    known = selection.covariance_types
+    shown = known if covariance_types is None else covariance_types
+    wanted = [shown] if isinstance(shown, str) else list(shown)
+    if not wanted:
+        raise ValueError(f"covariance_types is empty: choose from {', '.join(known)}")
+    types = [known.index(border.check_choice("covariance type", each, known)) for each in wanted]
+    order = np.argsort(selection.n_components, kind="stable")
+    sizes = np.asarray(selection.n_components)[order]
+    values = np.asarray(getattr(selection, name), np.float64)[order][:, types]
+    if not np.isfinite(values).any():
+        raise ValueError(f"there is nothing to draw: no model of {', '.join(wanted)} has a finite {name}")
+    axes = panels_of(ax, 1, "plot_criterion")()
+    lines = []
+    for column, which in enumerate(types):
+        style: dict[str, Any] = {"color": colour(which), "linestyle": line_style(which)}
+        style |= {"marker": MARKERS[which % len(MARKERS)], "markersize": 5, "linewidth": 1.2, "label": known[which]}
+        lines += axes.plot(sizes, values[:, column], **style)
+    place = _best(selection, name, sizes, wanted, values)
+    ring: dict[str, Any] = {
+        "marker": "o",
+        "markersize": 13,
+        "fillstyle": "none",
+        "markeredgewidth": 1.6,
+        "linestyle": "none",
+    }
+    label = f"best: {wanted[place[1]]}, {sizes[place[0]]}"
+    (best,) = axes.plot(sizes[place[0]], values[place], color=DARK, zorder=4, label=label, **ring)
+    axes.set(xlabel="number of components", ylabel=f"{name.upper()} (axis inverted: up is better)", xticks=sizes)
+    if not axes.yaxis_inverted():
+        axes.invert_yaxis()
+    legend = axes.legend(fontsize="small", ncols=-(-len(lines) // 8), frameon=False)
+    return CriterionArtists(axes, lines, best, legend)
+
+
+def _best(selection: Selection, name: str, sizes: NDArray, types: list[str], values: Float) -> tuple[int, int]:
+    """Row and column of the best model shown: that of the selection if it is, as where several are equally good."""
+    if name == selection.criterion and selection.best_covariance_type in types:
+        return sizes.tolist().index(selection.best_n_components), types.index(selection.best_covariance_type)
+    row, column = np.unravel_index(np.nanargmin(values), values.shape)
+    return int(row), int(column)
+
+
+# --- convergence ---
+
+
+def plot_convergence(
+    models: FittedMixture | Sequence[FittedMixture] | Mapping[str, FittedMixture],
+    *,
+    ax: Axes | FigureBase | None = None,
+    gap: bool = False,
+) -> list[Line2D]:
+    """Draw the mean log-likelihood of the iterations of one or several fits (`lower_bounds_`).
+
+    The last iteration is a dot, filled where the fit converged.
+
+    Parameters
+    ----------
+    models : fitted model, sequence of them, or dict of name and model
+    ax : Axes, or Figure or SubFigure without axes, optional
+        Where to draw. By default pyplot's current axes.
+    gap : bool, default=False
+        Draw what is missing to the highest value of each fit instead, on a logarithmic axis: a straight line is linear
+        convergence. The iteration that reached it has no place there.
+
+    Returns
+    -------
+    lines : list of Line2D
+        One for each model.
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    NotFittedError
+        If a model has not been fitted.
+    ValueError
+        If a model has no iterations, or with `gap` too few, to draw.
+    """
+    optional("matplotlib", "plot_convergence")
+    border.check_bool("gap", gap)
+    if isinstance(models, Mapping):
+        named = {str(name): model for name, model in models.items()}
+    else:
+        listed: list[Any] = list(models) if isinstance(models, (list, tuple)) else [models]
+        named = {f"model {i}": model for i, model in enumerate(listed)}
+    if not named:
+        raise ValueError("models is empty: pass at least one fitted model")
+    for model in named.values():
+        if not isinstance(model, FittedMixture):
+            raise TypeError(f"models must be fitted models, got a {type(model).__name__}")
+    curves = {name: _history(name, model, gap) for name, model in named.items()}
+    axes = panels_of(ax, 1, "plot_convergence")()
+    lines = []
+    for i, (name, (iterations, values)) in enumerate(curves.items()):
+        style: dict[str, Any] = {"color": colour(i), "linestyle": line_style(i)}
+        filled = "full" if named[name].converged_ else "none"
+        style |= {"marker": "o", "markersize": 5, "markevery": [len(values) - 1], "fillstyle": filled}
+        lines += axes.plot(iterations, values, linewidth=1.4, label=name, **style)
+    if gap:
+        axes.set_yscale("log")
+    axes.set(xlabel="iteration", ylabel="gap to the highest value" if gap else "mean log-likelihood")
+    axes.xaxis.set_major_locator(optional("matplotlib.ticker", "plot_convergence").MaxNLocator(integer=True))
+    if len(lines) > 1 or isinstance(models, Mapping):
+        axes.legend(fontsize="small", frameon=False)
+    return lines
+
+
+def _history(name: str, model: FittedMixture, gap: bool) -> tuple[NDArray[np.int64], Float]:
+    """Iterations, counted from 1, and what is drawn over them."""
+    model._check_is_fitted()
+    values = np.asarray(model.lower_bounds_, np.float64)
+    iterations = model.n_iter_ - len(values) + 1 + np.arange(len(values))
+    if gap and len(values):
+        missing = values.max() - values
+        iterations, values = iterations[missing > 0], missing[missing > 0]
+    if not len(values):
+        raise ValueError(
+            f"{name} has no {'two different values' if gap else 'iterations'} to draw: its lower_bounds_ has length "
+            f"{len(model.lower_bounds_)}"
+        )
+    return iterations, values

@@ -1,0 +1,472 @@
+"""A fitted mixture, and data as it sees them: in one feature, in two, and as a pair grid."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastgmm import _validation as border
+from fastgmm._compat import optional
+from fastgmm.em import sweep as passes
+from fastgmm.estimators.fitted import FittedMixture
+from fastgmm.params import Params
+from fastgmm.plotting.style import DARK, GREY, LINES, colour, line_style, marker, panels_of
+from fastgmm.sources.array import ArraySource
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.collections import Collection
+    from matplotlib.figure import FigureBase
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Ellipse, StepPatch
+
+Float = NDArray[np.float64]
+
+#: Features that a pair grid shows unasked.
+MOST_FEATURES = 8
+_BINS = 100
+_MOST_RADIUS = 100.0
+_TAIL = 3.0  # standard deviations to which densities are drawn
+
+
+@dataclass(frozen=True)
+class MixtureArtists:
+    """What `plot_mixture` drew: each list goes panel by panel, and within a panel component by component.
+
+    axes : list of Axes
+        Those drawn into: one, or of a pair grid the lower triangle with the diagonal, row by row.
+    points : list of PathCollection, of LineCollection in one dimension
+        Samples of each component that is the most probable one of any.
+    ellipses : list of Ellipse
+        For each component, one for each of `n_std`.
+    means : list of PathCollection, of LineCollection where there is one dimension
+        For each component.
+    lines : list of Line2D
+        Densities of one feature: of the mixture, and of each component times its weight.
+    histograms : list of StepPatch
+    texts : list of Artist
+        Numbers of the components at their means, and the legend of a pair grid.
+    """
+
+    axes: list[Axes] = field(default_factory=list)
+    points: list[Collection] = field(default_factory=list)
+    ellipses: list[Ellipse] = field(default_factory=list)
+    means: list[Collection] = field(default_factory=list)
+    lines: list[Line2D] = field(default_factory=list)
+    histograms: list[StepPatch] = field(default_factory=list)
+    texts: list[Artist] = field(default_factory=list)
+
+
+class _Marginal(NamedTuple):
+    """The mixture in the m features shown: weights (k,), means (k, m), covariances (k, m, m); names of features."""
+
+    weights: Float
+    means: Float
+    covariances: Float
+    names: tuple[str, ...]
+
+    def of(self, *which: int) -> _Marginal:
+        index = np.array(which)
+        covariances = self.covariances[:, index[:, None], index]
+        return _Marginal(self.weights, self.means[:, index], covariances, tuple(self.names[j] for j in which))
+
+
+class _Shown(NamedTuple):
+    """Samples in the m features shown.
+
+    columns : all that are at hand, for histograms; weights : theirs, or None; points : (p, m), those drawn; labels : (p,)
+    their most probable components; uncertainty : (p,), 1 less the probability of these
+    """
+
+    columns: list[Float]
+    weights: NDArray | None
+    points: Float
+    labels: NDArray[np.int64]
+    uncertainty: Float
+
+    def of(self, *which: int) -> _Shown:
+        return self._replace(columns=[self.columns[j] for j in which], points=self.points[:, which])
+
+
+def plot_mixture(
+    model: FittedMixture,
+    X: Any = None,
+    *,
+    ax: Axes | FigureBase | ArrayLike | None = None,
+    features: int | str | Sequence[int | str] | None = None,
+    feature_names: Sequence[str] | None = None,
+    sample_weight: ArrayLike | None = None,
+    uncertainty: bool = True,
+    n_std: float | Sequence[float] = (1.0, 2.0),
+    max_points: int = 5000,
+    random_state: Any = 0,
+) -> MixtureArtists:
+    """Draw a fitted mixture, and data as it sees them.
+
+    One feature: a histogram, the density of the mixture, that of each component times its weight, and below the axis a stem
+    for each sample, as long as it is uncertain. Two features: samples in the colour of their most probable component,
+    the larger the more uncertain, and the components as ellipses with their numbers at the means. More: a pair grid, with the
+    marginal ellipses in the lower triangle and the marginal densities on the diagonal.
+
+    Uncertainty is 1 less the probability of the most probable component: from 0 to 1 - 1/k. It and the component are
+    those of all features, whichever are shown.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+        A fitted model.
+    X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection, optional
+        Data as in ``model.predict``, with all d features. Without them the components alone are drawn.
+    ax : Axes, Figure or SubFigure, or array of (m, m) Axes, optional
+        Where to draw: Axes for one or two features, an array of them for a grid of m; a figure without axes gets these. By
+        default pyplot's current axes, or for a grid a new figure of pyplot's.
+    features : int or str, or sequence of these, optional
+        Which of the features to show, by index or name, in this order. By default all, if there are 8 at most.
+    feature_names : sequence of d str, optional
+        Names of the features, where the model has none (`feature_names_in_`) or others are to be shown.
+    sample_weight : array-like of shape (n,), optional
+        As in `fit`; histograms count with it, and samples of weight zero are left out.
+    uncertainty : bool, default=True
+        Whether the sizes of points and lengths of stems tell it.
+    n_std : float or sequence of float, default=(1, 2)
+        Mahalanobis radii r of the ellipses ``(x - mean)^T covariance^-1 (x - mean) = r^2``, in which a component of two
+        features has the probability 1 - exp(-r^2 / 2): 39 % and 86 % for 1 and 2. Single features have no ellipses.
+    max_points : int, default=5000
+        Samples that are drawn one by one. Of more, so many are chosen at random without regard to weights; histograms are of
+        all samples, or of data larger than memory of the 64 MiB that a start would be found from.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=0
+        Source of that choice.
+
+    Returns
+    -------
+    artists : MixtureArtists
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib.
+    NotFittedError
+        If the model has not been fitted.
+    ValueError, TypeError
+        For data that ``model.predict`` refuses, features that the model does not have, and axes that do not suit.
+    """
+    optional("matplotlib", "plot_mixture")
+    if not isinstance(model, FittedMixture):
+        raise TypeError(f"model must be a fitted GaussianMixture, got a {type(model).__name__}")
+    model._check_is_fitted()
+    params = model._params()
+    names = _names(model, feature_names)
+    chosen = _features(features, names)
+    radii = _radii(n_std)
+    sized = border.check_bool("uncertainty", uncertainty)
+    most = border.check_integer("max_points", max_points, 1)
+    rng = border.check_random_state(random_state)
+    if X is None and sample_weight is not None:
+        raise ValueError("sample_weight weighs samples, but X is None: pass X as well")
+    panels = panels_of(ax, len(chosen), "plot_mixture")
+    shown = None if X is None else _look(model, params, X, sample_weight, chosen, most, rng)
+    mixture = _marginal(params, chosen, names)
+    artists = MixtureArtists()
+    if len(chosen) == 1:
+        _draw_one(panels(), mixture, shown, sized, artists)
+    elif len(chosen) == 2:
+        axes = panels()
+        _draw_two(axes, mixture, shown, sized, radii, artists, numbered=True)
+        axes.set(xlabel=mixture.names[0], ylabel=mixture.names[1])
+        axes.autoscale_view()
+    else:
+        _draw_grid(panels(), mixture, shown, sized, radii, artists)
+    return artists
+
+
+def _names(model: FittedMixture, given: Sequence[str] | None) -> tuple[str, ...]:
+    d = model.n_features_in_
+    if given is None:
+        return tuple(map(str, getattr(model, "feature_names_in_", [f"x{j}" for j in range(d)])))
+    if isinstance(given, str) or len(given) != d or not all(isinstance(name, str) for name in given):
+        raise ValueError(f"feature_names must be {d} strings, one for each feature of the model, got {given!r}")
+    return tuple(given)
+
+
+def _features(features: Any, names: tuple[str, ...]) -> list[int]:
+    """Indices of the features to show."""
+    d = len(names)
+    if features is None:
+        if d > MOST_FEATURES:
+            raise ValueError(
+                f"the model has {d} features, too many for one grid: choose some of them, such as features=[0, 1, 2]"
+            )
+        return list(range(d))
+    chosen = []
+    for feature in [features] if isinstance(features, (str, numbers.Integral)) else list(features):
+        if isinstance(feature, str):
+            chosen.append(names.index(border.check_choice("feature", feature, names)))
+        elif border.check_integer("feature", feature, 0) < d:
+            chosen.append(int(feature))
+        else:
+            raise ValueError(f"the model has {d} features, so a feature must be below {d}, got {feature}")
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise ValueError(f"features must be one or more different features, got {features!r}")
+    return chosen
+
+
+def _radii(n_std: Any) -> list[float]:
+    each = [n_std] if isinstance(n_std, numbers.Real) else list(n_std)
+    return sorted(border.check_within("n_std", radius, 0.0, _MOST_RADIUS) for radius in each)
+
+
+def _marginal(params: Params, features: list[int], names: tuple[str, ...]) -> _Marginal:
+    k, m = len(params.weights), len(features)
+    index = np.array(features)
+    covariances = params.covariances
+    if params.layout in ("full", "tied"):
+        matrices = covariances[..., index[:, None], index]
+    else:
+        variances = covariances[:, index] if params.layout == "diag" else covariances[:, None]
+        matrices = variances[:, :, None] * np.eye(m)
+    matrices = np.broadcast_to(matrices, (k, m, m))
+    return _Marginal(params.weights, params.means[:, index], matrices, tuple(names[j] for j in features))
+
+
+def _look(
+    model: FittedMixture,
+    params: Params,
+    X: Any,
+    sample_weight: Any,
+    features: list[int],
+    max_points: int,
+    rng: np.random.RandomState,
+) -> _Shown:
+    source = model._source(X, sample_weight).for_start(rng)
+    n = source.n_samples
+    rows = np.arange(n) if n <= max_points else np.sort(rng.choice(n, max_points, replace=False))
+    points = source.X[rows]
+    resp = passes.responsibilities(ArraySource(points), params, model.n_threads)
+    return _Shown(
+        [np.asarray(source.X[:, j], np.float64) for j in features],
+        source.weights,
+        points[:, features].astype(np.float64),
+        resp.argmax(axis=1),
+        1.0 - resp.max(axis=1).astype(np.float64),
+    )
+
+
+# --- one feature ---
+
+
+def _draw_one(axes: Axes, mixture: _Marginal, shown: _Shown | None, sized: bool, artists: MixtureArtists) -> None:
+    top = _draw_density(axes, mixture, shown, artists)
+    for k, line in enumerate(artists.lines[1:]):
+        _number(axes, k, mixture.means[k, 0], 0.5 * np.max(line.get_ydata()), artists)
+    axes.set(xlabel=mixture.names[0], ylabel="density", xlim=_limits(mixture, 0, shown, _TAIL))
+    if shown is None:
+        axes.set_ylim(0.0, 1.05 * top)
+        return
+    _draw_stems(axes, shown, len(mixture.weights), sized, top, artists)
+
+
+def _draw_density(axes: Axes, mixture: _Marginal, shown: _Shown | None, artists: MixtureArtists) -> float:
+    """Draw densities of a single feature, and a histogram behind them; return the highest value."""
+    artists.axes.append(axes)
+    means, spreads = mixture.means[:, 0], np.sqrt(mixture.covariances[:, 0, 0])
+    low, high = _limits(mixture, 0, shown, _TAIL)
+    # also where a component is, so that no peak falls between two places however narrow it is
+    near = (means[:, None] + spreads[:, None] * np.linspace(-4, 4, 65)).ravel()
+    x = np.unique(np.concatenate([np.linspace(low, high, 201), near[(near > low) & (near < high)]]))
+    z = (x - means[:, None]) / spreads[:, None]
+    parts = mixture.weights[:, None] * np.exp(-0.5 * z**2) / (math.sqrt(2 * math.pi) * spreads[:, None])
+    top = float(parts.sum(axis=0).max())
+    if shown is not None:
+        (column,) = shown.columns
+        n_bins = _n_bins(column, float(mixture.weights @ spreads))
+        heights, edges = np.histogram(column, n_bins, weights=shown.weights, density=True)
+        artists.histograms.append(axes.stairs(heights, edges, fill=True, color=GREY, zorder=0))
+        top = max(top, float(heights.max()))
+    artists.lines.extend(axes.plot(x, parts.sum(axis=0), color=DARK, linewidth=1.6, zorder=3, label="mixture"))
+    for k, part in enumerate(parts):
+        (line,) = axes.plot(x, part, color=colour(k), linestyle=line_style(k), zorder=4, label=f"component {k}")
+        line.set_linewidth(1.4)
+        artists.lines.append(line)
+        peak = mixture.weights[k] / (math.sqrt(2 * math.pi) * spreads[k])
+        artists.means.append(axes.vlines(means[k], 0.0, peak, color=colour(k), linewidth=0.9, linestyle=":", zorder=2))
+    return top
+
+
+def _draw_stems(axes: Axes, shown: _Shown, k: int, sized: bool, top: float, artists: MixtureArtists) -> None:
+    """A stem below the axis for each sample: short, and longer by its uncertainty."""
+    most = 1.0 - 1.0 / k
+    stub, depth = 0.03 * top, (0.17 * top / most if sized and k > 1 else 0.0)
+    for c in np.unique(shown.labels):
+        own = shown.labels == c
+        ends = -stub - depth * shown.uncertainty[own]
+        stems = axes.vlines(shown.points[own, 0], ends, 0.0, color=colour(c), linewidth=0.6, alpha=0.7, zorder=1)
+        artists.points.append(stems)
+    axes.axhline(0.0, color=DARK, linewidth=0.6)
+    axes.set_ylim(-1.1 * (stub + depth * most), 1.05 * top)
+    axes.set_yticks([tick for tick in axes.get_yticks() if 0.0 <= tick <= 1.05 * top])
+    if depth:
+
+        def to_uncertainty(y: Any) -> Any:
+            return -(y + stub) / depth
+
+        def to_height(u: Any) -> Any:
+            return -stub - depth * u
+
+        scale = axes.secondary_yaxis("right", functions=(to_uncertainty, to_height))
+        scale.set_yticks([0.0, 0.5])
+        scale.set_ylabel("uncertainty", loc="bottom")
+
+
+def _n_bins(column: Float, spread: float) -> int:
+    """Bins of Scott's width (Biometrika 66, 1979), 3.49 spread n^(-1/3), and not fewer than Sturges' rule has.
+
+    `spread` is that of the components in the mean: that of all samples, were they apart, would hide that they are.
+    """
+    width = 3.49 * spread / len(column) ** (1 / 3)
+    span = float(column.max() - column.min())
+    n_bins = math.ceil(min(span / width, _BINS))  # outliers would have very many
+    return max(n_bins, math.ceil(math.log2(len(column))) + 1)
+
+
+def _limits(mixture: _Marginal, j: int, shown: _Shown | None, radius: float) -> tuple[float, float]:
+    """Range of feature j: of the data and of the components out to `radius`, with a margin."""
+    spreads = radius * np.sqrt(mixture.covariances[:, j, j])
+    low, high = float((mixture.means[:, j] - spreads).min()), float((mixture.means[:, j] + spreads).max())
+    if shown is not None:
+        low, high = min(low, float(shown.columns[j].min())), max(high, float(shown.columns[j].max()))
+    margin = 0.04 * (high - low)
+    return low - margin, high + margin
+
+
+# --- two features, and more ---
+
+
+def _draw_two(
+    axes: Axes,
+    mixture: _Marginal,
+    shown: _Shown | None,
+    sized: bool,
+    radii: list[float],
+    artists: MixtureArtists,
+    *,
+    numbered: bool,
+) -> None:
+    """Draw samples and components of two features, across and up; those that are not `numbered` in a smaller panel."""
+    artists.axes.append(axes)
+    size = 1.0 if numbered else 0.75
+    if shown is not None:
+        _draw_points(axes, shown, len(mixture.weights), sized, size, artists)
+    patches = optional("matplotlib.patches", "plot_mixture")
+    for k, (mean, covariance) in enumerate(zip(mixture.means, mixture.covariances, strict=True)):
+        for line, radius in enumerate(radii):
+            width, height, angle = _ellipse(covariance, radius)
+            style: dict[str, Any] = {
+                "linestyle": LINES[min(line, len(LINES) - 1)],
+                "linewidth": 1.5 * size,
+                "edgecolor": colour(k),
+            }
+            ellipse = patches.Ellipse(mean, width, height, angle=angle, fill=False, zorder=3, **style)
+            axes.add_patch(ellipse)
+            artists.ellipses.append(ellipse)
+        if numbered:
+            artists.means.append(_number(axes, k, mean[0], mean[1], artists))
+        else:
+            dot: dict[str, Any] = {"s": 14, "facecolor": colour(k), "edgecolor": "white", "linewidth": 0.7}
+            artists.means.append(axes.scatter(mean[0], mean[1], **dot, zorder=4 + 2 * k))
+
+
+def _number(axes: Axes, k: int, x: float, y: float, artists: MixtureArtists) -> Collection:
+    """Write the number of component k into a ring, and return the ring."""
+    ring = axes.scatter(x, y, s=95, facecolor="white", edgecolor=colour(k), linewidth=1.1, zorder=4 + 2 * k)
+    letters: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": 7.5, "color": DARK}
+    artists.texts.append(axes.text(x, y, str(k), **letters, clip_on=True, zorder=5 + 2 * k))
+    return ring
+
+
+def _draw_points(axes: Axes, shown: _Shown, k: int, sized: bool, size: float, artists: MixtureArtists) -> None:
+    most = 1.0 - 1.0 / k if k > 1 else 1.0
+    # the more points, the smaller and paler
+    opacity = float(np.clip(60 / math.sqrt(len(shown.points)), 0.35, 0.6))
+    areas = np.full(len(shown.points), size**2 * float(np.clip(6000 / len(shown.points), 4, 14)))
+    if sized:
+        areas *= 1.0 + 6.0 * shown.uncertainty / most
+    for c in np.unique(shown.labels):
+        own = shown.labels == c
+        style: dict[str, Any] = {"marker": marker(c), "color": colour(c), "label": f"component {c}"}
+        x, y = shown.points[own].T
+        artists.points.append(axes.scatter(x, y, s=areas[own], alpha=opacity, linewidth=0, zorder=2, **style))
+
+
+def _ellipse(covariance: Float, radius: float) -> tuple[float, float, float]:
+    """Width, height and angle in degrees of the ellipse of a Mahalanobis radius.
+
+    Its axes are the eigenvectors, of length 2 radius sqrt(eigenvalue). In closed form, with the smaller eigenvalue from the
+    determinant: where features differ by many orders of magnitude a general solver loses that one in rounding.
+    """
+    (a, b), (_, c) = covariance
+    greater = 0.5 * (a + c + math.hypot(a - c, 2.0 * b))
+    smaller = max(a * c - b * b, 0.0) / greater if greater > 0 else 0.0
+    angle = 0.5 * math.degrees(math.atan2(2.0 * b, a - c))
+    return 2.0 * radius * math.sqrt(greater), 2.0 * radius * math.sqrt(smaller), angle
+
+
+def _draw_grid(
+    panels: NDArray[np.object_],
+    mixture: _Marginal,
+    shown: _Shown | None,
+    sized: bool,
+    radii: list[float],
+    artists: MixtureArtists,
+) -> None:
+    m = len(mixture.names)
+    limits = [_limits(mixture, j, shown, max(radii, default=_TAIL)) for j in range(m)]
+    ticker = optional("matplotlib.ticker", "plot_mixture")
+    for i, j in np.ndindex(m, m):
+        axes = panels[i, j]
+        if j > i:
+            axes.set_axis_off()
+            continue
+        if i == j:
+            _draw_density(axes, mixture.of(i), None if shown is None else shown.of(i), artists)
+            axes.set_ylim(bottom=0.0)
+            axes.set_yticks([])
+        else:
+            pair = mixture.of(j, i), None if shown is None else shown.of(j, i)
+            _draw_two(axes, *pair, sized, radii, artists, numbered=False)
+            axes.set_ylim(limits[i])
+            axes.yaxis.set_major_locator(ticker.MaxNLocator(4))
+        axes.set_xlim(limits[j])
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
+        axes.tick_params(labelsize="small", labelbottom=i == m - 1, labelleft=j == 0 and i > 0)
+        if i == m - 1:
+            axes.set_xlabel(mixture.names[j])
+        if j == 0 and i > 0:
+            axes.set_ylabel(mixture.names[i])
+    artists.texts.append(_legend(panels[0, -1], mixture))
+
+
+def _legend(axes: Axes, mixture: _Marginal) -> Artist:
+    """Colours and weights of the components, in a panel of the grid that is empty."""
+    lines = optional("matplotlib.lines", "plot_mixture")
+    handles = []
+    for k, weight in enumerate(mixture.weights):
+        mark = {"color": colour(k), "marker": marker(k), "linestyle": "none"}
+        handles.append(lines.Line2D([], [], **mark, label=f"{k}: {weight:.2g}"))
+    columns = -(-len(handles) // 10)
+    style: dict[str, Any] = {
+        "ncols": columns,
+        "fontsize": "small",
+        "title_fontsize": "small",
+        "frameon": False,
+        "borderaxespad": 0.0,
+    }
+    legend = axes.legend(handles=handles, title="component: weight", loc="upper right", **style)
+    legend.set_in_layout(False)  # it may reach into the next panel, also empty, but not widen its row
+    return legend
