@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import csv
 import io
 import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 import fastgmm
-from fastgmm import _report, _tables, datasets
+from fastgmm import _outputs, _report, _tables, datasets, selection
 from fastgmm._atomic import replacing
 from fastgmm._compat import optional
 from fastgmm._tables import Table
@@ -30,9 +29,8 @@ from fastgmm.sources.array import Source
 from fastgmm.sources.files import resolve_columns
 from fastgmm.sources.opening import open_here
 
-# values computed at a time, and values formatted as text at a time: Python objects of some hundred bytes each
+# values computed at a time
 _BLOCK = 1 << 20
-_TEXT_BLOCK = 1 << 15
 
 
 def demo(args: Namespace) -> None:
@@ -65,7 +63,9 @@ def fit(args: Namespace) -> None:
         raise ValueError("--plot-features has a meaning with --plot only; add --plot FILE")
     outputs = {"--output": args.output, "--labels": args.labels, "--proba": args.proba, "--plot": args.plot}
     outputs["--checkpoint"] = args.checkpoint
-    _check_outputs(outputs, _inputs(args), args.force, models=("--output", "--checkpoint"), gone_on=("--checkpoint",))
+    _outputs.check_outputs(
+        outputs, _inputs(args), args.force, models=("--output", "--checkpoint"), gone_on=("--checkpoint",)
+    )
     begin = time.perf_counter()
     table = _tables.read(args, args.columns, args.dtype)
     read = time.perf_counter() - begin
@@ -92,7 +92,7 @@ def fit(args: Namespace) -> None:
     source, sizes = open_here(table.data), np.zeros(args.components, np.int64)
     labels = _labels(model, source, sizes)
     if args.labels:
-        _write_table(args.labels, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
+        _outputs.write_table(args.labels, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
     else:
         collections.deque(labels, maxlen=0)
     if args.proba:
@@ -131,9 +131,17 @@ def _plot_features(args: Namespace, table: Table) -> list[int]:
 
 def _write_plot(path: str, model: GaussianMixture, table: Table, features: list[int]) -> None:
     size = max(5.5, 2.2 * len(features))
-    figure = optional("matplotlib.figure", "--plot").Figure(figsize=(size, 0.8 * size), layout="constrained")
+    figure = _figure(size, 0.8 * size)
     names, weights = table.names, table.sample_weight
     plot_mixture(model, table.data, ax=figure, features=features, feature_names=names, sample_weight=weights)
+    _write_figure(path, figure)
+
+
+def _figure(width: float, height: float) -> Any:
+    return optional("matplotlib.figure", "--plot").Figure(figsize=(width, height), layout="constrained")
+
+
+def _write_figure(path: str, figure: Any) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, format=os.path.splitext(path)[1][1:].lower(), dpi=150)
     with replacing(path) as file:
@@ -148,10 +156,74 @@ def _how_to_go_on(checkpoint: str | None) -> str:
     return "nothing was written, as the first iteration was not done"
 
 
+def select(args: Namespace) -> None:
+    """Choose the number of components and the covariance structure for a file."""
+    files = {"model": args.output, "labels": args.labels, "plot": args.plot, "table": args.table}
+    outputs = {"--output": args.output, "--labels": args.labels, "--plot": args.plot, "--table": args.table}
+    _outputs.check_outputs(outputs, _inputs(args), args.force, models=("--output",))
+    figure = None if args.plot is None else _figure(9.0, 6.0)
+    begin = time.perf_counter()
+    table = _tables.read(args, args.columns, args.dtype)
+    read = time.perf_counter() - begin
+    names = ("tol", "reg_covar", "max_iter", "n_init", "criterion", "progress")
+    options = {name: getattr(args, name) for name in names}
+    options |= {"init_params": args.init, "random_state": args.seed, "n_threads": args.threads}
+    begin = time.perf_counter()
+    try:
+        found = selection.select(
+            table.data, args.components, args.covariances, sample_weight=table.sample_weight, **options
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("nothing was written") from None
+    spent = time.perf_counter() - begin
+    model = found.best_model
+    if args.output:
+        _save(model, table.names, args.output)
+    if args.table:
+        _outputs.write_rows(args.table, selection.Row._fields, found.table)
+    if figure is not None:
+        found.plot(ax=figure)
+        _write_figure(args.plot, figure)
+    source, sizes = open_here(table.data), np.zeros(found.best_n_components, np.int64)
+    labels = _labels(model, source, sizes)
+    if args.labels:
+        _outputs.write_table(args.labels, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
+    else:
+        collections.deque(labels, maxlen=0)
+    best = found.ranking(1)[0]._asdict() | _model_summary(model, table.names) | {"cluster_sizes": sizes}
+    summary = _head("select", args) | {"n_samples": source.n_samples, "sample_weight": args.weights}
+    summary |= {"init": args.init, "seed": args.seed} | _selection_summary(found)
+    summary |= {"best": best, "seconds": {"read": read, "select": spent}, "files": files}
+    _show(args, summary, partial(_report.select, text=str(found)))
+
+
+def _selection_summary(found: selection.Selection) -> _report.Summary:
+    arrays = ("bic", "icl", "aic", "log_likelihood", "entropy", "n_parameters", "converged")
+    reasons = [
+        {"n_components": k, "covariance_type": name, "reason": text} for (k, name), text in found.reasons.items()
+    ]
+    ranking = [
+        {
+            "n_components": row.n_components,
+            "covariance_type": row.covariance_type,
+            "value": getattr(row, found.criterion),
+        }
+        for row in found.ranking()
+    ]
+    return {
+        "criterion": found.criterion,
+        "n_components": found.n_components,
+        "covariance_types": found.covariance_types,
+        **{name: getattr(found, name) for name in arrays},
+        "reasons": reasons,
+        "ranking": ranking,
+    }
+
+
 def predict(args: Namespace) -> None:
     """Write the component of each sample, or the probability of each component."""
     output = None if args.output == "-" else args.output
-    _check_outputs({"--output": output}, [*_inputs(args), args.model], args.force)
+    _outputs.check_outputs({"--output": output}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
     source = open_here(_read_for(model, names, args).data)
     n, sizes = source.n_samples, np.zeros(len(model.weights_), np.int64)
@@ -161,7 +233,7 @@ def predict(args: Namespace) -> None:
     if args.proba and (output or not args.json):
         _write_proba(output, model, source)
     elif output or not args.json:
-        _write_table(output, ["label"], labels, (n,), np.dtype(np.int64))
+        _outputs.write_table(output, ["label"], labels, (n,), np.dtype(np.int64))
     if args.json:
         collections.deque(labels, maxlen=0)  # what is left of them, to count
         summary = _head("predict", args) | {"n_samples": n, "cluster_sizes": sizes, "output": output}
@@ -174,13 +246,13 @@ def predict(args: Namespace) -> None:
 
 def score(args: Namespace) -> None:
     """Tell the log-likelihood of a table."""
-    _check_outputs({"--per-sample": args.per_sample}, [*_inputs(args), args.model], args.force)
+    _outputs.check_outputs({"--per-sample": args.per_sample}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
     table = _read_for(model, names, args)
     source = open_here(table.data)
     if args.per_sample:
         values = _by_blocks(model, source, model.score_samples)
-        _write_table(args.per_sample, ["log_likelihood"], values, (source.n_samples,), source.dtype)
+        _outputs.write_table(args.per_sample, ["log_likelihood"], values, (source.n_samples,), source.dtype)
     summary = _head("score", args) | {"n_samples": source.n_samples, "sample_weight": args.weights}
     summary |= {"per_sample": args.per_sample} | _criteria(model, table)
     _show(args, summary, _report.score)
@@ -189,7 +261,7 @@ def score(args: Namespace) -> None:
 def sample(args: Namespace) -> None:
     """Draw samples and write them."""
     output = None if args.output == "-" else args.output
-    _check_outputs({"--output": output}, [args.model], args.force)
+    _outputs.check_outputs({"--output": output}, [args.model], args.force)
     if args.with_labels and output and output.lower().endswith(".npy"):
         raise ValueError(f"--with-labels needs a .csv file, whose columns have types of their own; got {output}")
     model, names = _load(args)
@@ -201,8 +273,9 @@ def sample(args: Namespace) -> None:
         if args.with_labels:
             columns.append("label")
             # objects, so that the label is written as the integer it is
-            blocks = (np.column_stack([X.astype(object), y]) for X, y in zip(_split(data), _split(labels), strict=True))
-        _write_table(output, columns, blocks, data.shape, data.dtype)
+            pairs = zip(_outputs.split(data), _outputs.split(labels), strict=True)
+            blocks = (np.column_stack([X.astype(object), y]) for X, y in pairs)
+        _outputs.write_table(output, columns, blocks, data.shape, data.dtype)
     if args.json:
         summary = _head("sample", args) | {
             "n_samples": len(data),
@@ -367,49 +440,6 @@ def _show(args: Namespace, summary: _report.Summary, as_text: Callable[[_report.
 # --- writing ---
 
 
-def _check_outputs(
-    outputs: dict[str, str | None],
-    inputs: Sequence[str],
-    force: bool,
-    *,
-    models: Sequence[str] = (),
-    gone_on: Sequence[str] = (),
-) -> None:
-    """Refuse what could not be written, before any work is done.
-
-    Those of `models` may have any extension, those of `gone_on` may exist.
-    """
-    taken = {os.path.realpath(path): path for path in inputs}
-    for option, path in outputs.items():
-        if path is None:
-            continue
-        if path in ("", "-"):
-            raise ValueError(f"{option} is {path!r}; it must be the name of a file")
-        known = (".png", ".pdf", ".svg") if option == "--plot" else (".csv", ".npy")
-        if option not in models and os.path.splitext(path)[1].lower() not in known:
-            extensions = f"{', '.join(known[:-1])} or {known[-1]}"
-            raise ValueError(f"{path} is to be written, but its extension must be {extensions}")
-        real = os.path.realpath(path)
-        if real in taken:
-            raise ValueError(f"{path} is to be written, but it is also {taken[real]!r} of this command; choose another")
-        if os.path.isdir(real):
-            raise ValueError(f"{path} is a directory, not a file to write")
-        if os.path.isfile(real) and not force and option not in gone_on:
-            raise ValueError(f"{path} exists; add --force to replace it")
-        directory = os.path.dirname(real)
-        if not os.path.isdir(directory):
-            raise ValueError(f"{path} cannot be written, because {directory} is no directory; make it first")
-        if not os.access(directory, os.W_OK):
-            raise ValueError(f"{path} cannot be written, because the directory {directory} is read-only for you")
-        taken[real] = path
-
-
-def _split(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    rows = max(1, _TEXT_BLOCK // max(1, array[:1].size))
-    for start in range(0, len(array), rows):
-        yield array[start : start + rows]
-
-
 def _by_blocks(
     model: GaussianMixture, source: Source, of: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> Iterator[NDArray[Any]]:
@@ -430,44 +460,4 @@ def _labels(model: GaussianMixture, source: Source, sizes: NDArray[np.int64]) ->
 def _write_proba(path: str | None, model: GaussianMixture, source: Source) -> None:
     k = len(model.weights_)
     blocks = _by_blocks(model, source, model.predict_proba)
-    _write_table(path, [f"p{c}" for c in range(k)], blocks, (source.n_samples, k), source.dtype)
-
-
-def _write_table(
-    path: str | None,
-    names: Sequence[str],
-    blocks: Iterable[NDArray[Any]],
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-) -> None:
-    """Write blocks of rows as .npy or .csv, or as text to standard output where `path` is None."""
-    if path is None:
-        for text in _csv(names, blocks, dtype):
-            sys.stdout.write(text)
-        return
-    with replacing(path) as file:
-        if path.lower().endswith(".npy"):
-            descr = npy_format.dtype_to_descr(dtype)
-            npy_format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
-            for block in blocks:
-                file.write(np.ascontiguousarray(block, dtype=dtype).data)
-        else:
-            for text in _csv(names, blocks, dtype):
-                file.write(text.encode())
-
-
-def _csv(names: Sequence[str], blocks: Iterable[NDArray[Any]], dtype: np.dtype[Any]) -> Iterator[str]:
-    """Yield CSV text in which every number is read back as it was."""
-    head = io.StringIO()
-    csv.writer(head, lineterminator="\n").writerow(names)
-    yield head.getvalue()
-
-    def write(value: Any) -> str:
-        # nine digits are enough for float32, which as a Python float has seventeen
-        return f"{value:.9g}" if single and isinstance(value, float) else repr(value)
-
-    single = dtype == np.float32
-    for whole in blocks:
-        for block in _split(whole):
-            rows = block.reshape(len(block), -1).tolist()
-            yield "".join(f"{','.join(map(write, row))}\n" for row in rows)
+    _outputs.write_table(path, [f"p{c}" for c in range(k)], blocks, (source.n_samples, k), source.dtype)

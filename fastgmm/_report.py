@@ -110,6 +110,28 @@ def fit(summary: Summary) -> str:
     return "\n".join([*lines, "", *written] if written else lines)
 
 
+def select(summary: Summary, text: str) -> str:
+    """Return the report of a selection, whose own text has the table."""
+    best, spent = summary["best"], summary["seconds"]
+    ended = "converged after" if best["converged"] else "not converged in"
+    lines = [
+        f"{summary['data']}: {plural(summary['n_samples'], 'sample')} x {plural(best['n_features'], 'feature')}, "
+        f"{best['dtype']}" + ("" if summary["sample_weight"] is None else f", weights {summary['sample_weight']}"),
+        f"read in {seconds(spent['read'])}, {plural(np.size(summary['bic']), 'model')} fitted in {seconds(spent['select'])}",
+        "",
+        text,
+        "",
+        f"best: {plural(best['n_components'], 'component')}, {best['covariance_type']} covariance; {ended} "
+        f"{plural(best['n_iter'], 'iteration')}",
+        f"log-likelihood {number(best['log_likelihood'])}   BIC {number(best['bic'])}   ICL {number(best['icl'])}   "
+        f"AIC {number(best['aic'])}",
+        "",
+        mixture(best, "--json prints them all, --output saves them"),
+    ]
+    written = [f"{what}: {path}" for what, path in summary["files"].items() if path is not None]
+    return "\n".join([*lines, "", *written] if written else lines)
+
+
 def demo(summary: Summary) -> str:
     """Return the report of the demonstration: a fit, and species against clusters."""
     head = ["species", *(f"cluster {c}" for c in range(summary["n_components"]))]

@@ -22,6 +22,8 @@ STRUCTURES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VV
 _TYPES = f"{', '.join(COVARIANCES)}, or mclust's {', '.join(STRUCTURES)}, for one feature E, V"
 INITS = ("kmeans", "k-means++", "random", "random_from_data", "whitened", "hierarchical", "em-em", "auto")
 DTYPES = ("float64", "float32")
+CRITERIA = ("bic", "icl", "aic")
+_MOST_COMPONENTS = 10_000
 _HEADERS = ("auto", "yes", "no")
 
 _MODEL_KEYS = """\
@@ -54,6 +56,30 @@ keys of --json:
   cluster_sizes               k integers: samples whose most probable component it is
   seconds                     object: read, fit
   files                       object: model, labels, proba, plot; the paths written, or null (demo: empty)
+"""
+_SELECT_NOTES = """\
+DATA as for "fastgmm fit". All models begin from each other and from one set of starts. One of which a component sits on a few
+equal samples, or has fewer samples than its covariance needs, is left out: "-" in the table.
+
+"""
+_SELECT_KEYS = f"""\
+keys of --json:
+  command, version, data      "select", fastgmm's version, the path
+  n_samples                   integer n
+  sample_weight, init, seed   as given (sample_weight: the column or file of --weights, or null)
+  criterion                   as given
+  n_components                the sizes, integers: the rows of the arrays
+  covariance_types            strings: the columns of the arrays
+  bic, icl, aic               arrays of numbers, smaller is better; null for models without a fit
+  log_likelihood, entropy     arrays of numbers, or null
+  n_parameters, converged     arrays of integers, of true or false
+  reasons                     array of objects: n_components, covariance_type, reason; the models without a fit
+  ranking                     array of objects: n_components, covariance_type, value of the criterion; the best first
+  best                        object, of the best model: log_likelihood, bic, icl, aic, entropy, n_parameters, reason,
+                              cluster_sizes (see "fastgmm fit --help"), and
+{_MODEL_KEYS}\
+  seconds                     object: read, select
+  files                       object: model, labels, plot, table; the paths written, or null
 """
 _DEMO_KEYS = """
 keys of --json: those of "fastgmm fit --help", and
@@ -225,6 +251,28 @@ def _integer(low: int) -> Callable[[str], int]:
 _count = _integer(1)
 
 
+def _sizes(text: str) -> list[int]:
+    sizes: list[int] = []
+    for item in text.split(","):
+        first, colon, last = item.strip().partition(":")
+        try:
+            low, high = _count(first), _count(last if colon else first)
+        except argparse.ArgumentTypeError:
+            low, high = 1, 0
+        if low > high or high > _MOST_COMPONENTS:
+            raise argparse.ArgumentTypeError(
+                f"got {text!r}; it must be numbers from 1 to {_MOST_COMPONENTS} and ranges of them, such as 3 or 1:9 or 2,4,8:10"
+            )
+        sizes += range(low, high + 1)
+    return sizes
+
+
+def _covariance_list(text: str) -> str | list[str]:
+    if text == "all":
+        return text
+    return [_one_of("covariance type", (*COVARIANCES, *STRUCTURES, "E", "V", "all"))(item) for item in _items(text)]
+
+
 def _seed(text: str) -> int | None:
     if text == "none":
         return None
@@ -275,6 +323,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
 
     add("demo", "fit the bundled iris table and compare clusters with species", _FIT_KEYS + _DEMO_KEYS)
     _add_fit(add("fit", "fit a mixture to a table", _FIT_NOTES + _FIT_KEYS))
+    _add_select(add("select", "choose the number of components and the covariance type", _SELECT_NOTES + _SELECT_KEYS))
     _add_predict(add("predict", "tell the component, or the probability of each, for every sample", _PREDICT_KEYS))
     _add_score(add("score", "tell the log-likelihood of a table under a model", _SCORE_KEYS))
     _add_sample(add("sample", "draw samples from a model", _SAMPLE_KEYS))
@@ -342,6 +391,55 @@ def _add_fit(parser: _Parser) -> None:
         default=0,
         help="tell of the iterations on standard error; twice: of each gain",
     )
+
+
+def _add_select(parser: _Parser) -> None:
+    _weights_argument(_data_arguments(parser))
+    group = parser.add_argument_group("the mixtures")
+    group.add_argument(
+        "-k",
+        "--components",
+        metavar="LIST",
+        type=_sizes,
+        default=list(range(1, 10)),
+        help="numbers of components, such as 1:9 or 1,2,3 (default: 1:9)",
+    )
+    group.add_argument(
+        "--covariances",
+        metavar="LIST",
+        type=_covariance_list,
+        default="all",
+        help=f"types, with commas between them: {_TYPES}; all: mclust's (default: all)",
+    )
+    group.add_argument(
+        "--criterion",
+        metavar="NAME",
+        type=_one_of("criterion", CRITERIA),
+        default="bic",
+        help="bic, icl or aic (default: bic)",
+    )
+    group.add_argument(
+        "--tol", type=_not_negative, default=1e-5, help="stop at a smaller gain of mean log-likelihood (default: 1e-5)"
+    )
+    group.add_argument("--reg-covar", type=_not_negative, default=1e-6, help="added to every variance (default: 1e-6)")
+    group.add_argument("--max-iter", metavar="N", type=_count, default=1000, help="iterations at most (default: 1000)")
+    group.add_argument("--n-init", metavar="N", type=_count, default=1, help="starts for each size (default: 1)")
+    group.add_argument(
+        "--init",
+        metavar="METHOD",
+        type=_one_of("init", INITS),
+        default="hierarchical",
+        help=f"{', '.join(INITS)} (default: hierarchical)",
+    )
+    _seed_argument(group)
+    _threads_argument(group)
+    group.add_argument("--progress", action="store_true", help="show the model that is being fitted on standard error")
+    group = parser.add_argument_group("output")
+    group.add_argument("-o", "--output", metavar="FILE", help="save the best model, for the other commands (.npz)")
+    group.add_argument("--labels", metavar="FILE", help="write the component of each sample (.csv or .npy)")
+    group.add_argument("--plot", metavar="FILE", help="draw the criterion (.png, .pdf or .svg; extra plot)")
+    group.add_argument("--table", metavar="FILE", help="write all models and their criteria (.csv)")
+    _force_argument(group)
 
 
 def _add_predict(parser: _Parser) -> None:

@@ -24,7 +24,7 @@ from fastgmm.init.starts import INIT_PARAMS
 from fastgmm.plotting import plot_mixture
 
 IRIS = str(Path(fastgmm.datasets.__file__).with_name("iris.csv"))
-COMMANDS = ["demo", "fit", "predict", "score", "sample", "info", "warmup"]
+COMMANDS = ["demo", "fit", "select", "predict", "score", "sample", "info", "warmup"]
 
 
 class Result(NamedTuple):
