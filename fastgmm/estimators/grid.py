@@ -146,8 +146,8 @@ class Grid:
         if sampled is not None:
             cell = self._best([partial(sampled.params.in_layout, structure.layout)], structure, floor)
         if cell.fit is None or cell.log_likelihood < floor:
-            rest = self._candidates(k, structure, within, anew=cell.fit is None)
-            cell = max(cell, self._best(rest, structure, floor), key=lambda found: found.log_likelihood)
+            rest = self._best(self._candidates(k, structure, within, anew=cell.fit is None), structure, floor)
+            cell = rest if rest.log_likelihood >= cell.log_likelihood else cell
         return cell
 
     def _best(self, candidates: Iterable[Callable[[], Params]], structure: Structure, floor: float) -> Cell:
@@ -269,9 +269,10 @@ class Grid:
         held = params.weights / params.weights.sum() * n
         scale = np.sqrt(np.diagonal(self._whole.scatter) / self._source.total_weight)
         scale = np.where(scale > 0, scale, 1.0)
-        own = params
+        own, floor = params, 2 * reg_covar
         if least > 1:
-            # of its own samples: a volume or a shape that components share hides that of one of them
+            # of its own samples and without reg_covar: a volume or a shape that components share hides that of one of them
+            floor = reg_covar
             weights, means, covariances = maximise(STRUCTURES[params.layout], self._swept(params), 0.0)
             own = replace(params, weights=weights, means=means, covariances=covariances)
         variances, scaled = _smallest_variances(own), _smallest_variances(own, scale)
@@ -279,7 +280,7 @@ class Grid:
             who = f"component {j} holds {held[j]:.4g} of {n} samples"
             if held[j] < least:
                 return f"{who}, and needs {least} for {structure.name!r} with {d} features: {_who_can(held[j], d)}"
-            if variances[j] <= reg_covar or scaled[j] <= _ROUNDING:
+            if variances[j] <= floor or scaled[j] <= _ROUNDING:
                 return (
                     f"{who}, which in some direction are equal up to a variance of {max(variances[j], 0.0):.3g} (reg_covar="
                     f"{reg_covar:.3g}): {_who_can(1, d)}; or scale the data, lower or raise reg_covar"

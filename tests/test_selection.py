@@ -1,0 +1,486 @@
+"""The search over sizes and structures: published values, what cells owe to each other, and cells that have no fit."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastgmm
+from fastgmm import GaussianMixture, Selection, _compat, select, selection
+from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES
+from fastgmm.datasets import make_mixture
+from fastgmm.em import sweep as passes
+from fastgmm.estimators.grid import Grid
+from fastgmm.functional import sufficient_statistics
+from fastgmm.params import Params
+from fastgmm.sources.array import ArraySource
+
+# BIC of Old Faithful, mclust 5 and 6, in the sign of scikit-learn
+FAITHFUL = {
+    1: "4024.721 4024.721 3055.835 3055.835 3055.835 3055.835 2607.623 2607.623 2607.623 2607.623 2607.623 2607.623 2607.623 2607.623",
+    2: "3452.998 3458.305 2354.601 2350.607 2352.618 2346.065 2325.220 2322.972 2324.273 2320.433 2329.115 2325.416 2327.598 2322.192",
+    3: "3377.701 3336.598 2323.014 2332.687 2332.205 2342.366 2314.316 2322.103 2342.319 2336.271 2325.322 2329.648 2339.983 2349.696",
+}
+IRIS_1 = [1804.0854] * 2 + [1522.1202] * 4 + [829.9782] * 8
+
+
+@pytest.fixture(scope="module")
+def of_faithful(faithful) -> Selection:
+    return select(faithful, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def of_iris(iris) -> Selection:
+    return select(iris, range(1, 6), random_state=0)
+
+
+@pytest.fixture
+def small_sample(monkeypatch):
+    """More than 1500 samples are many."""
+    monkeypatch.setattr(selection, "_LARGE", 1500)
+    monkeypatch.setattr(selection, "_SAMPLE", 700)
+
+
+# --- values ---
+
+
+def test_faithful_is_as_published_or_better(of_faithful):
+    assert of_faithful.n_components == tuple(range(1, 10))
+    assert of_faithful.covariance_types == MCLUST_NAMES
+    published = np.array([row.split() for row in FAITHFUL.values()], float)
+    np.testing.assert_allclose(of_faithful.bic[0], published[0], atol=1e-3)
+    assert (of_faithful.bic[1:3] <= published[1:] + 1e-3).all()
+    assert (of_faithful.best_covariance_type, of_faithful.best_n_components) == ("EEE", 3)
+    assert of_faithful.bic.min() == pytest.approx(2314.3, abs=0.05)
+    assert not of_faithful.reasons
+    assert of_faithful.converged.all()
+
+
+def test_iris_is_as_published(of_iris):
+    np.testing.assert_allclose(of_iris.bic[0], IRIS_1, atol=1e-4)
+    assert (of_iris.best_covariance_type, of_iris.best_n_components) == ("VEV", 2)
+    assert of_iris.bic.min() == pytest.approx(561.7285, abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", [1, 2, np.random.default_rng(3)])
+def test_small_data_do_not_depend_on_the_seed(of_iris, iris, seed):
+    again = select(iris, range(1, 6), ["EEE", "VEV"], random_state=seed)
+    first = select(iris, range(1, 6), ["EEE", "VEV"], random_state=0)
+    np.testing.assert_array_equal(again.bic, first.bic)
+    assert again.best_covariance_type == "VEV"
+
+
+@pytest.mark.parametrize("found", ["of_faithful", "of_iris"])
+def test_richer_structures_are_never_less_likely(found, request):
+    found = request.getfixturevalue(found)
+    pairs = [
+        (a, b)
+        for a, b in itertools.permutations(MCLUST_NAMES, 2)
+        if STRUCTURES[b].contains(STRUCTURES[a]) and sum(x != y for x, y in zip(a, b, strict=True)) == 1
+    ]
+    assert len(pairs) == 29
+    for a, b in pairs:
+        simple, rich = (found.log_likelihood[:, MCLUST_NAMES.index(name)] for name in (a, b))
+        # the M-step's regularisation may cost what it adds to variances
+        assert (rich >= simple - 1e-4).all(), (a, b)
+
+
+def test_more_components_are_more_likely(of_faithful):
+    assert (np.diff(of_faithful.log_likelihood, axis=0) > 0).all()
+
+
+def test_criteria_are_those_of_the_models(of_faithful, faithful):
+    for k, name in [(1, "EII"), (3, "EEE"), (2, "VVV"), (4, "EVI")]:
+        i, j = k - 1, MCLUST_NAMES.index(name)
+        model = of_faithful.model(k, name)
+        resp = model.predict_proba(faithful)
+        log_likelihood = model.score_samples(faithful).sum()
+        n_parameters = STRUCTURES[name].n_parameters(k, 2)
+        bic = -2 * log_likelihood + n_parameters * math.log(272)
+        assert of_faithful.log_likelihood[i, j] == pytest.approx(log_likelihood, rel=1e-12)
+        assert of_faithful.n_parameters[i, j] == n_parameters
+        assert of_faithful.bic[i, j] == pytest.approx(bic, rel=1e-12)
+        assert of_faithful.bic[i, j] == pytest.approx(model.bic(faithful), rel=1e-12)
+        assert of_faithful.aic[i, j] == pytest.approx(model.aic(faithful), rel=1e-12)
+        icl = bic - 2 * np.log(resp.max(axis=1)).sum()
+        assert of_faithful.icl[i, j] == pytest.approx(icl, rel=1e-10)
+        assert model.icl(faithful) == pytest.approx(icl, rel=1e-10)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            entropy = -np.where(resp > 0, resp * np.log(resp), 0.0).sum()
+        assert of_faithful.entropy[i, j] == pytest.approx(entropy, rel=1e-8, abs=1e-12)
+
+
+def test_icl_is_that_of_mclust(faithful):
+    """mclust 6.0.0, ``Mclust(faithful, G=3, modelNames="EEE")``: its parameters, bic and icl."""
+    weights = [0.16567839905644066, 0.35636962651330778, 0.47795197443025117]
+    means = [
+        [3.7930655292303186, 77.521051332351348],
+        [2.0375963146129594, 54.491157600821957],
+        [4.4632447198396026, 80.833438776323248],
+    ]
+    covariance = [[0.078254480991346784, 0.4801978534671843], [0.4801978534671843, 33.767146396097132]]
+    model = GaussianMixture.from_parameters(weights, means, covariance, covariance_type="EEE")
+    assert model.bic(faithful) == pytest.approx(2314.3162956657766, abs=0.01)  # one step before its parameters
+    assert model.icl(faithful) == pytest.approx(2357.824248954817, abs=0.1)
+
+
+@pytest.mark.parametrize("criterion", ["icl", "aic"])
+def test_other_criteria_choose_by_themselves(faithful, criterion):
+    found = select(faithful, range(1, 5), ["EEE", "VVV"], criterion)
+    i, j = np.unravel_index(getattr(found, criterion).argmin(), (4, 2))
+    assert (found.best_n_components, found.best_covariance_type) == (i + 1, ("EEE", "VVV")[j])
+    assert (found.best_n_components, found.best_covariance_type) != (3, "EEE")
+    assert repr(found).startswith(criterion.upper())
+
+
+# --- data of all kinds ---
+
+
+def test_bits_do_not_depend_on_threads_nor_on_the_kind_of_source(tmp_path, small_sample):
+    X = make_mixture(3000, 3, 3, random_state=2).X
+    np.save(tmp_path / "x.npy", X)
+    found = [
+        select(data, [2, 3], ["VEI", "EEE", "VVV"], random_state=5, n_threads=n)
+        for data, n in [(X, 1), (X, 2), (tmp_path / "x.npy", 2), (fastgmm.chunks([X[:1700], X[1700:]]), 1)]
+    ]
+    for other in found[1:]:
+        for name in ("bic", "icl", "aic", "log_likelihood", "entropy"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(found[0], name))
+        np.testing.assert_array_equal(other.best_model.means_, found[0].best_model.means_)
+
+
+def test_large_data_begin_from_a_sample(small_sample):
+    mixture = make_mixture(4000, 3, 3, separation=8, random_state=1)
+    types = ["EII", "VVI", "EEE", "VEE", "VVV"]
+    found = select(mixture.X, range(1, 5), types, random_state=0)
+    assert found.best_n_components == 3
+    assert not found.reasons
+    direct = GaussianMixture(3, covariance_type="VVV", init_params="hierarchical", tol=1e-6, random_state=0)
+    assert found.bic[2, -1] <= direct.fit(mixture.X).bic(mixture.X) + 0.5
+    np.testing.assert_array_equal(select(mixture.X, range(1, 5), types, random_state=0).bic, found.bic)
+
+
+def test_a_model_that_fails_on_the_sample_is_tried_on_all(small_sample):
+    rng = np.random.default_rng(0)
+    # of 12 samples far away too few come into the sample for a covariance of their own
+    X = rng.permutation(np.concatenate([rng.normal(size=(2988, 4)), 50 + rng.normal(size=(12, 4))]))
+    found = select(X, [1, 2], ["VVV"], random_state=0)
+    assert sorted(np.bincount(found.model(2, "VVV").predict(X))) == [12, 2988]
+
+
+def test_weights_count_samples(faithful):
+    weights = np.random.default_rng(0).integers(0, 4, len(faithful))
+    found = select(faithful, [1, 2], ["EEI", "VVV"], sample_weight=weights)
+    repeated = select(np.repeat(faithful, weights, axis=0), [1, 2], ["EEI", "VVV"])
+    for name in ("bic", "icl", "aic", "entropy"):
+        np.testing.assert_allclose(getattr(found, name), getattr(repeated, name), rtol=1e-4, atol=0.02)
+
+
+def test_one_feature(faithful):
+    found = select(faithful[:, :1], range(1, 4))
+    assert found.covariance_types == ("E", "V")
+    assert found.best_n_components > 1
+    assert (found.log_likelihood[:, 1] >= found.log_likelihood[:, 0] - 1e-6).all()
+
+
+def test_float32(faithful):
+    found = select(faithful.astype(np.float32), [1, 3], ["EEE"])
+    assert found.best_model.means_.dtype == np.float32
+    assert found.bic[1, 0] == pytest.approx(2314.3, abs=0.1)
+
+
+def test_dask(faithful):
+    dask = pytest.importorskip("dask")
+    array = pytest.importorskip("dask.array").from_array(faithful, chunks=(100, 2))
+    with dask.config.set(scheduler="synchronous"):
+        found = select(array, [1, 3], ["EEE", "VVI"])
+    here = select(faithful, [1, 3], ["EEE", "VVI"])
+    np.testing.assert_allclose(found.bic, here.bic, rtol=1e-6)
+    np.testing.assert_allclose(found.icl, here.icl, rtol=1e-4)
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data", "whitened", "em-em"])
+def test_other_starts(iris, init_params):
+    found = select(iris, [1, 2], ["VVI", "VEV"], init_params=init_params, n_init=2, random_state=0)
+    again = select(iris, [1, 2], ["VVI", "VEV"], init_params=init_params, n_init=2, random_state=0)
+    assert found.bic[1, 1] == pytest.approx(561.7285, abs=0.01)
+    np.testing.assert_array_equal(found.bic, again.bic)
+
+
+@pytest.mark.parametrize("layout", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_classified(layout, dtype):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, 3)).astype(dtype)
+    X[0] = 40.0  # far from all: some shares are 0
+    weights = rng.uniform(0.5, 2.0, 1500)
+    full = np.array([np.eye(3), 0.01 * np.eye(3)])
+    covariances = {"full": full, "tied": full[0], "diag": full[:, 0], "spherical": full[:, 0, 0]}[layout]
+    if layout == "diag":
+        covariances = np.array([np.ones(3), np.full(3, 0.01)])
+    model = GaussianMixture.from_parameters(
+        [0.6, 0.4], [[0, 0, 0], [1, 0, 0]], covariances, covariance_type=layout
+    )
+    source = ArraySource.weighted(X, weights)
+    sums = passes.classified(source, model._params(), 1).times(source.weight_unit)
+    resp = model.predict_proba(X).astype(np.float64)
+    rtol = 1e-4 if dtype == np.float32 else 1e-9
+    assert sums.log_likelihood == pytest.approx(weights @ model.score_samples(X).astype(np.float64), rel=rtol)
+    assert sums.certainty == pytest.approx(weights @ np.log(resp.max(axis=1)), rel=rtol)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(resp > 0, resp * np.log(resp), 0.0).sum(axis=1)
+    assert sums.entropy == pytest.approx(-weights @ each, rel=rtol)
+
+
+# --- what has no fit ---
+
+
+def spiked(n=60):
+    """Of two clusters one has a dozen samples of the same second value."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(n, 2)), [5, 0] + rng.normal(size=(n, 2))])
+    X[:12, 1] = 0.25
+    return X
+
+
+def test_a_component_on_equal_samples_never_wins():
+    X = spiked()
+    labels = np.repeat([2, 0, 1], [12, 48, 60])
+    trap = GaussianMixture(3, init_params=labels, tol=1e-6).fit(X)
+    assert np.linalg.eigvalsh(trap.covariances_).min() == pytest.approx(1e-6, rel=0.1)
+    found = select(X, range(1, 5), random_state=0)
+    assert found.best_n_components == 2
+    assert trap.bic(X) < found.bic[1].min() - 20
+    for k, name in itertools.product(range(2, 5), ["VVI", "VEV", "EVV", "VVV"]):
+        if (k, name) not in found.reasons:
+            assert np.linalg.det(found.model(k, name)._params().in_layout("full").covariances).min() > 1e-4
+
+
+@pytest.mark.parametrize("reg_covar", [1e-6, 0.0])
+@pytest.mark.parametrize("name", ["VVV", "VEV", "EVI", "VII"])
+def test_a_cell_that_is_all_traps_has_a_reason(name, reg_covar):
+    X = np.repeat([[0.0, 0.0], [5.0, 1.0], [2.0, 7.0]], 10, axis=0)
+    found = select(X, [1, 3], [name], reg_covar=reg_covar)
+    assert np.isnan(found.bic[1, 0])
+    reason = found.reasons[3, name]
+    assert re.search(r"component \d,? (which )?holds 10 of 30 samples|components share, of all 30 samples", reason), reason
+    assert np.isfinite(found.bic[0, 0])
+    assert found.best_n_components == 1
+    assert not found.converged[1, 0]
+    with pytest.raises(ValueError, match=rf"no fit of 3 components with '{name}': .*component"):
+        found.model(3, name)
+    assert re.search("^3 +-$", repr(found), re.MULTILINE)
+    assert "without a fit" in repr(found)
+
+
+def test_a_component_of_too_few_samples_has_a_reason():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(30, 4)), 100 + rng.normal(size=(3, 4))])
+    found = select(X, [2], ["EEE", "VVV"], reg_covar=1e-3)
+    assert re.search(r"component \d holds 3 of 33 samples, and needs 5 for 'VVV' with 4 features: .*'VEE'", found.reasons[2, "VVV"])
+    assert found.best_covariance_type == "EEE"
+
+
+def test_more_components_than_samples(faithful):
+    found = select(faithful[:5], [1, 6], ["EII"])
+    assert found.reasons == {(6, "EII"): "there are 6 components for 5 samples"}
+
+
+def test_no_cell_at_all():
+    with pytest.raises(ValueError, match=r"none of the 28 models could be fitted: .*\(\d+ of them\)"):
+        select(np.ones((20, 2)), [1, 2])
+
+
+# --- what is done with a selection ---
+
+
+def test_table_and_ranking(of_iris):
+    rows = of_iris.table
+    assert [(row.n_components, row.covariance_type) for row in rows[13:15]] == [(1, "VVV"), (2, "EII")]
+    assert rows[0].bic == of_iris.bic[0, 0]
+    values = [row.bic for row in of_iris.ranking()]
+    assert values == sorted(values)
+    assert len(values) == 70
+    assert len(of_iris.ranking(3)) == 3
+    with pytest.raises(ValueError, match="n must be an integer of at least 1"):
+        of_iris.ranking(0)
+    frame = of_iris.to_pandas()
+    assert list(frame.columns) == list(selection.Row._fields)
+    assert frame.loc[frame.bic.idxmin(), "covariance_type"] == "VEV"
+
+
+def test_text(of_faithful):
+    text = repr(of_faithful)
+    assert text == str(of_faithful)
+    assert max(map(len, text.splitlines())) <= 80
+    assert re.search(r"^3 .* 2314\.\d{3}$", text, re.MULTILINE)
+    assert re.search(r"Top 3 models by BIC:\n  EEE, 3  2314\.\d{3}\n", text)
+
+
+def test_the_best_model_is_a_model(of_faithful, faithful, tmp_path):
+    model = of_faithful.best_model
+    assert model is of_faithful.best_model
+    assert (model.n_components, model.covariance_type) == (3, "EEE")
+    assert sorted(np.bincount(model.predict(faithful)))[-1] > 120
+    model.save(tmp_path / "m.npz")
+    np.testing.assert_array_equal(fastgmm.load(tmp_path / "m.npz").predict(faithful), model.predict(faithful))
+    model.set_params(warm_start=True).fit(faithful)
+    assert model.bic(faithful) <= of_faithful.bic.min() + 1e-6
+
+
+def test_models_have_the_names_of_features(faithful):
+    frame = pd.DataFrame(faithful, columns=["eruptions", "waiting"])
+    model = select(frame, [1], ["EEE"]).best_model
+    assert list(model.feature_names_in_) == ["eruptions", "waiting"]
+    assert model.predict(frame).shape == (272,)
+
+
+def test_nothing_is_changed_and_values_are_read_only(faithful, of_faithful):
+    with pytest.raises(ValueError, match="read-only"):
+        of_faithful.bic[0, 0] = 0
+    with pytest.raises(AttributeError):
+        of_faithful.criterion = "aic"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((10, "EEE"), r"n_components must be one of 1, 2, .*, got 10"),
+        ((3, "EEEE"), r"covariance_type must be one of .*did you mean 'EEE'\?"),
+        ((0, "EEE"), "n_components must be an integer of at least 1"),
+    ],
+)
+def test_no_such_model(of_faithful, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        of_faithful.model(*arguments)
+
+
+def test_plot(of_faithful):
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    drawn = of_faithful.plot(figure.subplots(), covariance_types=["EEE", "VVV"])
+    assert len(drawn.lines) == 2
+    np.testing.assert_array_equal(drawn.lines[0].get_ydata(), of_faithful.bic[:, MCLUST_NAMES.index("EEE")])
+
+
+def test_without_pandas(of_faithful, monkeypatch):
+    def none(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(_compat.importlib, "import_module", none)
+    with pytest.raises(ImportError, match=r"Selection\.to_pandas needs the package 'pandas'.*pip install pandas"):
+        of_faithful.to_pandas()
+
+
+# --- on the way ---
+
+
+def test_progress(faithful, capsys, monkeypatch):
+    monkeypatch.setattr("fastgmm.estimators.telling._LINE_SECONDS", 0.0)
+    monkeypatch.setattr("fastgmm.estimators.telling.ProgressLines.seconds", 0.0)
+    select(faithful, [1, 2], ["EEE", "VVV"], progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "model 1 of 4: EEE, 1 component"
+    assert lines[3].startswith("model 4 of 4: VVV, 2 components; 66 % of the work, ")
+
+
+def test_ctrl_c_ends_it(faithful, monkeypatch):
+    begun = []
+
+    def cell(self, k, structure):
+        begun.append(k)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Grid, "_cell", cell)
+    with pytest.raises(KeyboardInterrupt):
+        select(faithful, progress=True)
+    assert len(begun) == 1
+
+
+def test_a_best_model_that_did_not_converge_is_told(faithful):
+    with pytest.warns(fastgmm.ConvergenceWarning, match=r"EEE with 3 components, did not converge within max_iter=2"):
+        select(faithful, [3], ["EEE"], max_iter=2)
+
+
+# --- arguments ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"n_components": []}, ValueError, r"n_components is empty.*range\(1, 10\)"),
+        ({"n_components": [1, 2, 1]}, ValueError, "n_components has 1 more than once"),
+        ({"n_components": [0]}, ValueError, "n_components must be an integer of at least 1"),
+        ({"n_components": [1.5]}, TypeError, "n_components must be an integer of at least 1, got 1.5"),
+        ({"n_components": "3"}, TypeError, "n_components must be an integer of at least 1, got '3'"),
+        ({"n_components": True}, TypeError, "n_components must be an integer"),
+        ({"covariance_types": []}, ValueError, "covariance_types is empty"),
+        ({"covariance_types": ["VVV", "VVX"]}, ValueError, r"covariance_types must be one of .*'EII', .*did you mean 'VVV'\?"),
+        ({"covariance_types": ["VVV", "VVV"]}, ValueError, "covariance_types has 'VVV' more than once"),
+        ({"covariance_types": ["all", "VVV"]}, ValueError, "not a list that has 'all' in it"),
+        ({"covariance_types": 3}, TypeError, "covariance_types must be 'all', a name or several names, got 3"),
+        ({"covariance_types": "E"}, ValueError, "is for data of one feature, but there are 2"),
+        ({"criterion": "bicc"}, ValueError, r"criterion must be one of 'bic', 'icl', 'aic', got 'bicc'; did you mean 'bic'\?"),
+        ({"init_params": "kmean"}, ValueError, r"init_params must be one of .*did you mean 'kmeans'\?"),
+        ({"n_init": 0}, ValueError, "n_init must be an integer of at least 1"),
+        ({"tol": -1}, ValueError, "tol must be a finite number of at least 0"),
+        ({"reg_covar": math.nan}, ValueError, "reg_covar must be a finite number of at least 0"),
+        ({"max_iter": 0}, ValueError, "max_iter must be an integer of at least 1"),
+        ({"n_threads": 0}, ValueError, "n_threads must be an integer of at least 1"),
+        ({"progress": 1}, TypeError, "progress must be True or False"),
+        ({"random_state": "x"}, ValueError, "random_state must be None, an integer"),
+        ({"sample_weight": [1.0]}, ValueError, r"sample_weight must have the shape \(272,\)"),
+    ],
+)
+def test_arguments_are_checked(faithful, arguments, error, message):
+    with pytest.raises(error, match=message):
+        select(faithful, **arguments)
+
+
+def test_data_are_checked():
+    with pytest.raises(ValueError, match="NaN"):
+        select([[1.0, np.nan], [2.0, 3.0]])
+    with pytest.raises(ValueError, match="minimum of 2"):
+        select([[1.0, 2.0]])
+
+
+# --- what it is built of ---
+
+
+def test_contains():
+    structures = [STRUCTURES[name] for name in MCLUST_NAMES]
+    for simple, rich in itertools.product(structures, repeat=2):
+        if rich.contains(simple):
+            assert rich.n_parameters(3, 4) >= simple.n_parameters(3, 4)
+            assert MCLUST_NAMES.index(simple.name) <= MCLUST_NAMES.index(rich.name)
+    assert all(STRUCTURES["VVV"].contains(s) for s in structures)
+    assert STRUCTURES["V"].contains(STRUCTURES["E"])
+    assert STRUCTURES["full"].contains(STRUCTURES["tied"])
+    assert not STRUCTURES["EEV"].contains(STRUCTURES["EVI"])
+
+
+def test_statistics_in_another_layout(iris):
+    resp = np.random.default_rng(0).dirichlet(np.ones(3), len(iris))
+    full = sufficient_statistics(iris, resp)
+    for layout in ("full", "tied", "diag", "spherical"):
+        direct = sufficient_statistics(iris, resp, covariance_type=layout)
+        np.testing.assert_allclose(full.in_layout(layout).scatter, direct.scatter, rtol=1e-10)
+    with pytest.raises(ValueError, match="statistics of layout 'tied' do not hold those of layout 'diag'"):
+        full.in_layout("tied").in_layout("diag")
+
+
+def test_parameters_in_another_layout(iris):
+    means, weights = iris[:2].astype(float), np.array([0.5, 0.5])
+    variances = np.array([[1.0, 2.0, 3.0, 4.0]] * 2)
+    diag = Params("diag", weights, means, variances, 1 / np.sqrt(variances))
+    source = ArraySource(iris)
+    for moved in (diag.in_layout("full"), diag.in_layout("tied"), diag.in_layout("tied").in_layout("full")):
+        np.testing.assert_allclose(passes.log_prob(source, moved), passes.log_prob(source, diag), rtol=1e-12)
+    round_ = Params("spherical", weights, means, np.array([1.0, 2.0]), 1 / np.sqrt([1.0, 2.0]))
+    for layout in ("diag", "full"):
+        moved = round_.in_layout(layout)
+        np.testing.assert_allclose(passes.log_prob(source, moved), passes.log_prob(source, round_), rtol=1e-12)
