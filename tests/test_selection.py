@@ -20,12 +20,17 @@ from fastgmm.functional import sufficient_statistics
 from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
 
-# BIC of Old Faithful, mclust 5 and 6, in the sign of scikit-learn
-FAITHFUL = {
-    1: "4024.721 4024.721 3055.835 3055.835 3055.835 3055.835 2607.623 2607.623 2607.623 2607.623 2607.623 2607.623 2607.623 2607.623",
-    2: "3452.998 3458.305 2354.601 2350.607 2352.618 2346.065 2325.220 2322.972 2324.273 2320.433 2329.115 2325.416 2327.598 2322.192",
-    3: "3377.701 3336.598 2323.014 2332.687 2332.205 2342.366 2314.316 2322.103 2342.319 2336.271 2325.322 2329.648 2339.983 2349.696",
-}
+# BIC of Old Faithful with 1 to 3 components, mclust 5 and 6, in the sign of scikit-learn
+# fmt: off
+FAITHFUL = np.array([
+    4024.721, 4024.721, 3055.835, 3055.835, 3055.835, 3055.835, 2607.623,
+    2607.623, 2607.623, 2607.623, 2607.623, 2607.623, 2607.623, 2607.623,
+    3452.998, 3458.305, 2354.601, 2350.607, 2352.618, 2346.065, 2325.220,
+    2322.972, 2324.273, 2320.433, 2329.115, 2325.416, 2327.598, 2322.192,
+    3377.701, 3336.598, 2323.014, 2332.687, 2332.205, 2342.366, 2314.316,
+    2322.103, 2342.319, 2336.271, 2325.322, 2329.648, 2339.983, 2349.696,
+]).reshape(3, 14)
+# fmt: on
 IRIS_1 = [1804.0854] * 2 + [1522.1202] * 4 + [829.9782] * 8
 
 
@@ -52,9 +57,8 @@ def small_sample(monkeypatch):
 def test_faithful_is_as_published_or_better(of_faithful):
     assert of_faithful.n_components == tuple(range(1, 10))
     assert of_faithful.covariance_types == MCLUST_NAMES
-    published = np.array([row.split() for row in FAITHFUL.values()], float)
-    np.testing.assert_allclose(of_faithful.bic[0], published[0], atol=1e-3)
-    assert (of_faithful.bic[1:3] <= published[1:] + 1e-3).all()
+    np.testing.assert_allclose(of_faithful.bic[0], FAITHFUL[0], atol=1e-3)
+    assert (of_faithful.bic[1:3] <= FAITHFUL[1:] + 1e-3).all()
     assert (of_faithful.best_covariance_type, of_faithful.best_n_components) == ("EEE", 3)
     assert of_faithful.bic.min() == pytest.approx(2314.3, abs=0.05)
     assert not of_faithful.reasons
@@ -223,9 +227,7 @@ def test_classified(layout, dtype):
     covariances = {"full": full, "tied": full[0], "diag": full[:, 0], "spherical": full[:, 0, 0]}[layout]
     if layout == "diag":
         covariances = np.array([np.ones(3), np.full(3, 0.01)])
-    model = GaussianMixture.from_parameters(
-        [0.6, 0.4], [[0, 0, 0], [1, 0, 0]], covariances, covariance_type=layout
-    )
+    model = GaussianMixture.from_parameters([0.6, 0.4], [[0, 0, 0], [1, 0, 0]], covariances, covariance_type=layout)
     source = ArraySource.weighted(X, weights)
     sums = passes.classified(source, model._params(), 1).times(source.weight_unit)
     resp = model.predict_proba(X).astype(np.float64)
@@ -258,7 +260,7 @@ def test_a_component_on_equal_samples_never_wins():
     assert trap.bic(X) < found.bic[1].min() - 20
     for k, name in itertools.product(range(2, 5), ["VVI", "VEV", "EVV", "VVV"]):
         if (k, name) not in found.reasons:
-            assert np.linalg.det(found.model(k, name)._params().in_layout("full").covariances).min() > 1e-4
+            assert np.linalg.eigvalsh(found.model(k, name)._params().in_layout("full").covariances).min() > 1e-5
 
 
 @pytest.mark.parametrize("reg_covar", [1e-6, 0.0])
@@ -268,7 +270,9 @@ def test_a_cell_that_is_all_traps_has_a_reason(name, reg_covar):
     found = select(X, [1, 3], [name], reg_covar=reg_covar)
     assert np.isnan(found.bic[1, 0])
     reason = found.reasons[3, name]
-    assert re.search(r"component \d,? (which )?holds 10 of 30 samples|components share, of all 30 samples", reason), reason
+    assert re.search(r"component \d,? (which )?holds 10 of 30 samples|components share, of all 30 samples", reason), (
+        reason
+    )
     assert np.isfinite(found.bic[0, 0])
     assert found.best_n_components == 1
     assert not found.converged[1, 0]
@@ -282,7 +286,9 @@ def test_a_component_of_too_few_samples_has_a_reason():
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(size=(30, 4)), 100 + rng.normal(size=(3, 4))])
     found = select(X, [2], ["EEE", "VVV"], reg_covar=1e-3)
-    assert re.search(r"component \d holds 3 of 33 samples, and needs 5 for 'VVV' with 4 features: .*'VEE'", found.reasons[2, "VVV"])
+    assert re.search(
+        r"component \d holds 3 of 33 samples, and needs 5 for 'VVV' with 4 features: .*'VEE'", found.reasons[2, "VVV"]
+    )
     assert found.best_covariance_type == "EEE"
 
 
@@ -419,12 +425,20 @@ def test_a_best_model_that_did_not_converge_is_told(faithful):
         ({"n_components": "3"}, TypeError, "n_components must be an integer of at least 1, got '3'"),
         ({"n_components": True}, TypeError, "n_components must be an integer"),
         ({"covariance_types": []}, ValueError, "covariance_types is empty"),
-        ({"covariance_types": ["VVV", "VVX"]}, ValueError, r"covariance_types must be one of .*'EII', .*did you mean 'VVV'\?"),
+        (
+            {"covariance_types": ["VVV", "VVX"]},
+            ValueError,
+            r"covariance_types must be one of .*'EII', .*did you mean 'VVV'\?",
+        ),
         ({"covariance_types": ["VVV", "VVV"]}, ValueError, "covariance_types has 'VVV' more than once"),
         ({"covariance_types": ["all", "VVV"]}, ValueError, "not a list that has 'all' in it"),
         ({"covariance_types": 3}, TypeError, "covariance_types must be 'all', a name or several names, got 3"),
         ({"covariance_types": "E"}, ValueError, "is for data of one feature, but there are 2"),
-        ({"criterion": "bicc"}, ValueError, r"criterion must be one of 'bic', 'icl', 'aic', got 'bicc'; did you mean 'bic'\?"),
+        (
+            {"criterion": "bicc"},
+            ValueError,
+            r"criterion must be one of 'bic', 'icl', 'aic', got 'bicc'; did you mean 'bic'\?",
+        ),
         ({"init_params": "kmean"}, ValueError, r"init_params must be one of .*did you mean 'kmeans'\?"),
         ({"n_init": 0}, ValueError, "n_init must be an integer of at least 1"),
         ({"tol": -1}, ValueError, "tol must be a finite number of at least 0"),
