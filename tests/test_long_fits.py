@@ -111,9 +111,13 @@ def test_ctrl_c_keeps_the_best_start(monkeypatch):
             state.choice(len(X), size=3, replace=False)
         singles.append(fit(model(n_init=1, random_state=state), X))
     assert max(single.lower_bound_ for single in singles) == whole.lower_bound_
-    calls = sum(single.n_iter_ for single in singles[:2]) + 2  # in iteration 2 of start 3
+
+    def stopping(fitting: Fitting, n_iter: int, *_: float) -> None:
+        if fitting._at.start == 2 and n_iter == 2:
+            raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        Stop(patch, "iteration", calls)
+        patch.setattr(Fitting, "iteration", stopping)
         estimator = model()
         text = interrupted(estimator, X)
     best = max(singles[:2], key=lambda single: single.lower_bound_)
