@@ -53,7 +53,7 @@ class GaussianMixture(FittedMixture):
         Number of starts; the one with the highest `lower_bound_` is kept, the first of them where several are equal. A start
         is given up where it would not reach the best one's even if each of the iterations left up to `max_iter` brought
         twice as much as its last one, not before 5 of them and not while gains grow; and at once where it begins with the
-        parameters that the best one began with.
+        parameters that the best one began with. A larger `max_iter` gives up fewer.
     init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
         How first parameters are found where they are not supplied.
     weights_init : array-like of shape (k,), optional
