@@ -17,7 +17,7 @@ class NotFittedError(ValueError, AttributeError):
 
 
 class ConvergenceWarning(UserWarning):
-    """EM or k-means stopped before it converged, or found fewer clusters than asked for."""
+    """EM or k-means stopped before it converged, found fewer clusters than asked for, or the best of several starts once only."""
 
 
 @cache

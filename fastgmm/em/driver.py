@@ -12,6 +12,7 @@ from fastgmm._errors import warn
 from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
 from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise
 from fastgmm.em.monitor import SILENT, Monitor
+from fastgmm.em.restarts import Best
 from fastgmm.em.small import SmallRun
 from fastgmm.em.sweep import Total, sweep
 from fastgmm.kernels.small import COLLAPSED, CONVERGED, NOT_FINITE, UNDECIDED
@@ -19,6 +20,9 @@ from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
 from fastgmm.sources.dask import AnySource
 from fastgmm.stats import Stats
+
+#: Iterations of the compiled loop between two looks at whether a start is hopeless: a call costs as much as one on 150 x 4.
+_BETWEEN = 8
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Fit:
     """Outcome of one EM run.
 
     lower_bounds[t] is the mean log-likelihood per sample of the parameters that *entered* iteration t + 1, as
-    scikit-learn reports it; `params` are those after the last M-step and at least as likely.
+    scikit-learn reports it; `params` are those after the last M-step and at least as likely. `given_up` says why one of
+    several starts was not gone on with, and is empty where it ended of itself.
     """
 
     params: Params
@@ -44,6 +49,7 @@ class Fit:
     n_iter: int
     lower_bound: float
     lower_bounds: list[float]
+    given_up: str = ""
 
 
 def run(
@@ -56,20 +62,24 @@ def run(
     whole: Total | None = None,
     monitor: Monitor = SILENT,
     done: Sequence[float] = (),
+    rival: Best | None = None,
 ) -> Fit:
     """Iterate EM from `params` until the mean log-likelihood changes by less than `tol`, or `max_iter` times.
 
     Where EM goes on from what `monitor.reached` was told, `done` holds the bounds of the iterations before: from there on
-    each iteration has the bits that it would have had.
+    each iteration has the bits that it would have had. It is given up where it is hopeless against `rival`.
 
     Raises ValueError where a component collapses or the likelihood is not finite.
     """
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
     if SmallRun.suits(source, params, structure):
-        return _run_small(source, params, structure, settings, lower_bound, whole, monitor, bounds)
+        return _run_small(source, params, structure, settings, lower_bound, whole, monitor, bounds, rival)
     converged = False
     for n_iter in range(len(bounds) + 1, settings.max_iter + 1):
+        # first of all, so that a fit gone on from a checkpoint comes to the same decision
+        if rival is not None and rival.hopeless(bounds):
+            return _given_up(params, bounds, rival)
         stats = sweep(source, params, settings.n_threads, whole=whole, monitor=monitor)
         previous, lower_bound = lower_bound, stats.log_likelihood / source.total_weight
         check_likelihood(lower_bound, n_iter, params)
@@ -92,13 +102,20 @@ def _run_small(
     whole: Total | None,
     monitor: Monitor,
     bounds: list[float],
+    rival: Best | None,
 ) -> Fit:
     """As `run`, several iterations in one compiled call, after which they are told of; `bounds` are those so far, and grow."""
     state = UNDECIDED
     assert isinstance(source, ArraySource)
     small = SmallRun(source, params, whole, settings.tol, settings.reg_covar)
     while state == UNDECIDED and len(bounds) < settings.max_iter:
-        found, state = small.iterate(lower_bound, settings.max_iter - len(bounds))
+        n_iter, left = len(bounds), settings.max_iter - len(bounds)
+        if rival is not None:
+            # a decision every so many iterations, counted from the first one, wherever the fit was gone on from
+            if n_iter % _BETWEEN == 0 and rival.hopeless(bounds):
+                return _given_up(small.params, bounds, rival)
+            left = min(left, _BETWEEN - n_iter % _BETWEEN)
+        found, state = small.iterate(lower_bound, left)
         for value in found:
             bounds.append(value)
             monitor.iteration(len(bounds), value, value - lower_bound)
@@ -112,6 +129,11 @@ def _run_small(
         if state == UNDECIDED:
             monitor.reached(small.params, bounds)
     return Fit(small.params, state == CONVERGED, len(bounds), lower_bound, bounds)
+
+
+def _given_up(params: Params, bounds: list[float], rival: Best) -> Fit:
+    reason = f"cannot reach the bound {rival.lower_bound:.6g}"
+    return Fit(params, False, len(bounds), bounds[-1], bounds, reason)
 
 
 def m_step(structure: Structure, stats: Stats, reg_covar: float, previous: Params | None = None) -> Params:

@@ -22,12 +22,14 @@ entry                      dtype                    what
 ``best.lower_bound``       float64, 0-d             the last of these
 ``best.converged``         bool, 0-d
 ``best.start``             int64, 0-d               its number, counted from 0
+``ends``                   float64 (start,)         bounds that the starts before ended with, or were given up with
 =========================  =======================  ================================================================
 
 The header holds ``format`` ("fastgmm-checkpoint"), ``format_version`` (1), ``fastgmm_version``, ``start`` (number of the
 running or next start, counted from 0; that of all starts where the fit was about to end), ``warm`` (whether it went on
-from an earlier fit), and the objects ``settings`` and ``data``: what they were, or digests of it, to refuse a file of
-another fit.
+from an earlier fit), ``mark`` and ``best_mark`` (digests of the first parameters of the running start and of the best one,
+to know a start that begins where that did), and the objects ``settings`` and ``data``: what they were, or digests of it, to
+refuse a file of another fit.
 """
 
 from __future__ import annotations
@@ -99,6 +101,8 @@ class Position:
     first, draws : the random generator before all draws, and before those of `start`, or after them where it is running
     params, bounds, n_iter : where `start` is running, its parameters, and as the first `n_iter` of `bounds` its bounds so far
     best, best_start : the best of the starts before and its number
+    mark, best_mark : digests of the first parameters of `start`, where it is running, and of the best one
+    ends : bounds that the starts before ended with
     """
 
     start: int
@@ -110,6 +114,9 @@ class Position:
     n_iter: int = 0
     best: Fit | None = None
     best_start: int = 0
+    mark: str = ""
+    best_mark: str = ""
+    ends: tuple[float, ...] | list[float] = ()
 
     @property
     def lower_bounds(self) -> list[float]:
@@ -163,7 +170,9 @@ class Checkpoint:
             entries["best.lower_bound"] = np.array(best.lower_bound, np.float64)
             entries["best.converged"] = np.array(best.converged, np.bool_)
             entries["best.start"] = np.array(position.best_start, np.int64)
-        header = {"start": position.start, "warm": position.warm, **self._identity}
+            entries["ends"] = np.array(position.ends, np.float64)
+        marks = {"mark": position.mark, "best_mark": position.best_mark}
+        header = {"start": position.start, "warm": position.warm, **marks, **self._identity}
         archive.write(self._where, _KIND, header, entries)
         self._written = time.monotonic()
 
@@ -272,17 +281,20 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
     n_starts = 1 if warm else n_starts
     if not isinstance(warm, bool) or type(start) is not int or not 0 <= start <= n_starts:
         raise ValueError(f"its header says start {start!r} of {n_starts}")
+    mark, best_mark = header.get("mark"), header.get("best_mark")
+    if not isinstance(mark, str) or not isinstance(best_mark, str):
+        raise ValueError(f"its header holds the marks {mark!r} and {best_mark!r}")
     known = {"random", "random.gauss", "random.first", "random.first.gauss"}
     parts = (*_MIXTURE, "lower_bounds")
     is_running = "running.weights" in entries
     known |= {f"running.{part}" for part in parts} if is_running else set()
     if start > 0:
-        known |= {f"best.{part}" for part in (*parts, "lower_bound", "converged", "start")}
+        known |= {f"best.{part}" for part in (*parts, "lower_bound", "converged", "start")} | {"ends"}
     if known != set(entries):
         odd = sorted(known ^ set(entries))
         raise ValueError(f"it lacks entries or holds unknown ones: {', '.join(map(repr, odd[:8]))}")
     position = Position(start, warm, _draws(entries, "random.first"), _draws(entries, "random"))
-    best, best_start = None, 0
+    best, best_start, ends = None, 0, np.zeros(0)
     if start > 0:
         params, bounds = _mixture(entries, "best", of, least=0)
         lower_bound = _scalar(entries, "best.lower_bound", np.float64)
@@ -291,9 +303,13 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
         if math.isnan(lower_bound) or (bounds and bounds[-1] != lower_bound) or not 0 <= best_start < start:
             raise ValueError(f"its best start is number {best_start} with the bound {lower_bound}")
         best = Fit(params, converged, len(bounds), float(lower_bound), bounds)
+        ends = entries["ends"]
+        if ends.dtype != np.float64 or ends.shape != (start,) or not ends.max() == ends[best_start] == lower_bound:
+            raise ValueError("ends are not the bounds of the starts before, the best one's the highest of them")
     running = _mixture(entries, "running", of, least=1) if is_running else (None, [])
     first, draws = position.first, position.draws
-    return Position(start, warm, first, draws, running[0], running[1], len(running[1]), best, best_start)
+    so_far = running[0], running[1], len(running[1])
+    return Position(start, warm, first, draws, *so_far, best, best_start, mark, best_mark, ends.tolist())
 
 
 def _draws(entries: archive.Arrays, name: str) -> Draws:

@@ -12,6 +12,7 @@ from fastgmm.em import sweep as passes
 from fastgmm.em.driver import Fit
 from fastgmm.em.monitor import Monitor, together
 from fastgmm.em.online import Averages, Online, averages_of
+from fastgmm.em.restarts import Best, mark
 from fastgmm.estimators.checkpoint import Checkpoint, Draws, Position
 from fastgmm.init.starts import Start
 from fastgmm.params import Params
@@ -87,10 +88,13 @@ class Fitting(Monitor):
             self._monitor.begin(i, self._at.n_iter)
             fit = self._run()
             self._monitor.end(fit)
-            at = self._at
+            at, draws = self._at, self._drawn or self._at.draws
             better = at.best is None or fit.lower_bound > at.best.lower_bound
-            best, number = (fit, i) if better else (at.best, at.best_start)
-            self._at = Position(i + 1, at.warm, at.first, self._drawn or at.draws, best=best, best_start=number)
+            best, number, begun = (fit, i, at.mark) if better else (at.best, at.best_start, at.best_mark)
+            ends = [*at.ends, fit.lower_bound]
+            self._at = Position(
+                i + 1, at.warm, at.first, draws, best=best, best_start=number, best_mark=begun, ends=ends
+            )
             if self._checkpoint is not None:
                 self._checkpoint.write_if_due(self._at)
         assert self._at.best is not None
@@ -104,6 +108,12 @@ class Fitting(Monitor):
         elif params is None:
             params = self.first_params()
             self._drawn = self._draws()
+            if self._n_starts > 1:
+                self._at = replace(self._at, mark=mark(params))
+        best = None if self._batches is not None else self._at.best
+        if best is not None and not done and self._at.mark == self._at.best_mark:
+            reason = f"begins where start {self._at.best_start} did"
+            return Fit(params, best.converged, 0, best.lower_bound, [], reason)
         if self._at.start == 0 and not done:
             driver.warn_if_regularisation_dominates(params, self._settings.reg_covar)
         if self._batches is not None:
@@ -117,6 +127,7 @@ class Fitting(Monitor):
             whole=self._whole,
             monitor=together(self._monitor, self),
             done=done,
+            rival=None if best is None else Best(best.lower_bound, self._settings.max_iter),
         )
 
     def _run_batches(self, steps: Online, batch_size: int, params: Params, bound: float) -> Fit:
@@ -125,6 +136,11 @@ class Fitting(Monitor):
         averages = averages_of(params, self._settings.reg_covar) if self._at.warm else Averages()
         monitor = together(self._monitor, self)
         return steps.run(self._source, params, averages, batch_size, lower_bound=bound, monitor=monitor)
+
+    @property
+    def ends(self) -> list[float]:
+        """Bounds that the starts so far ended with: those that were given up with the one that they had come to."""
+        return list(self._at.ends)
 
     def first_params(self) -> Params:
         """Parameters of the next start, drawn or supplied."""

@@ -17,6 +17,7 @@ from fastgmm.covariance.structures import STRUCTURES, Structure, has_structure
 from fastgmm.em import driver, online
 from fastgmm.em import sweep as passes
 from fastgmm.em.monitor import SILENT, together
+from fastgmm.em.restarts import found_once
 from fastgmm.estimators import checkpoint as checkpoints
 from fastgmm.estimators import telling
 from fastgmm.estimators.fitted import FittedMixture
@@ -53,7 +54,10 @@ class GaussianMixture(FittedMixture):
     max_iter : int, default=100
         Most EM iterations per start. With 0 the start itself is the result.
     n_init : int, default=1
-        Number of starts; the one with the highest `lower_bound_` is kept.
+        Number of starts; the one with the highest `lower_bound_` is kept, the first of them where several are equal. A start
+        is given up where it would not reach the best one's even if each of the iterations left up to `max_iter` brought
+        twice as much as its last one, not before 5 of them and not while gains grow; and at once where it begins with the
+        parameters that the best one began with. A larger `max_iter` gives up fewer.
     init_params : str, or array-like of shape (n,) or (n, k), default='kmeans'
         How first parameters are found where they are not supplied.
 
@@ -282,7 +286,8 @@ class GaussianMixture(FittedMixture):
         Warns
         -----
         ConvergenceWarning
-            Where the best start did not converge; its parameters are kept.
+            Where the best start did not converge; its parameters are kept. And where it did, but no other of three or more
+            starts came within 10 `tol` of its bound: then it was found by luck, and a better one may be left to find.
         """
         self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
         return self
@@ -425,6 +430,8 @@ class GaussianMixture(FittedMixture):
                 "parameters found are kept. Increase max_iter or tol, or try other init_params.",
                 like_sklearn(ConvergenceWarning),
             )
+        elif batch_size is None and (told := found_once(fitting.ends, settings.tol)):
+            warn(told, like_sklearn(ConvergenceWarning))
         return source
 
     def _fitting(

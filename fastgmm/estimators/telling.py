@@ -36,9 +36,11 @@ class Lines(Monitor):
             )
 
     def end(self, fit: Fit) -> None:
-        how = "converged" if fit.converged else "did not converge"
+        how = "given up" if fit.given_up else "converged" if fit.converged else "did not converge"
+        why = f": {fit.given_up}" if fit.given_up else ""
         print(
-            f"  {how} after {fit.n_iter} iterations" + (f", bound {fit.lower_bound:.6f}" if self._verbose > 1 else "")
+            f"  {how} after {fit.n_iter} iterations{why}"
+            + (f", bound {fit.lower_bound:.6f}" if self._verbose > 1 else "")
         )
 
 
@@ -131,7 +133,7 @@ class _Timed(Monitor):
         self._show_if_due()
 
     def end(self, fit: Fit) -> None:
-        how = "converged" if fit.converged else "not converged"
+        how = "given up" if fit.given_up else "converged" if fit.converged else "not converged"
         self._text = f"{self._start}, {how} after {fit.n_iter} iterations, log-likelihood {fit.lower_bound:.6g}"
         self._since = None
         self._show_if_due(self._n_samples, always=True)
