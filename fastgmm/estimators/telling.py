@@ -68,7 +68,7 @@ def _timed(n_samples: int, n_starts: int, whole: str = "the pass") -> _Timed | N
     return (
         ProgressLines(n_samples, n_starts, stream, whole)
         if tqdm is None
-        else Bar(n_samples, n_starts, stream, whole, tqdm)
+        else Bar(n_samples, n_starts, stream, tqdm, whole)
     )
 
 
@@ -86,7 +86,7 @@ class _Timed(Monitor):
 
     seconds: float
 
-    def __init__(self, n_samples: int, n_starts: int, stream: TextIO, whole: str) -> None:
+    def __init__(self, n_samples: int, n_starts: int, stream: TextIO, whole: str = "the pass") -> None:
         self._n_samples, self._n_starts, self._stream, self._whole = n_samples, n_starts, stream, whole
         self._shown = -math.inf
         self._text = ""
@@ -154,7 +154,7 @@ class Bar(_Timed):
 
     seconds = _BAR_SECONDS
 
-    def __init__(self, n_samples: int, n_starts: int, stream: TextIO, whole: str, tqdm: Any) -> None:
+    def __init__(self, n_samples: int, n_starts: int, stream: TextIO, tqdm: Any, whole: str = "the pass") -> None:
         super().__init__(n_samples, n_starts, stream, whole)
         self._tqdm = tqdm
         self._bar: Any = None
