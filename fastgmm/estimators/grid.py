@@ -30,6 +30,9 @@ Float = NDArray[np.float64]
 #: within, 8.5 and 12.5 from starts alone; with all of them 2.2 and 2.2 by 5 iterations and one to the end, 1.2 and 1.1 by 10 and
 #: three, 0.8 and 0.6 where all go to the end, in twice the time. To cut only the two largest components made it 4.0 and 4.7.
 _TRIAL, _FINALISTS = 10, 3
+#: Cuts of a mixture, at least, as far as there are axes. Cuts across the first axis alone left mean gaps of 0.8 on iris, 1.6 and 5.7
+#: on two mixtures of 1500 samples, 8 cuts of 0.2, 0.0 and 0.1, in the same time; a k-means start beside the other changed nothing.
+_CUTS = 8
 #: Of a normal distribution that is cut at its mean, the halves have means +- sqrt(2 / pi) and the variance 1 - 2 / pi.
 _HALF = 2.0 / math.pi
 #: A variance below this share of the variance of a feature is rounding: what is left of equal samples without reg_covar.
@@ -227,26 +230,30 @@ class Grid:
         return passes.sweep(self._source, params, self._settings.n_threads)
 
     def _cut(self, params: Params) -> Iterator[Params]:
-        """For each component the mixture of one more in which it is cut in two, across the direction of its largest variance."""
+        """Mixtures of one component more: each component in turn is cut in two, across one of its principal axes.
+
+        With few components across several axes each, `_CUTS` in all: the largest variance need not be what parts clusters.
+        """
         params = params.in_layout("full")
         weights, means, covariances = maximise(STRUCTURES["VVV"], self._swept(params), self._settings.reg_covar)
+        n_axes = min(max(_CUTS // len(weights), 1), self._source.n_features)
         for j in range(len(weights)):
             values, axes = np.linalg.eigh(covariances[j])
-            axis = axes[:, -1] * math.sqrt(max(values[-1], 0.0) * _HALF)
-            half = covariances[j] - np.outer(axis, axis)
             others = np.arange(len(weights)) != j
-            try:
-                prec_chol = precision_cholesky(half[None], "full")
-            except NotPositiveDefinite:
-                continue
-            halves = np.array([0.5, 0.5])
-            yield Params(
-                "full",
-                np.concatenate([params.weights[others], params.weights[j] * halves]),
-                np.concatenate([params.means[others], [means[j] - axis, means[j] + axis]]),
-                np.concatenate([params.covariances[others], [half, half]]),
-                np.concatenate([params.prec_chol[others], prec_chol, prec_chol]),
-            )
+            for value, axis in zip(values[: -n_axes - 1 : -1], axes.T[: -n_axes - 1 : -1], strict=True):
+                step = axis * math.sqrt(max(value, 0.0) * _HALF)
+                half = covariances[j] - np.outer(step, step)
+                try:
+                    prec_chol = precision_cholesky(half[None], "full")
+                except NotPositiveDefinite:
+                    continue
+                yield Params(
+                    "full",
+                    np.concatenate([params.weights[others], np.full(2, 0.5 * params.weights[j])]),
+                    np.concatenate([params.means[others], [means[j] - step, means[j] + step]]),
+                    np.concatenate([params.covariances[others], [half, half]]),
+                    np.concatenate([params.prec_chol[others], prec_chol, prec_chol]),
+                )
 
     # --- EM ---
 
