@@ -30,8 +30,11 @@ Float = NDArray[np.float64]
 #: within, 8.5 and 12.5 from starts alone; with all of them 2.2 and 2.2 by 5 iterations and one to the end, 1.2 and 1.1 by 10 and
 #: three, 0.8 and 0.6 where all go to the end, in twice the time. To cut only the two largest components made it 4.0 and 4.7.
 _TRIAL, _FINALISTS = 10, 3
-#: Cuts of a mixture, at least, as far as there are axes. Cuts across the first axis alone left mean gaps of 0.8 on iris, 1.6 and 5.7
-#: on two mixtures of 1500 samples, 8 cuts of 0.2, 0.0 and 0.1, in the same time; a k-means start beside the other changed nothing.
+#: More of them where there are few components, which cost little: so many components in all. On five clusters in 8 dimensions EEE
+#: with 2 components missed the best known by 15 000 with three finalists, and has found it with six.
+_FEW = 12
+#: Cuts of a mixture, at least, as far as there are axes. Cuts across the first axis alone left mean gaps of 0.8 on iris, 1.6
+#: and 5.7 on two mixtures of 1500 samples, 8 cuts 0.2, 0.0 and 0.1, in the same time; a k-means start as well changed nothing.
 _CUTS = 8
 #: Of a normal distribution that is cut at its mean, the halves have means +- sqrt(2 / pi) and the variance 1 - 2 / pi.
 _HALF = 2.0 / math.pi
@@ -105,7 +108,8 @@ class Grid:
 
     - the statistics of a start, shared by all structures of a size (`starts`);
     - the fits of the structures that this one contains, so that it is never less likely than these;
-    - the fit of one component less, with each of its components in turn cut in two.
+    - the fit of one component less, with each of its components in turn cut in two;
+    - at last, for all structures of a size, the responsibilities of the most likely one.
 
     Where a grid of a sample has the cell, its fit is the first candidate, and the only one unless it fails or is less likely
     than a structure within. Where a candidate comes to a component that sits on a few nearly equal samples, the next one counts.
@@ -135,6 +139,8 @@ class Grid:
             for structure in self._structures:
                 self._told(k, structure)
                 self.cells[k, structure.name] = self._cell(k, structure)
+            if k > 1 and self._sample is None:
+                self._share(k)
         return self.cells
 
     # --- one cell ---
@@ -153,6 +159,27 @@ class Grid:
             cell = rest if rest.log_likelihood >= cell.log_likelihood else cell
         return cell
 
+    def _share(self, k: int) -> None:
+        """Let all structures of a size begin from the responsibilities of the most likely one as well.
+
+        A fifth more time; mean gaps as above fell from 0.8 to 0.6 on iris, from 1.2 to 0.0 and 0.1 on two mixtures of 1500 samples.
+        """
+        best = max(
+            (self.cells[k, structure.name] for structure in self._structures), key=lambda cell: cell.log_likelihood
+        )
+        if best.fit is None:
+            return
+        stats = self._swept(best.fit.params.in_layout("full"))
+        for structure in self._structures:
+            cell, within = self.cells[k, structure.name], self._contained(k, structure)
+            floor = max((other.log_likelihood for other in within), default=-math.inf)
+            candidates: list[Callable[[], Params]] = [partial(self._maximised, stats, structure)]
+            if floor > cell.log_likelihood:
+                candidates += self._candidates(k, structure, within, anew=False)
+            found = self._best(candidates if cell is not best else candidates[1:], structure, floor)
+            if found.log_likelihood > cell.log_likelihood:
+                self.cells[k, structure.name] = found
+
     def _best(self, candidates: Iterable[Callable[[], Params]], structure: Structure, floor: float) -> Cell:
         """What the candidates that are best after a few iterations come to; more than these where they stay below `floor`."""
         trials: list[Fit] = []
@@ -164,11 +191,12 @@ class Grid:
             except _FAILS as error:
                 reasons.append(str(error))
         for trial in sorted(trials, key=lambda fit: -fit.lower_bound):
-            if len(ended) >= _FINALISTS and max(cell.log_likelihood for cell in ended) >= floor:
+            finalists = max(_FINALISTS, _FEW // len(trial.params.weights))
+            if len(ended) >= finalists and max(cell.log_likelihood for cell in ended) >= floor:
                 break
             cell = self._ended(trial, structure)
             (reasons.append(cell.reason) if cell.fit is None else ended.append(cell))
-        return max(ended, key=lambda cell: cell.log_likelihood) if ended else Cell(reason=reasons[0])
+        return max(ended, key=lambda cell: cell.log_likelihood) if ended else Cell(reason="".join(reasons[:1]))
 
     def _ended(self, trial: Fit, structure: Structure) -> Cell:
         """What a trial comes to in the end."""
