@@ -528,8 +528,8 @@ def test_large_data_are_started_from_a_subsample(kind, monkeypatch):
     seen = []
     subsample = ArraySource.subsample
 
-    def spy(self, most, random_state):
-        seen.append(subsample(self, most, random_state))
+    def spy(self, *arguments):
+        seen.append(subsample(self, *arguments))
         return seen[-1]
 
     monkeypatch.setattr(ArraySource, "subsample", spy)
@@ -553,6 +553,17 @@ def test_subsamples_are_drawn_by_weight():
     assert np.all(np.diff(drawn.X[:, 0]) > 0)
     small = ArraySource(X[:10])
     assert small.subsample(10, np.random.RandomState(0)) is small
+
+
+@pytest.mark.parametrize("kind", ["hierarchical", "em-em"])
+def test_all_weight_on_fewer_samples_than_components(kind):
+    X, _ = stretched(n=3000, d=2)
+    w = np.full(3000, 1e-9)
+    w[:2] = 1.0
+    with pytest.raises(
+        ValueError, match=r"2000 draws by sample_weight met 2 different samples, fewer than n_components=3"
+    ):
+        start(X, kind, 3, sample_weight=w)
 
 
 # --- starts that fail ---

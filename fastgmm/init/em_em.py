@@ -45,7 +45,7 @@ def em_em(
     """
     d = source.n_features
     enough = NUMBERS * structure.n_parameters(k, d) // d
-    sample = source.subsample(max(SUBSAMPLE, enough), random_state)
+    sample = source.subsample(max(SUBSAMPLE, enough), random_state, k)
     # 2000 x 2 take 0.1 ms an iteration on one thread; on two 8 ms, where another process uses one of the cores
     few = 1 if sample.n_samples <= SUBSAMPLE else n_threads
     of_sample = total(sample, few)
