@@ -285,6 +285,60 @@ def check_sample_weight(
     return weights
 
 
+def is_array_like(value: Any) -> bool:
+    """Whether `value` is meant as an array, and not as a name or a number."""
+    return hasattr(value, "__len__") and not isinstance(value, (str, bytes)) and np.ndim(value) > 0
+
+
+def check_groups(name: str, value: Any, n_samples: int, k: int) -> NDArray:
+    """Return labels (n_samples,), integers 0..k-1, or responsibilities (n_samples, k), not negative, rows adding up to 1.
+
+    Without a copy where that can be. Whether every component has samples is not looked at.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind in "USO" and array.ndim == 1:
+        raise ValueError(
+            f"{name} as an array of labels must hold integers 0 to n_components - 1, got {name}[0] = {array[0]!r}: "
+            "numpy.unique(..., return_inverse=True) numbers other labels"
+        )
+    if array.ndim not in (1, 2) or len(array) != n_samples or array.shape[1:] not in ((), (k,)):
+        raise ValueError(
+            f"{name} as an array must have the shape ({n_samples},), a label for each sample of X, or ({n_samples}, {k}), a "
+            f"responsibility for each sample and component, got {array.shape}"
+        )
+    return _check_labels(name, array, k) if array.ndim == 1 else _check_resp(name, as_numbers(array, name))
+
+
+def _check_labels(name: str, labels: NDArray, k: int) -> NDArray:
+    if labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} as an array of labels must hold integers, got dtype {labels.dtype}: pass {name}.astype(int), or "
+            "responsibilities of the shape (n_samples, n_components)"
+        )
+    for i in (int(labels.argmin()), int(labels.argmax())):
+        if not 0 <= labels[i] < k:
+            raise ValueError(
+                f"{name} as an array of labels must be within 0 to n_components - 1 = {k - 1}, got {name}[{i}] = {labels[i]}: "
+                "numpy.unique(..., return_inverse=True) numbers labels; a sample that has none needs responsibilities"
+            )
+    return labels
+
+
+def _check_resp(name: str, resp: NDArray) -> NDArray:
+    _check_finite(resp, name)
+    i, j = divmod(int(resp.argmin()), resp.shape[1])
+    if resp[i, j] < 0:
+        raise ValueError(f"{name} must not be negative, got {name}[{i}, {j}] = {resp[i, j]}: it holds probabilities")
+    off = np.abs(resp.sum(axis=1, dtype=np.float64) - 1.0)
+    i = int(off.argmax())
+    if off[i] > 1e-5:  # what the sum of a row of float32 may be off by, and more
+        raise ValueError(
+            f"{name} must have rows that add up to 1, but row {i} adds up to {resp[i].sum(dtype=np.float64):.8g}: divide each "
+            "row by its sum"
+        )
+    return resp
+
+
 def covariance_shape(layout: str, k: int, d: int) -> tuple[int, ...]:
     """Shape of covariances, precisions and their factors in a layout."""
     return {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[layout]

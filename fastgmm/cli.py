@@ -20,7 +20,7 @@ import fastgmm
 COVARIANCES = ("full", "tied", "diag", "spherical")
 STRUCTURES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
 _TYPES = f"{', '.join(COVARIANCES)}, or mclust's {', '.join(STRUCTURES)}, for one feature E, V"
-INITS = ("kmeans", "k-means++", "random", "random_from_data")
+INITS = ("kmeans", "k-means++", "random", "random_from_data", "whitened", "hierarchical", "em-em", "auto")
 DTYPES = ("float64", "float32")
 _HEADERS = ("auto", "yes", "no")
 

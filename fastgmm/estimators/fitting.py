@@ -16,7 +16,7 @@ from fastgmm.em.restarts import Best, mark
 from fastgmm.estimators.checkpoint import Checkpoint, Draws, Position
 from fastgmm.init.starts import Start
 from fastgmm.params import Params
-from fastgmm.sources.array import ArraySource
+from fastgmm.sources.array import Source
 from fastgmm.sources.dask import AnySource, DaskSource
 
 
@@ -55,7 +55,7 @@ class Fitting(Monitor):
         self._n_starts, self._random_state = n_starts, random_state
         self._at = Position(0, earlier is not None)
         self._drawn: Draws | None = None
-        self._sample: ArraySource | None = None
+        self._sample: Source | None = None
         self._whole: passes.Total | None = None
         self._whole_of_sample: passes.Total | None = None
         if checkpoint is not None:
@@ -145,7 +145,7 @@ class Fitting(Monitor):
     def first_params(self) -> Params:
         """Parameters of the next start, drawn or supplied."""
         if not self._start.supplied.complete and self._sample is None:
-            self._sample = self._source.for_start(self._random_state)
+            self._sample = self._start.source(self._source, self._random_state)
             if self._at.start > 0 and self._at.draws is not None:
                 # gone on from a checkpoint: the draws of the starts that were finished are made
                 self._random_state = self._at.draws.generator()

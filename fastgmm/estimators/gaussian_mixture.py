@@ -24,7 +24,7 @@ from fastgmm.estimators.fitted import FittedMixture
 from fastgmm.estimators.fitting import Fitting, Interrupted
 from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
 from fastgmm.params import Params
-from fastgmm.sources.dask import AnySource, is_dask
+from fastgmm.sources.dask import AnySource, DaskSource, is_dask
 from fastgmm.sources.opening import open_source
 
 #: Batches of `partial_fit` whose log-likelihoods are kept: a stream may have no end.
@@ -58,8 +58,28 @@ class GaussianMixture(FittedMixture):
         is given up where it would not reach the best one's even if each of the iterations left up to `max_iter` brought
         twice as much as its last one, not before 5 of them and not while gains grow; and at once where it begins with the
         parameters that the best one began with. A larger `max_iter` gives up fewer.
-    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, default='kmeans'
+    init_params : str, or array-like of shape (n,) or (n, k), default='kmeans'
         How first parameters are found where they are not supplied.
+
+        'kmeans', 'k-means++', 'random', 'random_from_data'
+            As in scikit-learn.
+        'whitened'
+            k-means in the space where all directions have variance 1: sees clusters that differ along one of low variance.
+        'hierarchical'
+            Model-based agglomeration (Banfield & Raftery 1993, Fraley 1998) of at most 2000 samples, drawn by weight, extended
+            to all of them by an E-step. On up to 2000 samples nothing is drawn, and all starts are equal.
+        'em-em'
+            20 short EM runs from random means on a subsample, of 2000 samples or 120 numbers (d a sample) per free parameter,
+            the best 3 ranked on all samples (Biernacki, Celeux & Govaert 2003).
+        'auto'
+            Of 'kmeans', 'whitened', 'hierarchical' and 'em-em' the one that is most likely after 5 EM steps.
+        array-like of int, shape (n,)
+            Known groups of the samples, numbered 0 to k - 1, each with a sample of positive weight.
+        array-like of float, shape (n, k)
+            Known responsibilities: not negative, rows adding up to 1.
+
+        EM from known groups starts with their M-step, on any data but a Dask collection; there is one such start, whatever
+        `n_init`. They are of the data of `fit`, or of the first batch of `partial_fit`.
     weights_init : array-like of shape (k,), optional
         First weights; they add up to 1.
     means_init : array-like of shape (k, d), optional
@@ -126,7 +146,7 @@ class GaussianMixture(FittedMixture):
         reg_covar: float = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "kmeans",
+        init_params: str | ArrayLike = "kmeans",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
@@ -425,17 +445,19 @@ class GaussianMixture(FittedMixture):
         saved: checkpoints.Checkpoint | None = None,
     ) -> Fitting:
         supplied = self._check_supplied(structure, source.n_features)
+        init_params = self._check_init_params(source)
+        n_starts = self.n_init if isinstance(init_params, str) else 1  # from known groups they would be equal
         if saved is not None:
             saved.identify(checkpoints.settings_of(self), checkpoints.data_of(source))
         lines = telling.Lines(int(self.verbose), self.verbose_interval) if self.verbose else SILENT
-        bar = telling.progress(source.n_samples, 1 if warm else self.n_init) if with_bar else SILENT
+        bar = telling.progress(source.n_samples, 1 if warm else n_starts) if with_bar else SILENT
         return Fitting(
             source,
             structure,
             settings,
-            Start(self.init_params, self.n_components, settings.reg_covar, supplied, self.n_threads),
+            Start(init_params, self.n_components, settings.reg_covar, supplied, self.n_threads),
             border.check_random_state(self.random_state),
-            self.n_init,
+            n_starts,
             earlier=(self._params(), self.lower_bound_) if warm else None,
             monitor=together(lines, bar),
             checkpoint=saved,
@@ -464,7 +486,8 @@ class GaussianMixture(FittedMixture):
     def _check_arguments(self) -> tuple[Structure, driver.Settings]:
         border.check_integer("n_components", self.n_components, 1)
         structure = STRUCTURES[border.check_choice("covariance_type", self.covariance_type, STRUCTURES)]
-        border.check_choice("init_params", self.init_params, INIT_PARAMS)
+        if not border.is_array_like(self.init_params):
+            border.check_choice("init_params", self.init_params, INIT_PARAMS)
         border.check_integer("n_init", self.n_init, 1)
         border.check_bool("warm_start", self.warm_start)
         border.check_verbose(self.verbose)
@@ -476,6 +499,19 @@ class GaussianMixture(FittedMixture):
             border.check_integer("max_iter", self.max_iter, 0),
             border.check_threads(self.n_threads),
         )
+
+    def _check_init_params(self, source: AnySource) -> str | NDArray:
+        """The kind of start, or the known groups of the samples of a source."""
+        if isinstance(self.init_params, str):
+            return self.init_params
+        if isinstance(source, DaskSource):
+            raise ValueError(
+                "init_params cannot be labels or responsibilities where X is a Dask collection: pass one of "
+                f"{', '.join(map(repr, INIT_PARAMS))}, or weights_init, means_init and precisions_init"
+            )
+        n = source.n_samples if source.present is None else len(source.present)
+        known = border.check_groups("init_params", self.init_params, n, self.n_components)
+        return known if source.present is None else known[source.present]
 
     def _check_supplied(self, structure: Structure, d: int) -> Supplied:
         k, layout = self.n_components, structure.layout

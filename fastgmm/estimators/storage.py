@@ -18,7 +18,8 @@ entry                     dtype                         what
 ``lower_bounds_``         float64 (n,)
 ``n_features_in_``        int64, 0-d                    d
 ``feature_names_in_``     string (d,)                   only if the model has names
-``param.means_init``      real                          only if given; likewise the other array parameters
+``param.means_init``      real                          only if given; likewise the other array parameters, and
+                                                        ``init_params`` where it is no string
 ========================  ============================  =======================================================
 
 The header holds ``format`` ("fastgmm-model"), ``format_version`` (1), ``class``, ``fastgmm_version`` and ``params``:
@@ -53,7 +54,7 @@ _ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_chol
 _ENTRIES = (*_ARRAYS, "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
 _DTYPES = {"converged_": "bool", "n_iter_": "int64", "lower_bound_": "float64", "lower_bounds_": "float64"}
 _DTYPES["n_features_in_"] = "int64"
-_ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init")
+_ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init", "init_params")
 _JSON = (bool, int, float, str, type(None))
 
 
@@ -153,7 +154,7 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
     for name, value in params.items():
         if isinstance(value, np.generic):
             value = value.item()
-        if name in _ARRAY_PARAMS:
+        if name in _ARRAY_PARAMS and not (name == "init_params" and isinstance(value, str)):
             if value is None:
                 continue
             arrays[f"param.{name}"] = np.asarray(value)
@@ -192,6 +193,8 @@ def _model_class(header: dict[str, Any]) -> type[GaussianMixture]:
 def _surplus(model_class: type[GaussianMixture], params: dict[str, Any], entries: dict[str, Any]) -> str | None:
     """Name what format version 1 has no place for, or return None."""
     known = set(model_class().get_params(deep=False)).difference(_ARRAY_PARAMS)
+    if "param.init_params" not in entries:  # which is a string or an array
+        known.add("init_params")
     if unknown := sorted(set(params) - known):
         return f"its header holds unknown parameters: {', '.join(map(repr, unknown))}"
     allowed = {*_ENTRIES, "feature_names_in_", *(f"param.{name}" for name in _ARRAY_PARAMS)}

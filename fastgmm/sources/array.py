@@ -62,6 +62,10 @@ class Source(Protocol):
     def marks(self) -> NDArray | None:
         """A few samples that tell these data from others (`mark_rows`); None where they are not at hand."""
 
+    @property
+    def present(self) -> NDArray[np.bool_] | None:
+        """Which samples of the user's data these are, a mask; None where all of them."""
+
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Samples that first parameters are found from: all, or where there are too many a sample of them."""
 
@@ -109,13 +113,30 @@ def in_units(sample_weight: NDArray[np.float64], dtype: np.dtype) -> tuple[NDArr
     return np.ldexp(sample_weight, -exponent).astype(dtype), float(np.ldexp(1.0, exponent))
 
 
+def rows_at(places: NDArray[np.float64], n_samples: int, weights: NDArray | None) -> tuple[NDArray, NDArray]:
+    """Samples at places from 0 to 1 on a line along which each takes a length in proportion to its weight.
+
+    Their indices, ascending, and how many of the places each was met at.
+    """
+    if weights is None:
+        rows = np.minimum((places * n_samples).astype(np.int64), n_samples - 1)
+    else:
+        reached = np.cumsum(weights, dtype=np.float64)
+        rows = np.searchsorted(reached, places * reached[-1], side="right").clip(max=n_samples - 1)
+    return np.unique(rows, return_counts=True)
+
+
 @dataclass(frozen=True)
 class ArraySource:
-    """A float32 or float64 array of shape (n, d), in any memory order, and positive weights (n,) of its dtype, if any."""
+    """A float32 or float64 array of shape (n, d), in any memory order, and positive weights (n,) of its dtype, if any.
+
+    present : which samples of a longer array X holds, or None
+    """
 
     X: NDArray
     weights: NDArray | None = None
     weight_unit: float = 1.0
+    present: NDArray[np.bool_] | None = None
 
     @classmethod
     def weighted(cls, X: NDArray, sample_weight: NDArray[np.float64] | None) -> ArraySource:
@@ -125,10 +146,12 @@ class ArraySource:
         """
         if sample_weight is None:
             return cls(X)
+        present = None
         if not sample_weight.all():
-            X, sample_weight = X[sample_weight > 0], sample_weight[sample_weight > 0]
+            present = sample_weight > 0
+            X, sample_weight = X[present], sample_weight[present]
         weights, unit = in_units(sample_weight, X.dtype)
-        return cls(X, weights, unit)
+        return cls(X, weights, unit, present)
 
     @property
     def n_samples(self) -> int:
@@ -166,6 +189,27 @@ class ArraySource:
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         return self
+
+    @property
+    def chances(self) -> NDArray[np.float64] | None:
+        """Probabilities (n,) of samples in draws by weight; None where all are equal."""
+        return None if self.weights is None else self.weights / self.weights.sum(dtype=np.float64)
+
+    def subsample(self, most: int, random_state: np.random.RandomState, least: int = 1) -> ArraySource:
+        """All samples, where there are at most `most`; else so many draws by weight, one from each of equal shares of it.
+
+        A sample that was drawn several times has that weight. ValueError where fewer than `least` were drawn at all.
+        """
+        if self.n_samples <= most:
+            return self
+        places = (np.arange(most) + random_state.random_sample(most)) / most
+        rows, counts = rows_at(places, self.n_samples, self.weights)
+        if len(rows) < least:
+            raise ValueError(
+                f"{most} draws by sample_weight met {len(rows)} different samples, fewer than n_components={least}: the other "
+                "samples have next to no weight. Decrease n_components, or start with init_params='kmeans'"
+            )
+        return ArraySource.weighted(self.X[rows], counts.astype(np.float64))
 
     def blocks(self, rows: int) -> Generator[Block, None, None]:
         for start in range(0, self.n_samples, rows):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastgmm import _validation as border
 from fastgmm.sources._ahead import IN_FLIGHT, ahead
-from fastgmm.sources.array import ArraySource, Block, in_units, mark_rows
+from fastgmm.sources.array import ArraySource, Block, in_units, mark_rows, rows_at
 
 #: Bytes of samples up to which a stream is simply loaded, and of the sample of a larger one that a start is made from.
 LOADED = 64 * 2**20
@@ -68,6 +68,11 @@ class StreamSource:
     @cached_property
     def total_weight(self) -> float:
         return float(self.n_samples if self.weights is None else self.weights.sum(dtype=np.float64))
+
+    @property
+    def present(self) -> None:
+        """All samples are there, those of weight zero too."""
+        return None
 
     def blocks(self, rows: int) -> Generator[Block, None, None]:
         none = np.empty(0, self.dtype)
@@ -140,12 +145,7 @@ class StreamSource:
                 return ArraySource(mapped, self.weights, self.weight_unit)
         m = min(self.n_samples, max(1, LOADED // (self.n_features * self.dtype.itemsize)))
         places = (np.arange(m) + random_state.random_sample()) / m
-        if self.weights is None:
-            rows = np.minimum((places * self.n_samples).astype(np.int64), self.n_samples - 1)
-        else:
-            reached = np.cumsum(self.weights, dtype=np.float64)
-            rows = np.searchsorted(reached, places * reached[-1], side="right").clip(max=self.n_samples - 1)
-        rows, counts = np.unique(rows, return_counts=True)
+        rows, counts = rows_at(places, self.n_samples, self.weights)
         out = np.empty((len(rows), self.n_features), self.dtype)
         with closing(self.blocks(max(1, PIECE // (self.n_features * self.dtype.itemsize)))) as blocks:
             for block in blocks:

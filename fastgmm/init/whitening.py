@@ -1,0 +1,52 @@
+"""Data in the space where all directions have the same variance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastgmm.em.sweep import Total
+
+Float = NDArray[np.float64]
+
+#: Rows that are transformed at once: a float64 copy of them stays in the cache.
+_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """The map z = (x - mean) `matrix` after which the data have mean 0 and, where they vary, covariance 1.
+
+    mean : (d,); matrix : (d, r), where r, at most d, is the number of directions in which they vary
+
+    With the SVD U D V^T of the centred data, n of them, the rows of sqrt(n) U, found from D^2 and V, the eigenvalues and
+    eigenvectors of the scatter: the data are gone through once and copied once.
+    """
+
+    mean: Float
+    matrix: Float
+
+    @classmethod
+    def of(cls, total: Total, total_weight: float, dtype: DTypeLike) -> Whitening:
+        """From mean and scatter of data of a dtype. Features are scaled first, so that their units do not matter."""
+        covariance = total.scatter / total_weight
+        scale = np.sqrt(np.diagonal(covariance).clip(min=0.0))
+        # a feature that rounding alone makes vary is constant
+        varies = scale > 4 * np.finfo(dtype).eps * np.abs(total.mean)
+        inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=varies)
+        eigenvalues, vectors = np.linalg.eigh(inverse[:, None] * covariance * inverse)
+        # the scatter has the precision of the data, and its small eigenvalues have that of the largest
+        kept = eigenvalues > 10 * len(scale) * np.finfo(dtype).eps * eigenvalues[-1]
+        if not kept.any():
+            return cls(total.mean, np.zeros((len(scale), 1)))
+        return cls(total.mean, inverse[:, None] * vectors[:, kept] / np.sqrt(eigenvalues[kept]))
+
+    def __call__(self, X: NDArray) -> NDArray:
+        """The data (n, d) in that space, (n, r), in their dtype."""
+        out = np.empty((len(X), self.matrix.shape[1]), X.dtype)
+        for start in range(0, len(X), _ROWS):
+            rows = slice(start, start + _ROWS)
+            out[rows] = (X[rows] - self.mean) @ self.matrix
+        return out
