@@ -233,7 +233,7 @@ def test_supplied_parameters_are_run_once(iris, noting):
 def test_a_winner_that_was_found_once_is_told_of():
     assert found_once([-3.0, -2.0, -2.5, -4.0], 1e-3) == (
         "only one of 4 starts reached the lower bound -2; the second best came to -2.5, 0.5 below. More starts may find a "
-        "better one: raise n_init, or try another init_params"
+        "better one: raise n_init, or try another init_params, such as 'auto'"
     )
     assert found_once([-3.0, -2.0, -2.0 - 0.0099], 1e-3) == ""
     assert found_once([-3.0, -2.0, -2.0 - 0.0101], 1e-3) != ""

@@ -80,5 +80,5 @@ def found_once(ends: Sequence[float], tol: float) -> str:
         return ""
     return (
         f"only one of {len(ends)} starts reached the lower bound {best:.6g}; the second best came to {others[0]:.6g}, "
-        f"{best - others[0]:.3g} below. More starts may find a better one: raise n_init, or try another init_params"
+        f"{best - others[0]:.3g} below. More starts may find a better one: raise n_init, or try another init_params, such as 'auto'"
     )

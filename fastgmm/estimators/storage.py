@@ -154,7 +154,7 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
     for name, value in params.items():
         if isinstance(value, np.generic):
             value = value.item()
-        if name in _ARRAY_PARAMS and not isinstance(value, str):
+        if name in _ARRAY_PARAMS and not (name == "init_params" and isinstance(value, str)):
             if value is None:
                 continue
             arrays[f"param.{name}"] = np.asarray(value)

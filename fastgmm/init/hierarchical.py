@@ -162,13 +162,26 @@ def hierarchical(
     n_threads: int | None,
     whole: Total | None,
 ) -> Stats:
-    """Statistics of the k groups of a subsample, extended to all samples by an E-step.
+    """Statistics of the k groups of a subsample, extended to all samples.
 
-    Of up to `MOST_SAMPLES` samples the groups are the start themselves. Raises ValueError where one of the covariances
-    that the E-step needs is singular.
+    Raises ValueError where one of the covariances that this needs is singular.
     """
-    sample = source.subsample(max(MOST_SAMPLES, k), random_state)
-    resp = members(agglomerate(sample).labels(k), k)
+    sample = source.subsample(max(MOST_SAMPLES, k), random_state, k)
+    return extended(source, sample, agglomerate(sample).labels(k), structure, k, reg_covar, n_threads, whole)
+
+
+def extended(
+    source: ArraySource,
+    sample: ArraySource,
+    labels: NDArray,
+    structure: Structure,
+    k: int,
+    reg_covar: float,
+    n_threads: int | None,
+    whole: Total | None,
+) -> Stats:
+    """Statistics of all samples under the M-step of the k groups of a subsample; of the groups, where it is the source."""
+    resp = members(labels, k)
     if sample is source:
         return stats_of(source, structure.layout, k, resp, n_threads, whole)
     of_sample = total(sample, 1) if structure.layout == "tied" else None

@@ -154,9 +154,9 @@ class Start:
         failure: ValueError | None = None
         for kind in RIVALS:
             try:
-                stats = self._stats(kind, source, structure, random_state, whole)
+                stats, params = self._stats(kind, source, structure, random_state, whole), None
                 for step in range(1, STEPS + 1):
-                    params = m_step(structure, stats, self.reg_covar)
+                    params = m_step(structure, stats, self.reg_covar, params)
                     stats = sweep(source, params, self.n_threads, whole=whole)
                     check_likelihood(stats.log_likelihood, step, params)
             except ValueError as error:

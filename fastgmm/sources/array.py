@@ -195,15 +195,20 @@ class ArraySource:
         """Probabilities (n,) of samples in draws by weight; None where all are equal."""
         return None if self.weights is None else self.weights / self.weights.sum(dtype=np.float64)
 
-    def subsample(self, most: int, random_state: np.random.RandomState) -> ArraySource:
+    def subsample(self, most: int, random_state: np.random.RandomState, least: int = 1) -> ArraySource:
         """All samples, where there are at most `most`; else so many draws by weight, one from each of equal shares of it.
 
-        A sample that was drawn several times has that weight.
+        A sample that was drawn several times has that weight. ValueError where fewer than `least` were drawn at all.
         """
         if self.n_samples <= most:
             return self
         places = (np.arange(most) + random_state.random_sample(most)) / most
         rows, counts = rows_at(places, self.n_samples, self.weights)
+        if len(rows) < least:
+            raise ValueError(
+                f"{most} draws by sample_weight met {len(rows)} different samples, fewer than n_components={least}: the other "
+                "samples have next to no weight. Decrease n_components, or start with init_params='kmeans'"
+            )
         return ArraySource.weighted(self.X[rows], counts.astype(np.float64))
 
     def blocks(self, rows: int) -> Generator[Block, None, None]:
