@@ -1,6 +1,6 @@
 """The pictures of the README that are no timings: ``python -m bench.pictures``.
 
-Writes each as a PNG beside this file; one of criteria needs a search over models, and takes its result.
+Writes each as a PNG beside this file.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fastgmm import GaussianMixture, plotting
+from fastgmm import GaussianMixture, plotting, select
 from fastgmm._atomic import replacing
 from fastgmm.datasets import load_faithful, load_iris
 
@@ -44,19 +43,23 @@ def mixtures(figure: Figure) -> None:
         panel.suptitle(f"{letter}  {title}", x=0.01, ha="left", fontsize=11)
 
 
-def criteria(figure: Figure, selection: plotting.Selection) -> None:
-    """A criterion over many models, found by a search."""
-    figure.set_size_inches(7.0, 4.4)
-    plotting.plot_criterion(selection, ax=figure)
+def selection(figure: Figure) -> None:
+    """BIC of all structures and up to nine components, Old Faithful and iris."""
+    figure.set_size_inches(11.0, 4.6)
+    panels = figure.subplots(1, 2)
+    for ax, table, name in zip(panels, (load_faithful(), load_iris()), ("Old Faithful", "Iris"), strict=True):
+        select(table.data).plot(ax=ax)
+        ax.set_title(name, fontsize=11)
+    panels[0].get_legend().remove()  # the same as the other's
 
 
-PICTURES: dict[str, Callable[[Figure], None]] = {"mixtures": mixtures}
+PICTURES: dict[str, Callable[[Figure], None]] = {"mixtures": mixtures, "selection": selection}
 
 
-def draw(picture: Callable[..., None], path: Path, *arguments: Any) -> None:
-    """Draw ``picture(figure, *arguments)`` and write it to a PNG file."""
+def draw(picture: Callable[[Figure], None], path: Path) -> None:
+    """Draw ``picture(figure)`` and write it to a PNG file."""
     figure = Figure(dpi=100, layout="constrained")
-    picture(figure, *arguments)
+    picture(figure)
     drawn, small = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
     # a palette, half the size: there are few colours

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -23,18 +21,6 @@ def test_pictures_are_drawn_and_small(quick: bool, tmp_path: Path) -> None:
         assert data.startswith(b"\x89PNG")
         assert len(data) < 150_000
         assert path.name in {committed.name for committed in pictures.HERE.glob("*.png")}
-
-
-def test_criteria_are_drawn_of_a_selection(quick: bool, tmp_path: Path) -> None:
-    if not quick:
-        pytest.skip("nothing is timed here")
-    values = np.array([[30.0, 20.0], [25.0, np.nan]])
-    selection = SimpleNamespace(
-        n_components=(1, 2), covariance_types=("EII", "VVV"), criterion="bic", bic=values, icl=values, aic=values
-    )
-    selection.best_n_components, selection.best_covariance_type = 1, "VVV"
-    pictures.draw(pictures.criteria, tmp_path / "criteria.png", selection)
-    assert (tmp_path / "criteria.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
