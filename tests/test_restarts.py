@@ -315,7 +315,7 @@ def test_going_on_from_any_checkpoint_gives_the_same_bits_and_warning(n, layout,
             patch.setattr(Fitting, "best", lambda self, s=seen: (s.append(self), best(self))[1])
             fit(again, X, checkpoint=path)
         assert_same_bits(again, estimator)
-        assert [fitting.ends for fitting in seen] == [ends]
+        assert [list(fitting._at.ends) for fitting in seen] == [ends]
         assert more.given_up == heard.given_up[len(heard.fits) - len(more.fits) :]
 
 

@@ -73,12 +73,15 @@ def mark(params: Params) -> str:
     return hashlib.sha256(rows.tobytes()).hexdigest()
 
 
-def found_once(ends: Sequence[float], tol: float) -> str:
-    """What to tell where a single one of several starts reached the highest of the bounds that they ended with; else ''."""
+def found_once(ends: Sequence[float], tol: float, where: str = "") -> str:
+    """What to tell where a single one of several starts reached the highest of the bounds that they ended with; else ''.
+
+    `where` says of which samples the bounds are, unless of all.
+    """
     best, *others = sorted(ends, reverse=True)
     if len(others) < 2 or not math.isfinite(best) or best - others[0] <= max(_SAME * tol, 1e-6 * abs(best)):
         return ""
     return (
-        f"only one of {len(ends)} starts reached the lower bound {best:.6g}; the second best came to {others[0]:.6g}, "
+        f"only one of {len(ends)} starts reached the lower bound {best:.6g}{where}; the second best came to {others[0]:.6g}, "
         f"{best - others[0]:.3g} below. More starts may find a better one: raise n_init, or try another init_params, such as 'auto'"
     )

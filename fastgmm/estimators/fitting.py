@@ -12,11 +12,12 @@ from fastgmm.em import sweep as passes
 from fastgmm.em.driver import Fit
 from fastgmm.em.monitor import Monitor, together
 from fastgmm.em.online import Averages, Online, averages_of
-from fastgmm.em.restarts import Best, mark
+from fastgmm.em.restarts import Best, found_once, mark
 from fastgmm.estimators.checkpoint import Checkpoint, Draws, Position
+from fastgmm.init.shortlist import TIMES, Shortlist, sample_size, shortlist
 from fastgmm.init.starts import Start
 from fastgmm.params import Params
-from fastgmm.sources.array import Source
+from fastgmm.sources.array import ArraySource, Source
 from fastgmm.sources.dask import AnySource, DaskSource
 
 
@@ -55,6 +56,7 @@ class Fitting(Monitor):
         self._n_starts, self._random_state = n_starts, random_state
         self._at = Position(0, earlier is not None)
         self._drawn: Draws | None = None
+        self._listed: Shortlist | None = None
         self._sample: Source | None = None
         self._whole: passes.Total | None = None
         self._whole_of_sample: passes.Total | None = None
@@ -84,7 +86,10 @@ class Fitting(Monitor):
     def _best(self) -> Fit:
         if self._structure.layout == "tied" and self._batches is None:
             self._whole = passes.total(self._source, self._settings.n_threads)
-        for i in range(self._at.start, 1 if self._at.warm else self._n_starts):
+        self._listed = self._shortlist()
+        if self._listed is not None:
+            self._drawn = self._draws()
+        for i in range(self._at.start, self._n_runs):
             self._monitor.begin(i, self._at.n_iter)
             fit = self._run()
             self._monitor.end(fit)
@@ -100,14 +105,39 @@ class Fitting(Monitor):
         assert self._at.best is not None
         return self._at.best
 
+    @property
+    def _n_runs(self) -> int:
+        """Starts of EM on all samples."""
+        if self._at.warm:
+            return 1
+        return self._n_starts if self._listed is None else len(self._listed.params)
+
+    def _shortlist(self) -> Shortlist | None:
+        """What several starts come to on a sample, where there are many more samples.
+
+        Gone on from a checkpoint it is made once more, from the same draws.
+        """
+        k, d = self._start.n_components, self._source.n_features
+        most = sample_size(self._structure, k, d)
+        few = self._n_starts == 1 or self._source.n_samples <= TIMES * most
+        if few or self._at.warm or self._batches is not None or self._start.supplied.complete:
+            return None
+        source = self._start.source(self._source, self._random_state)
+        assert isinstance(source, ArraySource)
+        sample = source.subsample(most, self._random_state, k)
+        return shortlist(sample, self._start, self._structure, self._settings, self._random_state, self._n_starts)
+
     def _run(self) -> Fit:
         """The start that is next, or the rest of the one that is running."""
         done, bound, params = self._at.lower_bounds, -np.inf, self._at.params
         if params is None and self._earlier is not None and self._at.warm:
             params, bound = self._earlier
         elif params is None:
-            params = self.first_params()
-            self._drawn = self._draws()
+            if self._listed is not None:
+                params = self._listed.params[self._at.start]
+            else:
+                params = self.first_params()
+                self._drawn = self._draws()
             if self._n_starts > 1:
                 self._at = replace(self._at, mark=mark(params))
         best = None if self._batches is not None else self._at.best
@@ -137,10 +167,11 @@ class Fitting(Monitor):
         monitor = together(self._monitor, self)
         return steps.run(self._source, params, averages, batch_size, lower_bound=bound, monitor=monitor)
 
-    @property
-    def ends(self) -> list[float]:
-        """Bounds that the starts so far ended with: those that were given up with the one that they had come to."""
-        return list(self._at.ends)
+    def found_once(self) -> str:
+        """What to tell where a single one of several starts reached the best bound; else ''."""
+        if self._listed is None:
+            return found_once(self._at.ends, self._settings.tol)
+        return found_once(self._listed.ends, self._settings.tol, f" of a sample of {self._listed.n_samples}")
 
     def first_params(self) -> Params:
         """Parameters of the next start, drawn or supplied."""
@@ -180,8 +211,8 @@ class Fitting(Monitor):
         """Write the checkpoint, if there is one, and say what is kept."""
         at = self._at
         where = f"after {at.n_iter} iteration{'s' * (at.n_iter != 1)}"
-        if self._n_starts > 1 and not at.warm:
-            where = f"in start {min(at.start + 1, self._n_starts)} of {self._n_starts}, {where}"
+        if self._n_runs > 1:
+            where = f"in start {min(at.start + 1, self._n_runs)} of {self._n_runs}, {where}"
         what = "the parameters that it had come to"
         if kept is at.best:
             how = "converged" if kept.converged else "did not converge"

@@ -67,14 +67,17 @@ def em_em(
 
 
 def rank(stats: Stats, structure: Structure) -> tuple[bool, float]:
-    """What is greater for the better start: by likelihood, but those with a component of a handful of samples come last.
+    """What is greater for the better start: by likelihood, but those with a component of a handful of samples come last."""
+    smallest = float(stats.counts.min() / stats.counts.sum()) * stats.n_samples
+    return enough(smallest, structure, *stats.sums.shape), stats.log_likelihood
 
-    Such a covariance is nearly singular, and the likelihood has no bound there. A handful are fewer than `HANDFUL` numbers
-    for each of the component's parameters.
+
+def enough(smallest: float, structure: Structure, k: int, d: int) -> bool:
+    """Whether so many samples of a component are more than a handful: `HANDFUL` numbers for each of its parameters.
+
+    With fewer its covariance is nearly singular, and the likelihood has no bound there.
     """
-    k, d = stats.sums.shape
-    smallest = stats.counts.min() / stats.counts.sum() * stats.n_samples
-    return bool(smallest * d >= HANDFUL * structure.n_parameters(k, d) / k), stats.log_likelihood
+    return smallest * d >= HANDFUL * structure.n_parameters(k, d) / k
 
 
 def _spread(sample: ArraySource, layout: str, points: NDArray[np.intp], whole: Total) -> Stats:
