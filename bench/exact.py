@@ -168,53 +168,54 @@ def densities(mixture: Fixed, wobble: Wobble) -> Densities:
 
 def step(mixture: Fixed, resp: NDArray, structure: str) -> Step:
     """The M-step of a structure (Celeux & Govaert 1995) that has a closed form, without regularisation."""
-    k = len(mixture.means)
-    weights = units(resp)
-    counts = weights.sum(axis=0)
-    means = np.stack([quotient(product(weights[:, c], mixture.X), counts[c]) for c in range(k)])
-    within = []
-    for c in range(k):
-        diff = mixture.X - means[c]
+    counts = resp.sum(axis=0)
+    weights = counts / counts.sum()
+    means, own = [], []
+    for share in units(resp / counts).T:  # of a sample in a component, whose count may be far below 2^-400
+        means.append(product(share, mixture.X))
+        diff = mixture.X - means[-1]
         if mixture.layout in ("full", "tied"):
-            within.append(product((weights[:, c, None] * diff >> BITS).T, diff))
+            own.append(product((share[:, None] * diff >> BITS).T, diff))
         else:
-            within.append(product(weights[:, c], diff * diff >> BITS))
-    scatter, n = np.stack(within), counts.sum()
-    covariances = COVARIANCES[structure](scatter, counts)
-    return Step(numbers(counts) / mp.ldexp(mp.mpf(int(n)), -BITS), numbers(means), covariances)
+            own.append(product(share, diff * diff >> BITS))
+    return Step(weights, numbers(np.stack(means)), COVARIANCES[structure](np.stack(own), weights))
 
 
-def _equal_volume(values: NDArray, log_dets: NDArray, n: int, d: int) -> NDArray:
-    """values_k / |.|_k^(1/d) times the sum of these roots over n."""
-    roots = exp(log_dets / d)
-    scale = roots.sum() / mp.ldexp(mp.mpf(n), -BITS)
-    return numbers(values) * (scale / roots).reshape(-1, *[1] * (values.ndim - 1))
+def _pooled(own: NDArray, weights: NDArray) -> NDArray:
+    return (weights.reshape(-1, *[1] * (own.ndim - 1)) * numbers(own)).sum(axis=0)
 
 
-def _eev(scatter: NDArray, counts: NDArray) -> NDArray:
-    pairs = [mp.eigsy(mp.matrix(numbers(matrix).tolist())) for matrix in scatter]
-    values = [sum(pair[0][j] for pair in pairs) for j in range(scatter.shape[-1])]
-    n = mp.ldexp(mp.mpf(int(counts.sum())), -BITS)
-    out = [axes * mp.diag([value / n for value in values]) * axes.T for _, axes in pairs]
-    return np.array([matrix.tolist() for matrix in out], dtype=object)
+def _equal_volume(own: NDArray, log_dets: NDArray, weights: NDArray) -> NDArray:
+    """S_k / |S_k|^(1/d) times the mean of these roots."""
+    roots = exp(log_dets / own.shape[-1])
+    return numbers(own) * ((weights * roots).sum() / roots).reshape(-1, *[1] * (own.ndim - 1))
 
 
-def _evv(scatter: NDArray, counts: NDArray) -> NDArray:
-    log_dets = np.array([2 * log(numbers(np.diagonal(cholesky(matrix)))).sum() for matrix in scatter])
-    return _equal_volume(scatter, log_dets, int(counts.sum()), scatter.shape[-1])
+def _evi(own: NDArray, weights: NDArray) -> NDArray:
+    return _equal_volume(own, log(numbers(own)).sum(axis=1), weights)
 
 
-#: Covariances from scatter about the new means: (k, d, d), or its diagonal (k, d), also for spherical ones.
+def _evv(own: NDArray, weights: NDArray) -> NDArray:
+    log_dets = [2 * log(numbers(np.diagonal(cholesky(matrix)))).sum() for matrix in own]
+    return _equal_volume(own, np.array(log_dets), weights)
+
+
+def _eev(own: NDArray, weights: NDArray) -> NDArray:
+    """D_k A D_k^T: D_k the eigenvectors of S_k, A the mean of their eigenvalues in order."""
+    pairs = [mp.eigsy(mp.matrix(numbers(matrix).tolist())) for matrix in own]
+    shape = [sum(w * pair[0][j] for w, pair in zip(weights, pairs, strict=True)) for j in range(own.shape[-1])]
+    return np.array([(axes * mp.diag(shape) * axes.T).tolist() for _, axes in pairs], dtype=object)
+
+
+#: Covariances from those of each component, S_k: (k, d, d), or their diagonals (k, d), also for spherical ones; and weights.
 COVARIANCES: dict[str, Callable[[NDArray, NDArray], NDArray]] = {
-    "full": lambda scatter, counts: numbers(quotient(scatter, counts[:, None, None])),
-    "tied": lambda scatter, counts: numbers(quotient(scatter.sum(axis=0), counts.sum())),
-    "diag": lambda scatter, counts: numbers(quotient(scatter, counts[:, None])),
-    "spherical": lambda scatter, counts: numbers(quotient(scatter.sum(axis=1), counts * scatter.shape[1])),
-    "EII": lambda scatter, counts: numbers(np.repeat(quotient(scatter.sum(), counts.sum() * scatter.shape[1]), len(counts))),
-    "EEI": lambda scatter, counts: np.tile(numbers(quotient(scatter.sum(axis=0), counts.sum())), (len(counts), 1)),
-    "EVI": lambda scatter, counts: _equal_volume(
-        scatter, log(numbers(scatter)).sum(axis=1), int(counts.sum()), scatter.shape[1]
-    ),
+    "full": lambda own, weights: numbers(own),
+    "tied": _pooled,
+    "diag": lambda own, weights: numbers(own),
+    "spherical": lambda own, weights: numbers(own).mean(axis=1),
+    "EII": lambda own, weights: np.repeat(_pooled(own, weights).mean(), len(weights)),
+    "EEI": lambda own, weights: np.tile(_pooled(own, weights), (len(weights), 1)),
+    "EVI": _evi,
     "EEV": _eev,
     "EVV": _evv,
 }

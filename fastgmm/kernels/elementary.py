@@ -43,7 +43,7 @@ _P_4 = tuple(
 
 
 class ExpConstants(NamedTuple):
-    """What the exponential of one floating type is made of. Below `lowest` its results are no normal numbers."""
+    """What the exponential of one floating type is made of. Up to `lowest` its results are taken for zero; soon below they are no normal numbers."""
 
     log2e: float
     round: float
@@ -57,7 +57,7 @@ class ExpConstants(NamedTuple):
 
 #: By the size of the type in bytes.
 EXP_CONSTANTS = {
-    8: ExpConstants(_LOG2E, _ROUND, _LN2_HIGH, _LN2_LOW, _P, int(_BIAS), int(_MANTISSA), -708.0),
+    8: ExpConstants(_LOG2E, _ROUND, _LN2_HIGH, _LN2_LOW, _P, int(_BIAS), int(_MANTISSA), -708.39),
     4: ExpConstants(
         float(_LOG2E_4),
         float(_ROUND_4),
@@ -66,7 +66,7 @@ EXP_CONSTANTS = {
         tuple(map(float, _P_4)),
         int(_BIAS_4),
         int(_MANTISSA_4),
-        -87.0,
+        -87.33,
     ),
 }
 
