@@ -267,7 +267,7 @@ def _scales(case: Case, values: Results) -> Results:
     covariances = values["covariances"]
     if case.layout in ("full", "tied"):
         covariances = np.diagonal(covariances, axis1=-2, axis2=-1)
-    deviations = exact._each(mp.sqrt)(abs(covariances))
+    deviations = exact.roots(abs(covariances))
     columns = deviations[:, None] if case.layout == "spherical" else deviations
     scale["means"] = np.broadcast_to(columns, values["means"].shape)
     if case.layout in ("full", "tied"):
@@ -293,7 +293,7 @@ def error(case: Case, quantity: str, got: NDArray, known: Reference) -> Error:
         got, values, allowed, scale = got[~below], values[~below], allowed[~below], scale[~below]
     if not np.isfinite(got).all():
         return Error(np.inf, np.inf)
-    wrong = abs(exact._each(mp.mpf)(got.astype(np.float64)) - values)
+    wrong = abs(exact.floats(got.astype(np.float64)) - values)
     return Error(float((wrong / scale).max()), float((wrong / allowed).max()))
 
 

@@ -59,6 +59,8 @@ def _fixed(x: float) -> int:
 
 
 fixed = _each(_fixed)
+floats = _each(mp.mpf)
+roots = _each(mp.sqrt)
 numbers = _each(lambda x: mp.ldexp(mp.mpf(int(x)), -BITS))
 units = _each(lambda x: int(mp.ldexp(x, BITS)))
 log, exp = _each(mp.log), _each(mp.exp)
@@ -128,7 +130,7 @@ class Fixed(NamedTuple):
 
 def taken(mixture: Mixture, wobble: Wobble) -> Fixed:
     matrices = mixture.layout in ("full", "tied")
-    weights = wobble.numbers(_each(mp.mpf)(mixture.weights.astype(np.float64)))
+    weights = wobble.numbers(floats(mixture.weights.astype(np.float64)))
     return Fixed(
         mixture.layout,
         wobble.fixed(np.asarray(mixture.X, np.float64)),
@@ -149,7 +151,9 @@ def _log_density(mixture: Fixed) -> NDArray:
             log_det = 2 * log(numbers(np.diagonal(factor))).sum()
             squares = _solve(factor, diff)
         else:
-            variances = mixture.covariances[c] if mixture.layout == "diag" else np.full(d, mixture.covariances[c], object)
+            variances = (
+                mixture.covariances[c] if mixture.layout == "diag" else np.full(d, mixture.covariances[c], object)
+            )
             log_det = log(numbers(variances)).sum()
             squares = quotient(diff * diff >> BITS, variances).sum(axis=1)
         columns.append(-(d * mp.log(2 * mp.pi) + log_det + numbers(squares)) / 2)

@@ -40,9 +40,9 @@ _CALL_NANOSECONDS = 0.5e9
 _RESP_MEMORY = 8 * 2**20
 #: Of the samples of a block: what a source that is no array has to hold, twice or three times.
 _BLOCK_MEMORY = 32 * 2**20
-#: How much larger than the variances within tied components the total ones may be. Their difference is then known to 1e3 times
-#: the rounding of the total; beyond, the scatter of each component is computed, in k times the time.
-_FAR = 1e3
+#: How much larger than the variances within tied components the total ones may be. Their difference, the scatter
+#: within, is then wrong by some 100 epsilons at most; beyond, that of each component is computed, in up to k times the time.
+_FAR = 100.0
 
 
 class Lanes(NamedTuple):
@@ -255,7 +255,7 @@ def accumulate(
     }[inner]()
     params = Params(inner, np.full(k, 1.0 / k), origin, covariance, covariance)
     stats = _swept(source, params, resp, n_threads, whole)
-    if inner == "tied" and (np.diagonal(whole.scatter) > _FAR * np.diagonal(stats.scatter)).any():
+    if inner == "tied" and whole is not None and (np.diagonal(whole.scatter) > _FAR * np.diagonal(stats.scatter)).any():
         return accumulate(source, layout, origin, resp, n_threads)
     scatter = stats.scatter.sum(axis=0) if inner != layout else stats.scatter
     return Stats(layout, stats.n_samples, float("nan"), stats.counts, stats.sums, scatter, stats.origin)
