@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -163,10 +164,8 @@ def sklearn_results(case: Case, mixture: Mixture) -> Iterator[Results]:
             "responsibilities": np.exp(log_resp),
             "log-likelihood": log_prob,
         }
-        try:
+        with suppress(ValueError):  # of the factors; the covariances are there before
             model._m_step(mixture.X, log_resp)
-        except ValueError:  # of the factors; the covariances are there before
-            pass
         yield _parameters(model.weights_, model.means_, model.covariances_)
 
 

@@ -26,8 +26,8 @@ if "bench" not in sys.modules:  # no installed package
     )
     sys.modules["bench"] = importlib.util.module_from_spec(spec)
 
-from bench import accuracy, exact  # noqa: E402
-from bench.accuracy import Case  # noqa: E402
+from bench import accuracy, exact
+from bench.accuracy import Case
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 CASES = [
