@@ -1,8 +1,8 @@
 """Exponential and logarithm that LLVM can vectorise.
 
 Wheels of Numba bring no vector math library, so that ``math.exp`` in a loop is one library call per element (10 ns
-against 1.6 ns on an AVX2 machine). Both functions are plain arithmetic and bit patterns. The coefficients are Chebyshev
-fits made with mpmath (``mpmath.chebyfit``) on the reduced interval; the error of the fit is stated beside them.
+against 1.6 ns on an AVX2 machine). Both functions are plain arithmetic and bit patterns. The coefficients are fits
+made with mpmath on the reduced interval, Chebyshev's (``mpmath.chebyfit``) but for `_P`; the error of the fit is stated beside them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _LOG2E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 0.6931471801362932, 4.236521365809284e-10  # the high part has 31 bits: n * high is exact
 _ROUND, _ROUND_BITS = 6755399441055744.0, np.int64(0x4338000000000000)  # 1.5 * 2^52: adding it rounds to an integer
 _BIAS, _MANTISSA = np.int64(1023), np.int64(52)
-#: e^r = 1 + r + r^2 P(r) for |r| <= log(2) / 2; from the highest power down. Weighted least squares with mpmath, weights raised where
-#: the error was largest (Lawson's iteration), in units of the last place of e^r, which halve below 1: 0.034 of one.
+#: e^r = 1 + r + r^2 P(r) for |r| <= log(2) / 2; from the highest power down. Weighted least squares with mpmath, weights raised
+#: where the error was largest (Lawson's iteration), in units of the last place of e^r, which halve below 1: 0.034 of one.
 _P = (
     2.494252526559947e-08,
     2.762532997554099e-07,
@@ -44,7 +44,7 @@ _P_4 = tuple(
 
 
 class ExpConstants(NamedTuple):
-    """What the exponential of one floating type is made of. Up to `lowest` its results are taken for zero; soon below they are no normal numbers."""
+    """What the exponential of one floating type is made of. Up to `lowest` a sweep takes it for zero: soon below it is no normal number."""
 
     log2e: float
     round: float
