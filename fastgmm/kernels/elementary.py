@@ -1,8 +1,8 @@
 """Exponential and logarithm that LLVM can vectorise.
 
 Wheels of Numba bring no vector math library, so that ``math.exp`` in a loop is one library call per element (10 ns
-against 1.6 ns on an AVX2 machine). Both functions are plain arithmetic and bit patterns. The coefficients are fits
-made with mpmath on the reduced interval, Chebyshev's (``mpmath.chebyfit``) but for `_P`; the error of the fit is stated beside them.
+against 1.6 ns on an AVX2 machine). Both functions are plain arithmetic and bit patterns. The coefficients are
+fits made with mpmath on the reduced interval, by ``mpmath.chebyfit`` but for `_P`; their errors are stated beside them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _P_4 = tuple(
 
 
 class ExpConstants(NamedTuple):
-    """What the exponential of one floating type is made of. Up to `lowest` a sweep takes it for zero: soon below it is no normal number."""
+    """What the exponential of one floating type is made of. In a sweep it is zero up to `lowest`, where normal numbers end."""
 
     log2e: float
     round: float
