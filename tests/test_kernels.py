@@ -140,7 +140,7 @@ def test_exp_and_log_are_as_exact_as_they_say():
     _apply(0, x, got)
     exact = np.exp(x.astype(np.longdouble))
     assert np.max(np.abs(got / exact - 1)) <= 2.0**-52
-    assert np.max(np.abs(got - exact) / np.spacing(exact.astype(np.float64))) <= 1.05
+    assert np.max(np.abs(got - exact) / np.spacing(exact.astype(np.float64))) <= 1.0
     y = np.concatenate([rng.uniform(1e-3, 600, 200_000), 10.0 ** rng.uniform(-300, 300, 100_000), [1.0]])
     got = np.empty_like(y)
     _apply(1, y, got)

@@ -130,11 +130,11 @@ def test_going_on_gives_the_same_bits(layout, dtype, compiled, iris, monkeypatch
 
 def test_long_iterations_are_left_to_the_kernels_that_can_be_interrupted(monkeypatch, iris):
     params = check_parameters(*random_mixture("full", 3, 4), "full")
-    assert SmallRun.suits(ArraySource(iris), params, STRUCTURES["full"])
+    assert SmallRun.suits(ArraySource(iris), params, STRUCTURES["full"], None)
     monkeypatch.setattr(small, "_FLOPS", 10.0)
-    assert not SmallRun.suits(ArraySource(iris), params, STRUCTURES["full"])
+    assert not SmallRun.suits(ArraySource(iris), params, STRUCTURES["full"], None)
     monkeypatch.undo()
-    assert not SmallRun.suits(ArraySource(np.zeros((passes.SINGLE_LANE + 1, 4))), params, STRUCTURES["full"])
+    assert not SmallRun.suits(ArraySource(np.zeros((passes.SINGLE_LANE + 1, 4))), params, STRUCTURES["full"], None)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -14,7 +14,7 @@ from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, m
 from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.em.restarts import Best
 from fastgmm.em.small import SmallRun
-from fastgmm.em.sweep import Total, sweep
+from fastgmm.em.sweep import Total, far_apart, sweep
 from fastgmm.kernels.small import COLLAPSED, CONVERGED, NOT_FINITE, UNDECIDED
 from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
@@ -63,17 +63,19 @@ def run(
     monitor: Monitor = SILENT,
     done: Sequence[float] = (),
     rival: Best | None = None,
+    compiled: bool = True,
 ) -> Fit:
     """Iterate EM from `params` until the mean log-likelihood changes by less than `tol`, or `max_iter` times.
 
     Where EM goes on from what `monitor.reached` was told, `done` holds the bounds of the iterations before: from there on
-    each iteration has the bits that it would have had. It is given up where it is hopeless against `rival`.
+    each iteration has the bits that it would have had. It is given up where it is hopeless against `rival`. Small data take
+    the compiled loop, unless `compiled` says no.
 
     Raises ValueError where a component collapses or the likelihood is not finite.
     """
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
-    if SmallRun.suits(source, params, structure):
+    if compiled and SmallRun.suits(source, params, structure, whole):
         return _run_small(source, params, structure, settings, lower_bound, whole, monitor, bounds, rival)
     converged = False
     for n_iter in range(len(bounds) + 1, settings.max_iter + 1):
@@ -115,7 +117,22 @@ def _run_small(
             if n_iter % _BETWEEN == 0 and rival.hopeless(bounds):
                 return _given_up(small.params, bounds, rival)
             left = min(left, _BETWEEN - n_iter % _BETWEEN)
+        before = params if whole is None else small.params
         found, state = small.iterate(lower_bound, left)
+        if whole is not None and (state == COLLAPSED or far_apart(source, small.params, whole)):
+            # once more, by a scatter that does not come from a difference
+            return run(
+                source,
+                before,
+                structure,
+                settings,
+                lower_bound=lower_bound,
+                whole=whole,
+                monitor=monitor,
+                done=bounds,
+                rival=rival,
+                compiled=False,
+            )
         for value in found:
             bounds.append(value)
             monitor.iteration(len(bounds), value, value - lower_bound)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm.covariance.structures import COUNT_FLOOR, Structure
-from fastgmm.em.sweep import SINGLE_LANE, Total, accumulators, collect
+from fastgmm.em.sweep import SINGLE_LANE, Total, accumulators, collect, far_apart
 from fastgmm.kernels.small import Constants, Mixture, iterate
 from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
@@ -39,9 +39,13 @@ class SmallRun:
         self.most = int(_FLOPS / _flops(source, params))
 
     @staticmethod
-    def suits(source: AnySource, params: Params, structure: Structure) -> bool:
-        """Whether the samples are an array that makes a single lane, an iteration is short, and its M-step is compiled."""
+    def suits(source: AnySource, params: Params, structure: Structure, whole: Total | None) -> bool:
+        """Whether the samples are an array that makes a single lane, an iteration is short, and its M-step is compiled.
+
+        That of tied components takes a difference of scatters, which has to show them.
+        """
         small = isinstance(source, ArraySource) and source.n_samples <= SINGLE_LANE and structure.basic
+        small = small and (whole is None or not far_apart(source, params, whole))
         return small and _flops(source, params) <= _FLOPS
 
     def iterate(self, bound: float, n_iter: int) -> tuple[list[float], int]:

@@ -1,8 +1,8 @@
 """Exponential and logarithm that LLVM can vectorise.
 
 Wheels of Numba bring no vector math library, so that ``math.exp`` in a loop is one library call per element (10 ns
-against 1.6 ns on an AVX2 machine). Both functions are plain arithmetic and bit patterns. The coefficients are Chebyshev
-fits made with mpmath (``mpmath.chebyfit``) on the reduced interval; the error of the fit is stated beside them.
+against 1.6 ns on an AVX2 machine). Both functions are plain arithmetic and bit patterns. The coefficients are
+fits made with mpmath on the reduced interval, by ``mpmath.chebyfit`` but for `_P`; their errors are stated beside them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ _LOG2E = 1.4426950408889634
 _LN2_HIGH, _LN2_LOW = 0.6931471801362932, 4.236521365809284e-10  # the high part has 31 bits: n * high is exact
 _ROUND, _ROUND_BITS = 6755399441055744.0, np.int64(0x4338000000000000)  # 1.5 * 2^52: adding it rounds to an integer
 _BIAS, _MANTISSA = np.int64(1023), np.int64(52)
-#: e^r = 1 + r + r^2 P(r) for |r| <= log(2) / 2; from the highest power down; error 1.3e-17
+#: e^r = 1 + r + r^2 P(r) for |r| <= log(2) / 2; from the highest power down. Weighted least squares with mpmath, weights raised
+#: where the error was largest (Lawson's iteration), in units of the last place of e^r, which halve below 1: 0.034 of one.
 _P = (
-    2.510038549551032e-08,
-    2.7620088445409746e-07,
-    2.7557268459997064e-06,
-    2.4801521295954376e-05,
-    0.00019841269863053618,
-    0.0013888888917213717,
-    0.008333333333330062,
-    0.04166666666662413,
-    0.16666666666666669,
+    2.494252526559947e-08,
+    2.762532997554099e-07,
+    2.7557766900661756e-06,
+    2.480150831715492e-05,
+    0.00019841269307208073,
+    0.0013888888927089432,
+    0.008333333333584108,
+    0.041666666666603236,
+    0.1666666666666628,
     0.5,
 )
 
@@ -43,7 +44,7 @@ _P_4 = tuple(
 
 
 class ExpConstants(NamedTuple):
-    """What the exponential of one floating type is made of. Below `lowest` its results are no normal numbers."""
+    """What the exponential of one floating type is made of. In a sweep it is zero up to `lowest`, where normal numbers end."""
 
     log2e: float
     round: float
@@ -57,7 +58,7 @@ class ExpConstants(NamedTuple):
 
 #: By the size of the type in bytes.
 EXP_CONSTANTS = {
-    8: ExpConstants(_LOG2E, _ROUND, _LN2_HIGH, _LN2_LOW, _P, int(_BIAS), int(_MANTISSA), -708.0),
+    8: ExpConstants(_LOG2E, _ROUND, _LN2_HIGH, _LN2_LOW, _P, int(_BIAS), int(_MANTISSA), -708.39),
     4: ExpConstants(
         float(_LOG2E_4),
         float(_ROUND_4),
@@ -66,7 +67,7 @@ EXP_CONSTANTS = {
         tuple(map(float, _P_4)),
         int(_BIAS_4),
         int(_MANTISSA_4),
-        -87.0,
+        -87.33,
     ),
 }
 
@@ -184,7 +185,7 @@ _log_by_type = choose(_log, {np.float32: _log32, np.float64: _log64})
 def exp(x):
     """Exponential of a scalar, for jitted code: float64 or float32, as `x`.
 
-    Relative error below one epsilon (2.2e-16 in float64) over the whole range; subnormal results are rounded twice; exp(-inf) = 0,
+    Within 1 ulp over the whole range, subnormal results included (0.87 measured in float64, 0.96 in float32); exp(-inf) = 0,
     overflow gives inf, NaN stays NaN. Called in a loop over an array it is vectorised.
     """
     return _exp_by_type(x)
@@ -192,5 +193,8 @@ def exp(x):
 
 @helper(ELEMENTWISE)
 def log(x):
-    """Natural logarithm of a positive normal scalar, for jitted code; log(0) = -inf. Within 1 ulp."""
+    """Natural logarithm of a positive normal scalar, for jitted code; log(0) = -inf. Within 1 ulp.
+
+    Of other arguments it is no logarithm: subnormal ones are taken for larger ones, what is negative or NaN for 0.
+    """
     return _log_by_type(x)
