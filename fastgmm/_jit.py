@@ -19,7 +19,12 @@ from typing import Any
 import numba
 from llvmlite import binding
 from numba.core import types
+from numba.core.caching import FunctionCache
+from numba.core.serialize import dumps
 from numba.extending import overload
+
+from fastgmm._cache import CodeFiles
+from fastgmm._errors import warn
 
 #: Element-wise code: a multiplication and an addition may become one FMA, nothing else. Rounding tricks survive this.
 ELEMENTWISE = {"contract"}
@@ -45,14 +50,30 @@ def _kernel_stamp() -> bytes:
     return digest.digest()
 
 
+class _Cache(FunctionCache):
+    """Numba's cache of a function, in files that are checked; code that cannot be written is compiled again elsewhere."""
+
+    def __init__(self, function: Callable) -> None:
+        super().__init__(function)
+        stamp = (numba.__version__, self._impl.locator.get_source_stamp(), _kernel_stamp())
+        self._cache_file = CodeFiles(self.cache_path, self._impl.filename_base, stamp, dumps)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            warn(
+                f"compiled code cannot be written to {self.cache_path} ({error.strerror}), and every process will compile "
+                "anew: make room there, or let NUMBA_CACHE_DIR name another directory",
+                UserWarning,
+            )
+
+
 def _with_cache(dispatcher: Any) -> Any:
     try:
-        dispatcher.enable_caching()
+        dispatcher._cache = _Cache(dispatcher.py_func)
     except RuntimeError:
-        # No place to write a cache to (read-only installation and home): compile in every process instead.
-        return dispatcher
-    index = dispatcher._cache._cache_file
-    index._source_stamp = (index._source_stamp, _kernel_stamp())
+        pass  # No place to write a cache to (read-only installation and home): compile in every process instead.
     return dispatcher
 
 

@@ -353,10 +353,9 @@ class GaussianMixture(FittedMixture):
         bounds = [*earlier, bound][-_HISTORY:]
         fit = driver.Fit(params, False, averages.n_steps, bound, bounds)
         if fitted:
-            self._set_fitted(fit, source.dtype)
+            self._set_fitted(fit, source.dtype, _averages=averages)
         else:
-            self._keep(fit, source, names)
-        self._averages = averages
+            self._keep(fit, source, names, _averages=averages)
         return self
 
     def _before_batch(
@@ -467,14 +466,10 @@ class GaussianMixture(FittedMixture):
     def _steps(self, structure: Structure, settings: driver.Settings, d: int) -> online.Online:
         return online.Online.of(structure, settings, *self._check_learning(), (self.n_components, d))
 
-    def _keep(self, fit: driver.Fit, source: AnySource, names: NDArray | None) -> None:
-        self.n_features_in_ = source.n_features
-        if names is not None:
-            self.feature_names_in_ = names
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self._set_fitted(fit, source.dtype)
-        vars(self).pop("_averages", None)  # those of partial_fit belong to other parameters
+    def _keep(self, fit: driver.Fit, source: AnySource, names: NDArray | None, **others: Any) -> None:
+        others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
+        # averages of an earlier partial_fit belong to other parameters
+        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", **others)
 
     def _check_enough(self, source: AnySource) -> None:
         if source.n_samples < self.n_components:

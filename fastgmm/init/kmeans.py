@@ -5,14 +5,14 @@ Draws are made in the order in which scikit-learn makes them, so that a seed giv
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _jit
 from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
-from fastgmm.em.sweep import effective_threads, labels, lanes, mean
+from fastgmm.em.sweep import CALL_NANOSECONDS, effective_threads, labels, lanes, mean
 from fastgmm.kernels import kmeans as kernels
 from fastgmm.kernels.distances import PANEL
 from fastgmm.params import Params
@@ -44,6 +44,17 @@ class _Crew(_jit.Crew):
         self.n_lanes = -(-n // self.width)
         self.source = source
         super().__init__(min(effective_threads(n_threads), self.n_lanes))
+
+    def sweep(self, compiled: Any, n_points: int, *arguments: Any) -> None:
+        """Run a pass that compares samples with `n_points` points, in calls of about half a second of one core at most.
+
+        Ctrl-C is served between two of them.
+        """
+        nanoseconds = n_points * (self.source.n_features / 4 + 1)  # what a slow core takes for a sample
+        rows = int(CALL_NANOSECONDS / nanoseconds) // (self.n_lanes * kernels.BLOCK) * kernels.BLOCK
+        rows = max(rows, kernels.BLOCK)
+        for begin in range(0, self.width, rows):
+            self.run(compiled, kernels.Span(self.width, begin, begin + rows), self.source.samples, *arguments)
 
 
 def kmeans_plusplus(
@@ -88,9 +99,9 @@ def _seed(
         points = np.ascontiguousarray(source.X[[added, *candidates]])
         sums = np.zeros((len(candidates), blocks))
         if source.weights is None:
-            crew.run(kernels.seed, source.samples, shift, crew.width, points, closest, sums)
+            crew.sweep(kernels.seed, len(points), shift, points, closest, sums)
         else:
-            crew.run(kernels.weighted_seed, source.samples, source.weights, shift, crew.width, points, closest, sums)
+            crew.sweep(kernels.weighted_seed, len(points), source.weights, shift, points, closest, sums)
         drawn = np.empty(trials if c < n_clusters - 1 else 0, np.int64)
         u = uniform[c : c + 1].ravel()
         best = kernels.draw(source.samples, source.sample_weights, shift, points, closest, sums, u, drawn)
@@ -224,8 +235,7 @@ class _Lloyd:
         points[:k] = centers
         norms = np.append(norms, np.full(more, np.inf, norms.dtype))
         packed = kernels.Centres(points, norms, self.travelled, limit)
-        arguments = (source.samples, source.sample_weights, self.mean, self.crew.width)
-        self.crew.run(kernels.assign, *arguments, packed, self.clusters, whole)
+        self.crew.sweep(kernels.assign, k + more, source.sample_weights, self.mean, packed, self.clusters, whole)
         self.previous = centers
         return self.clusters.counts.sum(axis=0), self.clusters.sums.reshape(-1, k, d).sum(axis=0)
 
@@ -251,15 +261,8 @@ class _Lloyd:
         """Squared distance of each sample to the centre of its label, shape (n,)."""
         out = np.empty(self.crew.source.n_samples)
         points = np.ascontiguousarray(centers, self.crew.source.dtype)
-        self.crew.run(
-            kernels.distances_to_own,
-            self.crew.source.samples,
-            self.mean,
-            self.crew.width,
-            points,
-            self.clusters.labels,
-            out,
-        )
+        # one distance, but added up feature after feature: as slow as four
+        self.crew.sweep(kernels.distances_to_own, 4, self.mean, points, self.clusters.labels, out)
         return out
 
     def inertia(self, centers: NDArray) -> float:
