@@ -1,9 +1,9 @@
 """Python threads that fit, predict, search and go on at once, on one threading layer: ``python -m bench.soak_threads``.
 
-Each of the threads does the same jobs in an order of its own, over and over, until the time is up: float32 and float64, all layouts,
-kinds of start and structures, from memory and in chunks. Nothing is compiled or started beforehand, so that all meet at the first
-call. Then every job is done once more, alone: every result has to have its bits. One process per layer; a layer that is not
-installed is told.
+Each of the threads does the same jobs in an order of its own, over and over, until the time is up: float32 and float64, all
+layouts, kinds of start and structures, from memory and in chunks. Nothing is compiled or started beforehand, so that all meet
+at the first call. Then every job is done once more, alone: every result has to have its bits. One process per layer; one that
+is not installed is told (``pip install tbb`` for tbb).
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _jit
+from fastgmm._errors import memory_for
 from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.full import scatter_width
@@ -306,7 +307,7 @@ def _pooled_about(origin: Float, counts: Float, sums: Float, whole: Total) -> Fl
 
 def labels(source: Source, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
     """Most probable component of each sample, the first on ties, shape (n,)."""
-    out = np.empty(source.n_samples, np.int64)
+    out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
     _evaluate(source, params.packed(source.dtype), LABELS, out, np.empty((0, 0), source.dtype), n_threads)
     return out
 
@@ -403,10 +404,16 @@ def _sums_of(densities: Float, weights: NDArray) -> Float:
 
 def _values(source: Source, params: Params, what: int, n_threads: int | None, *, weighted: bool = True) -> NDArray:
     columns = 1 if what == LOG_PROB else len(params.weights)
-    out = np.empty((source.n_samples, columns), source.dtype)
+    name = {LOG_PROB: "log-likelihoods", RESPONSIBILITIES: "responsibilities", LOG_DENSITY: "log-densities"}[what]
+    out = _output(source, name, (source.n_samples, columns), source.dtype)
     packed = params.packed(source.dtype, weighted=weighted)
     _evaluate(source, packed, what, np.empty(0, np.int64), out, n_threads)
     return out
+
+
+def _output(source: Source, name: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    with memory_for(f"the {name} of {source.n_samples} samples", "Pass X in parts, one after the other"):
+        return np.empty(shape, dtype)
 
 
 def _evaluate(source: Source, packed: Packed, what: int, out: NDArray, values: NDArray, n_threads: int | None) -> None:

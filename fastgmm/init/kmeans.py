@@ -5,13 +5,14 @@ Draws are made in the order in which scikit-learn makes them, so that a seed giv
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _jit
-from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
+from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
 from fastgmm.em.sweep import CALL_NANOSECONDS, effective_threads, labels, lanes, mean
 from fastgmm.kernels import kmeans as kernels
 from fastgmm.kernels.distances import PANEL
@@ -57,6 +58,11 @@ class _Crew(_jit.Crew):
             self.run(compiled, kernels.Span(self.width, begin, begin + rows), self.source.samples, *arguments)
 
 
+def _memory_for(source: ArraySource) -> AbstractContextManager[None]:
+    remedy = "Pass fewer of them, or for a mixture another init_params, such as 'random_from_data', or means_init"
+    return memory_for(f"k-means, which keeps two numbers for each of {source.n_samples} samples", remedy)
+
+
 def kmeans_plusplus(
     source: ArraySource,
     n_clusters: int,
@@ -84,7 +90,8 @@ def _seed(
     source, n = crew.source, crew.source.n_samples
     trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
     blocks = -(-n // kernels.BLOCK)
-    closest = np.full(blocks * kernels.BLOCK, np.inf, source.dtype)
+    with _memory_for(source):
+        closest = np.full(blocks * kernels.BLOCK, np.inf, source.dtype)
     closest[n:] = 0.0
     shift = np.zeros(source.n_features, source.dtype)
     indices = np.empty(n_clusters, np.int64)
@@ -199,14 +206,15 @@ class _Lloyd:
         self.crew, self.mean = crew, mean
         n, d = crew.source.n_samples, crew.source.n_features
         rows = crew.n_lanes
-        self.clusters = kernels.Clusters(
-            labels=np.zeros(n, np.int32),
-            slack=np.zeros(n, np.float32),
-            counts=np.zeros((rows, k)),
-            sums=np.zeros((rows * k, d)),
-            changed=np.zeros(rows, np.int64),
-            spread=np.zeros((rows, 2)),
-        )
+        with _memory_for(crew.source):
+            self.clusters = kernels.Clusters(
+                labels=np.zeros(n, np.int32),
+                slack=np.zeros(n, np.float32),
+                counts=np.zeros((rows, k)),
+                sums=np.zeros((rows * k, d)),
+                changed=np.zeros(rows, np.int64),
+                spread=np.zeros((rows, 2)),
+            )
         self.travelled = np.zeros(k)
         self.previous: NDArray | None = None
         self.reach = 0.0
