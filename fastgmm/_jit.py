@@ -25,6 +25,7 @@ from numba.extending import overload
 
 from fastgmm._cache import CodeFiles
 from fastgmm._errors import warn
+from fastgmm._interrupts import passed_on
 
 #: Element-wise code: a multiplication and an addition may become one FMA, nothing else. Rounding tricks survive this.
 ELEMENTWISE = {"contract"}
@@ -73,6 +74,7 @@ def _with_cache(dispatcher: Any) -> Any:
     # where there is no place to write to (read-only installation and home), every process compiles
     with suppress(RuntimeError):
         dispatcher._cache = _Cache(dispatcher.py_func)
+    dispatcher.compile = passed_on()(dispatcher.compile)
     return dispatcher
 
 
