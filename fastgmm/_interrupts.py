@@ -18,8 +18,8 @@ def passed_on() -> Iterator[None]:
     """Where Python ignores exceptions, Ctrl-C waits a moment and comes again.
 
     LLVM hands over what it has compiled through a ctypes callback, and frees memory in finalisers. A KeyboardInterrupt there is
-    printed and dropped; after a callback Numba then raises a RuntimeError, as the code is missing (seen in one of 12 interrupts). The
-    handler that there was is called otherwise, and is there again afterwards. Other threads than the main one get no signals.
+    printed and dropped; after a callback Numba then raises a RuntimeError, as the code is missing (one of 12 interrupts came to
+    that). The handler that there was is called otherwise, and is there again afterwards. Only the main thread gets signals.
     """
     handler = signal.getsignal(signal.SIGINT)
     ours = getattr(handler, "__module__", None) == __name__
