@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ def passed_on() -> Iterator[None]:
 
     def handle(number: int, frame: FrameType | None) -> Any:
         if _is_ignored(frame):
-            again = threading.Timer(_AGAIN, _thread.interrupt_main)
+            again = threading.Timer(_AGAIN, _interrupt)
             again.daemon = True
             again.start()
             return None
@@ -43,11 +44,19 @@ def passed_on() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
+def _interrupt() -> None:
+    if hasattr(signal, "pthread_kill"):
+        # a true signal, which ends waiting as well
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
+
+
 def _is_ignored(frame: FrameType | None) -> bool:
     """Whether an exception in this frame, or one that it was called from, goes no further than a callback or finaliser."""
     while frame is not None:
-        name = frame.f_code.co_name
-        if name == "__del__" or name.startswith("_raw_object_cache_"):
+        name, file = frame.f_code.co_name, os.path.basename(frame.f_code.co_filename)
+        if name == "__del__" or name.startswith("_raw_object_cache_") or file in ("weakref.py", "_weakrefset.py"):
             return True
         frame = frame.f_back
     return False

@@ -279,7 +279,7 @@ def stored():
 
 def drawn():
     from matplotlib.figure import Figure
-    fastgmm.plotting.plot_mixture(model, X, ax=Figure().subplots())
+    fastgmm.plotting.plot_mixture(model, X, ax=Figure())
 
 import fastgmm.plotting
 model = GaussianMixture(3, random_state=0)

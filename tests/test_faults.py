@@ -171,7 +171,7 @@ def test_ctrl_c_in_predict_select_and_save(monkeypatch, tmp_path):
 
 @compiled
 @posix
-@pytest.mark.parametrize("place", ["_raw_object_cache_notify", "__del__", "compile"])
+@pytest.mark.parametrize("place", ["_raw_object_cache_notify", "__del__", "weakref.py", "compile"])
 def test_ctrl_c_while_something_compiles_is_not_lost(place):
     before, told = signal.getsignal(signal.SIGINT), []
 
@@ -179,12 +179,12 @@ def test_ctrl_c_while_something_compiles_is_not_lost(place):
         signal.raise_signal(signal.SIGINT)
         told.append("went on")
 
-    code = compile(f"def {place}(arrive):\n    arrive()\n", "callback", "exec")
+    name = place.partition(".")[0]
     scope: dict[str, Any] = {}
-    exec(code, scope)
+    exec(compile(f"def {name}(arrive):\n    arrive()\n", place, "exec"), scope)
     with pytest.raises(KeyboardInterrupt), _interrupts.passed_on():  # noqa: PT012
         with _interrupts.passed_on():  # a function that another one needs
-            scope[place](arrive)
+            scope[name](arrive)
         threading.Event().wait(30)
         raise AssertionError("the interrupt did not come again")
     assert told == ([] if place == "compile" else ["went on"])
@@ -295,7 +295,7 @@ try:
 except OSError as error:
     print(error)
 fit = ["fit", f"{directory}/x.npy", "-k", "2", "--force", "--seed", "0"]
-for options in (["--model", "m2.npz"], ["--labels", "labels.csv"], ["--plot", "p.png"]):
+for options in (["--output", "m2.npz"], ["--labels", "labels.csv"], ["--plot", "p.png"]):
     print(main([*fit, options[0], f"{directory}/{options[1]}"]))
 """
 
@@ -411,11 +411,11 @@ def test_code_that_cannot_be_written_is_told_and_runs(cached, tmp_path, monkeypa
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.warns(UserWarning, match=r"cannot be written to .* \(No space left on device\).*NUMBA_CACHE_DIR"):
-        assert cached()(2) == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.warns(UserWarning, match=r"cannot be written to .* \(No space left on device\).*NUMBA_CACHE_DIR"):
+            assert cached()(2) == 4
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    monkeypatch.undo()
     dispatcher = cached()
     shutil.rmtree(tmp_path)
     tmp_path.write_text("no directory any more")
