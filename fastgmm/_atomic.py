@@ -36,8 +36,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     if os.path.isdir(target):
         raise IsADirectoryError(errno.EISDIR, "is a directory, not a file to write", os.fspath(path))
     if os.path.exists(target) and not os.path.isfile(target):
-        with open(target, "wb") as stream:
-            yield stream
+        try:
+            with open(target, "wb") as stream:
+                yield stream
+        except OSError as error:
+            if _is_full(error):
+                raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
+            raise
         return
     temporary = f"{target}.{secrets.token_hex(4)}.tmp"
     try:
@@ -50,10 +55,19 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename == temporary:
+        if isinstance(error, OSError) and (error.filename == temporary or _is_full(error)):
             # the user knows the name that they gave, not ours
             raise type(error)(error.errno, error.strerror, os.fspath(path)) from None
         raise
+
+
+#: No space, no space for this user, larger than files may be.
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def _is_full(error: OSError) -> bool:
+    """Whether a file does not fit, of which the system does not tell the name."""
+    return error.errno in _FULL and error.filename is None
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import FrameType
 
@@ -18,6 +20,27 @@ class NotFittedError(ValueError, AttributeError):
 
 class ConvergenceWarning(UserWarning):
     """EM or k-means stopped before it converged, found fewer clusters than asked for, or the best of several starts once only."""
+
+
+class OutOfMemory(MemoryError):
+    """Memory, or a thread, that could not be had: the message says what for, how much it was, and what to do."""
+
+
+@contextmanager
+def memory_for(what: str, remedy: str) -> Iterator[None]:
+    """Say what a MemoryError that arises within was for; the innermost says it.
+
+    NumPy's says which shape and dtype, and that of a thread is a RuntimeError.
+    """
+    try:
+        yield
+    except OutOfMemory:
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "new thread" not in str(error):
+            raise
+        detail = str(error).rstrip(".") or "no more can be had"
+        raise OutOfMemory(f"not enough memory for {what}: {detail}. {remedy}") from error
 
 
 @cache

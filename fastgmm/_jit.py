@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import FunctionType
@@ -19,7 +19,13 @@ from typing import Any
 import numba
 from llvmlite import binding
 from numba.core import types
+from numba.core.caching import FunctionCache
+from numba.core.serialize import dumps
 from numba.extending import overload
+
+from fastgmm._cache import CodeFiles
+from fastgmm._errors import warn
+from fastgmm._interrupts import passed_on
 
 #: Element-wise code: a multiplication and an addition may become one FMA, nothing else. Rounding tricks survive this.
 ELEMENTWISE = {"contract"}
@@ -45,14 +51,30 @@ def _kernel_stamp() -> bytes:
     return digest.digest()
 
 
+class _Cache(FunctionCache):
+    """Numba's cache of a function, in files that are checked; code that cannot be written is compiled again elsewhere."""
+
+    def __init__(self, function: Callable) -> None:
+        super().__init__(function)
+        stamp = (numba.__version__, self._impl.locator.get_source_stamp(), _kernel_stamp())
+        self._cache_file: Any = CodeFiles(self.cache_path, self._impl.filename_base, stamp, dumps)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            warn(
+                f"compiled code cannot be written to {self.cache_path} ({error.strerror}), and every process will compile "
+                "anew: make room there, or let NUMBA_CACHE_DIR name another directory",
+                UserWarning,
+            )
+
+
 def _with_cache(dispatcher: Any) -> Any:
-    try:
-        dispatcher.enable_caching()
-    except RuntimeError:
-        # No place to write a cache to (read-only installation and home): compile in every process instead.
-        return dispatcher
-    index = dispatcher._cache._cache_file
-    index._source_stamp = (index._source_stamp, _kernel_stamp())
+    # where there is no place to write to (read-only installation and home), every process compiles
+    with suppress(RuntimeError):
+        dispatcher._cache = _Cache(dispatcher.py_func)
+    dispatcher.compile = passed_on()(dispatcher.compile)
     return dispatcher
 
 
@@ -154,8 +176,8 @@ def threads(n_threads: int) -> Iterator[Callable]:
     thread, as tasks of a Dask worker with several do, does not wait for it.
     """
     before = numba.get_num_threads()
-    numba.set_num_threads(n_threads)
     try:
+        numba.set_num_threads(n_threads)
         yield _run if n_threads > 1 else _run_on_one
     finally:
         numba.set_num_threads(before)
@@ -200,6 +222,7 @@ class Crew:
     def __init__(self, n_threads: int) -> None:
         self.threads = 1 if JIT_DISABLED else n_threads
         self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+        self._compiled: set[Any] = set()
 
     def __enter__(self) -> Any:
         return self
@@ -211,6 +234,10 @@ class Crew:
     def run(self, compiled: Any, *arguments: Any) -> None:
         """Run a pass; return when all threads are done."""
         step = self.threads
+        if self._pool is not None and compiled not in self._compiled:
+            # here, where Ctrl-C ends it: the other threads would go on, and leaving waits for them
+            compiled.compile(tuple(map(compiled.typeof_pyval, (0, step, *arguments))))
+            self._compiled.add(compiled)
         others = [
             self._pool.submit(compiled, first, step, *arguments) for first in range(1, step) if self._pool is not None
         ]

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
 from fastgmm._compat import optional
-from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
+from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
 from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure
 from fastgmm.em.driver import Fit, Settings
 from fastgmm.estimators import telling
@@ -304,7 +304,9 @@ def select(
     source = open_source(X, sample_weight, min_samples=2)
     border.check_magnitude(source.largest, source.n_features, source.dtype)
     structures = _structures(wanted, source.n_features)
-    cells = _search(source, structures, sizes, settings, (init_params, n_init, rng), progress)
+    what = f"a search of up to {max(sizes)} components in {source.n_features} features, {source.n_samples} samples"
+    with memory_for(what, "Ask for fewer components or types of fewer parameters, such as 'VVI'"):
+        cells = _search(source, structures, sizes, settings, (init_params, n_init, rng), progress)
     arguments = {"tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
     arguments |= {"random_state": random_state, "n_threads": n_threads}
     found = _selection(source, structures, sizes, criterion, cells, arguments, names)

@@ -241,7 +241,7 @@ def test_draws_by_blocks(dtype):
     closest = np.zeros(1024, dtype)
     closest[:n] = squares[:, 0]
     sums = np.zeros((3, 8))
-    kernels.seed(0, 1, source.samples, np.zeros(d, dtype), 512, points, closest, sums)
+    kernels.seed(0, 1, kernels.Span(512, 0, 512), source.samples, np.zeros(d, dtype), points, closest, sums)
     after = np.minimum(squares[:, :1], squares[:, 1:])
     assert np.array_equal(sums.sum(axis=1), after.sum(axis=0))
     best = int(after.sum(axis=0).argmin())

@@ -9,6 +9,9 @@ from fastgmm.kernels.cholesky import factor_precisions
 
 Float = NDArray[np.float64]
 
+#: Operations in one compiled call, at most, about a third of a second: Ctrl-C is served between two.
+_FLOPS = 3e8
+
 
 class NotPositiveDefinite(ValueError):
     """The covariance of `component` (None: the tied one) is not positive definite."""
@@ -37,8 +40,14 @@ def precision_cholesky(covariances: Float, layout: str) -> Float:
 
 
 def _factors(covariances: Float, *, tied: bool = False) -> Float:
-    out = np.zeros(covariances.shape)
-    k = int(factor_precisions(np.ascontiguousarray(covariances), out))
+    matrices, out = np.ascontiguousarray(covariances), np.zeros(covariances.shape)
+    step = max(1, int(_FLOPS / covariances.shape[-1] ** 3))
+    k = 0
+    for start in range(0, len(matrices), step):
+        some = matrices[start : start + step]
+        k = start + int(factor_precisions(some, out[start : start + step]))
+        if k < start + len(some):
+            break
     if k < len(covariances):
         covariance = covariances[k]
         smallest = float(np.linalg.eigvalsh(covariance)[0]) if np.isfinite(covariance).all() else float("nan")

@@ -30,6 +30,8 @@ _TOL = 1.5e-8
 _GAIN = 1e-10
 #: Alternations at most. Each improves the likelihood, and the next M-step goes on from where this one ended.
 _MOST = 200
+#: Operations in one compiled call, at most, about a third of a second.
+_FLOPS = 3e8
 #: So many components offer their axes to a first common orientation.
 _OFFERS = 8
 
@@ -207,12 +209,20 @@ def _oriented(within: Float, counts: Float, axes: Float, variances_of: Variances
     for _ in range(_MOST):
         if not variances.min() > 0:  # or NaN: refused as it is
             break
-        rotate(turned, 1.0 / variances, axes)
+        _rotate(turned, 1.0 / variances, axes)
         variances = variances_of(np.diagonal(turned, axis1=1, axis2=2), counts)
         before, log_det = log_det, _log_det(variances, counts)
         if before - log_det <= _GAIN:
             break
     return log_det, axes, variances
+
+
+def _rotate(turned: Float, factors: Float, axes: Float) -> None:
+    """Rotate in all planes, in compiled calls that Ctrl-C need not wait long for."""
+    k, d = factors.shape
+    step = max(1, int(_FLOPS / (24 * k * d * d)))
+    for first in range(0, d, step):
+        rotate(turned, factors, axes, first, min(first + step, d))
 
 
 def _log_det(variances: Float, counts: Float) -> float:

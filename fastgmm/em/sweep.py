@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _jit
+from fastgmm._errors import memory_for
 from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.full import scatter_width
@@ -36,7 +37,8 @@ _MAX_LANES = 64
 SINGLE_LANE = 4 * TILE
 _LANE_MEMORY = 16 * 2**20
 _QUANTUM = 64
-_CALL_NANOSECONDS = 0.5e9
+#: Of one core: the most that a compiled call takes, so that Ctrl-C is served between two.
+CALL_NANOSECONDS = 0.5e9
 _RESP_MEMORY = 8 * 2**20
 #: Of the samples of a block: what a source that is no array has to hold, twice or three times.
 _BLOCK_MEMORY = 32 * 2**20
@@ -80,7 +82,7 @@ def lanes(
         n_lanes = n_lanes // 4 * 4  # as many for each thread
     flops = 2 * n_features * (n_features + 1) if flops is None else flops
     nanoseconds = n_components * (flops / 30 + 4)  # 30 GFLOP/s: what a slow core does
-    rows = min(n_samples, int(_CALL_NANOSECONDS / nanoseconds), _BLOCK_MEMORY // (n_features * source.dtype.itemsize))
+    rows = min(n_samples, int(CALL_NANOSECONDS / nanoseconds), _BLOCK_MEMORY // (n_features * source.dtype.itemsize))
     if row_bytes:
         rows = min(rows, _RESP_MEMORY // row_bytes)
     rows = -(-n_samples // -(-n_samples // max(rows, 1)))  # blocks of equal size, not full ones and a small one
@@ -319,7 +321,7 @@ def _pooled_about(origin: Float, counts: Float, sums: Float, whole: Total) -> Fl
 
 def labels(source: Source, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
     """Most probable component of each sample, the first on ties, shape (n,)."""
-    out = np.empty(source.n_samples, np.int64)
+    out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
     _evaluate(source, params.packed(source.dtype), LABELS, out, np.empty((0, 0), source.dtype), n_threads)
     return out
 
@@ -416,10 +418,16 @@ def _sums_of(densities: Float, weights: NDArray) -> Float:
 
 def _values(source: Source, params: Params, what: int, n_threads: int | None, *, weighted: bool = True) -> NDArray:
     columns = 1 if what == LOG_PROB else len(params.weights)
-    out = np.empty((source.n_samples, columns), source.dtype)
+    name = {LOG_PROB: "log-likelihoods", RESPONSIBILITIES: "responsibilities", LOG_DENSITY: "log-densities"}[what]
+    out = _output(source, name, (source.n_samples, columns), source.dtype)
     packed = params.packed(source.dtype, weighted=weighted)
     _evaluate(source, packed, what, np.empty(0, np.int64), out, n_threads)
     return out
+
+
+def _output(source: Source, name: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    with memory_for(f"the {name} of {source.n_samples} samples", "Pass X in parts, one after the other"):
+        return np.empty(shape, dtype)
 
 
 def _evaluate(source: Source, packed: Packed, what: int, out: NDArray, values: NDArray, n_threads: int | None) -> None:

@@ -36,6 +36,22 @@ class Criteria(NamedTuple):
         return cls(log_likelihood, total_weight, -2 * log_likelihood + penalty, -2 * log_likelihood + 2 * n_parameters)
 
 
+def _fitted(fit: Fit, dtype: np.dtype) -> dict[str, Any]:
+    """The fitted attributes that are parameters or say how they were found."""
+    params = fit.params
+    return {
+        "weights_": params.weights.astype(dtype),
+        "means_": params.means.astype(dtype),
+        "covariances_": params.covariances.astype(dtype),
+        "precisions_cholesky_": params.prec_chol.astype(dtype),
+        "precisions_": params.precisions.astype(dtype),
+        "converged_": fit.converged,
+        "n_iter_": fit.n_iter,
+        "lower_bound_": fit.lower_bound,
+        "lower_bounds_": fit.lower_bounds,
+    }
+
+
 class FittedMixture(Estimator):
     """Methods that need the fitted attributes, the constructor's `covariance_type`, `n_threads` and `random_state`, no more."""
 
@@ -54,17 +70,11 @@ class FittedMixture(Estimator):
     n_features_in_: int
     feature_names_in_: NDArray
 
-    def _set_fitted(self, fit: Fit, dtype: np.dtype) -> None:
-        params = fit.params
-        self.weights_ = params.weights.astype(dtype)
-        self.means_ = params.means.astype(dtype)
-        self.covariances_ = params.covariances.astype(dtype)
-        self.precisions_cholesky_ = params.prec_chol.astype(dtype)
-        self.precisions_ = params.precisions.astype(dtype)
-        self.converged_ = fit.converged
-        self.n_iter_ = fit.n_iter
-        self.lower_bound_ = fit.lower_bound
-        self.lower_bounds_ = fit.lower_bounds
+    def _set_fitted(self, fit: Fit, dtype: np.dtype, *gone: str, **others: Any) -> None:
+        """Set what a fit came to and other attributes, and leave those out that are `gone`."""
+        kept = {name: value for name, value in vars(self).items() if name not in gone}
+        # one assignment, so that Ctrl-C finds the old ones or the new ones
+        self.__dict__ = kept | _fitted(fit, dtype) | others
 
     def _params(self) -> Params:
         """Parameters as the fitted attributes have them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
-from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
+from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
 from fastgmm.covariance.cholesky import precision_cholesky
 from fastgmm.covariance.structures import STRUCTURES, Structure, has_structure
 from fastgmm.em import driver, online
@@ -351,14 +352,14 @@ class GaussianMixture(FittedMixture):
         params, averages = self._before_batch(source, structure, settings)
         earlier = self.lower_bounds_ if averages.n_steps else []
         steps = self._steps(structure, settings, source.n_features)
-        params, averages, bound = steps.step(source, params, averages)
+        with self._memory_for(source):
+            params, averages, bound = steps.step(source, params, averages)
         bounds = [*earlier, bound][-_HISTORY:]
         fit = driver.Fit(params, False, averages.n_steps, bound, bounds)
         if fitted:
-            self._set_fitted(fit, source.dtype)
+            self._set_fitted(fit, source.dtype, _averages=averages)
         else:
-            self._keep(fit, source, names)
-        self._averages = averages
+            self._keep(fit, source, names, _averages=averages)
         return self
 
     def _before_batch(
@@ -367,7 +368,8 @@ class GaussianMixture(FittedMixture):
         """Parameters that a batch meets, and the averages that they came of."""
         if not self.__sklearn_is_fitted__():
             self._check_enough(source)
-            params = self._fitting(source, structure, settings).first_params()
+            with self._memory_for(source):
+                params = self._fitting(source, structure, settings).first_params()
             driver.warn_if_regularisation_dominates(params, settings.reg_covar)
             # the weights of points are 1 / n each, and these parameters may stay for some batches
             return replace(params, weights=params.weights / params.weights.sum()), online.Averages()
@@ -420,7 +422,9 @@ class GaussianMixture(FittedMixture):
         border.check_magnitude(source.largest, source.n_features, source.dtype)
         fitting = self._fitting(source, structure, settings, warm, batch_size, with_bar, saved)
         try:
-            self._keep(fitting.best(), source, names)
+            with self._memory_for(source):
+                fit = fitting.best()
+            self._keep(fit, source, names)
         except Interrupted as stop:
             self._keep(stop.fit, source, names)
             raise KeyboardInterrupt(str(stop)) from None
@@ -466,17 +470,18 @@ class GaussianMixture(FittedMixture):
             batches=None if batch_size is None else (self._steps(structure, settings, source.n_features), batch_size),
         )
 
+    def _memory_for(self, source: AnySource) -> AbstractContextManager[None]:
+        what = f"fitting {self.n_components} components of type {self.covariance_type!r} to {source.n_samples} samples"
+        remedy = "Ask for fewer components, a type of fewer parameters such as 'diag', or n_threads=1"
+        return memory_for(f"{what} of {source.n_features} features", remedy)
+
     def _steps(self, structure: Structure, settings: driver.Settings, d: int) -> online.Online:
         return online.Online.of(structure, settings, *self._check_learning(), (self.n_components, d))
 
-    def _keep(self, fit: driver.Fit, source: AnySource, names: NDArray | None) -> None:
-        self.n_features_in_ = source.n_features
-        if names is not None:
-            self.feature_names_in_ = names
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self._set_fitted(fit, source.dtype)
-        vars(self).pop("_averages", None)  # those of partial_fit belong to other parameters
+    def _keep(self, fit: driver.Fit, source: AnySource, names: NDArray | None, **others: Any) -> None:
+        others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
+        # averages of an earlier partial_fit belong to other parameters
+        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", **others)
 
     def _check_enough(self, source: AnySource) -> None:
         if source.n_samples < self.n_components:

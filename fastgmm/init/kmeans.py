@@ -5,14 +5,15 @@ Draws are made in the order in which scikit-learn makes them, so that a seed giv
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _jit
-from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
-from fastgmm.em.sweep import effective_threads, labels, lanes, mean
+from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
+from fastgmm.em.sweep import CALL_NANOSECONDS, effective_threads, labels, lanes, mean
 from fastgmm.kernels import kmeans as kernels
 from fastgmm.kernels.distances import PANEL
 from fastgmm.params import Params
@@ -45,6 +46,22 @@ class _Crew(_jit.Crew):
         self.source = source
         super().__init__(min(effective_threads(n_threads), self.n_lanes))
 
+    def sweep(self, compiled: Any, n_points: int, *arguments: Any) -> None:
+        """Run a pass that compares samples with `n_points` points, in calls of about half a second of one core at most.
+
+        Ctrl-C is served between two of them.
+        """
+        nanoseconds = n_points * (self.source.n_features / 4 + 1)  # what a slow core takes for a sample
+        rows = int(CALL_NANOSECONDS / nanoseconds) // (self.n_lanes * kernels.BLOCK) * kernels.BLOCK
+        rows = max(rows, kernels.BLOCK)
+        for begin in range(0, self.width, rows):
+            self.run(compiled, kernels.Span(self.width, begin, begin + rows), self.source.samples, *arguments)
+
+
+def _memory_for(source: ArraySource) -> AbstractContextManager[None]:
+    remedy = "Pass fewer of them, or for a mixture another init_params, such as 'random_from_data', or means_init"
+    return memory_for(f"k-means, which keeps two numbers for each of {source.n_samples} samples", remedy)
+
 
 def kmeans_plusplus(
     source: ArraySource,
@@ -73,7 +90,8 @@ def _seed(
     source, n = crew.source, crew.source.n_samples
     trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
     blocks = -(-n // kernels.BLOCK)
-    closest = np.full(blocks * kernels.BLOCK, np.inf, source.dtype)
+    with _memory_for(source):
+        closest = np.full(blocks * kernels.BLOCK, np.inf, source.dtype)
     closest[n:] = 0.0
     shift = np.zeros(source.n_features, source.dtype)
     indices = np.empty(n_clusters, np.int64)
@@ -88,9 +106,9 @@ def _seed(
         points = np.ascontiguousarray(source.X[[added, *candidates]])
         sums = np.zeros((len(candidates), blocks))
         if source.weights is None:
-            crew.run(kernels.seed, source.samples, shift, crew.width, points, closest, sums)
+            crew.sweep(kernels.seed, len(points), shift, points, closest, sums)
         else:
-            crew.run(kernels.weighted_seed, source.samples, source.weights, shift, crew.width, points, closest, sums)
+            crew.sweep(kernels.weighted_seed, len(points), source.weights, shift, points, closest, sums)
         drawn = np.empty(trials if c < n_clusters - 1 else 0, np.int64)
         u = uniform[c : c + 1].ravel()
         best = kernels.draw(source.samples, source.sample_weights, shift, points, closest, sums, u, drawn)
@@ -188,14 +206,15 @@ class _Lloyd:
         self.crew, self.mean = crew, mean
         n, d = crew.source.n_samples, crew.source.n_features
         rows = crew.n_lanes
-        self.clusters = kernels.Clusters(
-            labels=np.zeros(n, np.int32),
-            slack=np.zeros(n, np.float32),
-            counts=np.zeros((rows, k)),
-            sums=np.zeros((rows * k, d)),
-            changed=np.zeros(rows, np.int64),
-            spread=np.zeros((rows, 2)),
-        )
+        with _memory_for(crew.source):
+            self.clusters = kernels.Clusters(
+                labels=np.zeros(n, np.int32),
+                slack=np.zeros(n, np.float32),
+                counts=np.zeros((rows, k)),
+                sums=np.zeros((rows * k, d)),
+                changed=np.zeros(rows, np.int64),
+                spread=np.zeros((rows, 2)),
+            )
         self.travelled = np.zeros(k)
         self.previous: NDArray | None = None
         self.reach = 0.0
@@ -224,8 +243,7 @@ class _Lloyd:
         points[:k] = centers
         norms = np.append(norms, np.full(more, np.inf, norms.dtype))
         packed = kernels.Centres(points, norms, self.travelled, limit)
-        arguments = (source.samples, source.sample_weights, self.mean, self.crew.width)
-        self.crew.run(kernels.assign, *arguments, packed, self.clusters, whole)
+        self.crew.sweep(kernels.assign, k + more, source.sample_weights, self.mean, packed, self.clusters, whole)
         self.previous = centers
         return self.clusters.counts.sum(axis=0), self.clusters.sums.reshape(-1, k, d).sum(axis=0)
 
@@ -251,15 +269,8 @@ class _Lloyd:
         """Squared distance of each sample to the centre of its label, shape (n,)."""
         out = np.empty(self.crew.source.n_samples)
         points = np.ascontiguousarray(centers, self.crew.source.dtype)
-        self.crew.run(
-            kernels.distances_to_own,
-            self.crew.source.samples,
-            self.mean,
-            self.crew.width,
-            points,
-            self.clusters.labels,
-            out,
-        )
+        # one distance, but added up feature after feature: as slow as four
+        self.crew.sweep(kernels.distances_to_own, 4, self.mean, points, self.clusters.labels, out)
         return out
 
     def inertia(self, centers: NDArray) -> float:

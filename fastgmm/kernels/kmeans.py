@@ -1,6 +1,7 @@
 """Lanes of k-means: nearest centre, sums per cluster, potentials and draws of k-means++.
 
-Every pass takes ``first, step`` and works on lanes first, first + step, ...: each Python thread makes one call.
+Every pass takes ``first, step, span`` and works on a part of the lanes first, first + step, ...: each Python thread makes one
+call for each part, and Ctrl-C is served between two of them.
 
 Distances to centres are compared as ||c||^2 - 2 x.c, the product summed feature by feature with one rounding each, as a
 matrix product does it: a sample that is equally far from two centres then goes where a GEMM-based k-means puts it.
@@ -20,6 +21,18 @@ BLOCK = 128
 
 #: Share by which a stored slack is lowered: more than the rounding of its sum and of float32.
 _ROUNDING = 2.0**-22
+
+
+class Span(NamedTuple):
+    """Samples begin to end, counted from the first of a lane, of lanes of `width` samples; begin is a multiple of BLOCK.
+
+    The bits do not depend on how lanes are cut: a sample's distances do not depend on those that share its tile, and sums are
+    added to in the order of the samples.
+    """
+
+    width: int
+    begin: int
+    end: int
 
 
 class Centres(NamedTuple):
@@ -64,6 +77,13 @@ class Scratch(NamedTuple):
 
 
 @helper(ELEMENTWISE)
+def _bounds(lane, span, samples):
+    """First sample of a lane's part, and the one after its last."""
+    first = lane * span.width
+    return first + span.begin, min(first + min(span.end, span.width), samples.n_samples)
+
+
+@helper(ELEMENTWISE)
 def _new_scratch(samples, like):
     x = np.empty((samples.n_features, BLOCK), like.dtype)
     return Scratch(np.empty(3 * BLOCK, np.int64), np.empty(BLOCK, np.int64), x, np.empty((3, BLOCK), like.dtype))
@@ -86,21 +106,22 @@ def _load(samples, shift, m, work):
 
 
 @helper(ELEMENTWISE)
-def assign(first, step, samples, weights, shift, width, centres, clusters, whole):
+def assign(first, step, span, samples, weights, shift, centres, clusters, whole):
     """Bring labels, counts and sums of lanes up to date with the centres.
 
     weights : (n,) float, in, of the samples, or (0,) where all are 1
-    shift : (d,) float, in, subtracted from every sample; width : samples in a lane
+    shift : (d,) float, in, subtracted from every sample
     whole : compare every sample (the limits have to be infinite) and begin counts, sums and spread anew (they have to
         be zero); otherwise only samples without slack, and sums by differences
     Cost: 2 k d + 2 d flops for a sample that is compared.
     """
     work = _new_scratch(samples, centres.points)
     for lane in range(first, clusters.counts.shape[0], step):
-        clusters.changed[lane] = 0
+        if span.begin == 0:
+            clusters.changed[lane] = 0
         m = 0
-        high = min(lane * width + width, samples.n_samples)
-        for low in range(lane * width, high, BLOCK):
+        start, high = _bounds(lane, span, samples)
+        for low in range(start, high, BLOCK):
             before = m
             for i in range(low, min(low + BLOCK, high)):
                 work.chosen[m] = i
@@ -150,10 +171,11 @@ def _compare(lane, m, samples, weights, shift, centres, work, clusters, whole):
 
 
 @helper(ELEMENTWISE)
-def distances_to_own(first, step, samples, shift, width, points, labels, out):
+def distances_to_own(first, step, span, samples, shift, points, labels, out):
     """out[i] = ||x_i - shift - points[labels[i]]||^2, float64, for the samples of lanes."""
-    for lane in range(first, -(-samples.n_samples // width), step):
-        for i in range(lane * width, min((lane + 1) * width, samples.n_samples)):
+    for lane in range(first, -(-samples.n_samples // span.width), step):
+        start, stop = _bounds(lane, span, samples)
+        for i in range(start, stop):
             total = 0.0
             label = labels[i]
             for j in range(samples.n_features):
@@ -163,18 +185,18 @@ def distances_to_own(first, step, samples, shift, width, points, labels, out):
 
 
 @helper(ELEMENTWISE)
-def seed(first, step, samples, shift, width, points, closest, sums):
+def seed(first, step, span, samples, shift, points, closest, sums):
     """Add a centre, and say what the k-means++ potential would be with each candidate for the next one.
 
-    shift, width : as for `assign`; points : (1 + t, d) float, in, shifted: the centre to add, then candidates
+    shift : as for `assign`; points : (1 + t, d) float, in, shifted: the centre to add, then candidates
     closest : (n,) float, inout, squared distance to the nearest centre, padded with zeros to whole blocks
     sums : (t, blocks) float64, inout, zero before: the potential block by block, so that a draw needs no sum over all samples
     Cost: 3 (1 + t) n d flops.
     """
     work = _new_scratch(samples, points)
-    for lane in range(first, -(-samples.n_samples // width), step):
-        high = min(lane * width + width, samples.n_samples)
-        for low in range(lane * width, high, BLOCK):
+    for lane in range(first, -(-samples.n_samples // span.width), step):
+        start, high = _bounds(lane, span, samples)
+        for low in range(start, high, BLOCK):
             m = min(BLOCK, high - low)
             for s in range(m):
                 work.chosen[s] = low + s
@@ -183,13 +205,13 @@ def seed(first, step, samples, shift, width, points, closest, sums):
 
 
 @helper(ELEMENTWISE)
-def weighted_seed(first, step, samples, weights, shift, width, points, closest, sums):
+def weighted_seed(first, step, span, samples, weights, shift, points, closest, sums):
     """As `seed`, of potentials in which samples count by weights, (n,) float, in."""
     work = _new_scratch(samples, points)
     distance, near = np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype)
-    for lane in range(first, -(-samples.n_samples // width), step):
-        high = min(lane * width + width, samples.n_samples)
-        for low in range(lane * width, high, BLOCK):
+    for lane in range(first, -(-samples.n_samples // span.width), step):
+        start, high = _bounds(lane, span, samples)
+        for low in range(start, high, BLOCK):
             m = min(BLOCK, high - low)
             for s in range(m):
                 work.chosen[s] = low + s

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastgmm import _validation as border
+from fastgmm._errors import memory_for
 from fastgmm.sources.array import ArraySource, Source
 from fastgmm.sources.chunks import Chunks, MemmapReader, RawFile, chunks, worth_streaming
 from fastgmm.sources.dask import AnySource, is_dask, open_partitions
@@ -36,8 +37,11 @@ def open_here(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Sou
         return _enough(survey(chunks(X).reader(), sample_weight), min_samples)
     if isinstance(X, np.memmap) and worth_streaming(X) and (raw := RawFile.of_memmap(X)) is not None:
         return _enough(survey(MemmapReader(raw), sample_weight), min_samples)
-    data = border.check_data(X, min_samples=min_samples)
-    return ArraySource.weighted(data, border.check_sample_weight(sample_weight, len(data)))
+    with memory_for(
+        "checking X and its weights", "Pass arrays of float32 or float64, which are not copied, or fastgmm.chunks"
+    ):
+        data = border.check_data(X, min_samples=min_samples)
+        return ArraySource.weighted(data, border.check_sample_weight(sample_weight, len(data)))
 
 
 def _enough(source: S, min_samples: int) -> S:

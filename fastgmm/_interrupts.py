@@ -1,0 +1,62 @@
+"""Ctrl-C while something compiles: never lost, and never in the midst of a callback that cannot pass it on."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+_AGAIN = 0.02
+
+
+@contextmanager
+def passed_on() -> Iterator[None]:
+    """Where Python ignores exceptions, Ctrl-C waits a moment and comes again.
+
+    LLVM hands over what it has compiled through a ctypes callback, and frees memory in finalisers. A KeyboardInterrupt there is
+    printed and dropped; after a callback Numba then raises a RuntimeError, as the code is missing (one of 12 interrupts came to
+    that). The handler that there was is called otherwise, and is there again afterwards. Only the main thread gets signals.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    ours = getattr(handler, "__module__", None) == __name__
+    if ours or not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> Any:
+        if _is_ignored(frame):
+            again = threading.Timer(_AGAIN, _interrupt)
+            again.daemon = True
+            again.start()
+            return None
+        signal.signal(signal.SIGINT, handler)  # first, as what it raises may skip the line below
+        return handler(number, frame)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _interrupt() -> None:
+    if hasattr(signal, "pthread_kill"):
+        # a true signal, which ends waiting as well
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
+
+
+def _is_ignored(frame: FrameType | None) -> bool:
+    """Whether an exception in this frame, or one that it was called from, goes no further than a callback or finaliser."""
+    while frame is not None:
+        name, file = frame.f_code.co_name, os.path.basename(frame.f_code.co_filename)
+        if name == "__del__" or name.startswith("_raw_object_cache_") or file in ("weakref.py", "_weakrefset.py"):
+            return True
+        frame = frame.f_back
+    return False
