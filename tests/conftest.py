@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
+from fastgmm._jit import JIT_DISABLED
 from fastgmm.datasets import load_faithful, load_iris
+
+# ``pytest --hypothesis-profile=long`` looks at hundreds of examples of each property, other ones each time
+settings.register_profile("fast", max_examples=30, deadline=None, derandomize=True)
+settings.register_profile("long", max_examples=400, deadline=None, print_blob=True)
+settings.register_profile("plain-python", max_examples=4, deadline=None, derandomize=True)
+settings.load_profile("plain-python" if JIT_DISABLED else "fast")
 
 
 @pytest.fixture(scope="session")
