@@ -16,6 +16,9 @@ settings.register_profile("long", max_examples=400, deadline=None, print_blob=Tr
 settings.register_profile("plain-python", max_examples=4, deadline=None, derandomize=True)
 settings.load_profile("plain-python" if JIT_DISABLED else "fast")
 
+#: For tests of what only compiled code has: signatures, a cache, threads.
+compiled = pytest.mark.skipif(JIT_DISABLED, reason="there is no compiled code where Numba is switched off")
+
 
 @pytest.fixture(scope="session")
 def iris() -> NDArray:
