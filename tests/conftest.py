@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -46,3 +50,14 @@ def random_mixture(layout: str, k: int, d: int, seed: int = 0, *, spread: float 
     shape = (k, d, d) if layout == "full" else (d, d)
     a = rng.normal(size=shape) / np.sqrt(d)
     return weights, means, a @ np.swapaxes(a, -1, -2) + 0.5 * np.eye(d)
+
+
+def load_bench() -> None:
+    """Make `bench`, which is no installed package, importable, and nothing else beside it."""
+    if "bench" in sys.modules:
+        return
+    root = Path(__file__).resolve().parents[1]
+    spec = importlib.util.spec_from_file_location(
+        "bench", root / "bench" / "__init__.py", submodule_search_locations=[str(root / "bench")]
+    )
+    sys.modules["bench"] = importlib.util.module_from_spec(spec)

@@ -109,7 +109,9 @@ def test_times_is_so_many_copies(seed, layout, times, d):
         np.testing.assert_allclose(getattr(many, name), times * getattr(once, name), rtol=1e-15)
     assert many.n_samples == once.n_samples
     if times:
-        weighted = sufficient_statistics(X, resp, sample_weight=np.full(300, times), origin=origin, covariance_type=layout)
+        weighted = sufficient_statistics(
+            X, resp, sample_weight=np.full(300, times), origin=origin, covariance_type=layout
+        )
         for name in ("counts", "sums", "scatter"):
             np.testing.assert_allclose(getattr(weighted, name), getattr(many, name), rtol=1e-10, atol=1e-8)
 
