@@ -36,16 +36,20 @@ _njit: Any = numba.njit  # its type hints lack some of its options
 
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
 
+#: ``NUMBA_BOUNDSCHECK=1``: an index outside of an array raises IndexError (a negative one counts from the end).
+INDICES_CHECKED = bool(numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]
+
 
 @cache
 def _kernel_stamp() -> bytes:
     """Hash of every file that holds jitted code.
 
     Numba stamps a cached function with the hash of its own file only, so that a function would go on running the old
-    code of a helper that lives in another file. One stamp for all of them closes that hole.
+    code of a helper that lives in another file. One stamp for all of them closes that hole. Nor does Numba's key tell
+    code that checks indices from code that does not.
     """
     here = Path(__file__).parent
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(b"indices checked" if INDICES_CHECKED else b"")
     for path in sorted([Path(__file__), *(here / "kernels").glob("*.py")]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.digest()
@@ -188,9 +192,10 @@ def _run(compiled: Any, *arguments: Any, waits: bool = True) -> None:
     if JIT_DISABLED:
         compiled(*arguments)
         return
-    if _forked_from_openmp():
-        # GNU OpenMP cannot start threads again in a forked child. The same Python code compiled without `parallel`
-        # runs the same lanes one after another: same bits, one thread.
+    if _forked_from_openmp() or INDICES_CHECKED:
+        # GNU OpenMP cannot start threads again in a forked child, and an IndexError in one of Numba's threads is lost
+        # (seen with 0.68). The same Python code compiled without `parallel` runs the same lanes one after another: same
+        # bits, one thread.
         _serial(compiled)(*arguments)
         return
     if _started and numba.threading_layer() != "workqueue":

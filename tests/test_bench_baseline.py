@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import load_bench
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def load_bench():
-    """Make `bench`, which is no installed package, importable, and nothing else beside it."""
-    spec = importlib.util.spec_from_file_location(
-        "bench", ROOT / "bench" / "__init__.py", submodule_search_locations=[str(ROOT / "bench")]
-    )
-    sys.modules["bench"] = importlib.util.module_from_spec(spec)
-
-
-if "bench" not in sys.modules:
-    load_bench()
+load_bench()
 
 from bench import baseline, compare  # noqa: E402
 from bench.baseline import BaselineError, Judgement, Run  # noqa: E402

@@ -13,7 +13,7 @@ import naive
 import numba
 import numpy as np
 import pytest
-from conftest import random_mixture
+from conftest import compiled, random_mixture
 
 from fastgmm import em_step, kernels, log_density, log_prob, responsibilities, sufficient_statistics
 from fastgmm.em import sweep as passes
@@ -192,6 +192,7 @@ def test_kernels_in_a_users_own_jitted_code():
     assert total == pytest.approx(log_prob(X, w, m, c).sum(), rel=1e-12)
 
 
+@compiled
 def test_one_specialisation_per_dtype_and_layout():
     from fastgmm.kernels.sweep import sweep
 
@@ -214,6 +215,7 @@ def _run(code: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
+@compiled
 def test_a_changed_helper_reaches_cached_callers(tmp_path):
     """Numba alone stamps a cache entry with the caller's own file: an edited helper elsewhere would go unseen."""
     import fastgmm
@@ -232,6 +234,24 @@ def test_a_changed_helper_reaches_cached_callers(tmp_path):
     assert "ir.Constant(k.scalar, -0.5)" in text
     micro.write_text(text.replace("ir.Constant(k.scalar, -0.5)", "ir.Constant(k.scalar, -1.5)"))
     assert float(_run(code, NUMBA_CACHE_DIR=cache)) == pytest.approx(before - 1.0)
+
+
+@compiled
+def test_code_that_checks_indices_has_a_cache_of_its_own(tmp_path):
+    """Numba's key does not know: unchecked code from the cache would be run where checks were asked for."""
+    code = """
+import numpy as np
+from fastgmm.kernels.cholesky import factor_precisions
+try:
+    factor_precisions(np.ones((1, 1, 1)), np.zeros((1, 1, 1))[:0])
+except IndexError:
+    print("seen")
+else:
+    print("not seen")
+"""
+    for checked, expected in (("0", "not seen"), ("1", "seen"), ("0", "not seen")):
+        # unchecked, the element behind the view is written, which is there
+        assert _run(code, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_BOUNDSCHECK=checked) == expected
 
 
 def test_a_forked_child_can_fit():

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import random_mixture
+from conftest import compiled, random_mixture
 
 from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em import driver, small
@@ -163,6 +163,7 @@ def test_a_likelihood_that_is_no_number_is_told_alike(step_by_step):
         step_by_step()
 
 
+@compiled
 def test_plain_python_agrees():
     code = """
 import numpy as np

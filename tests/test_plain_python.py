@@ -1,0 +1,130 @@
+"""Every line of every kernel as plain Python, on arrays that refuse indices outside: ``.ci/jit-off``."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from conftest import random_mixture
+from guarded import Guarded, guard, guarded_kernels
+
+import fastgmm
+from fastgmm import GaussianMixture, em_step, kmeans, log_density, responsibilities, sufficient_statistics
+from fastgmm._jit import JIT_DISABLED
+from fastgmm.covariance.structures import MCLUST_NAMES
+from fastgmm.em.sweep import SINGLE_LANE
+
+DENSITIES = ["full", "tied", "diag", "spherical"]
+DTYPES = [np.float64, np.float32]
+plain = pytest.mark.skipif(not JIT_DISABLED, reason="needs NUMBA_DISABLE_JIT=1")
+
+
+@pytest.mark.parametrize(
+    "key", [-1, 3, slice(-1, None), slice(0, 4), np.array([0, -1]), np.array([3]), (0, 2), (0, -2)]
+)
+def test_the_guard_sees(key):
+    array = guard(np.arange(6.0).reshape(3, 2))
+    with pytest.raises(IndexError, match="of an axis of"):
+        array[key]
+    with pytest.raises(IndexError, match="of an axis of"):
+        array[key] = 0.0
+
+
+@pytest.mark.parametrize("key", [0, 2, slice(None), slice(0, 3), np.array([0, 2]), (2, 1), (slice(1, 2), None), ...])
+def test_the_guard_lets_pass(key):
+    array = np.arange(6.0).reshape(3, 2)
+    assert np.array_equal(guard(array)[key], array[key])
+    assert isinstance(guard(array)[1:], Guarded)
+
+
+@pytest.fixture
+def guarded():
+    with guarded_kernels(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def draw(n, d, k, dtype, seed=0, apart=3.0):
+    rng = np.random.default_rng(seed)
+    groups = rng.integers(k, size=n)
+    return (rng.normal(size=(n, d)) + apart * rng.normal(size=(k, d))[groups]).astype(dtype), groups, rng
+
+
+@plain
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", [*DENSITIES, *MCLUST_NAMES])
+def test_fits(guarded, layout, dtype):
+    """On a single lane, whose loop is compiled as a whole for four structures, and on several."""
+    for n, weighted in ((40, False), (40, True), (SINGLE_LANE + 70, True)):
+        X, groups, rng = draw(n, 3, 2, dtype)
+        model = GaussianMixture(2, covariance_type=layout, init_params=groups, reg_covar=1e-3, max_iter=3, tol=0.0)
+        model.fit(X, sample_weight=rng.integers(0, 3, size=n) if weighted else None)
+        assert np.all(np.isfinite(model.lower_bounds_))
+        assert np.all(np.diff(model.lower_bounds_) > -1e-3)
+        assert np.all(np.isfinite(model.score_samples(np.asfortranarray(X))))
+        assert set(model.predict(X[::-1])) <= {0, 1}
+
+
+@plain
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", DENSITIES)
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 7, 8, 9, 17])
+def test_sweeps(guarded, layout, d, dtype):
+    """All panels of factors and of products, and samples that are gathered because a component is for few."""
+    for n, k, apart in ((1, 1, 0.0), (33, 2, 1.0), (300, 3, 30.0)):
+        X, _, rng = draw(n, d, k, dtype, apart=apart)
+        w, m, c = random_mixture(layout, k, d, spread=apart)
+        step = em_step(X, w, m, c, covariance_type=layout, sample_weight=rng.uniform(size=n) + 0.1, reg_covar=1.0)
+        assert np.all(np.isfinite(step.covariances))
+        np.testing.assert_allclose(responsibilities(X, w, m, c, covariance_type=layout).sum(axis=1), 1.0, rtol=1e-5)
+        assert np.all(np.isfinite(log_density(X, m, c, covariance_type=layout)))
+        resp = rng.uniform(size=(n, k))
+        stats = sufficient_statistics(X, resp, covariance_type=layout, sample_weight=rng.integers(1, 3, size=n))
+        assert np.all(np.isfinite(stats.scatter))
+
+
+@plain
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("d", [1, 4, 5])
+def test_k_means(guarded, d, dtype):
+    for n, k, weighted in ((9, 1, False), (140, 2, True), (150, 5, False)):
+        X, _, rng = draw(n, d, k, dtype)
+        weights = rng.integers(0, 3, size=n) if weighted else None
+        data = X if weighted else np.asfortranarray(X)
+        found = kmeans(data, k, random_state=0, sample_weight=weights, max_iter=4)
+        assert np.all(np.isfinite(found.centers))
+        assert found.labels.min() >= 0
+        assert found.labels.max() < k
+
+
+@plain
+def test_k_means_with_a_cluster_that_nothing_is_near(guarded):
+    X, *_ = draw(60, 2, 2, np.float64)
+    found = kmeans(X, 3, init=[[0.0, 0.0], [1.0, 1.0], [1e6, 1e6]], max_iter=4)
+    assert sorted(set(found.labels)) == [0, 1, 2]
+
+
+@plain
+@pytest.mark.parametrize("layout", DENSITIES)
+def test_what_is_not_positive_definite(guarded, layout):
+    X = np.repeat([[0.0, 1.0], [1.0, 0.0]], 5, axis=0)
+    with pytest.raises(ValueError, match="reg_covar"):
+        GaussianMixture(2, covariance_type=layout, reg_covar=0.0, random_state=0).fit(X)
+
+
+@plain
+@pytest.mark.parametrize(
+    "kind", ["kmeans", "k-means++", "random", "random_from_data", "whitened", "hierarchical", "em-em"]
+)
+def test_starts(guarded, kind):
+    X, *_ = draw(60, 2, 2, np.float64)
+    model = GaussianMixture(2, init_params=kind, random_state=0, max_iter=2).fit(X)
+    assert np.isfinite(model.lower_bound_)
+
+
+@plain
+def test_a_search(guarded):
+    X, *_ = draw(60, 2, 2, np.float64)
+    found = fastgmm.select(X, [1, 2], random_state=0, max_iter=10)
+    assert np.isfinite(found.bic).any()

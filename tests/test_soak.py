@@ -1,0 +1,32 @@
+"""Three hundred small fits leave nothing behind; ``python -m bench.soak --fits 10000`` is the long form."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import compiled, load_bench
+
+load_bench()
+
+from bench.soak import ALLOWED_MB, Usage, grown, soak  # noqa: E402
+
+
+@compiled
+def test_small_fits_leave_nothing_behind():
+    soak(80, parts=1)  # kernels that were not compiled yet, caches
+    usages = soak(300, parts=3)
+    assert not grown(usages)
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        (Usage(101.0 + ALLOWED_MB, 1, 9, 0), "memory by 9.0 MB"),
+        (Usage(100.0, 2, 9, 0), "threads from 1 to 2"),
+        (Usage(100.0, 1, 10, 0), "handles from 9 to 10"),
+        (Usage(100.0, 1, 9, 1), "files from 0 to 1"),
+    ],
+)
+def test_growth_is_told(last, told):
+    first = Usage(100.0, 1, 9, 0)
+    assert told in grown([first, last])
+    assert not grown([first, first])
