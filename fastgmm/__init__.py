@@ -10,7 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastgmm import datasets, kernels, plotting
+    from fastgmm import datasets as datasets
+    from fastgmm import kernels as kernels
+    from fastgmm import plotting as plotting
     from fastgmm._errors import ConvergenceWarning, NotFittedError
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
     from fastgmm.estimators.storage import load
