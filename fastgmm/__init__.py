@@ -10,6 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastgmm import datasets as datasets
+    from fastgmm import kernels as kernels
+    from fastgmm import plotting as plotting
     from fastgmm._errors import ConvergenceWarning, NotFittedError
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
     from fastgmm.estimators.storage import load
@@ -64,14 +67,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    if name in _ROOMS:
-        return importlib.import_module(f"fastgmm.{name}")
-    raise AttributeError(f"module 'fastgmm' has no attribute {name!r}")
+if not TYPE_CHECKING:  # to a type checker it would say that any name is there
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            value = getattr(importlib.import_module(_HOME[name]), name)
+            globals()[name] = value
+            return value
+        if name in _ROOMS:
+            return importlib.import_module(f"fastgmm.{name}")
+        raise AttributeError(f"module 'fastgmm' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -26,7 +26,6 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr, get_tags
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
 
 import fastgmm
@@ -56,11 +55,6 @@ def assert_like_theirs(ours, theirs, rtol=1e-6):
     assert ours.n_iter_ == theirs.n_iter_
     assert ours.converged_ == theirs.converged_
     assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, rel=1e-6)
-
-
-@parametrize_with_checks([GaussianMixture()])
-def test_scikit_learn_s_own_checks(estimator, check):
-    check(estimator)
 
 
 class TestParameters:

@@ -1,0 +1,169 @@
+"""scikit-learn's contract: its own checks, and its tools that clone, pickle, and fit in several processes or threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from joblib import Parallel, delayed, parallel_config
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from test_estimator import assert_same_fit, blobs
+
+from fastgmm import GaussianMixture
+from fastgmm.covariance.structures import STRUCTURES
+from fastgmm.init.starts import INIT_PARAMS
+
+# With one component, as by default. With more, fits of samples weighted and of samples repeated begin from different draws,
+# and on the structureless data of `check_sample_weight_equivalence_on_dense_data` end in different maxima;
+# test_weights.py shows that they are equal from one start.
+CONFIGURATIONS = [
+    *({"covariance_type": name} for name, structure in STRUCTURES.items() if not structure.one_feature),
+    *({"init_params": name} for name in INIT_PARAMS),
+    {"n_init": 3, "n_threads": 1, "tol": 1e-5, "random_state": 3},
+]
+
+CHECKS = """
+import json, sys, warnings
+from sklearn.utils.estimator_checks import check_estimator
+from fastgmm import GaussianMixture
+
+warnings.simplefilter("ignore")  # such as that of the checks about data of more features than samples
+for params in json.load(sys.stdin):
+    results = check_estimator(GaussianMixture(**params), on_skip=None, on_fail=None)
+    print(json.dumps([(r["check_name"], r["status"], repr(r["exception"])) for r in results]))
+"""
+
+
+@pytest.fixture(scope="module")
+def results() -> list[list[tuple[str, str, str]]]:
+    """Name, status and exception of each check, by configuration.
+
+    From one interpreter of their own: scikit-learn leaves a check out unless SCIPY_ARRAY_API was set before SciPy was loaded.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", CHECKS],
+        input=json.dumps(CONFIGURATIONS),
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("number", range(len(CONFIGURATIONS)), ids=[str(params) for params in CONFIGURATIONS])
+def test_every_check_of_scikit_learn_passes(results, number):
+    checks = results[number]
+    assert [check for check in checks if check[1] != "passed"] == []
+    names = {name for name, _, _ in checks}
+    assert len(checks) >= 40
+    assert names >= {
+        "check_array_api_input",
+        "check_estimators_pickle",
+        "check_readonly_memmap_input",
+        "check_sample_weight_equivalence_on_dense_data",
+    }
+
+
+@pytest.mark.parametrize("params", CONFIGURATIONS, ids=str)
+def test_clone(params):
+    model = GaussianMixture(**params)
+    model.set_params(random_state=model.random_state or 0).fit(blobs())
+    copied = clone(model)
+    assert copied.get_params() == model.get_params()
+    assert not hasattr(copied, "means_")
+    assert_same_fit(copied.fit(blobs()), model)
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(blobs(600), columns=["a", "b", "c"])
+
+
+def scaled_mixture(**params) -> object:
+    """A pipeline whose scaler passes its output on as a data frame."""
+    return make_pipeline(StandardScaler().set_output(transform="pandas"), GaussianMixture(random_state=0, **params))
+
+
+BACKENDS = ("loky", "threading")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+class TestSeveralAtOnce:
+    """Two at a time, in processes or in threads: the bits of one alone."""
+
+    def test_fits(self, backend):
+        data = [blobs(2000, 4, seed=seed) for seed in range(3)]
+        models = [
+            GaussianMixture(3, covariance_type=kind, random_state=0) for kind in ("full", "tied", "VEV", "spherical")
+        ]
+        jobs = [(model, X) for model in models for X in data]
+        together = Parallel(n_jobs=2, backend=backend)(delayed(clone(model).fit)(X) for model, X in jobs)
+        for (model, X), fitted in zip(jobs, together, strict=True):
+            assert_same_fit(fitted, clone(model).fit(X))
+
+    def test_predictions_of_a_fitted_model(self, backend, frame):
+        """The model goes there pickled, and what it computes comes back."""
+        model = GaussianMixture(3, covariance_type="EVE", init_params="auto", random_state=0).fit(frame)
+        calls = [model.predict, model.predict_proba, model.score_samples]
+        found = Parallel(n_jobs=2, backend=backend)(delayed(call)(frame) for call in calls)
+        for call, there in zip(calls, found, strict=True):
+            assert_array_equal(there, call(frame))
+
+    def test_a_model_that_went_there_and_back(self, backend, frame):
+        model = GaussianMixture(2, weights_init=[0.3, 0.7], random_state=0).fit(frame)
+        again = Parallel(n_jobs=2, backend=backend)(delayed(clone(model).fit)(frame) for _ in range(2))
+        for other in again:
+            assert list(other.feature_names_in_) == ["a", "b", "c"]
+            assert other.weights_init == [0.3, 0.7]
+            assert_same_fit(other, model)
+
+    def test_grid_search(self, backend, frame):
+        grid = {
+            "gaussianmixture__n_components": [1, 3],
+            "gaussianmixture__covariance_type": ["full", "VEV", "tied"],
+            "gaussianmixture__init_params": ["kmeans", "hierarchical"],
+        }
+        alone = GridSearchCV(scaled_mixture(), grid, cv=3).fit(frame)
+        with parallel_config(backend):
+            search = GridSearchCV(scaled_mixture(), grid, cv=3, n_jobs=2).fit(frame)
+        for name in ("split0_test_score", "split1_test_score", "split2_test_score"):
+            assert_array_equal(search.cv_results_[name], alone.cv_results_[name])
+        assert search.best_params_ == alone.best_params_
+        assert search.best_params_["gaussianmixture__n_components"] == 3
+        assert_same_fit(search.best_estimator_[-1], alone.best_estimator_[-1])
+        assert_array_equal(search.predict(frame), alone.predict(frame))
+
+    def test_cross_val_score(self, backend, frame):
+        with parallel_config(backend):
+            scores = cross_val_score(scaled_mixture(n_components=3), frame, cv=4, n_jobs=2)
+        assert_array_equal(scores, cross_val_score(scaled_mixture(n_components=3), frame, cv=4))
+
+
+class TestFeatureNames:
+    """They flow through a pipeline whose steps pass data frames."""
+
+    def test_from_the_data_through_the_scaler_to_the_model(self, frame):
+        pipe = scaled_mixture(n_components=3).fit(frame)
+        assert list(pipe[-1].feature_names_in_) == ["a", "b", "c"]
+        assert_array_equal(pipe.predict(frame), pipe[-1].predict(pipe[:-1].transform(frame)))
+
+    def test_other_names_are_refused(self, frame):
+        pipe = scaled_mixture(n_components=3).fit(frame)
+        with pytest.raises(ValueError, match="feature names"):
+            pipe[-1].predict(frame[["c", "b", "a"]])
+
+    def test_names_are_as_if_the_frame_had_been_given(self, frame):
+        pipe = scaled_mixture(n_components=2).fit(frame)
+        direct = GaussianMixture(2, random_state=0).fit(pipe[:-1].transform(frame))
+        assert_same_fit(pipe[-1], direct)
