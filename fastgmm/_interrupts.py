@@ -12,6 +12,8 @@ from types import FrameType
 from typing import Any
 
 _AGAIN = 0.02
+#: Of callbacks of weak references, and of imports, which leave half of a module's effects behind.
+_FILES = ("weakref.py", "_weakrefset.py", "<frozen importlib._bootstrap>")
 
 
 @contextmanager
@@ -20,7 +22,8 @@ def passed_on() -> Iterator[None]:
 
     LLVM hands over what it has compiled through a ctypes callback, and frees memory in finalisers. A KeyboardInterrupt there is
     printed and dropped; after a callback Numba then raises a RuntimeError, as the code is missing (one of 12 interrupts came to
-    that). The handler that there was is called otherwise, and is there again afterwards. Only the main thread gets signals.
+    that). Numba takes what it learns of types from lists that it empties: interrupted there, in ``refresh``, it does not know them
+    ever after (a TypingError, seen in one of 40). The handler that there was is called otherwise, and is there again afterwards. Only the main thread gets signals.
     """
     handler = signal.getsignal(signal.SIGINT)
     ours = getattr(handler, "__module__", None) == __name__
@@ -53,10 +56,12 @@ def _interrupt() -> None:
 
 
 def _is_ignored(frame: FrameType | None) -> bool:
-    """Whether an exception in this frame, or one that it was called from, goes no further than a callback or finaliser."""
+    """Whether an exception in this frame, or one that it was called from, would be dropped or leave Numba unusable."""
     while frame is not None:
         name, file = frame.f_code.co_name, os.path.basename(frame.f_code.co_filename)
-        if name == "__del__" or name.startswith("_raw_object_cache_") or file in ("weakref.py", "_weakrefset.py"):
+        if name == "refresh" and "numba" in frame.f_code.co_filename:
+            return True
+        if name == "__del__" or name.startswith("_raw_object_cache_") or file in _FILES:
             return True
         frame = frame.f_back
     return False
