@@ -192,6 +192,20 @@ def test_ctrl_c_while_something_compiles_is_not_lost(place):
 
 
 @compiled
+@posix
+def test_a_fit_within_an_import_is_interrupted_at_once():
+    def fit() -> None:
+        with _interrupts.passed_on():
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("it went on")
+
+    scope: dict[str, Any] = {}
+    exec(compile("def load(fit):\n    fit()\n", "<frozen importlib._bootstrap>", "exec"), scope)
+    with pytest.raises(KeyboardInterrupt):
+        scope["load"](fit)
+
+
+@compiled
 def test_what_compiles_elsewhere_or_without_a_handler_is_left_alone():
     def check() -> None:
         handler = signal.getsignal(signal.SIGINT)
