@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from types import FrameType
 from typing import Any
 
 _AGAIN = 0.02
+#: Of callbacks of weak references, and of imports, which leave half of a module's effects behind.
+_FILES = ("weakref.py", "_weakrefset.py", "<frozen importlib._bootstrap>")
 
 
 @contextmanager
@@ -20,7 +23,9 @@ def passed_on() -> Iterator[None]:
 
     LLVM hands over what it has compiled through a ctypes callback, and frees memory in finalisers. A KeyboardInterrupt there is
     printed and dropped; after a callback Numba then raises a RuntimeError, as the code is missing (one of 12 interrupts came to
-    that). The handler that there was is called otherwise, and is there again afterwards. Only the main thread gets signals.
+    that). Numba takes what it learns of types from lists that it empties: interrupted there, in ``refresh``, it does not know them
+    ever after (a TypingError, seen in one of 40). The handler that there was is called otherwise, and is there again afterwards.
+    Only the main thread gets signals.
     """
     handler = signal.getsignal(signal.SIGINT)
     ours = getattr(handler, "__module__", None) == __name__
@@ -28,8 +33,10 @@ def passed_on() -> Iterator[None]:
         yield
         return
 
+    user = sys._getframe(2)  # beyond it are a program's own imports and finalisers
+
     def handle(number: int, frame: FrameType | None) -> Any:
-        if _is_ignored(frame):
+        if _is_ignored(frame, user):
             again = threading.Timer(_AGAIN, _interrupt)
             again.daemon = True
             again.start()
@@ -52,11 +59,13 @@ def _interrupt() -> None:
         _thread.interrupt_main()
 
 
-def _is_ignored(frame: FrameType | None) -> bool:
-    """Whether an exception in this frame, or one that it was called from, goes no further than a callback or finaliser."""
-    while frame is not None:
+def _is_ignored(frame: FrameType | None, last: FrameType) -> bool:
+    """Whether an exception in this frame, or one up to `last` that called it, would be dropped or leave Numba unusable."""
+    while frame is not None and frame is not last:
         name, file = frame.f_code.co_name, os.path.basename(frame.f_code.co_filename)
-        if name == "__del__" or name.startswith("_raw_object_cache_") or file in ("weakref.py", "_weakrefset.py"):
+        if name == "refresh" and "numba" in frame.f_code.co_filename:
+            return True
+        if name == "__del__" or name.startswith("_raw_object_cache_") or file in _FILES:
             return True
         frame = frame.f_back
     return False

@@ -171,7 +171,7 @@ def test_ctrl_c_in_predict_select_and_save(monkeypatch, tmp_path):
 
 @compiled
 @posix
-@pytest.mark.parametrize("place", ["_raw_object_cache_notify", "__del__", "weakref.py", "compile"])
+@pytest.mark.parametrize("place", ["_raw_object_cache_notify", "__del__", "weakref.py", "numba/refresh", "compile"])
 def test_ctrl_c_while_something_compiles_is_not_lost(place):
     before, told = signal.getsignal(signal.SIGINT), []
 
@@ -179,7 +179,7 @@ def test_ctrl_c_while_something_compiles_is_not_lost(place):
         signal.raise_signal(signal.SIGINT)
         told.append("went on")
 
-    name = place.partition(".")[0]
+    name = Path(place).stem
     scope: dict[str, Any] = {}
     exec(compile(f"def {name}(arrive):\n    arrive()\n", place, "exec"), scope)
     with pytest.raises(KeyboardInterrupt), _interrupts.passed_on():  # noqa: PT012
@@ -189,6 +189,20 @@ def test_ctrl_c_while_something_compiles_is_not_lost(place):
         raise AssertionError("the interrupt did not come again")
     assert told == ([] if place == "compile" else ["went on"])
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@compiled
+@posix
+def test_a_fit_within_an_import_is_interrupted_at_once():
+    def fit() -> None:
+        with _interrupts.passed_on():
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("it went on")
+
+    scope: dict[str, Any] = {}
+    exec(compile("def load(fit):\n    fit()\n", "<frozen importlib._bootstrap>", "exec"), scope)
+    with pytest.raises(KeyboardInterrupt):
+        scope["load"](fit)
 
 
 @compiled
