@@ -68,7 +68,7 @@ def fit(number: int, folder: Path) -> None:
     rng = np.random.default_rng(number)
     n, d, k = int(rng.integers(20, 200)), int(rng.integers(1, 5)), int(rng.integers(1, 4))
     X = rng.normal(size=(n, d)) + 3.0 * rng.normal(size=(k, d))[rng.integers(k, size=n)]
-    X = X.astype((np.float64, np.float32)[number // 10 % 2])
+    X = X.astype((np.float64, np.float32)[number // 140 % 2])
     layout = MCLUST_NAMES[number // 10 % len(MCLUST_NAMES)]
     model = GaussianMixture(k, covariance_type=layout, random_state=number, reg_covar=1e-3, max_iter=20)
     _KINDS[number % 10](model, X, number, folder)

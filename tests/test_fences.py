@@ -22,7 +22,7 @@ pytestmark = [compiled, pytest.mark.skipif(sys.platform != "linux", reason="need
 _ROOT = Path(__file__).parents[1]
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 DTYPES = [np.float64, np.float32]
-FEATURES = [1, 2, 3, 4, 5, 8, 9, 17]
+FEATURES = [1, 2, 3, 5, 8, 17]
 
 
 def data(n, d, dtype):
@@ -48,15 +48,16 @@ def test_samples(layout, dtype, at_the_end):
     """In both memory orders, on one lane and on several."""
     for d in FEATURES:
         w, m, c = random_mixture(layout, 3, d)
-        for n in (1, 31, 33, 1100):
+        for n in (1, 33, 1100):
             for X in (data(n, d, dtype), data(n, d, dtype).T.copy().T):
                 transposed = not X.flags.c_contiguous
                 near = fenced(X.T, at_the_end=at_the_end).T if transposed else fenced(X, at_the_end=at_the_end)
                 a, b = (em_step(x, w, m, c, covariance_type=layout, reg_covar=1.0) for x in (X, near))
                 assert np.array_equal(a.covariances, b.covariances)
-                for function in (log_density, lambda *args, **kw: responsibilities(args[0], w, *args[1:], **kw)):
-                    one, other = (function(x, m, c, covariance_type=layout) for x in (X, near))
-                    assert np.array_equal(one, other)
+                one, other = (log_density(x, m, c, covariance_type=layout) for x in (X, near))
+                assert np.array_equal(one, other)
+                one, other = (responsibilities(x, w, m, c, covariance_type=layout) for x in (X, near))
+                assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("at_the_end", [True, False])

@@ -14,6 +14,8 @@ from fastgmm import GaussianMixture, em_step, kmeans, log_density, responsibilit
 from fastgmm._jit import JIT_DISABLED
 from fastgmm.covariance.structures import MCLUST_NAMES
 from fastgmm.em.sweep import SINGLE_LANE
+from fastgmm.kernels.cholesky import factor_precisions
+from fastgmm.kernels.orientation import rotate
 
 DENSITIES = ["full", "tied", "diag", "spherical"]
 DTYPES = [np.float64, np.float32]
@@ -128,3 +130,34 @@ def test_a_search(guarded):
     X, *_ = draw(60, 2, 2, np.float64)
     found = fastgmm.select(X, [1, 2], random_state=0, max_iter=10)
     assert np.isfinite(found.bic).any()
+
+
+# --- lines that no fit on ordinary data comes to ---
+
+
+def test_a_factor_that_overflows_is_no_factor():
+    """R has ones on its diagonal and 1e7 above: R^T R is exact, and its inverse factor reaches 1e343."""
+    r = np.eye(50) + 1e7 * np.eye(50, k=1)
+    covariances = np.array([np.eye(50), r.T @ r])
+    assert factor_precisions(covariances, np.zeros_like(covariances)) == 1
+
+
+def test_equal_factors_leave_an_orientation_as_it_is():
+    a = np.random.default_rng(0).normal(size=(2, 3, 3))
+    turned, orientation = a @ np.swapaxes(a, 1, 2), np.eye(3)
+    before = turned.copy()
+    rotate(turned, np.ones((2, 3)), orientation)
+    assert np.array_equal(turned, before)
+    assert np.array_equal(orientation, np.eye(3))
+
+
+def test_k_means_moves_samples_between_sums():
+    X, *_ = draw(140, 2, 3, np.float64, apart=8.0)
+    weights = np.arange(1, 141) / 70
+    start = X[:3] + [[0.0, 0.0], [0.01, 0.0], [0.0, 0.01]]
+    found = kmeans(X, 3, init=start, sample_weight=weights, max_iter=30)
+    for c in range(3):
+        own = found.labels == c
+        np.testing.assert_allclose(
+            found.centers[c], np.average(X[own], axis=0, weights=weights[own]), rtol=1e-6, atol=0.05
+        )

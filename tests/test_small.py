@@ -183,5 +183,5 @@ for layout in ("full", "tied", "diag", "spherical"):
             check=True,
         )
         found.append([[float.fromhex(x) for x in line.split()] for line in done.stdout.splitlines()])
-    for compiled, plain in zip(*found, strict=True):
-        np.testing.assert_allclose(compiled, plain, rtol=1e-10, atol=1e-12)
+    for fast, plain in zip(*found, strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=1e-10, atol=1e-12)
