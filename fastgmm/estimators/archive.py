@@ -128,10 +128,9 @@ def _header(entries: Arrays, kind: Kind) -> dict[str, Any]:
 def mixture_problem(covariance_type: Any, entries: Mapping[str, NDArray], names: Sequence[str]) -> str | None:
     """Say what keeps the entries called `names` from being one mixture, or return None.
 
-    The names are those of the weights, the means, and arrays of the shape of covariances, of which the last one is the
-    factor of the precisions.
+    The names are those of the weights, the means, and arrays of the shape of covariances: these, the precisions, their factor.
     """
-    weights, means, roots = (entries[names[i]] for i in (0, 1, -1))
+    weights, means = entries[names[0]], entries[names[1]]
     if means.ndim != 2 or 0 in means.shape or means.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         return f"{names[1]} has dtype {means.dtype} and shape {means.shape}; it must be float32 or float64, (k, d)"
     if not isinstance(covariance_type, str) or covariance_type not in STRUCTURES:
@@ -150,7 +149,9 @@ def mixture_problem(covariance_type: Any, entries: Mapping[str, NDArray], names:
             return f"{entry} holds values that are not finite"
     if weights.min() < 0 or abs(weights.sum() - 1) > 1e-3:
         return f"{names[0]} must not be negative and sum to 1; least is {weights.min()}, sum {weights.sum()}"
-    diagonal = np.diagonal(roots, axis1=-2, axis2=-1) if layout in ("full", "tied") else roots
-    if diagonal.min() <= 0:
-        return f"{names[-1]} is not positive on its diagonal"
+    for entry in names[2:]:
+        array = entries[entry]
+        diagonal = np.diagonal(array, axis1=-2, axis2=-1) if layout in ("full", "tied") else array
+        if diagonal.min() <= 0:
+            return f"{entry} is not positive on its diagonal"
     return None

@@ -14,7 +14,24 @@ import fastgmm
 T = TypeVar("T")
 
 _PACKAGE = os.path.dirname(fastgmm.__file__) + os.sep
-_SPECIAL = (0.0, -0.0, 1e-8, 1e8, -1e8, 1e19, 1e38, 1e150, -1e150, 1e154, 1e200, 1.7e308, -1.7e308, 5e-324, 1e-300, 1e-160)
+_SPECIAL = (
+    0.0,
+    -0.0,
+    1e-8,
+    1e8,
+    -1e8,
+    1e19,
+    1e38,
+    1e150,
+    -1e150,
+    1e154,
+    1e200,
+    1.7e308,
+    -1.7e308,
+    5e-324,
+    1e-300,
+    1e-160,
+)
 _NOT_FINITE = (float("nan"), float("inf"), float("-inf"))
 
 

@@ -20,7 +20,22 @@ from .choices import Choices, is_answer
 _TYPES = (*STRUCTURES, "ful", None)
 _INITS = (*INIT_PARAMS, "k-means", None)
 _DTYPES = ("f8", "f4", "f8", "f8", "f2", "i1", "u8", "?", ">f8", "g", "O", "c16", "U3", "M8[s]")
-_ODD: tuple[Any, ...] = (None, 0, -1, 1.5, "1", True, float("nan"), float("inf"), 10**400, [], {}, 1j, b"x", np.float32(0.5))
+_ODD: tuple[Any, ...] = (
+    None,
+    0,
+    -1,
+    1.5,
+    "1",
+    True,
+    float("nan"),
+    float("inf"),
+    10**400,
+    [],
+    {},
+    1j,
+    b"x",
+    np.float32(0.5),
+)
 
 
 def one(data: bytes) -> None:
@@ -312,9 +327,14 @@ def _from_parameters(choices: Choices) -> None:
 def _select(choices: Choices) -> None:
     X = _matrix(choices)
     sizes = choices.pick((range(1, 3), 2, [1, 3], [], [0], "2", [1, 1], None, 2.0))
-    types = choices.pick((["EII", "VVV"], "all", "full", ["VEV"], ["EVE", "VVE"], "E", [], None, ["x"], ["full", "full"]))
+    types = choices.pick(
+        (["EII", "VVV"], "all", "full", ["VEV"], ["EVE", "VVE"], "E", [], None, ["x"], ["full", "full"])
+    )
     options: dict[str, Any] = {"random_state": choices.byte(), "max_iter": choices.pick((5, 20, 0))}
-    options |= {"init_params": choices.pick(("hierarchical", "kmeans", "random", "x")), "reg_covar": choices.pick((1e-6, 0.0))}
+    options |= {
+        "init_params": choices.pick(("hierarchical", "kmeans", "random", "x")),
+        "reg_covar": choices.pick((1e-6, 0.0)),
+    }
     options["criterion"] = choices.pick(("bic", "icl", "aic", "x", None))
     if choices.flag(8):
         options["sample_weight"] = _weights(choices, _length(X))

@@ -26,10 +26,49 @@ from .choices import Choices, is_answer
 _X = np.random.default_rng(0).normal(size=(40, 2)) + 3.0 * (np.arange(40) % 2)[:, None]
 _TYPES = ("full", "tied", "diag", "spherical", "VEV", "EII")
 _DTYPES = ("<f8", "<f4", ">f8", "<i8", "<u4", "|b1", "<U4", "<c16", "<f2", "|S3")
-_JSON = (None, True, 0, 1, -1, 2, 1.5, 1e400, "", "full", "tied", "diag", "x", [], {}, [1], 10**400, "fastgmm-model", "kmeans")
-_FIELDS = ("format", "format_version", "class", "fastgmm_version", "params", "start", "warm", "mark", "best_mark", "settings")
+_JSON = (
+    None,
+    True,
+    0,
+    1,
+    -1,
+    2,
+    1.5,
+    1e400,
+    "",
+    "full",
+    "tied",
+    "diag",
+    "x",
+    [],
+    {},
+    [1],
+    10**400,
+    "fastgmm-model",
+    "kmeans",
+)
+_FIELDS = (
+    "format",
+    "format_version",
+    "class",
+    "fastgmm_version",
+    "params",
+    "start",
+    "warm",
+    "mark",
+    "best_mark",
+    "settings",
+)
 _FIELDS += ("data", "new")
-_NAMES = ("weights_.npy", "a.npy", "header", "param.means_init.npy", "feature_names_in_.npy", "../x.npy", "param.init_params.npy")
+_NAMES = (
+    "weights_.npy",
+    "a.npy",
+    "header",
+    "param.means_init.npy",
+    "feature_names_in_.npy",
+    "../x.npy",
+    "param.init_params.npy",
+)
 
 
 def _folder() -> str | None:
@@ -102,7 +141,8 @@ def one(data: bytes) -> None:
         except ValueError as error:
             if not is_answer(error):
                 raise
-            of_em = not is_model and "log-likelihood became" in str(error)  # parameters that are a mixture, but of other data
+            # parameters that are a mixture, but not of these data: EM says what comes of them
+            of_em = not is_model and ("log-likelihood became" in str(error) or "Fitting the mixture" in str(error))
             assert of_em or "x.npz" in str(error), error
             assert os.listdir(folder) == ["x.npz"]
             with open(path, "rb") as file:
@@ -120,6 +160,8 @@ def _check(model: GaussianMixture, folder: str, is_model: bool) -> None:
         assert os.listdir(folder) == []
     model.save(os.path.join(folder, "again.npz"))
     again = fastgmm.load(os.path.join(folder, "again.npz"))
+    for each in (model, again):
+        each.set_params(n_threads=None)  # parameters are looked at where they are used, as those of the constructor
     if model.means_.shape[1] == 2 and abs(model.means_).max() < 1e6:
         np.testing.assert_array_equal(again.predict_proba(_X), model.predict_proba(_X))
         assert not np.isnan(again.score_samples(_X)).any()
@@ -193,7 +235,7 @@ def _other(choices: Choices, array: np.ndarray) -> np.ndarray:
         return choices.pick((array.ravel(), array[None], array.T, np.asarray(array).ravel()[:1], array.ravel()[:0]))
     if how == 3:
         return np.array(choices.number(wild=2))
-    if how == 4 and array.dtype.kind in "biuf":
+    if how == 4 and array.dtype.kind == "f":
         with np.errstate(all="ignore"):
             return (array * choices.pick((-1, 0, 2, 1e300, 1e-300))).astype(array.dtype)
     return np.full(array.shape, choices.number(wild=2))

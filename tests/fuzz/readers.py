@@ -22,8 +22,35 @@ from .choices import Choices, is_answer
 _KINDS = (".csv", ".npy", ".npz", ".txt", ".tsv", ".parquet")
 _HEADERS = ("auto", "yes", "no")
 _DELIMITERS = (None, "comma", "semicolon", "tab", "space", ";", "|", ",,", "1", "", '"', "\n", " ")
-_COLUMNS = (None, ["0"], [0], ["0-1"], ["a"], ["x", "y"], [1, 0], ["1-0"], [-1], ["99999-0"], [], ["9-999999999"], [0, "0"])
-_DESCRS = ("'<f8'", "'<f4'", "'>f8'", "'<i8'", "'|b1'", "'|u1'", "'<f2'", "'<c16'", "'|O'", "'<U3'", "'<M8[s]'", "'<V8'")
+_COLUMNS = (
+    None,
+    ["0"],
+    [0],
+    ["0-1"],
+    ["a"],
+    ["x", "y"],
+    [1, 0],
+    ["1-0"],
+    [-1],
+    ["99999-0"],
+    [],
+    ["9-999999999"],
+    [0, "0"],
+)
+_DESCRS = (
+    "'<f8'",
+    "'<f4'",
+    "'>f8'",
+    "'<i8'",
+    "'|b1'",
+    "'|u1'",
+    "'<f2'",
+    "'<c16'",
+    "'|O'",
+    "'<U3'",
+    "'<M8[s]'",
+    "'<V8'",
+)
 _DESCRS += ("[('a', '<f8')]", "'<f16'", "'|S0'", "None", "()", "'<f8', (2,)", "'m8'")
 _SHAPES = ("(2, 2)", "(1, 1)", "(0, 2)", "(3,)", "()", "(2, 2, 1)", "(4611686018427387904, 4)", "(-1, 2)", "(True, 2)")
 _SHAPES += ("(1000000, 1000)", "(2, 0)", "'x'", "(2.0, 2)", "[2, 2]", "(99999999999999999999, 1)")
@@ -60,7 +87,9 @@ def one(data: bytes) -> None:
             assert table.names is None or len(table.names) == table.data.shape[1]
             assert shape is not None
             assert table.data.shape[1] <= shape[1]
-        plain = layout == {"header": "auto", "delimiter": None, "key": None} and options["drop"] is options["dtype"] is None
+        plain = (
+            layout == {"header": "auto", "delimiter": None, "key": None} and options["drop"] is options["dtype"] is None
+        )
         if table is not None and plain:
             assert parts is not None
             np.testing.assert_array_equal(np.concatenate(parts), table.data)
