@@ -35,8 +35,9 @@ ROWS = [*wrong.data.ROWS, *wrong.arguments.ROWS, *wrong.calls.ROWS, *wrong.files
 
 #: A message says what is right, or what to do.
 REMEDY = re.compile(
-    r"must|should|pass |choose|did you mean|[Cc]all |[Ss]cale|[Rr]aise|[Dd]rop|[Dd]ivide|decrease|add |see fastgmm|only|"
-    r"leave|No such file|it holds|minimum of|not a (file|directory)"
+    r"must|should|[Pp]ass |[Cc]onvert|name at least|it holds '||choose|[Cc]all |[Ss]cale|[Rr]aise|[Dd]rop|[Dd]ivide|decrease|[Aa]dd |[Aa]sk for|need|remove|save|write |"
+    r"[Ww]rite it|delete|leave|keep them|name it|make it|set it|say which|let it|fit again|upgrade|did you mean|see fastgmm|"
+    r"there are \d|there are '|one row per|minimum of|No such file|[Ii]s a directory|has a meaning for"
 )
 
 
@@ -74,7 +75,13 @@ def content(value):
         return inspect.getgeneratorstate(value)  # not begun
     if isinstance(value, io.IOBase):
         return value.closed or value.tell()
-    with contextlib.suppress(Exception):  # a lambda, a figure's canvas
+    if isinstance(value, pd.DataFrame):
+        return value.to_csv(), list(value.dtypes)
+    if type(value).__module__.startswith(("matplotlib", "dask")):
+        return repr(value), len(getattr(value, "axes", ()))
+    if isinstance(value, np.ndarray) and value.dtype.hasobject:
+        return list(map(id, value.flat))
+    with contextlib.suppress(Exception):  # a lambda
         return pickle.dumps(value)
     return repr(value)
 

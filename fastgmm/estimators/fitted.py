@@ -56,11 +56,24 @@ class FittedMixture(Estimator):
 
     def _set_fitted(self, fit: Fit, dtype: np.dtype) -> None:
         params = fit.params
+        # what cannot be represented is refused before anything of the model is changed
+        with np.errstate(over="ignore", invalid="ignore"):
+            covariances, roots, precisions = (
+                values.astype(dtype) for values in (params.covariances, params.prec_chol, params.precisions)
+            )
+        for values, what in (
+            (covariances, "variances so large"),
+            (roots, "variances so small"),
+            (precisions, "variances so small"),
+        ):
+            if not np.isfinite(values).all():
+                raise ValueError(
+                    f"Fitting the mixture model failed: it has {what} that {dtype} cannot hold them and their inverses. Scale "
+                    "the data" + (", pass float64," if dtype == np.float32 else "") + " or choose another reg_covar"
+                )
         self.weights_ = params.weights.astype(dtype)
         self.means_ = params.means.astype(dtype)
-        self.covariances_ = params.covariances.astype(dtype)
-        self.precisions_cholesky_ = params.prec_chol.astype(dtype)
-        self.precisions_ = params.precisions.astype(dtype)
+        self.covariances_, self.precisions_cholesky_, self.precisions_ = covariances, roots, precisions
         self.converged_ = fit.converged
         self.n_iter_ = fit.n_iter
         self.lower_bound_ = fit.lower_bound
@@ -114,7 +127,10 @@ class FittedMixture(Estimator):
         return self._each(X, passes.labels, dtype=np.int64)
 
     def predict_proba(self, X: Any) -> NDArray:
-        """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`; of Dask, lazily."""
+        """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`; of Dask, lazily.
+
+        A sample so far from all components that its likelihood is 0 (its log -inf) has probability 0 for each of them.
+        """
         self._check_is_fitted()
         return self._each(X, passes.responsibilities, columns=len(self.weights_))
 

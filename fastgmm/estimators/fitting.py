@@ -107,6 +107,8 @@ class Fitting(Monitor):
             params, bound = self._earlier
         elif params is None:
             params = self.first_params()
+            if self._settings.max_iter == 0:  # the weights of points are 1 / n each, and no M-step comes
+                params = replace(params, weights=params.weights / params.weights.sum())
             self._drawn = self._draws()
             if self._n_starts > 1:
                 self._at = replace(self._at, mark=mark(params))

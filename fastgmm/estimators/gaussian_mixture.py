@@ -468,12 +468,12 @@ class GaussianMixture(FittedMixture):
         return online.Online.of(structure, settings, *self._check_learning(), (self.n_components, d))
 
     def _keep(self, fit: driver.Fit, source: AnySource, names: NDArray | None) -> None:
+        self._set_fitted(fit, source.dtype)
         self.n_features_in_ = source.n_features
         if names is not None:
             self.feature_names_in_ = names
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        self._set_fitted(fit, source.dtype)
         vars(self).pop("_averages", None)  # those of partial_fit belong to other parameters
 
     def _check_enough(self, source: AnySource) -> None:
@@ -550,4 +550,9 @@ def check_parameters(
     k, d = centres.shape
     matrices = border.check_positive("covariances", covariances, layout, k, d, covariance_type)
     checked = border.check_weights("weights", weights, k)
-    return Params(layout, checked, centres, matrices, precision_cholesky(matrices, layout))
+    params = Params(layout, checked, centres, matrices, precision_cholesky(matrices, layout))
+    with np.errstate(over="ignore", invalid="ignore"):
+        invertible = np.isfinite(params.precisions).all()
+    if not invertible:
+        raise ValueError("covariances are so small that their inverses overflow: scale data and parameters")
+    return params

@@ -460,7 +460,7 @@ ROWS: list[Row] = [
     ),
     (
         "build: infinite covariances",
-        lambda: build(covariances=EYES * np.inf),
+        lambda: build(covariances=np.full((2, 2, 2), np.inf)),
         ValueError,
         r"covariances contains (NaN|inf)",
     ),
@@ -781,7 +781,7 @@ ROWS: list[Row] = [
         "select: more components than samples",
         lambda: partial(fastgmm.select, X[:5], [9], "EII"),
         ValueError,
-        r"none of the 1 models could be fitted: .*decrease|none of the 1 models could be fitted: .*fewer",
+        r"none of the 1 models could be fitted: there are 9 components for 5.*Ask for fewer components",
     ),
     (
         "selection: a size it does not have",
@@ -846,7 +846,12 @@ ROWS: list[Row] = [
     ("plot: a number for names", lambda: mixture_plot(feature_names=2), ValueError, r"feature_names must be 2 strings"),
     ("plot: a radius of zero", lambda: mixture_plot(n_std=0), ValueError, r"n_std must be a number above 0"),
     ("plot: a radius of nan", lambda: mixture_plot(n_std=[1, np.nan]), ValueError, r"n_std must be a number above 0"),
-    ("plot: a radius in words", lambda: mixture_plot(n_std="two"), TypeError, r"n_std must be a number above 0.*'two'"),
+    (
+        "plot: a radius in words",
+        lambda: mixture_plot(n_std="two"),
+        TypeError,
+        r"n_std must be a number above 0.*'two' of type str",
+    ),
     ("plot: no radius", lambda: mixture_plot(n_std=None), TypeError, r"n_std must be a number above 0.*None"),
     ("plot: uncertainty", lambda: mixture_plot(uncertainty=1), TypeError, r"uncertainty must be True or False"),
     ("plot: points", lambda: mixture_plot(max_points=0), ValueError, r"max_points must be an integer of at least 1"),

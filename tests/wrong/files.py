@@ -112,7 +112,7 @@ def _write_checkpoint(path: Path) -> None:
 
 def resumable(**arguments: Any) -> GaussianMixture:
     """A model whose fit of X left state.npz."""
-    return GaussianMixture(2, **{"random_state": 0, "tol": 0.0, "max_iter": 20, **arguments})
+    return GaussianMixture(**{"n_components": 2, "random_state": 0, "tol": 0.0, "max_iter": 20, **arguments})
 
 
 def goes_on(checkpoint: Any = "state.npz", data: Any = X, **arguments: Any) -> partial:
