@@ -35,9 +35,9 @@ ROWS = [*wrong.data.ROWS, *wrong.arguments.ROWS, *wrong.calls.ROWS, *wrong.files
 
 #: A message says what is right, or what to do.
 REMEDY = re.compile(
-    r"must|should|[Pp]ass |[Cc]onvert|name at least|it holds '||choose|[Cc]all |[Ss]cale|[Rr]aise|[Dd]rop|[Dd]ivide|decrease|[Aa]dd |[Aa]sk for|need|remove|save|write |"
-    r"[Ww]rite it|delete|leave|keep them|name it|make it|set it|say which|let it|fit again|upgrade|did you mean|see fastgmm|"
-    r"there are \d|there are '|one row per|minimum of|No such file|[Ii]s a directory|has a meaning for"
+    r"must|should|need|[Pp]ass |choose|[Cc]onvert|[Cc]all |[Ss]cale|[Rr]aise|[Dd]rop|[Dd]ivide|decrease|[Aa]dd |[Aa]sk for|remove|"
+    r"save|[Ww]rite |delete|leave|keep them|name it|name at least|make it|set it|say which|let it|fit again|upgrade|did you mean|"
+    r"see fastgmm|there are [\d']|it holds '|one row per|minimum of|No such file|[Ii]s a directory|has a meaning for"
 )
 
 

@@ -53,10 +53,10 @@ def _answer(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     before = [copy.deepcopy(value) for value in (*args, *kwargs.values())]
     try:
         return call(*args, **kwargs)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError) as error:
         if not is_answer(error):
             raise
-        assert len(str(error)) > 20, error
+        assert len(str(error)) > 20, error  # noqa: PT017
         return None
     finally:
         for then, now in zip(before, (*args, *kwargs.values()), strict=True):

@@ -143,7 +143,7 @@ def one(data: bytes) -> None:
                 raise
             # parameters that are a mixture, but not of these data: EM says what comes of them
             of_em = not is_model and ("log-likelihood became" in str(error) or "Fitting the mixture" in str(error))
-            assert of_em or "x.npz" in str(error), error
+            assert of_em or "x.npz" in str(error), error  # noqa: PT017
             assert os.listdir(folder) == ["x.npz"]
             with open(path, "rb") as file:
                 assert file.read() == content

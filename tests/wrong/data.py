@@ -174,7 +174,7 @@ _X: list[tuple[str, Any, Any, str]] = [
         "a model as data",
         "model.npz",
         ValueError,
-        r"model\.npz holds .* arrays? of two dimensions; choose one with.*key=",
+        r"model\.npz is a saved model and no table; choose one of its arrays with --key \(key=\)",
     ),
     (
         "a file with NaN",
