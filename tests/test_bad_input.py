@@ -25,6 +25,7 @@ from wrong import EYES, X, blobs, fitted, with_value
 
 import fastgmm
 from fastgmm import GaussianMixture
+from fastgmm import _validation as border
 from fastgmm import functional as F
 
 TYPES = ("full", "tied", "diag", "spherical")
@@ -121,11 +122,23 @@ def test_the_position_of_a_nan_far_down_is_right():
         GaussianMixture().fit(data)
 
 
+@pytest.mark.parametrize("row", range(12))
+def test_nan_and_infinity_at_the_borders_of_blocks_are_found(row, monkeypatch):
+    monkeypatch.setattr(border, "_BLOCK", 8)  # four rows
+    monkeypatch.setattr(border, "_SMALL", 0)
+    for value, text in ((np.nan, "nan"), (-np.inf, "-inf")):
+        with pytest.raises(ValueError, match=rf"X\[{row}, 1\] is {text}"):
+            GaussianMixture().fit(with_value(value, row))
+
+
+def test_more_threads_than_there_are_count_as_those():
+    model, plain = (GaussianMixture(2, random_state=0, n_threads=n).fit(X) for n in (10**6, 1))
+    assert_array_equal(model.means_, plain.means_)
+
+
 def test_large_finite_values_whose_sum_overflows_are_finite():
     data = np.array([[1.7e308], [1.7e308], [-1.7e308]])
-    from fastgmm._validation import check_data
-
-    assert check_data(data) is data
+    assert border.check_data(data) is data
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +175,9 @@ class TestForms:
             pd.DataFrame,
             lambda a: pd.DataFrame(a, columns=["x", "y"]),
             lambda a: pd.DataFrame(a).astype("Float64"),
+            lambda a: pd.DataFrame(a).astype(pd.SparseDtype(float)),
+            lambda a: pd.DataFrame(a, columns=["x", "x"]),
+            lambda a: pd.DataFrame(a, columns=pd.MultiIndex.from_tuples([("x", 0), ("y", 1)])),
             lambda a: TestForms.view_of_a_field(a),
             lambda a: np.ascontiguousarray(a).view(np.matrix),
             lambda a: np.ma.masked_array(a).data,
@@ -183,6 +199,9 @@ class TestForms:
             "DataFrame",
             "named-DataFrame",
             "nullable-DataFrame",
+            "sparse-DataFrame",
+            "names-twice",
+            "names-of-two-levels",
             "field",
             "matrix",
             "data-of-masked",
