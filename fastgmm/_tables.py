@@ -129,7 +129,7 @@ def _weights_of_file(path: str) -> NDArray[Any]:
         with open(path, "rb") as file:
             shape, _, dtype = npy_header(file)
         if dtype.kind not in "fiub" or not shape or len(shape) > 2 or shape[1:] not in ((), (1,)):
-            raise ValueError(f"it holds {dtype} of shape {shape}, but weights are numbers of shape (n,)")
+            raise ValueError(f"it holds {dtype} of shape {shape}, but weights must be numbers of shape (n,)")
         return np.asarray(np.load(path, allow_pickle=False)).ravel()
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is no .npy file of weights: {error}") from None

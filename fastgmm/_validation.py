@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-from collections.abc import Iterable
+import os
+import reprlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -43,10 +45,7 @@ def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | Non
 
 def as_numbers(X: Any, name: str) -> NDArray:
     """Return `X` as an array of float32 or float64, without a copy where it is one; errors for what holds no real numbers."""
-    if hasattr(X, "toarray") and hasattr(X, "nnz"):
-        raise TypeError(f"{name} is a sparse matrix, but dense data is required: pass {name}.toarray()")
-    if isinstance(X, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, but missing values are not supported: drop or impute them")
+    _check_dense(X, name)
     try:
         array = np.asarray(X)
     except (ValueError, TypeError) as error:
@@ -67,10 +66,29 @@ def as_numbers(X: Any, name: str) -> NDArray:
     return array
 
 
+def _check_dense(X: Any, name: str) -> None:
+    if hasattr(X, "toarray") and hasattr(X, "nnz"):
+        raise TypeError(f"{name} is a sparse matrix, but dense data is required: pass {name}.toarray()")
+    if isinstance(X, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, but missing values are not supported: drop or impute them")
+
+
 def _from_objects(array: NDArray, name: str) -> NDArray:
+    if array.ndim == 0 and not isinstance(value := array[()], numbers.Number):
+        one_of = "an array of shape (n_samples, n_features)" if name == "X" else "an array of numbers"
+        remedy = ""
+        if name == "X" and hasattr(value, "read"):
+            remedy = ", or the path of the file"
+        elif name == "X" and (callable(value) or isinstance(value, Iterator)):
+            remedy = ", or fastgmm.chunks(a function that returns a fresh iterator over arrays)"
+        raise TypeError(f"{name} is {reprlib.repr(value)}, a {type(value).__name__}: pass {one_of}{remedy}")
     for position, value in np.ndenumerate(array):
         if isinstance(value, complex):
             raise ValueError(f"Complex data not supported: {name}{list(position)} is {value!r}; pass real numbers")
+        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+            raise TypeError(
+                f"{name}{list(position)} is {value!r}, which stands for a missing value: drop or impute such samples"
+            )
         if isinstance(value, str) or not isinstance(value, (numbers.Real, np.bool_)):
             raise TypeError(
                 f"{name} has dtype object and {name}{list(position)} is {value!r}, a {type(value).__name__}: the argument "
@@ -190,6 +208,16 @@ def _real(name: str, value: Any, which: str) -> float:
         return math.inf
 
 
+def check_path(name: str, value: Any) -> str:
+    """Return `value`, a string or path-like, as a string."""
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else value
+    if not isinstance(path, str):
+        raise TypeError(
+            f"{name} must be a string or path-like, got {reprlib.repr(value)} of type {type(value).__name__}"
+        )
+    return path
+
+
 def check_bool(name: str, value: Any) -> bool:
     """Return `value` as bool; it must be one."""
     if not isinstance(value, (bool, np.bool_)):
@@ -295,6 +323,7 @@ def check_groups(name: str, value: Any, n_samples: int, k: int) -> NDArray:
 
     Without a copy where that can be. Whether every component has samples is not looked at.
     """
+    _check_dense(value, name)
     array = np.asarray(value)
     if array.dtype.kind in "USO" and array.ndim == 1:
         raise ValueError(

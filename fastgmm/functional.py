@@ -228,18 +228,21 @@ def em_step(
     Raises
     ------
     ValueError, TypeError
-        As `log_density`; ValueError where a component collapses.
+        As `log_density`; ValueError where a component collapses, or a sample is so far from all that its likelihood is 0.
     """
     source, params = _model(X, weights, means, covariances, covariance_type, sample_weight)
+    border.check_magnitude(source.largest, source.n_features, source.dtype)
     threads = border.check_threads(n_threads)
     reg_covar = border.check_non_negative("reg_covar", reg_covar)
     whole = passes.total(source, threads) if params.layout == "tied" else None
     stats = passes.sweep(source, params, threads, whole=whole)
+    driver.check_likelihood(stats.log_likelihood, 1, params)
     after = driver.m_step(_structure(covariance_type), stats, reg_covar, params)
     return EMStep(after.weights, after.means, after.covariances, stats.log_likelihood * source.weight_unit)
 
 
 def _check_clusters(source: ArraySource, n_clusters: int) -> None:
+    border.check_magnitude(source.largest, source.n_features, source.dtype)
     if border.check_integer("n_clusters", n_clusters, 1) > source.n_samples:
         raise ValueError(f"n_clusters={n_clusters} is more than the {source.n_samples} samples of X: ask for fewer")
 

@@ -73,6 +73,8 @@ class Params:
 
         return Params(layout, self.weights, self.means, moved(self.covariances), moved(self.prec_chol))
 
+    # what is beyond the dtype makes densities of 0 or none at all, which the sums over samples tell
+    @np.errstate(over="ignore", invalid="ignore")
     def packed(self, dtype: DTypeLike, *, weighted: bool = True) -> Packed:
         """Lay the parameters out for the kernels, features padded with zeros to a multiple of 4.
 

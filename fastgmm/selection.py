@@ -348,7 +348,9 @@ def _check_types(covariance_types: Any) -> tuple[str, ...] | None:
 def _check_once(name: str, values: Sequence[Any]) -> None:
     twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
-        raise ValueError(f"{name} has {twice[0]!r} more than once: each number and each name makes one row or column")
+        raise ValueError(
+            f"{name} has {twice[0]!r} more than once: each number and each name makes one row or column, name it once"
+        )
 
 
 def _structures(names: Sequence[str] | None, d: int) -> list[Structure]:
@@ -466,7 +468,10 @@ def _check_found(found: Selection) -> None:
     if not found._fits:
         counts = Counter(found.reasons.values()).most_common(2)
         told = "; ".join(f"{reason} ({count} of them)" for reason, count in counts)
-        raise ValueError(f"none of the {found.bic.size} models could be fitted: {told}")
+        raise ValueError(
+            f"none of the {found.bic.size} models could be fitted: {told}. Ask for fewer components or simpler types, or "
+            "raise reg_covar"
+        )
     best = found._best
     if not best.converged:
         warn(

@@ -79,8 +79,8 @@ def test_make_mixture_repeats_by_seed_and_in_float32() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_samples": 0}, "n_samples is 0; it must be at least 1"),
-        ({"n_components": -1}, "n_components is -1"),
+        ({"n_samples": 0}, "n_samples must be an integer of at least 1, got n_samples=0"),
+        ({"n_components": -1}, "n_components must be an integer of at least 1, got n_components=-1"),
         ({"separation": -1.0}, "separation is -1.0"),
         ({"separation": float("nan")}, "separation is nan"),
         ({"dtype": "int32"}, "dtype is int32; it must be float32 or float64"),

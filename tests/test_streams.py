@@ -249,7 +249,7 @@ def test_columns(tmp_path, small_limit):
         assert_same_bits(model(d=2).fit(chunks(source, columns=columns)), expected)
     with pytest.raises(ValueError, match="chunk 0 has 4 columns, but columns \\[7\\] were asked for"):
         model().fit(chunks([X], columns=[7]))
-    with pytest.raises(TypeError, match="columns of arrays are integers"):
+    with pytest.raises(TypeError, match="columns of arrays must be integers"):
         model().fit(chunks([X], columns=["a"]))
     with pytest.raises(TypeError, match=r"columns is the string 'a'; it must be a sequence"):
         chunks([X], columns="a")
@@ -322,7 +322,7 @@ def test_no_samples_at_all():
 
 
 def test_missing_files_and_directories(tmp_path):
-    with pytest.raises((StreamError, OSError), match="not there"):
+    with pytest.raises(FileNotFoundError, match="No such file"):
         model().fit(tmp_path / "none.npy")
     with pytest.raises(ValueError, match="holds no file that can be read"):
         model().fit(tmp_path)

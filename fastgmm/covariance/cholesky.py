@@ -29,7 +29,7 @@ def precision_cholesky(covariances: Float, layout: str) -> Float:
     With covariance = L L^T, U = inverse(L)^T. For diag and spherical, 1 / standard deviation.
     """
     if layout in ("diag", "spherical"):
-        bad = ~(covariances > 0)
+        bad = ~((covariances > 0) & (covariances < np.inf))
         if bad.any():
             component = int(np.argwhere(bad)[0, 0])
             raise NotPositiveDefinite(component, float(np.min(covariances[component])))

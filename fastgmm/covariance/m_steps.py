@@ -155,6 +155,11 @@ def _geometric_mean(values: Float) -> Float:
         return np.exp(logs.mean(axis=-1))
 
 
+def _of_volume_1(shape: Float) -> Float:
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN where a value is not positive
+        return shape / _geometric_mean(shape)
+
+
 def _equal_volume(values: Float, counts: Float) -> Float:
     """lambda A_k for diagonal scatter (k, d)."""
     roots = _geometric_mean(values)
@@ -169,7 +174,7 @@ def _equal_shape(values: Float, counts: Float, shape: Float | None) -> Float:
     """
     d = values.shape[1]
     shape = values.sum(axis=0) if shape is None else shape
-    shape = shape / _geometric_mean(shape) if shape.min() > 0 else shape
+    shape = _of_volume_1(shape) if shape.min() > 0 else shape
     volumes = np.full(len(counts), np.inf)
     for _ in range(_MOST):
         if not shape.min() > 0:
@@ -178,8 +183,7 @@ def _equal_shape(values: Float, counts: Float, shape: Float | None) -> Float:
         if (np.abs(volumes - before) <= _TOL * volumes).all():
             break
         inverse = np.divide(1.0, volumes, out=np.zeros(len(volumes)), where=volumes > 0)
-        shape = (values * inverse[:, None]).sum(axis=0)
-        shape = shape / _geometric_mean(shape)
+        shape = _of_volume_1((values * inverse[:, None]).sum(axis=0))
     return volumes[:, None] * shape
 
 

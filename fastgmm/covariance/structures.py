@@ -112,6 +112,8 @@ STRUCTURES |= _BY_NAME
 STRUCTURES |= {name: replace(_BY_NAME[_SAME[name]], name=name, one_feature=True) for name in ("E", "V")}
 
 
+# covariances that overflow or are no numbers have no Cholesky factors, which says so
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def maximise(
     structure: Structure, stats: Stats, reg_covar: float, previous: Float | None = None
 ) -> tuple[Float, Float, Float]:

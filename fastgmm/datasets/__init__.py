@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastgmm._validation import check_integer
+
 __all__ = ["Mixture", "Table", "load_faithful", "load_iris", "make_mixture"]
 
 _BLOCK = 65536
@@ -145,13 +147,12 @@ def make_mixture(
 
     Raises
     ------
-    ValueError
-        If a count is below 1, `separation` negative or not finite, or `dtype` another one.
+    ValueError, TypeError
+        If a count is no integer or below 1, `separation` negative or not finite, or `dtype` another one.
     """
     counts = {"n_samples": n_samples, "n_features": n_features, "n_components": n_components}
     for name, value in counts.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}; it must be at least 1")
+        check_integer(name, value, 1)
     if not (np.isfinite(separation) and separation >= 0):
         raise ValueError(f"separation is {separation}; it must be finite and not negative")
     dtype = np.dtype(dtype)

@@ -230,7 +230,8 @@ def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
     own = float(variances.mean()) - reg_covar
     if reg_covar == 0 or own >= reg_covar:
         return
-    own += float(np.var(params.means, axis=0).mean())
+    with np.errstate(over="ignore", invalid="ignore"):  # supplied means may be anywhere
+        own += float(np.var(params.means, axis=0).mean())
     if own < reg_covar:
         warn(
             f"reg_covar={reg_covar:.3g} is larger than the variance of the data (about {max(own, 0.0):.3g}): the covariances "

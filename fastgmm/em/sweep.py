@@ -308,6 +308,7 @@ def _symmetric(upper: Float) -> Float:
     return whole
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of sums that are not finite, as the likelihood is then
 def _pooled_about(origin: Float, counts: Float, sums: Float, whole: Total) -> Float:
     """Scatter about `origin`, summed over components, from the scatter T of all samples about their mean g.
 
@@ -403,13 +404,15 @@ def _sums_of(densities: Float, weights: NDArray) -> Float:
     """
     top = densities.max(axis=0)
     with np.errstate(invalid="ignore"):
-        densities -= top  # NaN where all are -inf, as the likelihood is then
+        densities -= top  # NaN where all are -inf
     shares = np.exp(densities)
     total = shares.sum(axis=0)
     log_total = np.log(total)
     np.maximum(densities, -800.0, out=densities)  # its share is 0: 0 log 0 = 0
     spread = np.einsum("kn,kn->n", densities, shares) / total
     each = np.stack([top + log_total, -log_total, log_total - spread])
+    # a sample whose likelihood is zero belongs to no component: that of all is zero, and the rest as if it were not there
+    each[:, top == -np.inf] = [[-np.inf], [0.0], [0.0]]
     if weights.size:
         # one of weight zero counts for nothing even where its likelihood is zero
         each = np.where(weights > 0, each, 0.0) * weights

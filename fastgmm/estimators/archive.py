@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import fastgmm
 from fastgmm._atomic import replacing
-from fastgmm._validation import covariance_shape
+from fastgmm._validation import check_path, covariance_shape
 from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.sources.files import NPZ_DAMAGE, npy_header
 
@@ -41,6 +41,7 @@ class Kind:
 
 def write(path: str | os.PathLike[str], kind: Kind, header: Mapping[str, Any], entries: Mapping[str, NDArray]) -> None:
     """Write an archive that appears whole or not at all. The same entries give the same bytes. Raises OSError."""
+    check_path("path", path)
     whole = {"format": kind.format, "format_version": kind.version, "fastgmm_version": fastgmm.__version__, **header}
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for entry, array in {"header": np.array(json.dumps(whole)), **entries}.items():
@@ -61,7 +62,7 @@ def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Any], Arra
     Raises ValueError for what is no archive of this kind and version, OSError where the file cannot be opened. What the
     entries and the rest of the header hold is for the caller to check.
     """
-    entries = _read_entries(os.fspath(path), kind)
+    entries = _read_entries(check_path("path", path), kind)
     try:
         return _header(entries, kind), entries
     except ValueError as error:
@@ -69,24 +70,28 @@ def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Any], Arra
 
 
 def _read_entries(path: str, kind: Kind) -> Arrays:
-    size = os.path.getsize(path)
     entries: Arrays = {}
     where = ""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                where = f"its entry {info.filename!r} "
-                name = info.filename.removesuffix(".npy")
-                if name == info.filename or name in entries:
-                    raise ValueError("does not belong there")
-                # fastgmm compresses nothing, so a short file cannot unfold into a huge one
-                if info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
-                    raise ValueError("is compressed, which fastgmm never does")
-                entries[name] = _read_array(archive.read(info))
-    except NPZ_DAMAGE as error:
-        problem = f"{where}{'is damaged: ' if where else ''}{error}; it must be {kind.written_by}"
-        raise refusal(path, kind, problem) from None
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            with zipfile.ZipFile(file) as archive:
+                for info in archive.infolist():
+                    where = f"its entry {info.filename!r} "
+                    name = info.filename.removesuffix(".npy")
+                    if name == info.filename or name in entries:
+                        raise ValueError("does not belong there")
+                    # fastgmm compresses nothing, so a short file cannot unfold into a huge one
+                    if info.compress_type != zipfile.ZIP_STORED or info.file_size > size:
+                        raise ValueError("is compressed, which fastgmm never does")
+                    entries[name] = _read_array(archive.read(info))
+        except (*NPZ_DAMAGE, OSError) as error:  # OSError of a place before the beginning of the file
+            raise refusal(path, kind, _damage(error, where, kind)) from None
     return entries
+
+
+def _damage(error: Exception, where: str, kind: Kind) -> str:
+    return f"{where}{'is damaged: ' if where else ''}{error}; it must be {kind.written_by}"
 
 
 def _read_array(member: bytes) -> NDArray[Any]:
@@ -107,13 +112,17 @@ def _read_array(member: bytes) -> NDArray[Any]:
 def _header(entries: Arrays, kind: Kind) -> dict[str, Any]:
     array = entries.pop("header", None)
     if array is None or array.dtype.kind != "U" or array.ndim:
-        raise ValueError("it has no entry 'header', so it is some other .npz file")
+        raise ValueError(f"it has no entry 'header', so it is some other .npz file; it must be {kind.written_by}")
     try:
         header = json.loads(str(array))
     except (ValueError, RecursionError):
-        raise ValueError("its header is no JSON; the file is damaged or some other .npz file") from None
+        raise ValueError(
+            f"its header is no JSON; the file is damaged or some other .npz file; it must be {kind.written_by}"
+        ) from None
     if not isinstance(header, dict) or header.get("format") != kind.format:
-        raise ValueError(f"its header does not say {kind.format!r}, so it is some other .npz file")
+        raise ValueError(
+            f"its header does not say {kind.format!r}, so it is some other .npz file; it must be {kind.written_by}"
+        )
     version = header.get("format_version")
     if isinstance(version, int) and version > kind.version:
         raise ValueError(
@@ -128,10 +137,9 @@ def _header(entries: Arrays, kind: Kind) -> dict[str, Any]:
 def mixture_problem(covariance_type: Any, entries: Mapping[str, NDArray], names: Sequence[str]) -> str | None:
     """Say what keeps the entries called `names` from being one mixture, or return None.
 
-    The names are those of the weights, the means, and arrays of the shape of covariances, of which the last one is the
-    factor of the precisions.
+    The names are those of the weights, the means, and arrays of the shape of covariances: these, the precisions, their factor.
     """
-    weights, means, roots = (entries[names[i]] for i in (0, 1, -1))
+    weights, means = entries[names[0]], entries[names[1]]
     if means.ndim != 2 or 0 in means.shape or means.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         return f"{names[1]} has dtype {means.dtype} and shape {means.shape}; it must be float32 or float64, (k, d)"
     if not isinstance(covariance_type, str) or covariance_type not in STRUCTURES:
@@ -148,9 +156,13 @@ def mixture_problem(covariance_type: Any, entries: Mapping[str, NDArray], names:
             )
         if not np.isfinite(array).all():
             return f"{entry} holds values that are not finite"
-    if weights.min() < 0 or abs(weights.sum() - 1) > 1e-3:
-        return f"{names[0]} must not be negative and sum to 1; least is {weights.min()}, sum {weights.sum()}"
-    diagonal = np.diagonal(roots, axis1=-2, axis2=-1) if layout in ("full", "tied") else roots
-    if diagonal.min() <= 0:
-        return f"{names[-1]} is not positive on its diagonal"
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if weights.min() < 0 or abs(total - 1) > 1e-3:
+        return f"{names[0]} must not be negative and sum to 1; least is {weights.min()}, sum {total}"
+    for entry in names[2:]:
+        array = entries[entry]
+        diagonal = np.diagonal(array, axis1=-2, axis2=-1) if layout in ("full", "tied") else array
+        if diagonal.min() <= 0:
+            return f"{entry} is not positive on its diagonal"
     return None

@@ -37,14 +37,24 @@ class Criteria(NamedTuple):
 
 
 def _fitted(fit: Fit, dtype: np.dtype) -> dict[str, Any]:
-    """The fitted attributes that are parameters or say how they were found."""
+    """The fitted attributes that are parameters or say how they were found; ValueError where `dtype` cannot hold them."""
     params = fit.params
+    with np.errstate(over="ignore", invalid="ignore"):
+        covariances, roots, precisions = (
+            values.astype(dtype) for values in (params.covariances, params.prec_chol, params.precisions)
+        )
+    for values, what in ((covariances, "large"), (roots, "small"), (precisions, "small")):
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"Fitting the mixture model failed: it has variances so {what} that {dtype} cannot hold them and their inverses. "
+                f"Scale the data{', pass float64,' if dtype == np.float32 else ''} or choose another reg_covar"
+            )
     return {
         "weights_": params.weights.astype(dtype),
         "means_": params.means.astype(dtype),
-        "covariances_": params.covariances.astype(dtype),
-        "precisions_cholesky_": params.prec_chol.astype(dtype),
-        "precisions_": params.precisions.astype(dtype),
+        "covariances_": covariances,
+        "precisions_cholesky_": roots,
+        "precisions_": precisions,
         "converged_": fit.converged,
         "n_iter_": fit.n_iter,
         "lower_bound_": fit.lower_bound,
@@ -124,7 +134,10 @@ class FittedMixture(Estimator):
         return self._each(X, passes.labels, dtype=np.int64)
 
     def predict_proba(self, X: Any) -> NDArray:
-        """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`; of Dask, lazily."""
+        """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`; of Dask, lazily.
+
+        A sample so far from all components that its likelihood is 0 (its log -inf) has probability 0 for each of them.
+        """
         self._check_is_fitted()
         return self._each(X, passes.responsibilities, columns=len(self.weights_))
 

@@ -138,6 +138,8 @@ class Fitting(Monitor):
             else:
                 params = self.first_params()
                 self._drawn = self._draws()
+            if self._settings.max_iter == 0:  # the weights of points are 1 / n each, and no M-step comes
+                params = replace(params, weights=params.weights / params.weights.sum())
             if self._n_starts > 1:
                 self._at = replace(self._at, mark=mark(params))
         best = None if self._batches is not None else self._at.best

@@ -557,4 +557,9 @@ def check_parameters(
     k, d = centres.shape
     matrices = border.check_positive("covariances", covariances, layout, k, d, covariance_type)
     checked = border.check_weights("weights", weights, k)
-    return Params(layout, checked, centres, matrices, precision_cholesky(matrices, layout))
+    params = Params(layout, checked, centres, matrices, precision_cholesky(matrices, layout))
+    with np.errstate(over="ignore", invalid="ignore"):
+        invertible = np.isfinite(params.precisions).all()
+    if not invertible:
+        raise ValueError("covariances are so small that their inverses overflow: scale data and parameters")
+    return params

@@ -159,13 +159,17 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
                 continue
             arrays[f"param.{name}"] = np.asarray(value)
             if arrays[f"param.{name}"].dtype.kind not in "fiu":
-                raise TypeError(f"the parameter {name} is no array of real numbers, so it cannot be saved")
+                raise TypeError(
+                    f"the parameter {name} is no array of real numbers, so it cannot be saved; set it to one, or to None"
+                )
         elif name == "random_state" and not isinstance(value, int):
             plain[name] = None
         elif isinstance(value, _JSON):
             plain[name] = value
         else:
-            raise TypeError(f"the parameter {name} is a {type(value).__name__}, which cannot be saved")
+            raise TypeError(
+                f"the parameter {name} is a {type(value).__name__}, which cannot be saved; set it to a number, a string or None"
+            )
     return plain, arrays
 
 
@@ -186,7 +190,9 @@ def _classes() -> dict[str, type[GaussianMixture]]:
 def _model_class(header: dict[str, Any]) -> type[GaussianMixture]:
     name = header.get("class")
     if not isinstance(name, str) or name not in _classes():
-        raise ValueError(f"it holds a model of class {name!r}; this version of fastgmm knows {', '.join(_classes())}")
+        raise ValueError(
+            f"it holds a model of class {name!r}; this version of fastgmm knows {', '.join(_classes())}, upgrade it"
+        )
     return _classes()[name]
 
 

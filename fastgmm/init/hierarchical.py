@@ -52,7 +52,8 @@ class Agglomeration:
         most = int(np.clip(np.sqrt(_OPERATIONS / Z.shape[1] ** 3), 20, MOST_GROUPS))
         first = _ward(Z, most)
         names, member = np.unique(_replayed(first, len(Z)), return_inverse=True)
-        groups = _Groups(Z, share / share.sum(), member)
+        # a weight that is nothing against the sum of all is still a sample's
+        groups = _Groups(Z, np.maximum(share / share.sum(), 1e-200), member)
         self._merges = np.concatenate([first, _merged(groups, names, len(Z) + len(first))])
 
     def labels(self, k: int) -> NDArray[np.int64]:

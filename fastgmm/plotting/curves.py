@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -113,6 +113,8 @@ def plot_criterion(
     name = border.check_choice("criterion", selection.criterion if criterion is None else criterion, CRITERIA)
     known = selection.covariance_types
     shown = known if covariance_types is None else covariance_types
+    if not isinstance(shown, Iterable):
+        raise TypeError(f"covariance_types must be None, a name or several names, got {shown!r}")
     wanted = [shown] if isinstance(shown, str) else list(shown)
     if not wanted:
         raise ValueError(f"covariance_types is empty: choose from {', '.join(known)}")
@@ -229,6 +231,6 @@ def _history(name: str, model: FittedMixture, gap: bool) -> tuple[NDArray[np.int
     if not len(values):
         raise ValueError(
             f"{name} has no {'two different values' if gap else 'iterations'} to draw: its lower_bounds_ has length "
-            f"{len(model.lower_bounds_)}"
+            f"{len(model.lower_bounds_)}: pass a model that fit has fitted, for gap in several iterations"
         )
     return iterations, values

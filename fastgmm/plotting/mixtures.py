@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -190,7 +190,8 @@ def _names(model: FittedMixture, given: Sequence[str] | None) -> tuple[str, ...]
     d = model.n_features_in_
     if given is None:
         return tuple(map(str, getattr(model, "feature_names_in_", [f"x{j}" for j in range(d)])))
-    if isinstance(given, str) or len(given) != d or not all(isinstance(name, str) for name in given):
+    named = isinstance(given, Sequence | np.ndarray) and not isinstance(given, str) and len(given) == d
+    if not named or not all(isinstance(name, str) for name in given):
         raise ValueError(f"feature_names must be {d} strings, one for each feature of the model, got {given!r}")
     return tuple(given)
 
@@ -205,7 +206,10 @@ def _features(features: Any, names: tuple[str, ...]) -> list[int]:
             )
         return list(range(d))
     chosen = []
-    for feature in [features] if isinstance(features, (str, numbers.Integral)) else list(features):
+    single = isinstance(features, (str, numbers.Integral))
+    if not single and not isinstance(features, Iterable):
+        raise TypeError(f"features must be None, an index or a name, or several of them, got {features!r}")
+    for feature in [features] if single else list(features):
         if isinstance(feature, str):
             chosen.append(names.index(border.check_choice("feature", feature, names)))
         elif border.check_integer("feature", feature, 0) < d:
@@ -218,7 +222,7 @@ def _features(features: Any, names: tuple[str, ...]) -> list[int]:
 
 
 def _radii(n_std: Any) -> list[float]:
-    each = [n_std] if isinstance(n_std, numbers.Real) else list(n_std)
+    each = [n_std] if isinstance(n_std, (numbers.Real, str)) or not isinstance(n_std, Iterable) else list(n_std)
     return sorted(border.check_within("n_std", radius, 0.0, _MOST_RADIUS) for radius in each)
 
 

@@ -40,7 +40,7 @@ def read_text(
     except UnicodeDecodeError:
         raise ValueError(_not_utf8(path)) from None
     if not len(data):
-        raise ValueError(f"{path} holds a header but no data")
+        raise ValueError(f"{path} holds a header but no data; it must hold a row of numbers at least")
     return data, None if layout.names is None else tuple(layout.names[j] for j in picked)
 
 
@@ -52,10 +52,12 @@ def inspect_text(path: str, header: Header, delimiter: str | None) -> Layout:
         with _open(path) as file:
             line = next((line for line in file if line.strip()), None)
         if line is None:
-            raise ValueError(f"{path} is empty")
+            raise ValueError(f"{path} is empty; it must hold a row of numbers at least")
         separator = _sniff(path, line) if delimiter is None else _named_delimiter(delimiter)
         with _open(path) as file:
-            number, fields = next(_records(path, file, separator))
+            number, fields = next(_records(path, file, separator), (1, []))
+        if not fields:
+            raise ValueError(f"{path} is empty; it must hold a row of numbers at least")
     except UnicodeDecodeError:
         raise ValueError(_not_utf8(path)) from None
     names = None
@@ -233,7 +235,7 @@ def _locate(path: str, layout: Layout, picked: list[int], dtype: np.dtype[Any], 
                 what = "the header" if layout.names is not None else "the first line"
                 return (
                     f"{path}, line {line} has {len(fields)} field{'s' * (len(fields) != 1)}, but {what} has "
-                    f"{layout.n_fields}: {_excerpt(fields)}"
+                    f"{layout.n_fields}: {_excerpt(fields)}; every line must have as many"
                 )
             for j in picked:
                 problem = _problem(fields[j], dtype)
@@ -255,9 +257,12 @@ def _problem(text: str, dtype: np.dtype[Any]) -> str | None:
         decimal = word.count(",") == 1 and _is_number(word.replace(",", "."))
         return f"{_shorten(text)} is not a number" + ("; write it with a decimal point" if decimal else "")
     if not np.isfinite(float(text)):
-        return f"{text!r} is not finite" if "inf" in word else f"{text!r} is too large for float64"
+        what = (
+            "not finite; remove the row or fill it in" if "inf" in word else "too large for float64; scale the column"
+        )
+        return f"{text!r} is {what}"
     if abs(float(text)) > float(np.finfo(dtype).max):
-        return f"{text!r} is too large for {dtype}"
+        return f"{text!r} is too large for {dtype}; read it as float64"
     return None
 
 

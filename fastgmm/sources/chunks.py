@@ -103,12 +103,14 @@ def expand(path: str) -> list[str]:
                 f"{os.path.join(path, '*' + kinds[0])!r}"
             )
         if not found:
-            raise ValueError(f"{path} holds no file that can be read ({', '.join(_READABLE)}) among {len(entries)}")
+            raise ValueError(
+                f"{path} holds no file that can be read ({', '.join(_READABLE)}) among {len(entries)}: choose another, or a pattern"
+            )
         return found
     if not os.path.exists(path) and glob.has_magic(path):
         found = sorted(glob.glob(path, recursive=True))
         if not found:
-            raise ValueError(f"no file matches the pattern {path!r}")
+            raise ValueError(f"no file matches the pattern {path!r}: choose one that does, seen from {os.getcwd()}")
         return found
     return [path]
 
@@ -243,10 +245,8 @@ class _FilesReader:
                 for piece in part.pieces(first, rows):
                     yield chunk, piece
                     first += len(piece)
-            except FileNotFoundError:
-                raise StreamError(
-                    f"{self.label(chunk)} is not there (any more): data must stay while they are used"
-                ) from None
+            except FileNotFoundError as error:
+                raise FileNotFoundError(error.errno, error.strerror, self.label(chunk)) from None
 
     def label(self, chunk: int) -> str:
         if chunk >= len(self.parts):
@@ -321,11 +321,13 @@ class _Given:
             return array
         picked = [int(column) for column in self.columns if isinstance(column, (int, np.integer))]
         if len(picked) < len(self.columns):
-            raise TypeError(f"columns of arrays are integers counted from 0, got {list(self.columns)}")
+            raise TypeError(f"columns of arrays must be integers counted from 0, got {list(self.columns)}")
         array = np.asarray(array)
         width = array.shape[1] if array.ndim == 2 else 0
         if any(not 0 <= column < width for column in picked):
-            raise ValueError(f"{self.label(chunk)} has {width} columns, but columns {picked} were asked for")
+            raise ValueError(
+                f"{self.label(chunk)} has {width} columns, but columns {picked} were asked for: they must be below {width}"
+            )
         return array[:, picked]
 
     def label(self, chunk: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import errno
+import math
+import numbers
 import os
 import re
 import struct
@@ -17,6 +19,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import DTypeLike, NDArray
 
 from fastgmm._compat import optional
+from fastgmm._validation import check_path
 from fastgmm.sources._text import Header, column_label, columns_hint, inspect_text, read_text
 
 __all__ = ["TableData", "describe", "read_table"]
@@ -90,7 +93,7 @@ def read_table(
     ImportError
         If the format needs a package that is not installed.
     """
-    file = os.fspath(path)
+    file = check_path("path", path)
     kind = _kind(file, header, key, delimiter)
     wanted = None if dtype is None else np.dtype(dtype)
     if wanted is not None and wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -122,7 +125,7 @@ def describe(
 
     Parameters, errors: see `read_table`.
     """
-    file = os.fspath(path)
+    file = check_path("path", path)
     kind = _kind(file, header, key, delimiter)
     if kind in _TEXT:
         layout = inspect_text(file, header, delimiter)
@@ -183,12 +186,14 @@ def resolve_columns(
         raise TypeError(f"{option} is the string {items!r}; it must be a sequence, such as [{items!r}]")
     picked: list[int] = []
     for item in items:
+        if not isinstance(item, (str, numbers.Integral)) or isinstance(item, bool):
+            raise TypeError(f"{path}: {option} holds {item!r}, a {type(item).__name__}; it must hold names or integers")
         indices = _by_name(path, option, item, names) if isinstance(item, str) else [int(item)]
         for j in indices:
             if not 0 <= j < n_columns:
                 raise ValueError(f"{path}: {option} asks for column {j}, but there are {n_columns}, counted from 0")
             if j in picked:
-                raise ValueError(f"{path}: {option} names {column_label(j, names)} twice")
+                raise ValueError(f"{path}: {option} names {column_label(j, names)} twice; name it once")
             picked.append(j)
     return picked
 
@@ -202,7 +207,9 @@ def _by_name(path: str, option: str, item: str, names: tuple[str, ...] | None) -
     if index := re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", item):
         first, last = int(index[1]), int(index[2] or index[1])
         if last < first:
-            raise ValueError(f"{path}: {option} holds the range {item!r}, which ends before it begins")
+            raise ValueError(
+                f"{path}: {option} holds the range {item!r}, which ends before it begins; write the smaller one first"
+            )
         return list(range(first, min(last, first + 10**6) + 1))
     if names is None:
         raise ValueError(
@@ -228,7 +235,7 @@ def _check_array(where: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
         hint = "; reshape(-1, 1) makes it one column" if len(shape) == 1 else ""
         raise ValueError(f"{where} has {len(shape)} dimensions, shape {shape}; it must have 2{hint}")
     if 0 in shape:
-        raise ValueError(f"{where} is empty, shape {shape}")
+        raise ValueError(f"{where} is empty, shape {shape}; it must hold a row of numbers at least")
 
 
 #: What reading a damaged or foreign .npz archive raises; NotImplementedError and RuntimeError are of odd compression and of
@@ -250,7 +257,10 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise ValueError(f"version {version} of the format is not for arrays of numbers")
     try:
         read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
-        return read(file)
+        shape, fortran, dtype = read(file)
+        if not all(type(length) is int and 0 <= length < 2**63 for length in shape):  # True is an int for NumPy
+            raise ValueError(f"its header tells of the shape {shape}, which no array can have")
+        return shape, fortran, dtype
     except ValueError:
         raise
     except Exception as error:
@@ -265,7 +275,7 @@ def npy_layout(path: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
             shape, fortran, dtype = npy_header(file)
             offset = file.tell()
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not a readable .npy file: {error}") from None
+        raise ValueError(f"{path} is not a readable .npy file: {error}; write it with numpy.save") from None
     _check_array(path, shape, dtype)
     return shape, fortran, dtype, offset
 
@@ -275,7 +285,9 @@ def _map_npy(path: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = npy_format.open_memmap(path, mode="r")
     except (ValueError, EOFError, OverflowError) as error:
-        raise ValueError(f"{path} is damaged: its header tells of shape {shape}, {dtype}; {error}") from None
+        raise ValueError(
+            f"{path} is damaged: its header tells of shape {shape}, {dtype}; {error}. Write it anew"
+        ) from None
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
@@ -286,32 +298,42 @@ def column_indices(path: str, n_columns: int, columns: Sequence[int | str] | Non
 
 def _npz_layout(path: str, key: str | None) -> tuple[str, tuple[int, ...], np.dtype[Any]]:
     """Name, shape and dtype of the array of two dimensions that is asked for."""
-    headers = {}
+    headers, sizes = {}, {}
     member = ""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.namelist():
-                if member.endswith(".npy"):
-                    with archive.open(member) as file:
-                        headers[member[:-4]] = npy_header(file)
-    except NPZ_DAMAGE as error:
-        where = f"{path}, member {member!r}" if member else path
-        raise ValueError(f"{where} is not readable as .npz: {error}") from None
+    with open(path, "rb") as whole:
+        try:
+            with zipfile.ZipFile(whole) as archive:
+                for info in archive.infolist():
+                    member = info.filename
+                    if member.endswith(".npy"):
+                        with archive.open(info) as file:
+                            headers[member[:-4]] = npy_header(file)
+                            sizes[member[:-4]] = info.file_size - file.tell()
+        except (*NPZ_DAMAGE, OSError) as error:  # OSError of a place before the beginning of the file
+            where = f"{path}, member {member!r}" if member else path
+            raise ValueError(f"{where} is not readable as .npz: {error}; write it with numpy.savez") from None
     chosen = _choose_array(path, key, {name: header[0] for name, header in headers.items()})
     shape, _, dtype = headers[chosen]
     _check_array(f"{path}, array {chosen!r}", shape, dtype)
+    if math.prod(shape) * dtype.itemsize != sizes[chosen]:  # before memory is taken for what the header tells of
+        raise _damaged_npz(path, chosen, shape, dtype, f"it has {sizes[chosen]} bytes")
     return chosen, shape, dtype
+
+
+def _damaged_npz(path: str, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], problem: object) -> ValueError:
+    return ValueError(
+        f"{path}, array {name!r} is damaged: its header tells of shape {shape}, {dtype}; {problem}. Write it anew"
+    )
 
 
 def _load_npz(path: str, key: str | None) -> NDArray[Any]:
     chosen, shape, dtype = _npz_layout(path, key)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            array: NDArray[Any] = arrays[chosen]
-    except NPZ_DAMAGE as error:
-        raise ValueError(
-            f"{path}, array {chosen!r} is damaged: its header tells of shape {shape}, {dtype}; {error}"
-        ) from None
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                array: NDArray[Any] = arrays[chosen]
+        except (*NPZ_DAMAGE, OSError) as error:
+            raise _damaged_npz(path, chosen, shape, dtype, error) from None
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
@@ -321,6 +343,10 @@ def _choose_array(path: str, key: str | None, shapes: dict[str, tuple[int, ...]]
         if key not in shapes:
             raise ValueError(f"{path} holds no array {key!r}; it holds {held}")
         return key
+    if {"header", "precisions_cholesky_"} <= set(shapes):
+        raise ValueError(
+            f"{path} is a saved model and no table; choose one of its arrays with --key (key=), it holds {held}"
+        )
     tables = [name for name, shape in shapes.items() if len(shape) == 2]
     if len(tables) != 1:
         count = f"{len(tables)} arrays" if tables else "no array"
@@ -339,7 +365,7 @@ def _open_parquet(path: str) -> Any:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         # damage comes as either of the two, but only the system's errors have a number
-        raise ValueError(f"{path} is not a readable .parquet file: {error}") from None
+        raise ValueError(f"{path} is not a readable .parquet file: {error}; write it anew") from None
 
 
 def _read_parquet(
@@ -349,7 +375,7 @@ def _read_parquet(
         names, picked, kept = _parquet_columns(path, table, choose, dtype)
         n_samples = table.metadata.num_rows
         if n_samples == 0:
-            raise ValueError(f"{path} holds no rows")
+            raise ValueError(f"{path} holds no rows; it must hold one at least")
         data = np.empty((n_samples, len(picked)), kept)
         row = 0
         for batch in _parquet_arrays(path, table, names, picked, kept):
@@ -397,12 +423,21 @@ def _parquet_arrays(
                 if values.null_count:
                     missing = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
                     label = column_label(j, names)
-                    raise ValueError(f"{path}, row {missing} (counted from 0), {label}: the value is missing")
+                    raise ValueError(
+                        f"{path}, row {missing} (counted from 0), {label}: the value is missing; remove the row or fill it in"
+                    )
                 data[:, column] = values.to_numpy(zero_copy_only=False)
             row += len(batch)
+            if row > table.metadata.num_rows:
+                break
             yield data
+        if row != table.metadata.num_rows:
+            n_samples = table.metadata.num_rows
+            raise ValueError(
+                f"{path} is damaged: its footer tells of {n_samples} rows, others are there; write it anew"
+            )
     except (pyarrow.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
+        raise ValueError(f"{path} is damaged: {error}; write it anew") from None
 
 
 def _check_parquet(path: str, types: Any, schema: Any, picked: list[int]) -> None:

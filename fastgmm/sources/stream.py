@@ -111,7 +111,7 @@ class StreamSource:
     def _checked(self, rows: int) -> Iterator[NDArray]:
         """Pieces in the dtype of the source; StreamError where they are no longer those of the first pass."""
         seen = [0] * len(self.lengths)
-        for chunk, piece in self.reader.pieces(rows):
+        for chunk, piece in self._pieces(rows):
             array = as_matrix(piece, self.reader.label(chunk))
             if chunk >= len(self.lengths) or array.shape[1] != self.n_features:
                 raise StreamError(
@@ -125,6 +125,12 @@ class StreamSource:
         for chunk, (now, before) in enumerate(zip(seen, self.lengths, strict=True)):
             if now != before:
                 raise self._changed(chunk, str(now))
+
+    def _pieces(self, rows: int) -> Iterator[tuple[int, NDArray]]:
+        try:
+            yield from self.reader.pieces(rows)
+        except FileNotFoundError as error:
+            raise StreamError(f"{error.filename} is not there (any more): data must stay while they are used") from None
 
     def _changed(self, chunk: int, now: str) -> StreamError:
         return StreamError(
