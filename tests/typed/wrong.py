@@ -1,4 +1,4 @@
-"""Wrong use, a line each, that `mypy --strict` must flag: the comment names the error's code."""
+"""Wrong use, a line each, that `mypy --strict` must flag: the comment names the error's code (before | that of a new mypy)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastgmm import GaussianMixture
 X = [[0.0], [1.0], [5.0]]
 
 GaussianMixture("two")  # arg-type
-GaussianMixture(2, "full")  # call-arg
+GaussianMixture(2, "full")  # call-arg|misc
 GaussianMixture(2, covariance_type=3)  # arg-type
 GaussianMixture(2, n_comp=3)  # call-arg
 GaussianMixture(2).fit()  # call-arg
