@@ -123,12 +123,12 @@ def _check_finite(array: NDArray, name: str) -> None:
             )
 
 
-def check_magnitude(largest: float, n_features: int, dtype: np.dtype) -> None:
+def check_magnitude(largest: float, n_features: int, dtype: np.dtype, name: str = "X") -> None:
     """Raise ValueError where squares of values up to `largest`, summed over features, would overflow in their dtype."""
     limit = math.sqrt(float(np.finfo(dtype).max) / n_features) / 16
     if largest > limit:
         raise ValueError(
-            f"X has values of magnitude {largest:.3g}, too large for squared distances in {dtype} (limit {limit:.3g}): "
+            f"{name} has values of magnitude {largest:.3g}, too large for squared distances in {dtype} (limit {limit:.3g}): "
             "scale the data" + (" or pass float64" if dtype == np.float32 else "")
         )
 

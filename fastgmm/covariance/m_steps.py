@@ -98,7 +98,11 @@ def vee(within: Float, counts: Float, previous: Float | None) -> Float:
 
 
 def _volumes(within: Float, shape: Float, counts: Float) -> Float:
-    return np.einsum("kij,ij->k", within, np.linalg.inv(shape)) / (counts * within.shape[-1])
+    try:
+        inverse = np.linalg.inv(shape)
+    except np.linalg.LinAlgError:
+        raise NotPositiveDefinite(None, 0.0) from None
+    return np.einsum("kij,ij->k", within, inverse) / (counts * within.shape[-1])
 
 
 def _unit_determinant(matrix: Float) -> Float:

@@ -160,7 +160,7 @@ def mixture_problem(covariance_type: Any, entries: Mapping[str, NDArray], names:
         total = weights.sum()
     if weights.min() < 0 or abs(total - 1) > 1e-3:
         return f"{names[0]} must not be negative and sum to 1; least is {weights.min()}, sum {total}"
-    for entry in names[2:]:
+    for entry in (names[2], names[-1]):  # precisions may be too small for their dtype
         array = entries[entry]
         diagonal = np.diagonal(array, axis1=-2, axis2=-1) if layout in ("full", "tied") else array
         if diagonal.min() <= 0:

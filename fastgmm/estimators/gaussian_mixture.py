@@ -555,6 +555,7 @@ def check_parameters(
     """Return checked mixture parameters of a layout; ValueError naming what is wrong."""
     centres = np.array(border.check_data(means, name="means", axes="(n_components, n_features)"), dtype=np.float64)
     k, d = centres.shape
+    border.check_magnitude(float(np.abs(centres).max()), d, centres.dtype, "means")
     matrices = border.check_positive("covariances", covariances, layout, k, d, covariance_type)
     checked = border.check_weights("weights", weights, k)
     params = Params(layout, checked, centres, matrices, precision_cholesky(matrices, layout))

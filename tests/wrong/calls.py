@@ -445,6 +445,12 @@ ROWS: list[Row] = [
         ValueError,
         r"means cannot be made into an array",
     ),
+    (
+        "build: means too large",
+        lambda: build(means=np.full((2, 2), 1e200)),
+        ValueError,
+        r"means has values of.*scale the",
+    ),
     ("build: no means", lambda: build(means=None), TypeError, r"means is None"),
     (
         "build: means without features",
