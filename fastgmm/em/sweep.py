@@ -176,8 +176,10 @@ def sweep(
 ) -> Stats:
     """E-step: statistics of the responsibilities of `params`, about its means. Nothing of size n is kept.
 
-    A tied layout needs `whole`, the total scatter of the same source.
+    A tied layout needs `whole`, the total scatter of the same source; others have no use for it.
     """
+    if params.layout != "tied":
+        whole = None
     if whole is not None and far_apart(source, params, whole):
         apart = sweep(source, params.in_layout("full"), n_threads, monitor=monitor)
         return replace(apart, layout="tied", scatter=apart.scatter.sum(axis=0))
@@ -192,6 +194,8 @@ def sweep(
 
 def far_apart(source: AnySource, params: Params, whole: Total) -> bool:
     """Whether the scatter within tied components is so small a part of the whole that their difference would not show it."""
+    if params.layout != "tied":
+        return False
     within = source.total_weight * np.diagonal(params.covariances)
     return bool((np.diagonal(whole.scatter) > _FAR * within).any())
 
