@@ -146,7 +146,7 @@ def test_equal_factors_leave_an_orientation_as_it_is():
     a = np.random.default_rng(0).normal(size=(2, 3, 3))
     turned, orientation = a @ np.swapaxes(a, 1, 2), np.eye(3)
     before = turned.copy()
-    rotate(turned, np.ones((2, 3)), orientation)
+    rotate(turned, np.ones((2, 3)), orientation, 0, 2)
     assert np.array_equal(turned, before)
     assert np.array_equal(orientation, np.eye(3))
 

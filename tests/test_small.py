@@ -156,7 +156,7 @@ def test_a_collapse_is_told_alike(layout, step_by_step):
 
 def test_a_likelihood_that_is_no_number_is_told_alike(step_by_step):
     X = np.zeros((40, 1))
-    mixture = ([1.0], [[1e200]], [[[1e-200]]])
+    mixture = ([1.0], [[1e150]], [[[1e-200]]])
     for _ in range(2):
         with pytest.raises(ValueError, match="log-likelihood became -inf in iteration 1"):
             run(X, mixture, "full")
