@@ -190,7 +190,9 @@ class TestMStep:
         centred = X[None] - means[:, None]
         within = np.einsum("ik,kia,kib->kab", resp, centred, centred) + 0.5 * counts[:, None, None] * np.eye(3)
         found = naive.expand(covariances, structure.layout, 2, 3)
-        np.testing.assert_allclose(found, m_step(name, within, counts), rtol=1e-9, atol=1e-12)
+        # the common orientation is iterated to a tolerance: two ways of rounding the scatter may stop a step apart
+        rtol = 1e-6 if name in ("EVE", "VVE") else 1e-9
+        np.testing.assert_allclose(found, m_step(name, within, counts), rtol=rtol, atol=1e-12)
         assert has_structure(structure, covariances, counts / counts.sum())
 
     @pytest.mark.parametrize("name", MCLUST_NAMES)
