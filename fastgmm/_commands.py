@@ -89,12 +89,8 @@ def fit(args: Namespace) -> None:
         raise KeyboardInterrupt(_how_to_go_on(args.checkpoint)) from None
     if args.output:
         _save(model, table.names, args.output)  # before anything else can fail: the fit may have taken hours
-    source, sizes = open_here(table.data), np.zeros(args.components, np.int64)
-    labels = _labels(model, source, sizes)
-    if args.labels:
-        _outputs.write_table(args.labels, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
-    else:
-        collections.deque(labels, maxlen=0)
+    source = open_here(table.data)
+    sizes = _cluster_sizes(model, source, args.labels)
     if args.proba:
         _write_proba(args.proba, model, source)
     if args.plot:
@@ -185,12 +181,8 @@ def select(args: Namespace) -> None:
     if figure is not None:
         found.plot(ax=figure)
         _write_figure(args.plot, figure)
-    source, sizes = open_here(table.data), np.zeros(found.best_n_components, np.int64)
-    labels = _labels(model, source, sizes)
-    if args.labels:
-        _outputs.write_table(args.labels, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
-    else:
-        collections.deque(labels, maxlen=0)
+    source = open_here(table.data)
+    sizes = _cluster_sizes(model, source, args.labels)
     best = found.ranking(1)[0]._asdict() | _model_summary(model, table.names) | {"cluster_sizes": sizes}
     summary = _head("select", args) | {"n_samples": source.n_samples, "sample_weight": args.weights}
     summary |= {"init": args.init, "seed": args.seed} | _selection_summary(found)
@@ -457,6 +449,17 @@ def _labels(model: GaussianMixture, source: Source, sizes: NDArray[np.int64]) ->
     for labels in _by_blocks(model, source, model.predict):
         sizes += np.bincount(labels, minlength=len(sizes))
         yield labels
+
+
+def _cluster_sizes(model: GaussianMixture, source: Source, path: str | None) -> NDArray[np.int64]:
+    """How many samples each component has, (k,); their labels are written to `path`, if there is one."""
+    sizes = np.zeros(len(model.weights_), np.int64)
+    labels = _labels(model, source, sizes)
+    if path:
+        _outputs.write_table(path, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
+    else:
+        collections.deque(labels, maxlen=0)
+    return sizes
 
 
 def _write_proba(path: str | None, model: GaussianMixture, source: Source) -> None:

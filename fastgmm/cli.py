@@ -345,23 +345,7 @@ def _add_fit(parser: _Parser) -> None:
         default="full",
         help=f"{_TYPES} (default: full)",
     )
-    group.add_argument(
-        "--tol", type=_not_negative, default=1e-3, help="stop at a smaller gain of mean log-likelihood (default: 1e-3)"
-    )
-    group.add_argument("--reg-covar", type=_not_negative, default=1e-6, help="added to every variance (default: 1e-6)")
-    group.add_argument(
-        "--max-iter", metavar="N", type=_integer(0), default=100, help="iterations at most (default: 100)"
-    )
-    group.add_argument("--n-init", metavar="N", type=_count, default=1, help="starts, the best is kept (default: 1)")
-    group.add_argument(
-        "--init",
-        metavar="METHOD",
-        type=_one_of("init", INITS),
-        default="kmeans",
-        help=f"{', '.join(INITS)} (default: kmeans)",
-    )
-    _seed_argument(group)
-    _threads_argument(group)
+    _em_arguments(group, tol="1e-3", max_iter=100, least=0, starts="starts, the best is kept", init="kmeans")
     group = parser.add_argument_group("a long fit")
     group.add_argument(
         "--checkpoint", metavar="FILE", help="write the state of the fit to FILE, and go on from it where it exists"
@@ -418,21 +402,7 @@ def _add_select(parser: _Parser) -> None:
         default="bic",
         help="bic, icl or aic (default: bic)",
     )
-    group.add_argument(
-        "--tol", type=_not_negative, default=1e-5, help="stop at a smaller gain of mean log-likelihood (default: 1e-5)"
-    )
-    group.add_argument("--reg-covar", type=_not_negative, default=1e-6, help="added to every variance (default: 1e-6)")
-    group.add_argument("--max-iter", metavar="N", type=_count, default=1000, help="iterations at most (default: 1000)")
-    group.add_argument("--n-init", metavar="N", type=_count, default=1, help="starts for each size (default: 1)")
-    group.add_argument(
-        "--init",
-        metavar="METHOD",
-        type=_one_of("init", INITS),
-        default="hierarchical",
-        help=f"{', '.join(INITS)} (default: hierarchical)",
-    )
-    _seed_argument(group)
-    _threads_argument(group)
+    _em_arguments(group, tol="1e-5", max_iter=1000, least=1, starts="starts for each size", init="hierarchical")
     group.add_argument("--progress", action="store_true", help="show the model that is being fitted on standard error")
     group = parser.add_argument_group("output")
     group.add_argument("-o", "--output", metavar="FILE", help="save the best model, for the other commands (.npz)")
@@ -440,6 +410,34 @@ def _add_select(parser: _Parser) -> None:
     group.add_argument("--plot", metavar="FILE", help="draw the criterion (.png, .pdf or .svg; extra plot)")
     group.add_argument("--table", metavar="FILE", help="write all models and their criteria (.csv)")
     _force_argument(group)
+
+
+def _em_arguments(group: Any, *, tol: str, max_iter: int, least: int, starts: str, init: str) -> None:
+    """How EM starts and ends: the defaults, and the `least` iterations that may be asked for."""
+    group.add_argument(
+        "--tol",
+        type=_not_negative,
+        default=float(tol),
+        help=f"stop at a smaller gain of mean log-likelihood (default: {tol})",
+    )
+    group.add_argument("--reg-covar", type=_not_negative, default=1e-6, help="added to every variance (default: 1e-6)")
+    group.add_argument(
+        "--max-iter",
+        metavar="N",
+        type=_integer(least),
+        default=max_iter,
+        help=f"iterations at most (default: {max_iter})",
+    )
+    group.add_argument("--n-init", metavar="N", type=_count, default=1, help=f"{starts} (default: 1)")
+    group.add_argument(
+        "--init",
+        metavar="METHOD",
+        type=_one_of("init", INITS),
+        default=init,
+        help=f"{', '.join(INITS)} (default: {init})",
+    )
+    _seed_argument(group)
+    _threads_argument(group)
 
 
 def _add_predict(parser: _Parser) -> None:

@@ -112,6 +112,12 @@ STRUCTURES |= _BY_NAME
 STRUCTURES |= {name: replace(_BY_NAME[_SAME[name]], name=name, one_feature=True) for name in ("E", "V")}
 
 
+def possible(count: float, d: int) -> str:
+    """The structures of d features that a component of so many samples can have, by mclust's names; of none as of one."""
+    names = [structure.name for structure in _MCLUST if structure.least_samples(d) <= max(count, 1.0)]
+    return ", ".join(map(repr, names))
+
+
 # covariances that overflow or are no numbers have no Cholesky factors, which says so
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def maximise(

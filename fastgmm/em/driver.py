@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgmm._errors import warn
 from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
-from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise
+from fastgmm.covariance.structures import Structure, maximise, possible
 from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.em.restarts import Best
 from fastgmm.em.small import SmallRun
@@ -195,12 +195,11 @@ def _simpler(error: NotPositiveDefinite, structure: Structure, stats: Stats) -> 
         return ""
     count, d = float(stats.counts[error.component]), stats.sums.shape[1]
     least = structure.least_samples(d)
-    names = [name for name in MCLUST_NAMES if STRUCTURES[name].least_samples(d) <= max(count, 1.0)]
-    if count >= least or not names:
+    if count >= least:
         return ""
     return (
         f" A component needs {least} samples at least for covariance_type={structure.name!r} with {d} features; with fewer "
-        f"there are {', '.join(map(repr, names))}."
+        f"there are {possible(count, d)}."
     )
 
 

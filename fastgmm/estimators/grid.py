@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
-from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise
+from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise, possible
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
 from fastgmm.em.driver import Fit, Settings
@@ -314,11 +314,12 @@ class Grid:
         for j in np.argsort(variances, kind="stable"):
             who = f"component {j} holds {held[j]:.4g} of {n} samples"
             if held[j] < least:
-                return f"{who}, and needs {least} for {structure.name!r} with {d} features: {_who_can(held[j], d)}"
+                enough = possible(held[j], d)
+                return f"{who}, and needs {least} for {structure.name!r} with {d} features: that is enough for {enough}"
             if variances[j] <= floor or scaled[j] <= _ROUNDING:
                 return (
                     f"{who}, which in some direction are equal up to a variance of {max(variances[j], 0.0):.3g} (reg_covar="
-                    f"{reg_covar:.3g}): {_who_can(1, d)}; or scale the data, lower or raise reg_covar"
+                    f"{reg_covar:.3g}): that is enough for {possible(1, d)}; or scale the data, lower or raise reg_covar"
                 )
         return ""
 
@@ -333,8 +334,3 @@ def _smallest_variances(params: Params, scale: Float | None = None) -> Float:
         return (variances / units**2).min(axis=1)
     smallest = np.linalg.eigvalsh(covariances / np.outer(units, units))[..., 0]
     return np.broadcast_to(smallest, (k,))
-
-
-def _who_can(count: float, d: int) -> str:
-    names = [name for name in MCLUST_NAMES if STRUCTURES[name].least_samples(d) <= max(count, 1.0)]
-    return f"that is enough for {', '.join(map(repr, names))}"

@@ -199,10 +199,7 @@ class Start:
         self, source: ArraySource, structure: Structure, random_state: np.random.RandomState, whole: Total | None
     ) -> Stats:
         found = kmeans(source, self.n_components, random_state, n_threads=self.n_threads, with_inertia=False)
-
-        def resp(start: int, stop: int) -> NDArray:
-            return found.labels[start:stop, None] == np.arange(self.n_components)
-
+        resp = members(found.labels, self.n_components)
         origin = np.asarray(found.centers, np.float64)
         return accumulate(source, structure.layout, origin, resp, self.n_threads, whole=whole)
 
