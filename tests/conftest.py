@@ -1,16 +1,21 @@
-"""Data that several tests share."""
+"""Data and steps that several tests share."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
+import fastgmm
+from fastgmm import GaussianMixture
 from fastgmm._jit import JIT_DISABLED
 from fastgmm.datasets import load_faithful, load_iris
 
@@ -36,6 +41,32 @@ def faithful() -> NDArray:
     X = load_faithful().data
     X.flags.writeable = False
     return X
+
+
+def fit(estimator: GaussianMixture, X: Any, **options: Any) -> GaussianMixture:
+    """`estimator` fitted, whether or not it converged."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fastgmm.ConvergenceWarning)
+        return estimator.fit(X, **options)
+
+
+def assert_same_bits(a: GaussianMixture, b: GaussianMixture) -> None:
+    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
+        assert np.array_equal(getattr(a, name), getattr(b, name)), name
+    assert a.lower_bounds_ == b.lower_bounds_
+    assert (a.n_iter_, a.converged_, a.lower_bound_) == (b.n_iter_, b.converged_, b.lower_bound_)
+
+
+def edited(entries: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Entries of a checkpoint after changes: None takes one away, a dict is of the header's keys."""
+    for name, value in changes.items():
+        if value is None:
+            del entries[name]
+        elif isinstance(value, dict):
+            entries["header"] = np.array(json.dumps({**json.loads(str(entries["header"])), **value}))
+        else:
+            entries[name] = value
+    return entries
 
 
 def random_mixture(layout: str, k: int, d: int, seed: int = 0, *, spread: float = 1.5):

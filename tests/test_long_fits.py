@@ -18,8 +18,8 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from conftest import assert_same_bits, edited, fit
 
-import fastgmm
 from fastgmm import GaussianMixture, chunks
 from fastgmm.em.driver import Fit
 from fastgmm.em.monitor import SILENT, Monitor, together
@@ -42,19 +42,6 @@ def data(n=1500, d=3, seed=0):
 def model(**arguments: Any) -> GaussianMixture:
     defaults: dict = {"n_init": 3, "random_state": 0, "tol": 1e-6, "max_iter": 25, "init_params": "random_from_data"}
     return GaussianMixture(**{"n_components": 3, **defaults, **arguments})
-
-
-def fit(estimator: GaussianMixture, X: Any, **options: Any) -> GaussianMixture:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", fastgmm.ConvergenceWarning)
-        return estimator.fit(X, **options)
-
-
-def assert_same_bits(a: GaussianMixture, b: GaussianMixture) -> None:
-    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
-        assert np.array_equal(getattr(a, name), getattr(b, name)), name
-    assert a.lower_bounds_ == b.lower_bounds_
-    assert (a.n_iter_, a.converged_, a.lower_bound_) == (b.n_iter_, b.converged_, b.lower_bound_)
 
 
 class Stop:
@@ -557,15 +544,7 @@ def _state(**parts: int) -> np.ndarray:
     ],
 )
 def test_contradictions_are_refused(stopped, changes, message):
-    entries = entries_of(stopped)
-    for name, value in changes.items():
-        if value is None:
-            del entries[name]
-        elif isinstance(value, dict):
-            entries["header"] = np.array(json.dumps({**json.loads(str(entries["header"])), **value}))
-        else:
-            entries[name] = value
-    np.savez(stopped, **entries)
+    np.savez(stopped, **edited(entries_of(stopped), changes))
     refused(stopped, message)
 
 

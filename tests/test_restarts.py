@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.exceptions
+from conftest import assert_same_bits, edited, fit
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
@@ -65,24 +65,11 @@ def model(**arguments: Any) -> GaussianMixture:
     return GaussianMixture(**{"n_components": 5, **defaults, **arguments})
 
 
-def fit(estimator: GaussianMixture, X: Any, **options: Any) -> GaussianMixture:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", fastgmm.ConvergenceWarning)
-        return estimator.fit(X, **options)
-
-
 def whole_starts(estimator: GaussianMixture, X: Any, **options: Any) -> list[GaussianMixture]:
     """Fits of one start each, from the same draws, all to the end."""
     arguments = estimator.get_params() | {"n_init": 1, "verbose": 0}
     draws = np.random.RandomState(arguments.pop("random_state"))
     return [fit(GaussianMixture(random_state=draws, **arguments), X, **options) for _ in range(estimator.n_init)]
-
-
-def assert_same_bits(a: GaussianMixture, b: GaussianMixture) -> None:
-    for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
-        assert np.array_equal(getattr(a, name), getattr(b, name)), name
-    assert a.lower_bounds_ == b.lower_bounds_
-    assert (a.n_iter_, a.converged_, a.lower_bound_) == (b.n_iter_, b.converged_, b.lower_bound_)
 
 
 # --- the rule ---
@@ -423,14 +410,6 @@ def test_damage_is_refused(changes, message, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         fit(estimator, X, checkpoint=path)
     monkeypatch.undo()
-    entries: dict = dict(np.load(path))
-    for name, value in changes.items():
-        if value is None:
-            del entries[name]
-        elif isinstance(value, dict):
-            entries["header"] = np.array(json.dumps({**json.loads(str(entries["header"])), **value}))
-        else:
-            entries[name] = value
-    np.savez(path, **entries)
+    np.savez(path, **edited(dict(np.load(path)), changes))
     with pytest.raises(ValueError, match=message):
         fit(hard(1500)[0], X, checkpoint=path)

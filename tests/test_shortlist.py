@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import assert_same_bits, fit
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
@@ -51,18 +51,6 @@ def overlapping(n=4000, seed=0, k=5):
 def model(**arguments: Any) -> GaussianMixture:
     defaults: dict = {"n_init": 6, "random_state": 0, "tol": 1e-4, "max_iter": 300, "init_params": "random_from_data"}
     return GaussianMixture(**{"n_components": 5, **defaults, **arguments})
-
-
-def fit(estimator: GaussianMixture, X: Any, **options: Any) -> GaussianMixture:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", fastgmm.ConvergenceWarning)
-        return estimator.fit(X, **options)
-
-
-def assert_same_bits(a: GaussianMixture, b: GaussianMixture) -> None:
-    assert a.lower_bounds_ == b.lower_bounds_
-    for name in ("weights_", "means_", "covariances_"):
-        assert np.array_equal(getattr(a, name), getattr(b, name)), name
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "VEI"])
