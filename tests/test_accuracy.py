@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fastgmm import GaussianMixture, em_step, kernels, log_prob, responsibilities
+from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
 from fastgmm.estimators.gaussian_mixture import check_parameters
@@ -277,6 +278,6 @@ def test_a_sample_that_no_component_reaches_is_told_of(n):
     with pytest.raises(
         ValueError, match=r"log-likelihood became -inf in iteration 1: some sample is too far from every component"
     ):
-        driver.run(ArraySource(X), start, driver.STRUCTURES["spherical"], settings)
+        driver.run(ArraySource(X), start, STRUCTURES["spherical"], settings)
     with pytest.raises(ValueError, match=r"Scale the data, raise reg_covar, or start elsewhere"):
-        driver.run(ArraySource(X), start, driver.STRUCTURES["spherical"], settings)
+        driver.run(ArraySource(X), start, STRUCTURES["spherical"], settings)
