@@ -45,7 +45,7 @@ class Case(NamedTuple):
     separation: float = 3.0
     small_weight: float | None = None
     dtype: str = "float64"
-    n_draws: int = 5
+    n_draws: int = 20
 
     @property
     def layout(self) -> str:
@@ -112,8 +112,8 @@ def cases() -> list[Case]:
             Case("separation 1e4", structure, separation=1e4),
         ]
     found += [Case("d = 200", layout, d=200, n=100, k=2, condition=1e4) for layout in ("diag", "spherical")]
-    found += [Case("d = 100", layout, d=100, n=206, k=2, condition=1e8, n_draws=3) for layout in ("full", "tied")]
-    found += [Case("d = 200", "full", d=200, n=406, k=2, separation=20, condition=1e4, offset=10.0, n_draws=2)]
+    found += [Case("d = 100", layout, d=100, n=206, k=2, condition=1e8, n_draws=10) for layout in ("full", "tied")]
+    found += [Case("d = 200", "full", d=200, n=406, k=2, separation=20, condition=1e4, offset=10.0, n_draws=10)]
     return found
 
 

@@ -380,16 +380,6 @@ def _head(command: str, args: Namespace) -> _report.Summary:
 
 def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> _report.Summary:
     k, d = model.means_.shape
-    covariances = model.covariances_
-    layout = STRUCTURES[model.covariance_type].layout
-    if layout == "full":
-        variances = np.diagonal(covariances, axis1=1, axis2=2)
-    elif layout == "tied":
-        variances = np.broadcast_to(np.diagonal(covariances), (k, d))
-    elif layout == "spherical":
-        variances = np.broadcast_to(covariances[:, np.newaxis], (k, d))
-    else:
-        variances = covariances
     return {
         "n_features": d,
         "feature_names": names,
@@ -400,8 +390,8 @@ def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> _re
         "n_iter": model.n_iter_,
         "weights": model.weights_,
         "means": model.means_,
-        "standard_deviations": np.sqrt(variances),
-        "covariances": covariances,
+        "standard_deviations": np.sqrt(model._params().variances),
+        "covariances": model.covariances_,
     }
 
 

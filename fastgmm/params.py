@@ -44,6 +44,14 @@ class Params:
         return self.prec_chol**2
 
     @property
+    def variances(self) -> Float:
+        """Variance of each feature in each component, shape (k, d)."""
+        values = self.covariances
+        if self.layout in ("full", "tied"):
+            values = np.diagonal(values, axis1=-2, axis2=-1)
+        return np.broadcast_to(values[:, None] if self.layout == "spherical" else values, self.means.shape)
+
+    @property
     def log_det(self) -> Float:
         """log |U_k| = -1/2 log |Sigma_k|, shape (k,)."""
         k, d = self.means.shape
@@ -73,13 +81,26 @@ class Params:
 
         return Params(layout, self.weights, self.means, moved(self.covariances), moved(self.prec_chol))
 
-    # what is beyond the dtype makes densities of 0 or none at all, which the sums over samples tell
-    @np.errstate(over="ignore", invalid="ignore")
     def packed(self, dtype: DTypeLike, *, weighted: bool = True) -> Packed:
         """Lay the parameters out for the kernels, features padded with zeros to a multiple of 4.
 
         With ``weighted=False`` the constants leave out log pi_k, so that the kernels give component densities.
+        Raises ValueError where means or precisions are beyond float32, if that is the dtype.
         """
+        if dtype == np.float32:
+            limit = float(np.finfo(np.float32).max)
+            farthest, steepest = float(np.abs(self.means).max()), float(np.abs(self.prec_chol).max())
+            # kernels take the precision itself of a spherical covariance
+            if farthest > limit or steepest > (math.sqrt(limit) if self.layout == "spherical" else limit):
+                raise ValueError(
+                    f"the mixture is beyond float32, the dtype of X: means reach {farthest:.3g}, standard deviations go down to "
+                    f"{1 / steepest:.3g}. Pass X as float64, or scale the data"
+                )
+        return self._packed(dtype, weighted)
+
+    # what is beyond the dtype makes densities of 0, which the sums over samples tell
+    @np.errstate(over="ignore", invalid="ignore")
+    def _packed(self, dtype: DTypeLike, weighted: bool) -> Packed:
         k, d = self.means.shape
         constant = self.log_det - 0.5 * d * math.log(2 * math.pi)
         if weighted:

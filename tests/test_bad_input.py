@@ -355,6 +355,47 @@ class TestHardData:
         assert model.converged_
 
     @pytest.mark.parametrize("covariance_type", TYPES)
+    @pytest.mark.parametrize("init_params", ["random", "random_from_data", "k-means++"])
+    @pytest.mark.parametrize("n_components", [1, 3])
+    def test_starts_whose_covariances_are_nothing_but_reg_covar_do_not_warn_of_it(
+        self, n_components, init_params, covariance_type
+    ):
+        model = GaussianMixture(
+            n_components, covariance_type=covariance_type, init_params=init_params, max_iter=2, tol=10
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model.set_params(random_state=0).fit(blobs())
+        with pytest.warns(
+            UserWarning, match=r"reg_covar=1e-06 is larger than the variance of the data \(about [0-9.]+e-0[89]\)"
+        ):
+            model.fit(blobs() * 1e-4 / blobs().std())
+        with pytest.warns(
+            UserWarning, match=r"reg_covar=1e-06 is larger than the variance of the data \(about [0-9.]+e-0[89]\)"
+        ):
+            model.__class__(n_components, random_state=0).partial_fit(blobs() * 1e-4 / blobs().std())
+
+    @pytest.mark.parametrize("covariance_type", TYPES)
+    @pytest.mark.parametrize("beyond", ["means", "covariances"])
+    def test_parameters_beyond_float32_are_told_of(self, covariance_type, beyond):
+        data = np.zeros((4, 2), np.float32)
+        size = 1e-50 if covariance_type == "spherical" else 1e-100
+        variance = size if beyond == "covariances" else 1.0
+        means = np.full((1, 2), 1e100 if beyond == "means" else 0.0)
+        covariances = {
+            "full": variance * np.eye(2)[None],
+            "tied": variance * np.eye(2),
+            "diag": np.full((1, 2), variance),
+            "spherical": np.full(1, variance),
+        }[covariance_type]
+        for function in (F.log_prob, F.responsibilities):
+            function(data.astype(np.float64), [1.0], means, covariances, covariance_type=covariance_type)
+            with pytest.raises(
+                ValueError, match=r"beyond float32, the dtype of X: means reach .* Pass X as float64, or scale"
+            ):
+                function(data, [1.0], means, covariances, covariance_type=covariance_type)
+
+    @pytest.mark.parametrize("covariance_type", TYPES)
     def test_parameters_of_features_of_very_different_scales_are_accepted(self, covariance_type):
         mixed = blobs(d=4) @ np.random.default_rng(0).normal(size=(4, 4))
         data = mixed * [1e-2, 1e8, 1.0, 1e8]

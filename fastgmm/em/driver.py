@@ -222,19 +222,19 @@ def data_variance(stats: Stats) -> float:
 
 
 def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
-    """Warn where reg_covar is larger than what the components' own variances could be."""
-    variances = params.covariances
-    if params.layout in ("full", "tied"):
-        variances = np.diagonal(variances, axis1=-2, axis2=-1)
-    own = float(variances.mean()) - reg_covar
+    """Warn where reg_covar is larger than the variance of the data, which is that of a mixture after an M-step.
+
+    Parameters that none has made, such as single points to start from, say nothing of the data.
+    """
+    own = float(params.weights @ params.variances.mean(axis=1)) - reg_covar
     if reg_covar == 0 or own >= reg_covar:
         return
-    with np.errstate(over="ignore", invalid="ignore"):  # supplied means may be anywhere
-        own += float(np.var(params.means, axis=0).mean())
+    # the law of total variance: the mean of variances and the variance of means
+    own += float((params.weights @ (params.means - params.weights @ params.means) ** 2).mean())
     if own < reg_covar:
         warn(
             f"reg_covar={reg_covar:.3g} is larger than the variance of the data (about {max(own, 0.0):.3g}): the covariances "
-            "will be little else. Scale the data, or pass a reg_covar of about 1e-6 of its variance",
+            "are little else. Scale the data, or pass a reg_covar of about 1e-6 of its variance",
             UserWarning,
         )
 

@@ -146,8 +146,6 @@ class Fitting(Monitor):
         if best is not None and not done and self._at.mark == self._at.best_mark:
             reason = f"begins where start {self._at.best_start} did"
             return Fit(params, best.converged, 0, best.lower_bound, [], reason)
-        if self._at.start == 0 and not done:
-            driver.warn_if_regularisation_dominates(params, self._settings.reg_covar)
         if self._batches is not None:
             return self._run_batches(*self._batches, params, bound)
         return driver.run(

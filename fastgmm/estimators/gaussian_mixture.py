@@ -354,6 +354,8 @@ class GaussianMixture(FittedMixture):
         steps = self._steps(structure, settings, source.n_features)
         with self._memory_for(source):
             params, averages, bound = steps.step(source, params, averages)
+        if not fitted:
+            driver.warn_if_regularisation_dominates(params, settings.reg_covar)
         bounds = [*earlier, bound][-_HISTORY:]
         fit = driver.Fit(params, False, averages.n_steps, bound, bounds)
         if fitted:
@@ -370,7 +372,6 @@ class GaussianMixture(FittedMixture):
             self._check_enough(source)
             with self._memory_for(source):
                 params = self._fitting(source, structure, settings).first_params()
-            driver.warn_if_regularisation_dominates(params, settings.reg_covar)
             # the weights of points are 1 / n each, and these parameters may stay for some batches
             return replace(params, weights=params.weights / params.weights.sum()), online.Averages()
         self._check_goes_on(source, "partial_fit", "call fit to start anew")
@@ -430,6 +431,8 @@ class GaussianMixture(FittedMixture):
             raise KeyboardInterrupt(str(stop)) from None
         if saved is not None:
             saved.remove()
+        if fit.n_iter > 0:
+            driver.warn_if_regularisation_dominates(fit.params, settings.reg_covar)
         if not self.converged_ and self.max_iter > 0:
             warn(
                 f"Best performing initialization did not converge within max_iter={self.max_iter} iterations; the best "

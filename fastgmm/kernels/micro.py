@@ -25,6 +25,8 @@ from fastgmm.kernels.vectors import I64, Block, Values
 
 #: Samples that a call covers: tiles are padded to a multiple of it.
 STEP = 32
+#: Features whose squares are summed before they join the others: what is added to then rounds less often.
+PART = 32
 
 
 def panels(n_features: int) -> tuple[int, int]:
@@ -245,7 +247,15 @@ def _distance_density_ir(typingctx, x, means, scale, factor, constant, c0, c1, r
                     out += [k.fma(t, t, total) for t, total in zip(ts, old, strict=True)]
                 return out
 
-            sums = k.loop(I64(0), d, 1, [k.zero] * (2 * n_vectors), feature)
+            def features(start):
+                stop = k.plus(start, PART)
+                stop = b.select(b.icmp_signed("<", stop, d), stop, d)
+                return k.loop(start, stop, 1, [k.zero] * (2 * n_vectors), feature)
+
+            def part(i, sums):
+                return [b.fadd(old, new) for old, new in zip(sums, features(i), strict=True)]
+
+            sums = k.loop(I64(PART), d, PART, features(I64(0)), part)
             for v in range(n_vectors):
                 here = k.plus(s, v * k.lanes)
                 highest = k.load(k.at(top, here))
