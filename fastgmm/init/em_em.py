@@ -87,14 +87,9 @@ def _spread(sample: ArraySource, layout: str, points: NDArray[np.intp], whole: T
     """
     means = sample.rows(points)
     k, d = means.shape
-    scatter = {
-        "full": lambda: np.tile(whole.scatter / k, (k, 1, 1)),
-        "tied": lambda: whole.scatter,
-        "diag": lambda: np.tile(np.diagonal(whole.scatter) / k, (k, 1)),
-        "spherical": lambda: np.full(k, np.trace(whole.scatter) / k),
-    }[layout]()
+    scatter = np.tile(whole.scatter / k, (k, 1, 1))
     counts = np.full(k, sample.total_weight / k)
-    return Stats(layout, sample.n_samples, float("nan"), counts, np.zeros((k, d)), scatter, means)
+    return Stats("full", sample.n_samples, float("nan"), counts, np.zeros((k, d)), scatter, means).in_layout(layout)
 
 
 def _short_run(
