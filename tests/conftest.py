@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -27,6 +28,11 @@ settings.load_profile("plain-python" if JIT_DISABLED else "fast")
 
 #: For tests of what only compiled code has: signatures, a cache, threads.
 compiled = pytest.mark.skipif(JIT_DISABLED, reason="there is no compiled code where Numba is switched off")
+
+
+# a shell's background jobs ignore Ctrl-C, and what they start does too, unless it is told: several tests send it
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -229,8 +229,9 @@ def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
     own = float(params.weights @ params.variances.mean(axis=1)) - reg_covar
     if reg_covar == 0 or own >= reg_covar:
         return
-    # the law of total variance: the mean of variances and the variance of means
-    own += float((params.weights @ (params.means - params.weights @ params.means) ** 2).mean())
+    # the law of total variance: the mean of variances and the variance of means, of which supplied ones may be anywhere
+    with np.errstate(over="ignore"):
+        own += float((params.weights @ (params.means - params.weights @ params.means) ** 2).mean())
     if own < reg_covar:
         warn(
             f"reg_covar={reg_covar:.3g} is larger than the variance of the data (about {max(own, 0.0):.3g}): the covariances "
