@@ -5,6 +5,7 @@ from __future__ import annotations
 import naive
 import numpy as np
 import pytest
+from conftest import compiled
 from sklearn.cluster import KMeans
 from sklearn.cluster import kmeans_plusplus as sk_plusplus
 
@@ -156,6 +157,7 @@ def test_few_samples_are_compared_in_the_end():
     assert np.mean(run.clusters.slack > limit[run.clusters.labels]) > 0.9
 
 
+@compiled
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_bits_do_not_depend_on_threads_or_memory_order(dtype):
     X = make_mixture(20_000, 7, 9, separation=2.0, random_state=2, dtype=dtype).X
@@ -177,7 +179,14 @@ def test_bits_do_not_depend_on_threads_or_memory_order(dtype):
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
-    ("n", "d", "k"), [(20_000, 2, 5), (20_000, 8, 16), (9_000, 39, 40), (5_000, 3, 1), (4_200, 1, 3)]
+    ("n", "d", "k"),
+    [
+        (20_000, 2, 5),
+        pytest.param(20_000, 8, 16, marks=compiled),
+        pytest.param(9_000, 39, 40, marks=compiled),
+        (5_000, 3, 1),
+        (4_200, 1, 3),
+    ],
 )
 def test_scikit_learns_centres_and_labels_on_several_lanes(n, d, k, seed):
     X = make_mixture(n, d, k, separation=3.0, random_state=seed).X
