@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import signal
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -33,6 +35,25 @@ compiled = pytest.mark.skipif(JIT_DISABLED, reason="there is no compiled code wh
 # a shell's background jobs ignore Ctrl-C, and what they start does too, unless it is told: several tests send it
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_ahead: list[subprocess.Popen] = []
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Where nearly all tests run, a process of its own compiles what those of float32 need later: compiling takes one core."""
+    if len(session.items) > 3000 and not (JIT_DISABLED or session.config.option.collectonly):
+        # the package that is imported here, not one that happens to lie in the working directory
+        code = "import sys; sys.path.pop(0); from fastgmm.cli import main; main(['warmup', '--dtype', 'float32'])"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        _ahead.append(subprocess.Popen([sys.executable, "-c", code], env=environment, **quiet))
+
+
+def pytest_sessionfinish() -> None:
+    for process in _ahead:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
