@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import signal
@@ -41,10 +42,12 @@ _ahead: list[subprocess.Popen] = []
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Where nearly all tests run, a process of its own compiles what those of float32 need later: compiling takes one core."""
+    """Where nearly all tests run, a process of its own compiles what later ones need, the last first: compiling takes one core."""
     if len(session.items) > 3000 and not (JIT_DISABLED or session.config.option.collectonly):
         # the package that is imported here, not one that happens to lie in the working directory
-        code = "import sys; sys.path.pop(0); from fastgmm.cli import main; main(['warmup', '--dtype', 'float32'])"
+        code = "import sys; sys.path.pop(0); from fastgmm.cli import main\n"
+        for layout, dtype in itertools.product(("spherical", "diag", "tied", "full"), ("float32", "float64")):
+            code += f"main(['warmup', '--covariance', '{layout}', '--dtype', '{dtype}'])\n"
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         _ahead.append(subprocess.Popen([sys.executable, "-c", code], env=environment, **quiet))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
@@ -36,13 +37,19 @@ def arrays(dtype: str, *shapes: tuple[int, ...], seed: int = 0) -> list[np.ndarr
     return [rng.normal(size=shape).astype(dtype) for shape in shapes]
 
 
-def both(kernel: Any, twin: Callable, arguments: tuple, out: tuple[int, ...], rtol: float, atol: float) -> None:
-    """Run kernel (compiled anew) and twin on copies, and compare the arguments that are written."""
-    names = ", ".join(f"a{i}" for i in range(len(arguments)))
+@cache
+def caller(kernel: Any, n_arguments: int, wide: bool) -> Any:
+    """A compiled function of as many arguments that calls the kernel; of its own for each width, which Numba does not know of."""
+    names = ", ".join(f"a{i}" for i in range(n_arguments))
     scope: dict[str, Any] = {"kernel": kernel}
     exec(f"def call({names}):\n    kernel({names})", scope)
+    return numba.njit(scope["call"])
+
+
+def both(kernel: Any, twin: Callable, arguments: tuple, out: tuple[int, ...], rtol: float, atol: float) -> None:
+    """Run kernel and twin on copies, and compare the arguments that are written."""
     copies = [tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments) for _ in range(2)]
-    numba.njit(scope["call"])(*copies[0])
+    caller(kernel, len(arguments), vectors.has_avx512())(*copies[0])
     twin(*copies[1])
     for i in out:
         np.testing.assert_allclose(copies[0][i], copies[1][i], rtol=rtol, atol=atol)

@@ -9,9 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import fastgmm
 
 TYPED = Path(__file__).with_name("typed")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Both programs share what mypy remembers of the package."""
+    return tmp_path_factory.mktemp("mypy")
 
 
 def strictly_checked(program: str, folder: Path) -> str:
@@ -32,8 +40,8 @@ def strictly_checked(program: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_a_typed_program_has_no_error(tmp_path):
-    assert strictly_checked("right.py", tmp_path).startswith("Success")
+def test_a_typed_program_has_no_error(folder):
+    assert strictly_checked("right.py", folder).startswith("Success")
 
 
 def test_the_typed_program_runs(capsys):
@@ -41,13 +49,13 @@ def test_the_typed_program_runs(capsys):
     assert capsys.readouterr().out.count("\n") == 5
 
 
-def test_wrong_use_is_flagged_line_by_line(tmp_path):
+def test_wrong_use_is_flagged_line_by_line(folder):
     expected = {}
     for number, line in enumerate((TYPED / "wrong.py").read_text(encoding="utf-8").splitlines(), start=1):
         if found := re.search(r"  # ([\w|-]+)$", line):
             expected[number] = found[1].split("|")
     assert len(expected) >= 15
-    output = strictly_checked("wrong.py", tmp_path)
+    output = strictly_checked("wrong.py", folder)
     flagged = {int(n): code for n, code in re.findall(r"wrong\.py:(\d+): error: .*\[([\w-]+)\]$", output, re.MULTILINE)}
     assert set(flagged) == set(expected)
     assert {n: code for n, code in flagged.items() if code not in expected[n]} == {}
