@@ -1,9 +1,38 @@
-"""Optional packages: one helper that imports them or names what to install."""
+"""Optional packages, and what older versions of Python do otherwise."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any, Generic, TypeVar, overload
+
+T = TypeVar("T")
+
+
+class cached_property(Generic[T]):
+    """An attribute that is computed when it is first asked for, as `functools.cached_property` from Python 3.12 on.
+
+    Before, that one holds a lock which all instances of a class share: threads wait for each other, and a child that is forked
+    while one of them computes waits for ever.
+    """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self.compute, self.__doc__ = compute, compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> cached_property[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> cached_property[T] | T:
+        if instance is None:
+            return self
+        value = instance.__dict__[self.name] = self.compute(instance)
+        return value
+
 
 _EXTRA = {"pyarrow": "parquet", "matplotlib": "plot", "dask": "dask", "distributed": "dask", "sklearn": "sklearn"}
 

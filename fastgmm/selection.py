@@ -7,14 +7,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
-from fastgmm._compat import optional
+from fastgmm._compat import cached_property, optional
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
 from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure
 from fastgmm.em.driver import Fit, Settings

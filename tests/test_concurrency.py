@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 import fastgmm
 from bench.soak_threads import LAYERS, MISSING, environment
 from fastgmm import GaussianMixture, _jit, kernels
+from fastgmm._compat import cached_property
 from fastgmm.em import sweep as passes
 from fastgmm.sources.array import ArraySource
 
@@ -120,6 +122,31 @@ print(status)
 def test_a_child_that_is_forked_while_threads_fit(layer):
     # Numba's TBB layer says itself that it cannot be used after that
     assert run(["-W", "ignore", "-c", FORKED_AMID], layer) == str([0] * 5)
+
+
+def test_an_attribute_that_one_thread_computes_holds_up_no_other():
+    """Before Python 3.12 that of functools does, and a child that is forked meanwhile waits for ever."""
+
+    class Source:
+        def __init__(self, ready: threading.Event | None = None) -> None:
+            self.ready, self.begun, self.times = ready, threading.Event(), 0
+
+        @cached_property
+        def largest(self) -> int:
+            self.times += 1
+            self.begun.set()
+            return self.times if self.ready is None else self.times + self.ready.wait(60)
+
+    other = Source()
+    slow = Source(ready=threading.Event())
+    thread = threading.Thread(target=lambda: slow.largest)
+    thread.start()
+    assert slow.begun.wait(60)
+    assert [other.largest, other.largest] == [1, 1]
+    slow.ready.set()
+    thread.join()
+    assert slow.largest == 2
+    assert slow.times == 1
 
 
 @numba.njit(parallel=True)

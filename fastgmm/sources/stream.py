@@ -6,13 +6,13 @@ import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _validation as border
+from fastgmm._compat import cached_property
 from fastgmm.sources._ahead import IN_FLIGHT, ahead
 from fastgmm.sources.array import ArraySource, Block, in_units, mark_rows, rows_at
 
