@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import typing
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -23,9 +24,9 @@ class cached_property(Generic[T]):
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    @overload
+    @typing.overload  # by its full name: Numba has one too
     def __get__(self, instance: None, owner: type) -> cached_property[T]: ...
-    @overload
+    @typing.overload  # by its full name: Numba has one too
     def __get__(self, instance: object, owner: type) -> T: ...
     def __get__(self, instance: object | None, owner: type) -> cached_property[T] | T:
         if instance is None:
