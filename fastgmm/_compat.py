@@ -8,27 +8,28 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-class cached_property(Generic[T]):
+class cached_property(Generic[_T]):
     """An attribute that is computed when it is first asked for, as `functools.cached_property` from Python 3.12 on.
 
     Before, that one holds a lock which all instances of a class share: threads wait for each other, and a child that is forked
     while one of them computes waits for ever.
     """
 
-    def __init__(self, compute: Callable[[Any], T]) -> None:
+    def __init__(self, compute: Callable[[Any], _T]) -> None:
         self.compute, self.__doc__ = compute, compute.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    @typing.overload  # by its full name: Numba has one too
-    def __get__(self, instance: None, owner: type) -> cached_property[T]: ...
-    @typing.overload  # by its full name: Numba has one too
-    def __get__(self, instance: object, owner: type) -> T: ...
-    def __get__(self, instance: object | None, owner: type) -> cached_property[T] | T:
+    # by its full name: Numba has one too
+    @typing.overload
+    def __get__(self, instance: None, owner: type) -> cached_property[_T]: ...
+    @typing.overload
+    def __get__(self, instance: object, owner: type) -> _T: ...
+    def __get__(self, instance: object | None, owner: type) -> cached_property[_T] | _T:
         if instance is None:
             return self
         value = instance.__dict__[self.name] = self.compute(instance)

@@ -81,6 +81,8 @@ class Params:
 
         return Params(layout, self.weights, self.means, moved(self.covariances), moved(self.prec_chol))
 
+    # what is beyond the dtype makes densities of 0, which the sums over samples tell
+    @np.errstate(over="ignore", invalid="ignore")
     def packed(self, dtype: DTypeLike, *, weighted: bool = True) -> Packed:
         """Lay the parameters out for the kernels, features padded with zeros to a multiple of 4.
 
@@ -88,19 +90,7 @@ class Params:
         Raises ValueError where means or precisions are beyond float32, if that is the dtype.
         """
         if dtype == np.float32:
-            limit = float(np.finfo(np.float32).max)
-            farthest, steepest = float(np.abs(self.means).max()), float(np.abs(self.prec_chol).max())
-            # kernels take the precision itself of a spherical covariance
-            if farthest > limit or steepest > (math.sqrt(limit) if self.layout == "spherical" else limit):
-                raise ValueError(
-                    f"the mixture is beyond float32, the dtype of X: means reach {farthest:.3g}, standard deviations go down to "
-                    f"{1 / steepest:.3g}. Pass X as float64, or scale the data"
-                )
-        return self._packed(dtype, weighted)
-
-    # what is beyond the dtype makes densities of 0, which the sums over samples tell
-    @np.errstate(over="ignore", invalid="ignore")
-    def _packed(self, dtype: DTypeLike, weighted: bool) -> Packed:
+            self._check_float32()
         k, d = self.means.shape
         constant = self.log_det - 0.5 * d * math.log(2 * math.pi)
         if weighted:
@@ -120,6 +110,16 @@ class Params:
         if self.layout == "diag":
             return Diag(constant, half, means, pad(self.prec_chol, dtype), d, tile)
         return Spherical(constant, (-0.5 * self.prec_chol**2).astype(dtype), means, d, tile)
+
+    def _check_float32(self) -> None:
+        limit = float(np.finfo(np.float32).max)
+        farthest, steepest = float(np.abs(self.means).max()), float(np.abs(self.prec_chol).max())
+        # kernels take the precision itself of a spherical covariance
+        if farthest > limit or steepest > (math.sqrt(limit) if self.layout == "spherical" else limit):
+            raise ValueError(
+                f"the mixture is beyond float32, the dtype of X: means reach {farthest:.3g}, standard deviations go down to "
+                f"{1 / steepest:.3g}. Pass X as float64, or scale the data"
+            )
 
 
 def pad(array: NDArray, dtype: DTypeLike) -> NDArray:

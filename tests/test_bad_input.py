@@ -373,7 +373,7 @@ class TestHardData:
         with pytest.warns(
             UserWarning, match=r"reg_covar=1e-06 is larger than the variance of the data \(about [0-9.]+e-0[89]\)"
         ):
-            model.__class__(n_components, random_state=0).partial_fit(blobs() * 1e-4 / blobs().std())
+            GaussianMixture(n_components, random_state=0).partial_fit(blobs() * 1e-4 / blobs().std())
 
     @pytest.mark.parametrize("covariance_type", TYPES)
     @pytest.mark.parametrize("beyond", ["means", "covariances"])

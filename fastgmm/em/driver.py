@@ -230,7 +230,7 @@ def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
     if reg_covar == 0 or own >= reg_covar:
         return
     # the law of total variance: the mean of variances and the variance of means, of which supplied ones may be anywhere
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         own += float((params.weights @ (params.means - params.weights @ params.means) ** 2).mean())
     if own < reg_covar:
         warn(
