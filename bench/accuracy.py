@@ -46,6 +46,7 @@ class Case(NamedTuple):
     small_weight: float | None = None
     dtype: str = "float64"
     n_draws: int = 20
+    seed: int = 0
 
     @property
     def layout(self) -> str:
@@ -54,7 +55,7 @@ class Case(NamedTuple):
         )
 
     def mixture(self) -> Mixture:
-        rng = np.random.default_rng([self.d, self.k, self.n])
+        rng = np.random.default_rng([self.d, self.k, self.n, self.seed])
         d, k = self.d, self.k
         axes = np.linalg.qr(rng.normal(size=(d, d)))[0] if self.layout in ("full", "tied") else np.eye(d)
         spectrum = np.geomspace(1.0, 1.0 / self.condition, d) if self.layout != "spherical" else np.ones(d)
@@ -348,6 +349,12 @@ def main() -> None:
         help="lines for each quantity: fastgmm's worst, and then the worst of each other side",
     )
     parser.add_argument("--most-features", type=int, default=200, help="leave out cases of more")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=10,
+        help="mixtures that are drawn of each case where fastgmm is the worst side, for a median",
+    )
     options = parser.parse_args()
     packages = {"scikit-learn": "sklearn", "oneDAL": "daal4py", "SciPy": "scipy"}
     there, _ = importable(packages.values())
@@ -365,6 +372,25 @@ def main() -> None:
     print(f"fastgmm is the worst side, and beyond what is allowed, in {len(losses)} lines.")
     if losses:
         print("\n".join(table(losses, sides)))
+        again = [_median(row, sides, options.seeds) for row in losses]
+        worst_again = sum(_is_worst(row) for row in again)
+        print(f"\nThese lines in the median of {options.seeds} mixtures, where it is the worst side in {worst_again}:")
+        print("\n".join(table(again, sides)))
+
+
+def _median(row: Row, sides: Iterable[str], seeds: int) -> Row:
+    """The same line in the median of several mixtures: a rounding falls well or badly by chance, a method does not."""
+    rows = [
+        other
+        for seed in range(seeds)
+        for other in measure(row.case._replace(seed=seed), sides)
+        if other.quantity == row.quantity
+    ]
+    found = {}
+    for side in row.errors:
+        size, multiple = np.median([r.errors[side] for r in rows if side in r.errors], axis=0)
+        found[side] = Error(float(size), float(multiple))
+    return Row(row.case, row.quantity, float(np.median([r.allowed for r in rows])), found)
 
 
 def worst(rows: Iterable[Row], quantity: str, sides: Iterable[str], count: int) -> list[Row]:

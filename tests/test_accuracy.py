@@ -18,6 +18,7 @@ from fastgmm.em import driver
 from fastgmm.em import sweep as passes
 from fastgmm.estimators.gaussian_mixture import check_parameters
 from fastgmm.kernels import micro
+from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
 
 if "bench" not in sys.modules:  # no installed package
@@ -236,6 +237,35 @@ def test_the_logarithm_is_within_an_ulp_over_its_range(dtype, most):
 
 
 # --- what underflows ---
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="the platform has no extended precision")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_all_densities_of_a_component_share_is_rounded_once(layout):
+    k, d = 3, 201
+    rng = np.random.default_rng(0)
+    weights, factors = (
+        rng.dirichlet(np.ones(k)),
+        {
+            "full": np.triu(rng.uniform(1.0, 1e3, (k, d, d))),
+            "tied": np.triu(rng.uniform(1.0, 1e3, (d, d))),
+            "diag": rng.uniform(1.0, 1e3, (k, d)),
+            "spherical": rng.uniform(1.0, 1e3, k),
+        },
+    )
+    diagonals = {
+        "full": np.diagonal(factors["full"], axis1=1, axis2=2),
+        "tied": np.tile(np.diagonal(factors["tied"]), (k, 1)),
+        "diag": factors["diag"],
+        "spherical": np.repeat(factors["spherical"][:, None], d, axis=1),
+    }
+    params = Params(layout, weights, np.zeros((k, d)), factors[layout], factors[layout])
+    shared = params.packed(np.float64).constant
+    for c in range(k):
+        logs = [exact.mp.log(value) for value in diagonals[layout][c].tolist()]
+        exactly = exact.mp.fsum(logs) - d * exact.mp.log(2 * exact.mp.pi) / 2 + exact.mp.log(float(weights[c]))
+        # half of the last place, and what 201 logarithms are wrong by themselves
+        assert abs(shared[c] - exactly) <= 0.5 * np.spacing(float(exactly)) + 0.5 * np.spacing(8.0) * math.sqrt(d) / 4
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
