@@ -18,7 +18,7 @@ from typing import Any
 
 import numba
 from llvmlite import binding
-from numba.core import types
+from numba.core import event, types
 from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
 from numba.extending import overload
@@ -139,6 +139,25 @@ def choose(stub: Callable, table: dict[type, Any]) -> Callable:
     if not JIT_DISABLED:
         overload(call, strict=False, jit_options={"fastmath": ELEMENTWISE, "error_model": "numpy"})(pick)
     return call
+
+
+@contextmanager
+def compilation_told(tell: Callable[[], object]) -> Iterator[None]:
+    """Call `tell` where the body first compiles a function that no cache holds, and not again."""
+
+    class First(event.Listener):
+        told = False
+
+        def on_start(self, event: Any) -> None:
+            if not self.told:
+                self.told = True
+                tell()
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", First()):
+        yield
 
 
 def max_threads() -> int:

@@ -160,8 +160,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     try:
         from fastgmm import _commands
+        from fastgmm._jit import compilation_told
 
-        getattr(_commands, args.command)(args)
+        with compilation_told(_tell_of_compilation):
+            getattr(_commands, args.command)(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # the interpreter flushes once more at exit, which must not complain either
@@ -179,6 +181,14 @@ def _run(args: argparse.Namespace) -> int:
         print("fastgmm: internal error, please report it with the lines above", file=sys.stderr)
         return 1
     return 0
+
+
+def _tell_of_compilation() -> None:
+    # for who waits and looks; a script's standard error holds what went wrong and nothing else
+    if sys.stderr.isatty():
+        print(
+            "fastgmm: compiling for this processor, once: some ten seconds for each kind of covariance", file=sys.stderr
+        )
 
 
 def _message(error: BaseException) -> str:

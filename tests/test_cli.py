@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,8 +14,10 @@ import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import pytest
+from conftest import compiled
 
 import fastgmm
 import fastgmm.datasets
@@ -1004,3 +1007,23 @@ def test_ctrl_c_and_going_on(works: Any, fails: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.covariances_, expected.covariances_)
     assert found.lower_bounds_ == expected.lower_bounds_
     assert sorted(os.listdir(tmp_path)) == ["m.npz", "x.npy"]
+
+
+@compiled
+@pytest.mark.parametrize("terminal", [True, False])
+def test_who_waits_for_the_compiler_at_a_terminal_is_told_once(monkeypatch, terminal):
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    def info(args):
+        for type_ in (1, 1.0):
+            numba.njit(lambda x: x + 1)(type_)
+
+    monkeypatch.setattr(_commands, "info", info)
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    assert cli.main(["info", "model.npz"]) == 0
+    told = "fastgmm: compiling for this processor, once: some ten seconds for each kind of covariance\n"
+    assert screen.getvalue() == (told if terminal else "")
+    numba.njit(lambda x: x + 2)(1)  # and no one after it
+    assert screen.getvalue() == (told if terminal else "")
