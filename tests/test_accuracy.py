@@ -11,6 +11,7 @@ import mpmath
 import numba
 import numpy as np
 import pytest
+from conftest import compiled
 
 from fastgmm import GaussianMixture, em_step, kernels, log_prob, responsibilities
 from fastgmm.covariance.structures import STRUCTURES
@@ -205,6 +206,7 @@ def test_the_exponential_against_50_digits(dtype):
     assert all(mp.exp(float(argument)) > float(np.finfo(dtype).max) for argument in x[~finite])
 
 
+@compiled
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_exponential_of_the_sweep_ends_at_the_smallest_normal_number(dtype):
     kernel = micro._exponentials_ir

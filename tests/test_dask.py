@@ -275,7 +275,8 @@ def test_kinds_of_arrays(kind, weights, local):
             w,
             chunks=(tuple(map(len, [b.compute() for b in there.blocks])),) if kind != "columns" else (there.chunks[0],),
         )
-    found, expected = model(), model()
+    # the last changes of a float32 fit are roundings, which its number of iterations must not hang on
+    found, expected = (model(tol=1e-4 if kind == "float32" else 1e-6) for _ in range(2))
     quietly(found.fit, there, sample_weight=given)
     quietly(expected.fit, X, sample_weight=w)
     assert_same(found, expected, rtol=1e-5 if kind == "float32" else 1e-10)

@@ -10,7 +10,7 @@ from conftest import random_mixture
 from guarded import Guarded, guard, guarded_kernels
 
 import fastgmm
-from fastgmm import GaussianMixture, em_step, kmeans, log_density, responsibilities, sufficient_statistics
+from fastgmm import GaussianMixture, em_step, kmeans, log_density, log_prob, responsibilities, sufficient_statistics
 from fastgmm._jit import JIT_DISABLED
 from fastgmm.covariance.structures import MCLUST_NAMES
 from fastgmm.em.sweep import SINGLE_LANE
@@ -77,13 +77,32 @@ def test_sweeps(guarded, layout, d, dtype):
     for n, k, apart in ((1, 1, 0.0), (33, 2, 1.0), (300, 3, 30.0)):
         X, _, rng = draw(n, d, k, dtype, apart=apart)
         w, m, c = random_mixture(layout, k, d, spread=apart)
-        step = em_step(X, w, m, c, covariance_type=layout, sample_weight=rng.uniform(size=n) + 0.1, reg_covar=1.0)
+        by = rng.uniform(size=n) + 0.1
+        step = em_step(X, w, m, c, covariance_type=layout, sample_weight=by, reg_covar=1.0)
         assert np.all(np.isfinite(step.covariances))
+        each = log_prob(X, w, m, c, covariance_type=layout).astype(np.float64)
+        # a sum of float32 numbers is a float64, as in compiled code
+        np.testing.assert_allclose(step.log_likelihood, by @ each, rtol=3e-7 if dtype == np.float32 else 1e-13)
+        plain = em_step(X, w, m, c, covariance_type=layout, reg_covar=1.0)
+        np.testing.assert_allclose(plain.log_likelihood, each.sum(), rtol=3e-7 if dtype == np.float32 else 1e-13)
         np.testing.assert_allclose(responsibilities(X, w, m, c, covariance_type=layout).sum(axis=1), 1.0, rtol=1e-5)
         assert np.all(np.isfinite(log_density(X, m, c, covariance_type=layout)))
         resp = rng.uniform(size=(n, k))
         stats = sufficient_statistics(X, resp, covariance_type=layout, sample_weight=rng.integers(1, 3, size=n))
         assert np.all(np.isfinite(stats.scatter))
+
+
+@plain
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("layout", DENSITIES)
+def test_float32_is_summed_in_float64(guarded, layout, weighted):
+    """Equal components: the product of 500 totals of 8 is beyond float32."""
+    X = np.random.default_rng(0).normal(size=(500, 2))
+    w, m, c = random_mixture(layout, 8, 2, spread=0.0)
+    options = {"covariance_type": layout, "sample_weight": np.full(500, 2.0) if weighted else None}
+    c = c if layout == "tied" else np.broadcast_to(c[0], c.shape)
+    found = em_step(X.astype(np.float32), w, m, c, **options).log_likelihood
+    np.testing.assert_allclose(found, em_step(X, w, m, c, **options).log_likelihood, rtol=3e-7)
 
 
 @plain

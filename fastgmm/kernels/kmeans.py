@@ -176,7 +176,7 @@ def distances_to_own(first, step, span, samples, shift, points, labels, out):
     for lane in range(first, -(-samples.n_samples // span.width), step):
         start, stop = _bounds(lane, span, samples)
         for i in range(start, stop):
-            total = 0.0
+            total = np.float64(0.0)
             label = labels[i]
             for j in range(samples.n_features):
                 t = (samples.flat[samples.offset + i * samples.row + j * samples.column] - shift[j]) - points[label, j]

@@ -172,8 +172,9 @@ def _full_density_ir(typingctx, x, d, means, u, constant, c, resp, top, s0):
 def _full_density_python(x, d, means, u, constant, c, resp, top, s0):
     here = slice(s0, s0 + STEP)
     columns = panels(d)[1]
-    y = unpack_panels(u[c], columns).T @ (x[:columns, here] - means[c, :columns, None])
-    resp[c, here] = constant[c] - (y * y).sum(axis=0) * y.dtype.type(0.5)
+    with np.errstate(over="ignore", invalid="ignore"):  # as compiled code does, here and below
+        y = unpack_panels(u[c], columns).T @ (x[:columns, here] - means[c, :columns, None])
+        resp[c, here] = constant[c] - (y * y).sum(axis=0) * y.dtype.type(0.5)
     top[here] = np.maximum(resp[c, here], top[here])
 
 
@@ -213,7 +214,8 @@ def _transform_ir(typingctx, x, d, centre, u, z, s0):
 def _transform_python(x, d, centre, u, z, s0):
     here = slice(s0, s0 + STEP)
     columns = panels(d)[1]
-    z[:columns, here] = unpack_panels(u, columns).T @ (x[:columns, here] - centre[:columns, None])
+    with np.errstate(over="ignore", invalid="ignore"):
+        z[:columns, here] = unpack_panels(u, columns).T @ (x[:columns, here] - centre[:columns, None])
 
 
 #: ``transform(x, d, centre, u, z, s0)``: ``z[:, s] = U^T (x[:, s] - centre)`` for STEP samples from s0; u : (size,).
@@ -275,10 +277,11 @@ def _distance_density_ir(typingctx, x, means, scale, factor, constant, c0, c1, r
 def _distance_density_python(x, means, scale, factor, constant, c0, c1, resp, top, s0):
     here = slice(s0, s0 + STEP)
     for c in (c0, c1):
-        t = x[: means.shape[1], here] - means[c, :, None]
-        if scale is not None:
-            t = t * scale[c, :, None]
-        resp[c, here] = constant[c] + factor[c] * (t * t).sum(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            t = x[: means.shape[1], here] - means[c, :, None]
+            if scale is not None:
+                t = t * scale[c, :, None]
+            resp[c, here] = constant[c] + factor[c] * (t * t).sum(axis=0)
         top[here] = np.maximum(resp[c, here], top[here])
 
 

@@ -22,6 +22,9 @@ _SKEW = 16
 #: 1e-16 even times the square of 1e4 standard deviations).
 NEGLIGIBLE = 1e-24
 
+#: Sums begin with these where samples are float32: a Python float plus one of them is float64 to the compiler, float32 to NumPy.
+_ZERO, _ONE = np.float64(0.0), np.float64(1.0)
+
 
 class Samples(NamedTuple):
     """X as flat memory, so that C- and Fortran-ordered, sliced and read-only input share one compiled kernel.
@@ -179,7 +182,7 @@ def weighted_exponentials_tile(resp, top, total, m, weights, first):
     for s in range(m, mp):
         top[s] = zero
         total[s] = zero
-    t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0  # in a fixed order: see _log_likelihood
+    t0, t1, t2, t3 = _ZERO, _ZERO, _ZERO, _ZERO  # in a fixed order: see _log_likelihood
     for s in range(0, mp, 4):
         t0 += top[s]
         t1 += top[s + 1]
@@ -197,12 +200,12 @@ def _log_likelihood(top, total, m, n_components):
     each library that it is linked into, and where it may choose the order the copies need not agree to the last bit.
     """
     group = 16 * max(1, int(62.0 / np.log2(n_components + 1.0)))
-    likelihood = 0.0
+    likelihood = _ZERO
     for first in range(0, m, group):
         last = min(first + group, m)
         fours = first + (last - first) // 4 * 4
-        t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
-        p0, p1, p2, p3 = 1.0, 1.0, 1.0, 1.0
+        t0, t1, t2, t3 = _ZERO, _ZERO, _ZERO, _ZERO
+        p0, p1, p2, p3 = _ONE, _ONE, _ONE, _ONE
         for s in range(first, fours, 4):
             t0 += top[s]
             t1 += top[s + 1]
