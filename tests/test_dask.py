@@ -17,6 +17,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import compiled
 from distributed import Client, LocalCluster
 
 from fastgmm import GaussianMixture
@@ -472,6 +473,7 @@ def test_threads_of_the_worker_are_seen(client):
     assert parts._worker_threads() is None
 
 
+@compiled
 def test_tasks_on_one_thread_do_not_wait_for_the_workqueue():
     code = """
 import concurrent.futures, numpy as np, warnings
