@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
-from pathlib import Path
 
 import mpmath
 import numba
 import numpy as np
 import pytest
-from conftest import compiled
+from conftest import compiled, load_bench
 
 from fastgmm import GaussianMixture, em_step, kernels, log_prob, responsibilities
 from fastgmm.covariance.structures import STRUCTURES
@@ -22,15 +19,10 @@ from fastgmm.kernels import micro
 from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
 
-if "bench" not in sys.modules:  # no installed package
-    ROOT = Path(__file__).resolve().parents[1]
-    spec = importlib.util.spec_from_file_location(
-        "bench", ROOT / "bench" / "__init__.py", submodule_search_locations=[str(ROOT / "bench")]
-    )
-    sys.modules["bench"] = importlib.util.module_from_spec(spec)
+load_bench()
 
-from bench import accuracy, exact
-from bench.accuracy import Case
+from bench import accuracy, exact  # noqa: E402
+from bench.accuracy import Case  # noqa: E402
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 CASES = [
@@ -86,6 +78,35 @@ def test_a_wrong_digit_is_noticed():
 
 
 # --- tied components far apart ---
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="the platform has no extended precision")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_all_densities_of_a_component_share_is_rounded_once(layout):
+    k, d = 3, 601
+    rng = np.random.default_rng(0)
+    weights, factors = (
+        rng.dirichlet(np.ones(k)),
+        {
+            "full": np.triu(rng.uniform(1.0, 1e3, (k, d, d))),
+            "tied": np.triu(rng.uniform(1.0, 1e3, (d, d))),
+            "diag": rng.uniform(1.0, 1e3, (k, d)),
+            "spherical": rng.uniform(1.0, 1e3, k),
+        },
+    )
+    diagonals = {
+        "full": np.diagonal(factors["full"], axis1=1, axis2=2),
+        "tied": np.tile(np.diagonal(factors["tied"]), (k, 1)),
+        "diag": factors["diag"],
+        "spherical": np.repeat(factors["spherical"][:, None], d, axis=1),
+    }
+    params = Params(layout, weights, np.zeros((k, d)), factors[layout], factors[layout])
+    shared = params.packed(np.float64).constant
+    for c in range(k):
+        logs = [exact.mp.log(value) for value in diagonals[layout][c].tolist()]
+        exactly = exact.mp.fsum(logs) - d * exact.mp.log(2 * exact.mp.pi) / 2 + exact.mp.log(float(weights[c]))
+        # half of the last place, whatever is done on the way
+        assert abs(shared[c] - exactly) <= 0.501 * np.spacing(float(exactly))
 
 
 def far_apart(n, distance=1e5):
@@ -239,35 +260,6 @@ def test_the_logarithm_is_within_an_ulp_over_its_range(dtype, most):
 
 
 # --- what underflows ---
-
-
-@pytest.mark.skipif(np.finfo(np.longdouble).eps == np.finfo(float).eps, reason="the platform has no extended precision")
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_what_all_densities_of_a_component_share_is_rounded_once(layout):
-    k, d = 3, 601
-    rng = np.random.default_rng(0)
-    weights, factors = (
-        rng.dirichlet(np.ones(k)),
-        {
-            "full": np.triu(rng.uniform(1.0, 1e3, (k, d, d))),
-            "tied": np.triu(rng.uniform(1.0, 1e3, (d, d))),
-            "diag": rng.uniform(1.0, 1e3, (k, d)),
-            "spherical": rng.uniform(1.0, 1e3, k),
-        },
-    )
-    diagonals = {
-        "full": np.diagonal(factors["full"], axis1=1, axis2=2),
-        "tied": np.tile(np.diagonal(factors["tied"]), (k, 1)),
-        "diag": factors["diag"],
-        "spherical": np.repeat(factors["spherical"][:, None], d, axis=1),
-    }
-    params = Params(layout, weights, np.zeros((k, d)), factors[layout], factors[layout])
-    shared = params.packed(np.float64).constant
-    for c in range(k):
-        logs = [exact.mp.log(value) for value in diagonals[layout][c].tolist()]
-        exactly = exact.mp.fsum(logs) - d * exact.mp.log(2 * exact.mp.pi) / 2 + exact.mp.log(float(weights[c]))
-        # half of the last place, whatever is done on the way
-        assert abs(shared[c] - exactly) <= 0.501 * np.spacing(float(exactly))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
