@@ -18,8 +18,8 @@ import numpy as np
 
 from fastgmm import GaussianMixture
 from fastgmm.datasets import load_faithful, load_iris, make_mixture
-from fastgmm.em.driver import Fit
 from fastgmm.em.monitor import Monitor
+from fastgmm.em.result import Fit
 from fastgmm.estimators import telling
 
 

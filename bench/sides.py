@@ -35,18 +35,18 @@ Side = Callable[[Problem], Outcome]
 
 def fastgmm_iterations(problem: Problem) -> Outcome:
     """EM driver on prepared input: what `fit` runs after its checks."""
-    from fastgmm.covariance.structures import STRUCTURES
     from fastgmm.em import driver
-    from fastgmm.em.sweep import total
-    from fastgmm.estimators.gaussian_mixture import check_parameters
+    from fastgmm.em.result import Settings
+    from fastgmm.model.checks import check_parameters
+    from fastgmm.model.layouts import layout_named
+    from fastgmm.model.structures import STRUCTURES
     from fastgmm.sources.array import ArraySource
 
     case = problem.case
     source = ArraySource(problem.X)
-    params = check_parameters(problem.weights, problem.means, problem.covariances, case.covariance_type)
-    whole = total(source, None) if case.covariance_type == "tied" else None
-    settings = driver.Settings(tol=0.0, reg_covar=REG_COVAR, max_iter=case.n_iter)
-    fit = driver.run(source, params, STRUCTURES[case.covariance_type], settings, whole=whole)
+    params = check_parameters(problem.weights, problem.means, problem.covariances, layout_named(case.covariance_type))
+    settings = Settings(tol=0.0, reg_covar=REG_COVAR, max_iter=case.n_iter)
+    fit = driver.run(source, params, STRUCTURES[case.covariance_type], settings)
     return Outcome(fit.n_iter, fit.lower_bounds, fit.params.weights, fit.params.means, fit.params.covariances)
 
 

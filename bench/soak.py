@@ -24,7 +24,7 @@ import numpy as np
 
 import fastgmm
 from fastgmm import GaussianMixture
-from fastgmm.covariance.structures import MCLUST_NAMES
+from fastgmm.model.structures import MCLUST_NAMES
 
 #: What a process may grow by after the warm-up: fragments of the allocator, caches of the interpreter.
 ALLOWED_MB = 8.0

@@ -16,7 +16,7 @@ from scipy.stats import multivariate_normal
 import fastgmm
 from bench import numpy_reference
 from bench.cases import Case, Problem, cases
-from fastgmm.stats import Stats
+from fastgmm.model.stats import Stats
 
 by_name = partial(pytest.mark.parametrize, "case", cases("A B C D E F G"), ids=lambda case: case.name)
 

@@ -21,9 +21,9 @@ from fastgmm import _outputs, _report, _tables, datasets, selection
 from fastgmm._atomic import replacing
 from fastgmm._compat import optional
 from fastgmm._tables import Table
-from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em.sweep import SINGLE_LANE
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
+from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting.mixtures import MOST_FEATURES, plot_mixture
 from fastgmm.sources.array import Source
 from fastgmm.sources.files import resolve_columns

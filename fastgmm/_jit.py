@@ -170,6 +170,22 @@ def current_threads() -> int:
     return int(numba.get_num_threads())
 
 
+def effective_threads(n_threads: int | None) -> int:
+    """Return the threads to use: by default what Numba was set to, and never more than it was started with."""
+    return current_threads() if n_threads is None else min(n_threads, max_threads())
+
+
+@contextmanager
+def limited(n_threads: int | None) -> Iterator[None]:
+    """Set what `current_threads` returns in the body, and restore it."""
+    before = numba.get_num_threads()
+    try:
+        numba.set_num_threads(effective_threads(n_threads))
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
 _one_at_a_time = threading.Lock()
 _forked_after_start = False
 _started = False
@@ -198,12 +214,8 @@ def threads(n_threads: int) -> Iterator[Callable]:
     when two Python threads are in a parallel kernel at once, so that layer is entered one call at a time; who asks for one
     thread, as tasks of a Dask worker with several do, does not wait for it.
     """
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(n_threads)
+    with limited(n_threads):
         yield _run if n_threads > 1 else _run_on_one
-    finally:
-        numba.set_num_threads(before)
 
 
 def _run(compiled: Any, *arguments: Any, waits: bool = True) -> None:

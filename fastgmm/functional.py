@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
-from fastgmm.covariance.structures import STRUCTURES, Structure
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
-from fastgmm.estimators.gaussian_mixture import check_parameters
 from fastgmm.init import kmeans as k_means
 from fastgmm.init.kmeans import KMeansResult
-from fastgmm.params import Params
+from fastgmm.model.checks import check_parameters
+from fastgmm.model.params import Params
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import STRUCTURES, Structure
 from fastgmm.sources.array import ArraySource
-from fastgmm.stats import Stats
 
 __all__ = [
     "EMStep",
@@ -172,7 +172,7 @@ def sufficient_statistics(
 
     Returns
     -------
-    fastgmm.stats.Stats
+    fastgmm.model.stats.Stats
         ``counts`` (k,), ``sums`` (k, d) and ``scatter`` about ``origin``, float64. Statistics of parts of the data about
         one origin merge: ``a.merge(b)``.
 
@@ -199,7 +199,7 @@ def sufficient_statistics(
     else:
         centre = border.check_array("origin", origin, shape, "(n_components, n_features)")
     threads = border.check_threads(n_threads)
-    stats = passes.accumulate(source, structure.layout, centre, lambda a, b: weights[a:b], threads)
+    stats = passes.accumulate(source, structure.layout, centre, lambda a, b: weights[a:b], threads, complete=False)
     return stats.times(source.weight_unit)
 
 
@@ -234,8 +234,7 @@ def em_step(
     border.check_magnitude(source.largest, source.n_features, source.dtype)
     threads = border.check_threads(n_threads)
     reg_covar = border.check_non_negative("reg_covar", reg_covar)
-    whole = passes.total(source, threads) if params.layout == "tied" else None
-    stats = passes.sweep(source, params, threads, whole=whole)
+    stats = passes.sweep(source, params, threads)
     driver.check_likelihood(stats.log_likelihood, 1, params)
     after = driver.m_step(_structure(covariance_type), stats, reg_covar, params)
     return EMStep(after.weights, after.means, after.covariances, stats.log_likelihood * source.weight_unit)

@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from fastgmm import _validation as border
 from fastgmm._compat import cached_property, optional
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
-from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure
-from fastgmm.em.driver import Fit, Settings
+from fastgmm.em.result import Fit, Settings
 from fastgmm.estimators import telling
 from fastgmm.estimators.fitted import Criteria
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.grid import Cell, Grid, Starts
 from fastgmm.init.starts import INIT_PARAMS
+from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure
 from fastgmm.sources.dask import AnySource
 from fastgmm.sources.opening import open_source
 

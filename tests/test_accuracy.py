@@ -11,12 +11,14 @@ import pytest
 from conftest import compiled, load_bench
 
 from fastgmm import GaussianMixture, em_step, kernels, log_prob, responsibilities
-from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
-from fastgmm.estimators.gaussian_mixture import check_parameters
+from fastgmm.em.result import Settings
 from fastgmm.kernels import micro
-from fastgmm.params import Params
+from fastgmm.model.checks import check_parameters
+from fastgmm.model.layouts import layout_named
+from fastgmm.model.params import Params
+from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.array import ArraySource
 
 load_bench()
@@ -100,7 +102,7 @@ def test_what_all_densities_of_a_component_share_is_rounded_once(layout):
         "diag": factors["diag"],
         "spherical": np.repeat(factors["spherical"][:, None], d, axis=1),
     }
-    params = Params(layout, weights, np.zeros((k, d)), factors[layout], factors[layout])
+    params = Params(layout_named(layout), weights, np.zeros((k, d)), factors[layout], factors[layout])
     shared = params.packed(np.float64).constant
     for c in range(k):
         logs = [exact.mp.log(value) for value in diagonals[layout][c].tolist()]
@@ -150,12 +152,11 @@ def test_tied_components_that_turn_out_to_be_far_apart_leave_the_compiled_loop()
 def test_tied_components_close_together_need_no_scatter_of_their_own(monkeypatch):
     X, _ = far_apart(3000, distance=5.0)
     source = ArraySource(X)
-    params = check_parameters([0.5, 0.5], [[0.0, 0.0, 0.0], [0.0, 5.0, 0.0]], np.eye(3), "tied")
+    params = check_parameters([0.5, 0.5], [[0.0, 0.0, 0.0], [0.0, 5.0, 0.0]], np.eye(3), layout_named("tied"))
     layouts = []
     collect = passes.collect
-    monkeypatch.setattr(passes, "collect", lambda *a: layouts.append(a[1]) or collect(*a))
-    whole = passes.total(source, None)
-    passes.sweep(source, params, whole=whole)
+    monkeypatch.setattr(passes, "collect", lambda *a: layouts.append(a[1].name) or collect(*a))
+    passes.sweep(source, params)
     assert layouts == ["tied"]
 
 
@@ -299,8 +300,8 @@ def test_a_component_of_tiny_weight_has_the_samples_that_no_other_reaches(layout
 def test_a_sample_that_no_component_reaches_is_told_of(n):
     X = np.random.default_rng(0).normal(size=(n, 1))
     X[-1] = 1e200
-    start = check_parameters([0.5, 0.5], [[0.0], [1.0]], [1.0, 1.0], "spherical")
-    settings = driver.Settings(tol=0.0, reg_covar=1e-6, max_iter=3)
+    start = check_parameters([0.5, 0.5], [[0.0], [1.0]], [1.0, 1.0], layout_named("spherical"))
+    settings = Settings(tol=0.0, reg_covar=1e-6, max_iter=3)
     with pytest.raises(
         ValueError, match=r"log-likelihood became -inf in iteration 1: some sample is too far from every component"
     ):

@@ -22,8 +22,8 @@ from conftest import compiled
 import fastgmm
 import fastgmm.datasets
 from fastgmm import GaussianMixture, _commands, _outputs, cli
-from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.init.starts import INIT_PARAMS
+from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting import plot_mixture
 
 IRIS = str(Path(fastgmm.datasets.__file__).with_name("iris.csv"))

@@ -19,8 +19,8 @@ from test_estimator import assert_same_fit, blobs
 from threadpoolctl import threadpool_limits
 
 from fastgmm import GaussianMixture
-from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.init.starts import INIT_PARAMS
+from fastgmm.model.structures import STRUCTURES
 
 # With one component, as by default. With more, fits of samples weighted and of samples repeated begin from different draws,
 # and on the structureless data of `check_sample_weight_equivalence_on_dense_data` end in different maxima;

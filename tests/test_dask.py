@@ -21,8 +21,8 @@ from conftest import compiled
 from distributed import Client, LocalCluster
 
 from fastgmm import GaussianMixture
-from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em import driver
+from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources import dask as parts
 from fastgmm.sources import stream
 from fastgmm.sources.dask import DaskSource
@@ -62,7 +62,7 @@ def model(layout="full", d=3, **arguments):
     start = {
         "weights_init": [0.5, 0.5],
         "means_init": [[0.0] * d, [3.0] * d],
-        "precisions_init": given[STRUCTURES[layout].layout],
+        "precisions_init": given[STRUCTURES[layout].layout.name],
     }
     return GaussianMixture(2, covariance_type=layout, **{"tol": 1e-6, **start, **arguments})
 

@@ -23,9 +23,9 @@ from fastgmm import GaussianMixture, _interrupts, _jit, kernels, load
 from fastgmm._atomic import replacing
 from fastgmm._cache import CodeFiles
 from fastgmm._errors import OutOfMemory, memory_for
-from fastgmm.covariance import cholesky, m_steps
 from fastgmm.em import online, sweep
 from fastgmm.init import kmeans
+from fastgmm.model import cholesky, m_steps
 from fastgmm.sources.array import ArraySource
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX limits and signals")
@@ -74,12 +74,12 @@ def test_factors_and_rotations_do_not_depend_on_how_they_are_cut(monkeypatch):
     a = rng.normal(size=(7, 6, 6))
     covariances = a @ a.swapaxes(1, 2) + np.eye(6)
     turned, axes = covariances.copy(), np.eye(6)
-    whole = cholesky.precision_cholesky(covariances, "full")
+    whole = cholesky.factors(covariances)
     m_steps._rotate(turned, rng.uniform(1, 2, size=(7, 6)), axes)
     again, again_axes = covariances.copy(), np.eye(6)
     monkeypatch.setattr(cholesky, "_FLOPS", 1)
     monkeypatch.setattr(m_steps, "_FLOPS", 1)
-    assert np.array_equal(cholesky.precision_cholesky(covariances, "full"), whole)
+    assert np.array_equal(cholesky.factors(covariances), whole)
     rng = np.random.default_rng(0)
     rng.normal(size=(7, 6, 6))
     m_steps._rotate(again, rng.uniform(1, 2, size=(7, 6)), again_axes)
@@ -87,7 +87,7 @@ def test_factors_and_rotations_do_not_depend_on_how_they_are_cut(monkeypatch):
     assert np.array_equal(again_axes, axes)
     covariances[4] = -np.eye(6)
     with pytest.raises(cholesky.NotPositiveDefinite, match="component 4"):
-        cholesky.precision_cholesky(covariances, "full")
+        cholesky.factors(covariances)
 
 
 class Interrupt:

@@ -19,6 +19,7 @@ from fastgmm import em_step, kernels, log_density, log_prob, responsibilities, s
 from fastgmm.em import sweep as passes
 from fastgmm.em.driver import m_step
 from fastgmm.estimators.gaussian_mixture import check_parameters
+from fastgmm.model.layouts import layout_named
 from fastgmm.sources.array import ArraySource
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
@@ -52,8 +53,7 @@ def test_densities_and_responsibilities_match_the_oracle(layout, n, d, k):
 def test_statistics_of_a_sweep_match_the_oracle(layout, n, d, k):
     X, (w, m, c) = data(n, d), random_mixture(layout, k, d)
     source = ArraySource(X)
-    whole = passes.total(source, None) if layout == "tied" else None
-    stats = passes.sweep(source, check_parameters(w, m, c, layout), whole=whole)
+    stats = passes.sweep(source, check_parameters(w, m, c, layout_named(layout)))
     counts, sums, scatter = naive.counts_sums_scatter(X, naive.responsibilities(X, w, m, c, layout), m, layout)
     scale = np.abs(scatter).max()
     np.testing.assert_allclose(stats.counts, counts, rtol=1e-10, atol=1e-12)
@@ -102,15 +102,14 @@ def test_float32_is_near_float64(layout, d):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_bits_do_not_depend_on_threads_or_memory_order(layout, dtype):
     X, (w, m, c) = data(5000, 5, dtype=dtype), random_mixture(layout, 3, 5)
-    params = check_parameters(w, m, c, layout)
+    params = check_parameters(w, m, c, layout_named(layout))
     strided = np.zeros((10000, 12), dtype)[::-2, 1:11:2]
     strided[:] = X
     results = []
     for array in (X, np.asfortranarray(X), strided):
         source = ArraySource(array)
         for n_threads in (1, 2, 3):
-            whole = passes.total(ArraySource(X), 1) if layout == "tied" else None
-            results.append(passes.sweep(source, params, n_threads, whole=whole))
+            results.append(passes.sweep(source, params, n_threads))
     first = results[0]
     for other in results[1:]:
         assert other.log_likelihood == first.log_likelihood
@@ -188,7 +187,7 @@ def _user_loop(samples, parameters):
 
 def test_kernels_in_a_users_own_jitted_code():
     X, (w, m, c) = data(300, 5), random_mixture("full", 3, 5)
-    total = _user_loop(ArraySource(X).samples, check_parameters(w, m, c, "full").packed(np.float64))
+    total = _user_loop(ArraySource(X).samples, check_parameters(w, m, c, layout_named("full")).packed(np.float64))
     assert total == pytest.approx(log_prob(X, w, m, c).sum(), rel=1e-12)
 
 
@@ -320,12 +319,12 @@ for layout in ("full", "tied", "diag", "spherical"):
 
 def test_m_step_of_merged_statistics_is_that_of_the_whole():
     X, (w, m, c) = data(800, 4), random_mixture("full", 3, 4)
-    params = check_parameters(w, m, c, "full")
-    from fastgmm.covariance.structures import STRUCTURES
+    params = check_parameters(w, m, c, layout_named("full"))
+    from fastgmm.model.structures import STRUCTURES
 
     whole = passes.sweep(ArraySource(X), params)
     parts = passes.sweep(ArraySource(X[:300]), params).merge(passes.sweep(ArraySource(X[300:]), params))
     a, b = m_step(STRUCTURES["full"], whole, 1e-6), m_step(STRUCTURES["full"], parts, 1e-6)
     np.testing.assert_allclose(a.covariances, b.covariances, rtol=1e-11)
     with pytest.raises(ValueError, match="same origin"):
-        whole.merge(passes.sweep(ArraySource(X), check_parameters(w, m + 1, c, "full")))
+        whole.merge(passes.sweep(ArraySource(X), check_parameters(w, m + 1, c, layout_named("full"))))

@@ -21,8 +21,8 @@ import pytest
 from conftest import assert_same_bits, edited, fit
 
 from fastgmm import GaussianMixture, chunks
-from fastgmm.em.driver import Fit
 from fastgmm.em.monitor import SILENT, Monitor, together
+from fastgmm.em.result import Fit
 from fastgmm.estimators import checkpoint as checkpoints
 from fastgmm.estimators import telling
 from fastgmm.estimators.checkpoint import Checkpoint, Draws

@@ -16,10 +16,12 @@ import pytest
 from mclust_reference import ITERATIONS, ONE_DIMENSIONAL, PARAMETERS_AFTER, PATH_DEPENDENT, STRUCTURES, Case
 
 from fastgmm._jit import JIT_DISABLED
-from fastgmm.covariance import structures
 from fastgmm.em import driver
-from fastgmm.em.sweep import accumulate, total
-from fastgmm.params import Params
+from fastgmm.em.result import Fit, Settings
+from fastgmm.em.sweep import accumulate
+from fastgmm.model import structures
+from fastgmm.model.layouts import FULL, TIED
+from fastgmm.model.params import Params
 from fastgmm.sources.array import ArraySource
 
 FILE = reference.load()
@@ -41,16 +43,15 @@ def cell(name: str, structure: str) -> dict:
     return FILE["cases"][name]["structures"][structure]
 
 
-def em(case: Case, name: str, n_iter: int, tol: float = 0.0) -> driver.Fit:
+def em(case: Case, name: str, n_iter: int, tol: float = 0.0) -> Fit:
     """EM from the M-step of the labels, without regularisation."""
     structure = structures.STRUCTURES[name]
     source = ArraySource(case.X)
-    whole = total(source, None) if structure.layout == "tied" else None
     components = np.arange(case.n_components)
     origin = np.array([case.X[case.labels == k].mean(axis=0) for k in components])
-    stats = accumulate(source, structure.layout, origin, lambda a, b: case.labels[a:b, None] == components, whole=whole)
+    stats = accumulate(source, structure.layout, origin, lambda a, b: case.labels[a:b, None] == components)
     start = driver.m_step(structure, stats, 0.0)
-    return driver.run(source, start, structure, driver.Settings(tol, 0.0, n_iter), whole=whole)
+    return driver.run(source, start, structure, Settings(tol, 0.0, n_iter))
 
 
 @cache
@@ -83,9 +84,9 @@ def converged_deviation(name: str, structure: str) -> float | None:
 def matrices(params: Params) -> np.ndarray:
     """Covariances (k, d, d), whatever the layout."""
     k, d = params.means.shape
-    if params.layout == "full":
+    if params.layout is FULL:
         return params.covariances
-    if params.layout == "tied":
+    if params.layout is TIED:
         return np.broadcast_to(params.covariances, (k, d, d))
     return np.reshape(params.covariances, (k, -1, 1)) * np.eye(d)
 

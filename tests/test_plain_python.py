@@ -12,10 +12,10 @@ from guarded import Guarded, guard, guarded_kernels
 import fastgmm
 from fastgmm import GaussianMixture, em_step, kmeans, log_density, log_prob, responsibilities, sufficient_statistics
 from fastgmm._jit import JIT_DISABLED
-from fastgmm.covariance.structures import MCLUST_NAMES
 from fastgmm.em.sweep import SINGLE_LANE
 from fastgmm.kernels.cholesky import factor_precisions
 from fastgmm.kernels.orientation import rotate
+from fastgmm.model.structures import MCLUST_NAMES
 
 DENSITIES = ["full", "tied", "diag", "spherical"]
 DTYPES = [np.float64, np.float32]

@@ -20,7 +20,7 @@ from scipy.stats import norm
 
 import fastgmm
 from fastgmm import GaussianMixture, plotting
-from fastgmm.covariance.structures import STRUCTURES
+from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting import style
 from fastgmm.plotting.mixtures import _ellipse
 
@@ -60,7 +60,7 @@ def matrices(model: GaussianMixture) -> np.ndarray:
         "tied": lambda i: c,
         "diag": lambda i: np.diag(c[i]),
         "spherical": lambda i: c[i] * np.eye(d),
-    }[STRUCTURES[model.covariance_type].layout]
+    }[STRUCTURES[model.covariance_type].layout.name]
     return np.array([of(i) for i in range(k)])
 
 

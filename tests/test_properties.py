@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 
 from fastgmm import GaussianMixture, em_step, log_density, log_prob, select
-from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES
+from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES
 
 ALL = ["full", "tied", "diag", "spherical", *MCLUST_NAMES]
 LAYOUTS = st.sampled_from(ALL)
 #: Those that a rotation of the data only rotates; the others know the axes.
 ROTATED = st.sampled_from(
-    [name for name in ALL if STRUCTURES[name].layout in ("full", "tied") or name in ("EII", "VII")]
+    [name for name in ALL if STRUCTURES[name].layout.name in ("full", "tied") or name in ("EII", "VII")]
 )
 
 
@@ -43,13 +43,13 @@ def parameters(X, k, layout):
 
 def moved(covariances, layout, matrix):
     """Covariances of samples times the transpose of a matrix that keeps the layout."""
-    if STRUCTURES[layout].layout in ("full", "tied"):
+    if STRUCTURES[layout].layout.name in ("full", "tied"):
         return matrix @ covariances @ matrix.T
     return covariances
 
 
 def of_components(values, layout, order):
-    return values if STRUCTURES[layout].layout == "tied" else values[order]
+    return values if STRUCTURES[layout].layout.name == "tied" else values[order]
 
 
 sizes = {"n": st.integers(40, 400), "d": st.integers(1, 6), "k": st.integers(1, 4)}
@@ -146,7 +146,7 @@ def test_order_of_features_does_not_matter(seed, n, d, k, layout):
     w, m, c = parameters(X, k, layout)
 
     def ordered(covariances):
-        if STRUCTURES[layout].layout == "diag":
+        if STRUCTURES[layout].layout.name == "diag":
             return covariances[:, f]
         return moved(covariances, layout, np.eye(d)[f])
 
@@ -261,7 +261,7 @@ def test_draws_have_the_moments_of_the_mixture(seed, n, d, k, layout):
 
 def _matrix(model, c):
     """Covariance (d, d) of a component."""
-    layout, values = STRUCTURES[model.covariance_type].layout, model.covariances_
+    layout, values = STRUCTURES[model.covariance_type].layout.name, model.covariances_
     if layout == "tied":
         return values
     return values[c] if layout == "full" else values[c] * np.eye(model.n_features_in_)

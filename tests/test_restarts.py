@@ -14,13 +14,14 @@ from conftest import assert_same_bits, edited, fit
 import fastgmm
 from fastgmm import GaussianMixture, chunks
 from fastgmm.datasets import make_mixture
-from fastgmm.em.driver import Fit
 from fastgmm.em.monitor import Monitor
 from fastgmm.em.restarts import Best, found_once, mark
+from fastgmm.em.result import Fit
 from fastgmm.estimators import checkpoint as checkpoints
 from fastgmm.estimators import telling
 from fastgmm.estimators.fitting import Fitting
-from fastgmm.params import Params
+from fastgmm.model.layouts import DIAG
+from fastgmm.model.params import Params
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 
@@ -179,7 +180,7 @@ def test_a_plateau_is_waited_for(n, noting):
 def of_points(means: Any) -> Params:
     means = np.asarray(means, np.float64)
     k, d = means.shape
-    return Params("diag", np.full(k, 1 / k), means, np.ones((k, d)), np.ones((k, d)))
+    return Params(DIAG, np.full(k, 1 / k), means, np.ones((k, d)), np.ones((k, d)))
 
 
 def test_marks_do_not_depend_on_the_order_of_components():

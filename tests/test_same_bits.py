@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
-from fastgmm.covariance.structures import MCLUST_NAMES
 from fastgmm.em.sweep import SINGLE_LANE
+from fastgmm.model.structures import MCLUST_NAMES
 
 ALL = ["full", "tied", "diag", "spherical", *MCLUST_NAMES]
 LAYOUTS, DTYPES = st.sampled_from(ALL), st.sampled_from([np.float64, np.float32])

@@ -12,12 +12,13 @@ import pytest
 
 import fastgmm
 from fastgmm import GaussianMixture, Selection, _compat, select, selection
-from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES
 from fastgmm.datasets import make_mixture
 from fastgmm.em import sweep as passes
 from fastgmm.estimators.grid import Grid
 from fastgmm.functional import sufficient_statistics
-from fastgmm.params import Params
+from fastgmm.model.layouts import DIAG, FULL, SPHERICAL, TIED, layout_named
+from fastgmm.model.params import Params
+from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES
 from fastgmm.sources.array import ArraySource
 
 # BIC of Old Faithful with 1 to 3 components, mclust 5 and 6, in the sign of scikit-learn
@@ -260,7 +261,7 @@ def test_a_component_on_equal_samples_never_wins():
     assert trap.bic(X) < found.bic[1].min() - 20
     for k, name in itertools.product(range(2, 5), ["VVI", "VEV", "EVV", "VVV"]):
         if (k, name) not in found.reasons:
-            assert np.linalg.eigvalsh(found.model(k, name)._params().in_layout("full").covariances).min() > 1e-5
+            assert np.linalg.eigvalsh(found.model(k, name)._params().in_layout(FULL).covariances).min() > 1e-5
 
 
 @pytest.mark.parametrize("reg_covar", [1e-6, 0.0])
@@ -482,19 +483,19 @@ def test_statistics_in_another_layout(iris):
     full = sufficient_statistics(iris, resp)
     for layout in ("full", "tied", "diag", "spherical"):
         direct = sufficient_statistics(iris, resp, covariance_type=layout)
-        np.testing.assert_allclose(full.in_layout(layout).scatter, direct.scatter, rtol=1e-10)
+        np.testing.assert_allclose(full.in_layout(layout_named(layout)).scatter, direct.scatter, rtol=1e-10)
     with pytest.raises(ValueError, match="statistics of layout 'tied' do not hold those of layout 'diag'"):
-        full.in_layout("tied").in_layout("diag")
+        full.in_layout(TIED).in_layout(DIAG)
 
 
 def test_parameters_in_another_layout(iris):
     means, weights = iris[:2].astype(float), np.array([0.5, 0.5])
     variances = np.array([[1.0, 2.0, 3.0, 4.0]] * 2)
-    diag = Params("diag", weights, means, variances, 1 / np.sqrt(variances))
+    diag = Params(DIAG, weights, means, variances, 1 / np.sqrt(variances))
     source = ArraySource(iris)
-    for moved in (diag.in_layout("full"), diag.in_layout("tied"), diag.in_layout("tied").in_layout("full")):
+    for moved in (diag.in_layout(FULL), diag.in_layout(TIED), diag.in_layout(TIED).in_layout(FULL)):
         np.testing.assert_allclose(passes.log_prob(source, moved), passes.log_prob(source, diag), rtol=1e-12)
-    round_ = Params("spherical", weights, means, np.array([1.0, 2.0]), 1 / np.sqrt([1.0, 2.0]))
+    round_ = Params(SPHERICAL, weights, means, np.array([1.0, 2.0]), 1 / np.sqrt([1.0, 2.0]))
     for layout in ("diag", "full"):
-        moved = round_.in_layout(layout)
+        moved = round_.in_layout(layout_named(layout))
         np.testing.assert_allclose(passes.log_prob(source, moved), passes.log_prob(source, round_), rtol=1e-12)

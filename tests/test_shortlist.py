@@ -11,14 +11,15 @@ from conftest import assert_same_bits, fit
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
-from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.datasets import make_mixture
 from fastgmm.em import driver
-from fastgmm.em.driver import Settings
+from fastgmm.em.result import Fit, Settings
 from fastgmm.estimators.gaussian_mixture import check_parameters
 from fastgmm.init import shortlist as shortlists
 from fastgmm.init.shortlist import sample_size, shortlist
 from fastgmm.init.starts import Start, Supplied
+from fastgmm.model.layouts import layout_named
+from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.array import ArraySource
 
 
@@ -32,7 +33,7 @@ def small_samples(monkeypatch):
 @pytest.fixture
 def runs(monkeypatch):
     """What each EM run was on, and what it came to: (samples, Fit)."""
-    found: list[tuple[int, driver.Fit]] = []
+    found: list[tuple[int, Fit]] = []
     run = driver.run
 
     def noted(source, *arguments, **named):
@@ -99,13 +100,13 @@ def test_the_sample_grows_with_the_parameters():
 class Scripted(Start):
     """Starts at given means, or fails."""
 
-    def params(self, source, structure, random_state, whole):
+    def params(self, source, structure, random_state):
         script = next(self.script)
         if script is None:
             raise ValueError("this one fails")
         means, variances = script
         matrices = np.array([variance * np.eye(2) for variance in variances])
-        return check_parameters([0.5, 0.5], means, matrices, "full")
+        return check_parameters([0.5, 0.5], means, matrices, layout_named("full"))
 
 
 def scripted(X, script, k=2):

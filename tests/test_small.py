@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from conftest import compiled, random_mixture
 
-from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em import driver, small
 from fastgmm.em import sweep as passes
 from fastgmm.em.monitor import Monitor
+from fastgmm.em.result import Settings
 from fastgmm.em.small import SmallRun
-from fastgmm.estimators.gaussian_mixture import check_parameters
+from fastgmm.model.checks import check_parameters
+from fastgmm.model.layouts import layout_named
+from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.array import ArraySource
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
@@ -36,10 +38,9 @@ class Noting(Monitor):
 
 def run(X, mixture, layout, *, weights=None, tol=0.0, reg_covar=1e-6, max_iter=12, **options):
     source = ArraySource(X, weights)
-    whole = passes.total(source, None) if layout == "tied" else None
-    settings = driver.Settings(tol, reg_covar, max_iter)
-    params = check_parameters(*mixture, layout)
-    return driver.run(source, params, STRUCTURES[layout], settings, whole=whole, **options)
+    settings = Settings(tol, reg_covar, max_iter)
+    params = check_parameters(*mixture, layout_named(layout))
+    return driver.run(source, params, STRUCTURES[layout], settings, **options)
 
 
 @pytest.fixture
@@ -113,23 +114,24 @@ def test_going_on_gives_the_same_bits(layout, dtype, compiled, iris, monkeypatch
     mixture = random_mixture(layout, 3, 4, spread=3.0)
     noting = Noting([])
     if compiled:
-        monkeypatch.setattr(small, "_FLOPS", 2.0 * small._flops(ArraySource(X), check_parameters(*mixture, layout)))
+        monkeypatch.setattr(
+            small, "_FLOPS", 2.0 * small._flops(ArraySource(X), check_parameters(*mixture, layout_named(layout)))
+        )
     else:
         step_by_step()
     expected = run(X, mixture, layout, reg_covar=1e-3, max_iter=9, monitor=noting)
     assert len(noting.places) == (5 if compiled else 9)
     source = ArraySource(X)
-    whole = passes.total(source, None) if layout == "tied" else None
     for params, done in noting.places[:3]:
-        settings = driver.Settings(0.0, 1e-3, 9)
-        again = driver.run(source, params, STRUCTURES[layout], settings, whole=whole, done=done)
+        settings = Settings(0.0, 1e-3, 9)
+        again = driver.run(source, params, STRUCTURES[layout], settings, done=done)
         assert again.lower_bounds == expected.lower_bounds
         for name in ("weights", "means", "covariances", "prec_chol"):
             assert np.array_equal(getattr(again.params, name), getattr(expected.params, name)), name
 
 
 def test_long_iterations_are_left_to_the_kernels_that_can_be_interrupted(monkeypatch, iris):
-    params = check_parameters(*random_mixture("full", 3, 4), "full")
+    params = check_parameters(*random_mixture("full", 3, 4), layout_named("full"))
     assert SmallRun.suits(ArraySource(iris), params, STRUCTURES["full"], None)
     monkeypatch.setattr(small, "_FLOPS", 10.0)
     assert not SmallRun.suits(ArraySource(iris), params, STRUCTURES["full"], None)

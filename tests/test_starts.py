@@ -12,12 +12,12 @@ from sklearn.base import clone
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step, sufficient_statistics
-from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em.sweep import total
 from fastgmm.init import em_em, hierarchical, starts
 from fastgmm.init.hierarchical import TRACE, Agglomeration
 from fastgmm.init.starts import Start, Supplied
 from fastgmm.init.whitening import Whitening
+from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.array import ArraySource
 from fastgmm.sources.stream import StreamSource
 

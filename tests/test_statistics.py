@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fastgmm import sufficient_statistics
 from fastgmm.em import sweep as passes
 from fastgmm.estimators.gaussian_mixture import check_parameters
+from fastgmm.model.layouts import layout_named
 from fastgmm.sources.array import ArraySource
 
 DENSITIES = ["full", "tied", "diag", "spherical"]
@@ -64,11 +65,11 @@ def test_statistics_of_parts_merge_to_those_of_the_whole(seed, layout, n, d, k):
 @cases
 def test_sweeps_of_parts_merge_to_that_of_the_whole(seed, layout, n, d, k):
     X, _, _, rng = draw(seed, n, d, k)
-    params = check_parameters(*random_mixture(layout, k, d, seed), layout)
+    params = check_parameters(*random_mixture(layout, k, d, seed), layout_named(layout))
 
     def of(rows):
         source = ArraySource(X[rows])
-        return passes.sweep(source, params, whole=passes.total(source, None) if layout == "tied" else None)
+        return passes.sweep(source, params)
 
     first, *others = map(of, cuts(rng, n))
     for other in others:
@@ -120,6 +121,8 @@ def test_times_is_so_many_copies(seed, layout, times, d):
 def test_those_of_full_hold_those_of_the_other_layouts(seed, layout, n, d, k):
     X, resp, origin, rng = draw(seed, n, d, k)
     full, direct = (sufficient_statistics(X, resp, origin=origin, covariance_type=name) for name in ("full", layout))
-    agree(full.in_layout(layout), direct)
+    agree(full.in_layout(layout_named(layout)), direct)
     other = rng.normal(size=(k, d))
-    agree(full.about(other).in_layout(layout), full.in_layout(layout).about(other), rtol=1e-9)
+    agree(
+        full.about(other).in_layout(layout_named(layout)), full.in_layout(layout_named(layout)).about(other), rtol=1e-9
+    )

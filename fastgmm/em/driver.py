@@ -4,52 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from fastgmm._errors import warn
-from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
-from fastgmm.covariance.structures import Structure, maximise, possible
 from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.em.restarts import Best
+from fastgmm.em.result import Fit, Settings
 from fastgmm.em.small import SmallRun
-from fastgmm.em.sweep import Total, far_apart, sweep
+from fastgmm.em.sweep import far_apart, sweep
 from fastgmm.kernels.small import COLLAPSED, CONVERGED, NOT_FINITE, UNDECIDED
-from fastgmm.params import Params
+from fastgmm.model.cholesky import NotPositiveDefinite
+from fastgmm.model.params import Params
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import Structure, maximise, possible
 from fastgmm.sources.array import ArraySource
 from fastgmm.sources.dask import AnySource
-from fastgmm.stats import Stats
 
 #: Iterations of the compiled loop between two looks at whether a start is hopeless: a call costs as much as one on 150 x 4.
 _BETWEEN = 8
-
-
-@dataclass(frozen=True)
-class Settings:
-    """When EM stops and what its M-step adds to variances."""
-
-    tol: float
-    reg_covar: float
-    max_iter: int
-    n_threads: int | None = None
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Outcome of one EM run.
-
-    lower_bounds[t] is the mean log-likelihood per sample of the parameters that *entered* iteration t + 1, as
-    scikit-learn reports it; `params` are those after the last M-step and at least as likely. `given_up` says why one of
-    several starts was not gone on with, and is empty where it ended of itself.
-    """
-
-    params: Params
-    converged: bool
-    n_iter: int
-    lower_bound: float
-    lower_bounds: list[float]
-    given_up: str = ""
 
 
 def run(
@@ -59,7 +32,6 @@ def run(
     settings: Settings,
     *,
     lower_bound: float = -math.inf,
-    whole: Total | None = None,
     monitor: Monitor = SILENT,
     done: Sequence[float] = (),
     rival: Best | None = None,
@@ -75,14 +47,14 @@ def run(
     """
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
-    if compiled and SmallRun.suits(source, params, structure, whole):
-        return _run_small(source, params, structure, settings, lower_bound, whole, monitor, bounds, rival)
+    if compiled and SmallRun.suits(source, params, structure, settings.n_threads):
+        return _run_small(source, params, structure, settings, lower_bound, monitor, bounds, rival)
     converged = False
     for n_iter in range(len(bounds) + 1, settings.max_iter + 1):
         # first of all, so that a fit gone on from a checkpoint comes to the same decision
         if rival is not None and rival.hopeless(bounds):
             return _given_up(params, bounds, rival)
-        stats = sweep(source, params, settings.n_threads, whole=whole, monitor=monitor)
+        stats = sweep(source, params, settings.n_threads, monitor=monitor)
         previous, lower_bound = lower_bound, stats.log_likelihood / source.total_weight
         check_likelihood(lower_bound, n_iter, params)
         params = m_step(structure, stats, settings.reg_covar, params)
@@ -101,7 +73,6 @@ def _run_small(
     structure: Structure,
     settings: Settings,
     lower_bound: float,
-    whole: Total | None,
     monitor: Monitor,
     bounds: list[float],
     rival: Best | None,
@@ -109,7 +80,7 @@ def _run_small(
     """As `run`, several iterations in one compiled call, after which they are told of; `bounds` are those so far, and grow."""
     state = UNDECIDED
     assert isinstance(source, ArraySource)
-    small = SmallRun(source, params, whole, settings.tol, settings.reg_covar)
+    small = SmallRun(source, params, settings)
     while state == UNDECIDED and len(bounds) < settings.max_iter:
         n_iter, left = len(bounds), settings.max_iter - len(bounds)
         if rival is not None:
@@ -117,9 +88,9 @@ def _run_small(
             if n_iter % _BETWEEN == 0 and rival.hopeless(bounds):
                 return _given_up(small.params, bounds, rival)
             left = min(left, _BETWEEN - n_iter % _BETWEEN)
-        before = params if whole is None else small.params
+        before = small.params if structure.layout.pools else params
         found, state = small.iterate(lower_bound, left)
-        if whole is not None and (state == COLLAPSED or far_apart(source, small.params, whole)):
+        if structure.layout.pools and (state == COLLAPSED or far_apart(source, small.params, settings.n_threads)):
             # once more, by a scatter that does not come from a difference
             return run(
                 source,
@@ -127,7 +98,6 @@ def _run_small(
                 structure,
                 settings,
                 lower_bound=lower_bound,
-                whole=whole,
                 monitor=monitor,
                 done=bounds,
                 rival=rival,
@@ -142,7 +112,7 @@ def _run_small(
         if state == COLLAPSED:
             # raises, with a message that says where and why; or finds factors by a hair's breadth, and EM goes on
             params = m_step(structure, small.stats, settings.reg_covar)
-            small, state = SmallRun(source, params, whole, settings.tol, settings.reg_covar), UNDECIDED
+            small, state = SmallRun(source, params, settings), UNDECIDED
         if state == UNDECIDED:
             monitor.reached(small.params, bounds)
     return Fit(small.params, state == CONVERGED, len(bounds), lower_bound, bounds)
@@ -161,7 +131,7 @@ def m_step(structure: Structure, stats: Stats, reg_covar: float, previous: Param
     try:
         before = None if previous is None else previous.covariances
         weights, means, covariances = maximise(structure, stats, reg_covar, before)
-        prec_chol = precision_cholesky(covariances, structure.layout)
+        prec_chol = structure.layout.precision_cholesky(covariances)
     except NotPositiveDefinite as error:
         raise ValueError(collapse_message(error, structure, stats, reg_covar)) from error
     return Params(structure.layout, weights, means, covariances, prec_chol)
@@ -173,7 +143,7 @@ def collapse_message(
     """Say which component collapsed, how many samples it holds, and which reg_covar suits the scale of the data."""
     scale = data_variance(stats)
     if error.component is None:
-        shared = "tied covariance" if structure.layout == "tied" else "shape that the components share,"
+        shared = "tied covariance" if structure.layout.pools else "shape that the components share,"
         who = f"the {shared} of all {stats.n_samples} samples"
     else:
         who = f"component {error.component}, which holds {stats.counts[error.component]:.6g} of {stats.n_samples} samples,"
@@ -209,12 +179,7 @@ def data_variance(stats: Stats) -> float:
     d = stats.sums.shape[1]
     mean = (stats.counts @ stats.origin + stats.sums.sum(axis=0)) / n
     shift = stats.origin - mean
-    within = {
-        "full": lambda: np.einsum("kii->", stats.scatter),
-        "tied": lambda: np.trace(stats.scatter),
-        "diag": lambda: stats.scatter.sum(),
-        "spherical": lambda: stats.scatter.sum(),
-    }[stats.layout]()
+    within = stats.layout.trace(stats.scatter)
     between = 2 * (stats.sums * shift).sum() + (stats.counts[:, None] * shift**2).sum()
     # rounding may leave a trace of either sign where all samples are equal
     variance = float(within + between) / (n * d)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from fastgmm.params import Params
-
-if TYPE_CHECKING:
-    from fastgmm.em.driver import Fit
+from fastgmm.em.result import Fit
+from fastgmm.model.params import Params
 
 
 class Monitor:

@@ -18,14 +18,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastgmm.covariance.structures import Structure, expected_scatter, regularised
-from fastgmm.em.driver import Fit, Settings, check_likelihood, m_step
+from fastgmm.em.driver import check_likelihood, m_step
 from fastgmm.em.monitor import SILENT, Monitor
-from fastgmm.em.sweep import log_likelihood, sweep, total
-from fastgmm.params import Params
+from fastgmm.em.result import Fit, Settings
+from fastgmm.em.sweep import log_likelihood, sweep
+from fastgmm.model.params import Params
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import Structure
 from fastgmm.sources.array import ArraySource, Source
 from fastgmm.sources.dask import AnySource
-from fastgmm.stats import Stats
 
 # The defaults, decay 0.6 and offset 3, by experiment (`python -m bench.online`; 1e6 x 8, k = 10, batches of 1000 and of 10000).
 # Loss of mean log-likelihood after one pass, against EM to convergence (22 to 93 passes) from the same start by k-means:
@@ -61,8 +62,8 @@ class Averages:
 def averages_of(params: Params, reg_covar: float) -> Averages:
     """Averages whose M-step gives `params`, to go on from: what the parameters expect of a sample."""
     weights = params.weights / params.weights.sum()
-    own = regularised(params.covariances, params.layout, -reg_covar)
-    scatter = expected_scatter(own, params.layout, weights, params.means.shape[1])
+    own = params.layout.regularised(params.covariances, -reg_covar)
+    scatter = params.layout.expected_scatter(own, weights, params.means.shape[1])
     stats = Stats(params.layout, 0, float("nan"), weights, np.zeros_like(params.means), scatter, params.means)
     return Averages(stats, ready=True)
 
@@ -105,8 +106,7 @@ class Online:
         The parameters stay as they are until the averages are ready. Raises ValueError as `driver.run` does.
         """
         threads = self.settings.n_threads
-        whole = total(batch, threads) if params.layout == "tied" else None
-        found = sweep(batch, params, threads, whole=whole)
+        found = sweep(batch, params, threads)
         bound = found.log_likelihood / batch.total_weight
         check_likelihood(bound, averages.n_steps + 1, params)
         weight = batch.total_weight * batch.weight_unit

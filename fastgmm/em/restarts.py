@@ -30,7 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgmm.params import Params
+from fastgmm.model.params import Params
 
 #: What each iteration that is left may bring, in units of the last gain.
 _GROWTH = 2.0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgmm.covariance.structures import COUNT_FLOOR, Structure
-from fastgmm.em.sweep import SINGLE_LANE, Total, accumulators, collect, far_apart
+from fastgmm.em.result import Settings
+from fastgmm.em.sweep import SINGLE_LANE, accumulators, collect, far_apart, pooled, total
 from fastgmm.kernels.small import Constants, Mixture, iterate
-from fastgmm.params import Params
+from fastgmm.model.params import Params
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import COUNT_FLOOR, Structure
 from fastgmm.sources.array import ArraySource
 from fastgmm.sources.dask import AnySource
-from fastgmm.stats import Stats
 
 #: Most operations in one compiled call, about a tenth of a second: Ctrl-C is served between two.
 _FLOPS = 3e8
@@ -28,25 +29,28 @@ class SmallRun:
     The results are those of sweeps and M-steps one by one, up to the rounding of the M-step.
     """
 
-    def __init__(self, source: ArraySource, params: Params, whole: Total | None, tol: float, reg_covar: float) -> None:
-        self.source, self.whole, self.layout = source, whole, params.layout
+    def __init__(self, source: ArraySource, params: Params, settings: Settings) -> None:
+        self.source, self.layout, self._n_threads = source, params.layout, settings.n_threads
         values = (params.weights, params.means, params.covariances, params.prec_chol)
         self.mixture = Mixture(*(np.array(value) for value in values))
         self.packed = params.packed(source.dtype)
         self.plan, self.out = accumulators(source, params.layout, len(params.weights))
-        centre, scatter = (np.zeros(0), np.zeros((0, 0))) if whole is None else (whole.mean, whole.scatter)
+        centre, scatter = np.zeros(0), np.zeros((0, 0))
+        if params.layout.pools:
+            whole = total(source, settings.n_threads)
+            centre, scatter = whole.mean, whole.scatter
+        tol, reg_covar = settings.tol, settings.reg_covar
         self.constants = Constants(source.total_weight, tol, float(COUNT_FLOOR), reg_covar, centre, scatter)
         self.most = int(_FLOPS / _flops(source, params))
 
     @staticmethod
-    def suits(source: AnySource, params: Params, structure: Structure, whole: Total | None) -> bool:
+    def suits(source: AnySource, params: Params, structure: Structure, n_threads: int | None) -> bool:
         """Whether the samples are an array that makes a single lane, an iteration is short, and its M-step is compiled.
 
         That of tied components takes a difference of scatters, which has to show them.
         """
         small = isinstance(source, ArraySource) and source.n_samples <= SINGLE_LANE and structure.basic
-        small = small and (whole is None or not far_apart(source, params, whole))
-        return small and _flops(source, params) <= _FLOPS
+        return small and _flops(source, params) <= _FLOPS and not far_apart(source, params, n_threads)
 
     def iterate(self, bound: float, n_iter: int) -> tuple[list[float], int]:
         """Up to `n_iter` iterations: their bounds, and what `kernels.small.iterate` ended with."""
@@ -65,4 +69,5 @@ class SmallRun:
     def stats(self) -> Stats:
         """Statistics of the last sweep, for an M-step that failed."""
         origin = self.packed.means[:, : self.source.n_features].astype(np.float64)
-        return collect(self.source, self.layout, self.plan, self.out, origin, self.whole)
+        stats = collect(self.source, self.layout, self.plan, self.out, origin)
+        return pooled(stats, total(self.source, self._n_threads)) if self.layout.pools else stats

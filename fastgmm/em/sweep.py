@@ -6,13 +6,12 @@ a pass is left, by Ctrl-C as well: that ends the thread that reads ahead, which 
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +23,13 @@ from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.full import scatter_width
 from fastgmm.kernels.sweep import LABELS, LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
 from fastgmm.kernels.tile import TILE, Samples, Sums, tile_width
-from fastgmm.params import Packed, Params, pad
+from fastgmm.model.layouts import FULL, Layout, Packed, pad, padded, symmetric
+from fastgmm.model.params import Params
+from fastgmm.model.stats import Stats
 from fastgmm.sources.array import Source
-from fastgmm.sources.dask import AnySource, DaskSource
-from fastgmm.stats import Stats
+from fastgmm.sources.dask import AnySource
 
 Float = NDArray[np.float64]
-T = TypeVar("T")
 
 _MAX_LANES = 64
 #: So many samples, or fewer, make one lane.
@@ -98,19 +97,9 @@ class Total:
     scatter: Float
 
 
-def _over(
-    source: AnySource, function: Callable[..., T], merge: Callable[[T, T], T], n_threads: int | None, **arguments: Any
-) -> T:
-    """``function(source, n_threads=..., **arguments)``; of partitions elsewhere, there, merged in their order."""
-    if isinstance(source, DaskSource):
-        return source.map_reduce(partial(function, n_threads=None, **arguments), merge, n_threads)
-    return function(source, n_threads=n_threads, **arguments)
-
-
 def mean(source: AnySource) -> Float:
     """Weighted mean of each feature, shape (d,). One pass; its bits do not depend on the memory order of the samples."""
-    first = source.map_reduce(_sum, np.add) if isinstance(source, DaskSource) else _sum(source)
-    return first / source.total_weight
+    return source.map_reduce(_sum, np.add) / source.total_weight
 
 
 def _sum(source: Source) -> Float:
@@ -140,89 +129,76 @@ class _Moments(NamedTuple):
 
 
 def total(source: AnySource, n_threads: int | None) -> Total:
-    """Mean and total scatter of a source, in two passes."""
-    # the kernel subtracts the mean as rounded to the dtype of the data
-    origin = pad(mean(source), source.dtype)
-    first, second = _over(source, _moments, _Moments.merge, n_threads, origin=origin)
-    shift = first / source.total_weight
-    return Total(origin[: source.n_features].astype(np.float64) + shift, second - np.outer(first, shift))
+    """Mean and total scatter of a source, in two passes at the first call and from its memory afterwards."""
+    if "total" not in source.memory:
+        # the kernel subtracts the mean as rounded to the dtype of the data
+        origin = pad(mean(source), source.dtype)
+        first, second = source.map_reduce(partial(_moments, origin=origin), _Moments.merge, n_threads)
+        shift = first / source.total_weight
+        centre = origin[: source.n_features].astype(np.float64) + shift
+        source.memory["total"] = Total(centre, second - np.outer(first, shift))
+    return source.memory["total"]
 
 
-def _moments(source: Source, *, origin: NDArray, n_threads: int | None) -> _Moments:
+def _moments(source: Source, *, origin: NDArray) -> _Moments:
     """Moments about `origin`, which is padded."""
     d = source.n_features
     width = scatter_width(d)
     plan = lanes(source, 1, width * width)
-    tile = tile_width("full", len(origin), origin.itemsize)
+    tile = tile_width(FULL.tile_bytes, len(origin), origin.itemsize)
     sums, scatter = np.zeros((plan.n_lanes, len(origin))), np.zeros((plan.n_lanes * width, width))
     with (
-        _jit.Crew(min(effective_threads(n_threads), plan.n_lanes)) as crew,
+        _jit.Crew(min(_jit.current_threads(), plan.n_lanes)) as crew,
         closing(source.blocks(plan.rows)) as blocks,
     ):
         for block in blocks:
             arguments = (block.samples, block.weights, origin[None, :], tile, plan.width)
             crew.run(kernels.scatter_lanes, *arguments, sums, scatter)
-    second = _symmetric(scatter.reshape(plan.n_lanes, width, width).sum(axis=0)[:d, :d])
+    second = symmetric(scatter.reshape(plan.n_lanes, width, width).sum(axis=0)[:d, :d])
     return _Moments(sums.sum(axis=0)[:d], second)
 
 
-def sweep(
-    source: AnySource,
-    params: Params,
-    n_threads: int | None = None,
-    *,
-    whole: Total | None = None,
-    monitor: Monitor = SILENT,
-) -> Stats:
-    """E-step: statistics of the responsibilities of `params`, about its means. Nothing of size n is kept.
-
-    A tied layout needs `whole`, the total scatter of the same source; others have no use for it.
-    """
-    if params.layout != "tied":
-        whole = None
-    if whole is not None and far_apart(source, params, whole):
-        apart = sweep(source, params.in_layout("full"), n_threads, monitor=monitor)
-        return replace(apart, layout="tied", scatter=apart.scatter.sum(axis=0))
-    if isinstance(source, DaskSource):
-        # a pooled scatter is linear in that of all samples: partitions leave it out, and it is added once
-        centre = None if whole is None else Total(whole.mean, np.zeros_like(whole.scatter))
-        stats = source.map_reduce(partial(sweep, params=params, whole=centre), Stats.merge, n_threads)
-        monitor.block(source.n_samples)
-        return stats if whole is None else replace(stats, scatter=stats.scatter + whole.scatter)
-    return _swept(source, params, None, n_threads, whole, monitor)
+def sweep(source: AnySource, params: Params, n_threads: int | None = None, *, monitor: Monitor = SILENT) -> Stats:
+    """E-step: statistics of the responsibilities of `params`, about its means. Nothing of size n is kept."""
+    layout = params.layout
+    if far_apart(source, params, n_threads):
+        apart = sweep(source, params.in_layout(FULL), n_threads, monitor=monitor)
+        return replace(apart, layout=layout, scatter=layout.of_full_scatter(apart.scatter))
+    stats = source.map_reduce(partial(_swept, params=params), Stats.merge, n_threads, monitor.block)
+    return pooled(stats, total(source, n_threads)) if layout.pools else stats
 
 
-def far_apart(source: AnySource, params: Params, whole: Total) -> bool:
-    """Whether the scatter within tied components is so small a part of the whole that their difference would not show it."""
-    if params.layout != "tied":
+def far_apart(source: AnySource, params: Params, n_threads: int | None) -> bool:
+    """Whether the scatter within tied components is so small a part of the total that their difference would not show it."""
+    if not params.layout.pools:
         return False
     within = source.total_weight * np.diagonal(params.covariances)
-    return bool((np.diagonal(whole.scatter) > _FAR * within).any())
+    return bool((np.diagonal(total(source, n_threads).scatter) > _FAR * within).any())
 
 
 def _swept(
     source: Source,
+    on_block: Callable[[int], None] | None = None,
+    *,
     params: Params,
-    resp: Callable[[int, int], NDArray] | None,
-    n_threads: int | None,
-    whole: Total | None,
-    monitor: Monitor = SILENT,
+    resp: Callable[[int, int], NDArray] | None = None,
 ) -> Stats:
-    """Statistics about the means of `params`, of its responsibilities or of those given."""
+    """Statistics about the means of `params`, of its responsibilities or of those given; a pooled scatter is left out."""
     k, d = params.means.shape
     packed = params.packed(source.dtype)
     # the origin is the mean that the kernel subtracts: rounded to the dtype of the data
     origin = packed.means[:, :d].astype(np.float64)
     plan, out = accumulators(source, params.layout, k, row_bytes=0 if resp is None else 8 * k)
     given = np.empty((0, k), source.dtype)
-    with _jit.threads(effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:
+    with _jit.threads(_jit.current_threads()) as run, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             if resp is not None:
                 rows = resp(block.start, block.start + len(block.X))
                 given = np.ascontiguousarray(rows, dtype=source.dtype)
             _in_lanes(run, kernels.sweep, plan, block.samples, packed, given, block.weights, out)
-            monitor.block(block.start + len(block.X))
-    return collect(source, params.layout, plan, out, origin, whole)
+            if on_block is not None:
+                on_block(block.start + len(block.X))
+    return collect(source, params.layout, plan, out, origin)
 
 
 def _in_lanes(
@@ -239,89 +215,61 @@ def _in_lanes(
 
 def accumulate(
     source: Source,
-    layout: str,
+    layout: Layout,
     origin: Float,
     resp: Callable[[int, int], NDArray],
     n_threads: int | None = None,
     *,
-    whole: Total | None = None,
+    complete: bool = True,
 ) -> Stats:
     """Statistics of given responsibilities about `origin` (k, d); ``resp(a, b)`` returns rows a..b, shape (b - a, k).
 
-    With `whole`, the total scatter, a tied layout needs no scatter per component: for responsibilities that add up to 1.
+    `complete` says that rows add up to 1: then a layout that pools needs no scatter of each component.
     """
-    # Where they do not, tied statistics are the sum of the full ones.
-    inner = "full" if layout == "tied" and whole is None else layout
+    inner = layout if complete or not layout.pools else FULL
     k, d = origin.shape
-    covariance = {
-        "full": lambda: np.tile(np.eye(d), (k, 1, 1)),
-        "tied": lambda: np.eye(d),
-        "diag": lambda: np.ones((k, d)),
-        "spherical": lambda: np.ones(k),
-    }[inner]()
-    params = Params(inner, np.full(k, 1.0 / k), origin, covariance, covariance)
-    stats = _swept(source, params, resp, n_threads, whole)
-    if inner == "tied" and whole is not None and (np.diagonal(whole.scatter) > _FAR * np.diagonal(stats.scatter)).any():
-        return accumulate(source, layout, origin, resp, n_threads)
-    scatter = stats.scatter.sum(axis=0) if inner != layout else stats.scatter
-    return Stats(layout, stats.n_samples, float("nan"), stats.counts, stats.sums, scatter, stats.origin)
+    unit = inner.of_matrices(np.tile(np.eye(d), (k, 1, 1)))
+    params = Params(inner, np.full(k, 1.0 / k), origin, unit, unit)
+    stats = source.map_reduce(partial(_swept, params=params, resp=resp), Stats.merge, n_threads)
+    if inner.pools:
+        known = total(source, n_threads)
+        stats = pooled(stats, known)
+        if (np.diagonal(known.scatter) > _FAR * np.diagonal(stats.scatter)).any():
+            return accumulate(source, layout, origin, resp, n_threads, complete=False)
+    scatter = stats.scatter if inner is layout else layout.of_full_scatter(stats.scatter)
+    return replace(stats, layout=layout, log_likelihood=float("nan"), scatter=scatter)
 
 
-def _shapes(layout: str, k: int, d: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Shapes of a lane's sums and scatter, of which the kernels add to what their layout needs."""
-    width = -(-d // 4) * 4
-    if layout == "full":
-        return (k, width), (k * scatter_width(d), scatter_width(d))
-    return (k, width), (0 if layout == "tied" else k, width)
-
-
-def accumulators(source: Source, layout: str, k: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:
+def accumulators(source: Source, layout: Layout, k: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:
     """How a sweep cuts a source, and zeros for all lanes to add to."""
-    sums, scatter = _shapes(layout, k, source.n_features)
-    flops = None if layout == "full" else 8 * source.n_features
-    plan = lanes(source, k, math.prod(scatter), flops=flops, row_bytes=row_bytes)
+    d = source.n_features
+    rows, columns = layout.accumulator_shape(k, d)
+    plan = lanes(source, k, rows * columns, flops=layout.flops(d), row_bytes=row_bytes)
     n = plan.n_lanes
-    stacked = (np.zeros((n * rows, columns)) for rows, columns in (sums, scatter))
-    return plan, Sums(np.zeros(n), np.zeros((n, k)), *stacked)
+    sums, scatter = np.zeros((n * k, padded(d))), np.zeros((n * rows, columns))
+    return plan, Sums(np.zeros(n), np.zeros((n, k)), sums, scatter)
 
 
-def collect(source: Source, layout: str, plan: Lanes, out: Sums, origin: Float, whole: Total | None) -> Stats:
-    """Add the lanes up, in their order, and take the padding off."""
+def collect(source: Source, layout: Layout, plan: Lanes, out: Sums, origin: Float) -> Stats:
+    """Add the lanes up, in their order, and take the padding off; a pooled scatter is zero (`pooled`)."""
     k, d = origin.shape
     n = plan.n_lanes
     counts = out.counts.sum(axis=0)
     sums = out.sums.reshape(n, k, -1).sum(axis=0)[:, :d]
-    width = out.scatter.shape[1]
-    if layout == "full":
-        scatter = _symmetric(out.scatter.reshape(n, k, width, width).sum(axis=0)[:, :d, :d])
-    elif layout == "tied":
-        assert whole is not None
-        scatter = _pooled_about(origin, counts, sums, whole)
-    else:
-        scatter = out.scatter.reshape(n, k, width).sum(axis=0)[:, :d]
-        if layout == "spherical":
-            scatter = scatter.sum(axis=1)
+    scatter = layout.collected(out.scatter.reshape(n, *layout.accumulator_shape(k, d)), k, d)
     return Stats(layout, source.n_samples, float(out.log_likelihood.sum()), counts, sums, scatter, origin)
 
 
-def _symmetric(upper: Float) -> Float:
-    """Matrices (..., d, d) from upper triangles with zeros below."""
-    whole = upper + np.swapaxes(upper, -1, -2)
-    diagonal = np.arange(upper.shape[-1])
-    whole[..., diagonal, diagonal] = upper[..., diagonal, diagonal]
-    return whole
-
-
 @np.errstate(over="ignore", invalid="ignore")  # of sums that are not finite, as the likelihood is then
-def _pooled_about(origin: Float, counts: Float, sums: Float, whole: Total) -> Float:
-    """Scatter about `origin`, summed over components, from the scatter T of all samples about their mean g.
+def pooled(stats: Stats, whole: Total) -> Stats:
+    """Statistics with the scatter summed over components, from the scatter T of all samples about their mean g.
 
     With c_k = o_k - g and sum_k r_ik = 1: sum_ik r_ik (x_i - o_k)(x_i - o_k)^T = T - sum_k (s_k c_k^T + c_k s_k^T)
     - sum_k n_k c_k c_k^T.
     """
-    c = origin - whole.mean
-    cross = sums.T @ c
-    return whole.scatter - (cross + cross.T) - (counts * c.T) @ c
+    c = stats.origin - whole.mean
+    cross = stats.sums.T @ c
+    return replace(stats, scatter=whole.scatter - (cross + cross.T) - (stats.counts * c.T) @ c)
 
 
 def labels(source: Source, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
@@ -348,14 +296,14 @@ def log_density(source: Source, params: Params, n_threads: int | None = None) ->
 
 def log_likelihood(source: AnySource, params: Params, n_threads: int | None = None) -> float:
     """Sum over samples of weight times log p(x_i), in units of `weight_unit`; nothing of size n is kept."""
-    return _over(source, _log_likelihood, operator.add, n_threads, params=params)
+    return source.map_reduce(partial(_log_likelihood, params=params), operator.add, n_threads)
 
 
-def _log_likelihood(source: Source, *, params: Params, n_threads: int | None) -> float:
+def _log_likelihood(source: Source, *, params: Params) -> float:
     packed = params.packed(source.dtype)
     plan = lanes(source, len(params.weights), 0)
     total = 0.0
-    with _jit.threads(effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:
+    with _jit.threads(_jit.current_threads()) as run, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             values = np.empty((len(block.X), 1), source.dtype)
             _in_lanes(run, kernels.evaluate, plan, block.samples, packed, LOG_PROB, np.empty(0, np.int64), values)
@@ -384,15 +332,15 @@ class Classified(NamedTuple):
 
 def classified(source: AnySource, params: Params, n_threads: int | None = None) -> Classified:
     """Log-likelihood, and how clearly samples belong to components, in one pass; nothing of size n is kept."""
-    return Classified(*_over(source, _classified, np.add, n_threads, params=params).tolist())
+    return Classified(*source.map_reduce(partial(_classified, params=params), np.add, n_threads).tolist())
 
 
-def _classified(source: Source, *, params: Params, n_threads: int | None) -> Float:
+def _classified(source: Source, *, params: Params) -> Float:
     k = len(params.weights)
     packed = params.packed(source.dtype)
     plan = lanes(source, k, 0, row_bytes=8 * k)
     sums = np.zeros(3)
-    with _jit.threads(effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:
+    with _jit.threads(_jit.current_threads()) as run, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             densities = np.empty((len(block.X), k), source.dtype)
             _in_lanes(run, kernels.evaluate, plan, block.samples, packed, LOG_DENSITY, np.empty(0, np.int64), densities)
@@ -440,12 +388,7 @@ def _output(source: Source, name: str, shape: tuple[int, ...], dtype: np.dtype) 
 def _evaluate(source: Source, packed: Packed, what: int, out: NDArray, values: NDArray, n_threads: int | None) -> None:
     """Write `out` (n,) or `values` (n, ...), whichever is not empty."""
     plan = lanes(source, packed.means.shape[0], 0)
-    with _jit.threads(effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:
+    with _jit.threads(_jit.effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             rows = slice(block.start, block.start + len(block.X))
             _in_lanes(run, kernels.evaluate, plan, block.samples, packed, what, out[rows], values[rows])
-
-
-def effective_threads(n_threads: int | None) -> int:
-    """Threads to use: what Numba was set to by default, and never more than it was started with."""
-    return _jit.current_threads() if n_threads is None else min(n_threads, _jit.max_threads())

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 import fastgmm
 from fastgmm._atomic import replacing
-from fastgmm._validation import check_path, covariance_shape
-from fastgmm.covariance.structures import STRUCTURES
+from fastgmm._validation import check_path
+from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.files import NPZ_DAMAGE, npy_header
 
 Arrays = dict[str, NDArray[Any]]
@@ -146,7 +146,7 @@ def mixture_problem(covariance_type: Any, entries: Mapping[str, NDArray], names:
         return f"covariance_type is {covariance_type!r}, which is no known one"
     layout = STRUCTURES[covariance_type].layout
     k, d = means.shape
-    shapes = [(k,), (k, d)] + [covariance_shape(layout, k, d)] * (len(names) - 2)
+    shapes = [(k,), (k, d)] + [layout.shape(k, d)] * (len(names) - 2)
     for entry, shape in zip(names, shapes, strict=True):
         array = entries[entry]
         if array.shape != shape or array.dtype != means.dtype:
@@ -162,7 +162,6 @@ def mixture_problem(covariance_type: Any, entries: Mapping[str, NDArray], names:
         return f"{names[0]} must not be negative and sum to 1; least is {weights.min()}, sum {total}"
     for entry in (names[2], names[-1]):  # precisions may be too small for their dtype
         array = entries[entry]
-        diagonal = np.diagonal(array, axis1=-2, axis2=-1) if layout in ("full", "tied") else array
-        if diagonal.min() <= 0:
+        if layout.variances(array, k, d).min() <= 0:
             return f"{entry} is not positive on its diagonal"
     return None

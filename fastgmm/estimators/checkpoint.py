@@ -47,11 +47,11 @@ from numpy.typing import NDArray
 
 from fastgmm._atomic import check_writable
 from fastgmm._errors import warn
-from fastgmm.covariance.structures import STRUCTURES
-from fastgmm.em.driver import Fit
+from fastgmm.em.result import Fit
 from fastgmm.estimators import archive
 from fastgmm.estimators.base import Estimator
-from fastgmm.params import Params
+from fastgmm.model.params import Params
+from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.dask import AnySource, DaskSource
 
 _KIND = archive.Kind(

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
-from fastgmm.covariance.structures import STRUCTURES, Structure
 from fastgmm.em import sweep as passes
-from fastgmm.em.driver import Fit
+from fastgmm.em.result import Fit
 from fastgmm.estimators.base import Estimator
-from fastgmm.params import Params
+from fastgmm.model.params import Params
+from fastgmm.model.structures import STRUCTURES, Structure
 from fastgmm.sources.dask import AnySource, each_block, is_dask, row_blocks
 from fastgmm.sources.opening import open_source
 
@@ -95,7 +95,7 @@ class FittedMixture(Estimator):
     def _structure(self) -> Structure:
         """Structure of the fitted parameters; ValueError where `covariance_type` was changed since."""
         structure = STRUCTURES[border.check_choice("covariance_type", self.covariance_type, STRUCTURES)]
-        expected = border.covariance_shape(structure.layout, *self.means_.shape)
+        expected = structure.layout.shape(*self.means_.shape)
         if np.shape(self.covariances_) != expected:
             raise ValueError(
                 f"covariance_type={self.covariance_type!r} was set after the fit, whose covariances_ have the shape "
@@ -186,16 +186,10 @@ class FittedMixture(Estimator):
         n_samples = border.check_integer("n_samples", n_samples, 1)
         rng = border.check_random_state(self.random_state)
         layout = self._structure().layout
-        k, d = self.means_.shape
+        k = len(self.means_)
         weights = np.asarray(self.weights_, np.float64)
         counts = rng.multinomial(n_samples, weights / weights.sum())
-        drawn = []
-        for i, count in enumerate(counts):
-            if layout in ("full", "tied"):
-                covariance = self.covariances_[i] if layout == "full" else self.covariances_
-                drawn.append(rng.multivariate_normal(self.means_[i], covariance, int(count)))
-            else:
-                drawn.append(self.means_[i] + rng.standard_normal(size=(count, d)) * np.sqrt(self.covariances_[i]))
+        drawn = [layout.draw(rng, self.means_[i], self.covariances_, i, int(count)) for i, count in enumerate(counts)]
         return np.vstack(drawn), np.repeat(np.arange(k, dtype=np.int64), counts)
 
     def save(self, path: str | os.PathLike[str]) -> None:

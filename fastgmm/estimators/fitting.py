@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastgmm.covariance.structures import Structure
 from fastgmm.em import driver
-from fastgmm.em import sweep as passes
-from fastgmm.em.driver import Fit
 from fastgmm.em.monitor import Monitor, together
 from fastgmm.em.online import Averages, Online, averages_of
 from fastgmm.em.restarts import Best, found_once, mark
+from fastgmm.em.result import Fit, Settings
 from fastgmm.estimators.checkpoint import Checkpoint, Draws, Position
 from fastgmm.init.shortlist import TIMES, Shortlist, sample_size, shortlist
 from fastgmm.init.starts import Start
-from fastgmm.params import Params
+from fastgmm.model.params import Params
+from fastgmm.model.structures import Structure
 from fastgmm.sources.array import ArraySource, Source
 from fastgmm.sources.dask import AnySource, DaskSource
 
@@ -41,7 +40,7 @@ class Fitting(Monitor):
         self,
         source: AnySource,
         structure: Structure,
-        settings: driver.Settings,
+        settings: Settings,
         start: Start,
         random_state: np.random.RandomState,
         n_starts: int,
@@ -58,8 +57,6 @@ class Fitting(Monitor):
         self._drawn: Draws | None = None
         self._listed: Shortlist | None = None
         self._sample: Source | None = None
-        self._whole: passes.Total | None = None
-        self._whole_of_sample: passes.Total | None = None
         if checkpoint is not None:
             draws = Draws.of(random_state)
             self._at = replace(self._at, first=draws, draws=draws)
@@ -84,8 +81,6 @@ class Fitting(Monitor):
             self._monitor.close()
 
     def _best(self) -> Fit:
-        if self._structure.layout == "tied" and self._batches is None:
-            self._whole = passes.total(self._source, self._settings.n_threads)
         self._listed = self._shortlist()
         if self._listed is not None:
             self._drawn = self._draws()
@@ -154,7 +149,6 @@ class Fitting(Monitor):
             self._structure,
             self._settings,
             lower_bound=bound,
-            whole=self._whole,
             monitor=together(self._monitor, self),
             done=done,
             rival=None if best is None else Best(best.lower_bound, self._settings.max_iter),
@@ -180,10 +174,7 @@ class Fitting(Monitor):
             if self._at.start > 0 and self._at.draws is not None:
                 # gone on from a checkpoint: the draws of the starts that were finished are made
                 self._random_state = self._at.draws.generator()
-            if self._structure.layout == "tied":
-                known = self._whole if self._sample is self._source else None
-                self._whole_of_sample = known or passes.total(self._sample, self._settings.n_threads)
-        return self._start.params(self._sample, self._structure, self._random_state, self._whole_of_sample)
+        return self._start.params(self._sample, self._structure, self._random_state)
 
     def _draws(self) -> Draws | None:
         return None if self._checkpoint is None else Draws.of(self._random_state)

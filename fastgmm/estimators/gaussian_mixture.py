@@ -13,17 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
-from fastgmm.covariance.cholesky import precision_cholesky
-from fastgmm.covariance.structures import STRUCTURES, Structure, has_structure
 from fastgmm.em import driver, online
 from fastgmm.em import sweep as passes
 from fastgmm.em.monitor import SILENT, together
+from fastgmm.em.result import Fit, Settings
 from fastgmm.estimators import checkpoint as checkpoints
 from fastgmm.estimators import telling
 from fastgmm.estimators.fitted import FittedMixture
 from fastgmm.estimators.fitting import Fitting, Interrupted
 from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
-from fastgmm.params import Params
+from fastgmm.model.checks import check_covariances, check_parameters
+from fastgmm.model.params import Params
+from fastgmm.model.structures import STRUCTURES, Structure, has_structure
 from fastgmm.sources.dask import AnySource, DaskSource, is_dask
 from fastgmm.sources.opening import open_source
 
@@ -215,11 +216,12 @@ class GaussianMixture(FittedMixture):
         if not has_structure(structure, params.covariances, params.weights):
             raise ValueError(
                 f"covariances are not of the structure {covariance_type!r}, of which E stands for what is equal for all "
-                f"components: pass covariance_type={structure.layout!r}, or what a fit with {covariance_type!r} would have found"
+                f"components: pass covariance_type={structure.layout.name!r}, or what a fit with {covariance_type!r} would have "
+                "found"
             )
         model = cls(k, covariance_type=covariance_type, random_state=random_state, n_threads=n_threads)
         model.n_features_in_ = d
-        model._set_fitted(driver.Fit(params, True, 0, -math.inf, []), np.dtype(np.float64))
+        model._set_fitted(Fit(params, True, 0, -math.inf, []), np.dtype(np.float64))
         return model
 
     def fit(
@@ -357,7 +359,7 @@ class GaussianMixture(FittedMixture):
         if not fitted:
             driver.warn_if_regularisation_dominates(params, settings.reg_covar)
         bounds = [*earlier, bound][-_HISTORY:]
-        fit = driver.Fit(params, False, averages.n_steps, bound, bounds)
+        fit = Fit(params, False, averages.n_steps, bound, bounds)
         if fitted:
             self._set_fitted(fit, source.dtype, _averages=averages)
         else:
@@ -365,7 +367,7 @@ class GaussianMixture(FittedMixture):
         return self
 
     def _before_batch(
-        self, source: AnySource, structure: Structure, settings: driver.Settings
+        self, source: AnySource, structure: Structure, settings: Settings
     ) -> tuple[Params, online.Averages]:
         """Parameters that a batch meets, and the averages that they came of."""
         if not self.__sklearn_is_fitted__():
@@ -380,10 +382,10 @@ class GaussianMixture(FittedMixture):
         if averages is None:
             return params, online.averages_of(params, settings.reg_covar)
         if (
-            averages.stats.layout != structure.layout
+            averages.stats.layout is not structure.layout
         ):  # of the same shape: diag and tied where k = d. Others can be gone on with
             raise ValueError(
-                f"partial_fit goes on with averages of covariance_type={averages.stats.layout!r}, but covariance_type="
+                f"partial_fit goes on with averages of covariance_type={averages.stats.layout.name!r}, but covariance_type="
                 f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
             )
         return params, averages
@@ -447,7 +449,7 @@ class GaussianMixture(FittedMixture):
         self,
         source: AnySource,
         structure: Structure,
-        settings: driver.Settings,
+        settings: Settings,
         warm: bool = False,
         batch_size: int | None = None,
         with_bar: bool = False,
@@ -478,10 +480,10 @@ class GaussianMixture(FittedMixture):
         remedy = "Ask for fewer components, a type of fewer parameters such as 'diag', or n_threads=1"
         return memory_for(f"{what} of {source.n_features} features", remedy)
 
-    def _steps(self, structure: Structure, settings: driver.Settings, d: int) -> online.Online:
+    def _steps(self, structure: Structure, settings: Settings, d: int) -> online.Online:
         return online.Online.of(structure, settings, *self._check_learning(), (self.n_components, d))
 
-    def _keep(self, fit: driver.Fit, source: AnySource, names: NDArray | None, **others: Any) -> None:
+    def _keep(self, fit: Fit, source: AnySource, names: NDArray | None, **others: Any) -> None:
         others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
         # averages of an earlier partial_fit belong to other parameters
         self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", **others)
@@ -493,7 +495,7 @@ class GaussianMixture(FittedMixture):
                 f"{source.n_samples}: decrease n_components or pass more samples"
             )
 
-    def _check_arguments(self) -> tuple[Structure, driver.Settings]:
+    def _check_arguments(self) -> tuple[Structure, Settings]:
         border.check_integer("n_components", self.n_components, 1)
         structure = STRUCTURES[border.check_choice("covariance_type", self.covariance_type, STRUCTURES)]
         if not border.is_array_like(self.init_params):
@@ -503,7 +505,7 @@ class GaussianMixture(FittedMixture):
         border.check_verbose(self.verbose)
         border.check_integer("verbose_interval", self.verbose_interval, 1)
         self._check_learning()
-        return structure, driver.Settings(
+        return structure, Settings(
             border.check_non_negative("tol", self.tol),
             border.check_non_negative("reg_covar", self.reg_covar),
             border.check_integer("max_iter", self.max_iter, 0),
@@ -531,7 +533,7 @@ class GaussianMixture(FittedMixture):
             None if means is None else border.check_array("means_init", means, (k, d), "(n_components, n_features)"),
             None
             if precisions is None
-            else border.check_positive("precisions_init", precisions, layout, k, d, structure.name),
+            else check_covariances("precisions_init", precisions, layout, k, d, structure.name),
         )
 
     def _check_learning(self) -> tuple[float, float]:
@@ -543,27 +545,10 @@ class GaussianMixture(FittedMixture):
 
     def _check_goes_on(self, source: AnySource, what: str, remedy: str) -> None:
         layout = STRUCTURES[self.covariance_type].layout
-        expected = border.covariance_shape(layout, self.n_components, source.n_features)
+        expected = layout.shape(self.n_components, source.n_features)
         if self.means_.shape != (self.n_components, source.n_features) or self.covariances_.shape != expected:
             raise ValueError(
                 f"{what} goes on from a fit with means of shape {self.means_.shape} and covariances of shape "
                 f"{self.covariances_.shape}, but n_components={self.n_components}, {source.n_features} features and "
                 f"covariance_type={self.covariance_type!r} were asked for: {remedy} or keep them"
             )
-
-
-def check_parameters(
-    weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, layout: str, covariance_type: str | None = None
-) -> Params:
-    """Return checked mixture parameters of a layout; ValueError naming what is wrong."""
-    centres = np.array(border.check_data(means, name="means", axes="(n_components, n_features)"), dtype=np.float64)
-    k, d = centres.shape
-    border.check_magnitude(float(np.abs(centres).max()), d, centres.dtype, "means")
-    matrices = border.check_positive("covariances", covariances, layout, k, d, covariance_type)
-    checked = border.check_weights("weights", weights, k)
-    params = Params(layout, checked, centres, matrices, precision_cholesky(matrices, layout))
-    with np.errstate(over="ignore", invalid="ignore"):
-        invertible = np.isfinite(params.precisions).all()
-    if not invertible:
-        raise ValueError("covariances are so small that their inverses overflow: scale data and parameters")
-    return params

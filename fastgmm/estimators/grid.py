@@ -10,18 +10,19 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
-from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise, possible
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
-from fastgmm.em.driver import Fit, Settings
+from fastgmm.em.result import Fit, Settings
 from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, agglomerate
 from fastgmm.init.partition import members, stats_of
 from fastgmm.init.starts import Start, Supplied
-from fastgmm.params import Params
+from fastgmm.model.cholesky import NotPositiveDefinite
+from fastgmm.model.layouts import FULL
+from fastgmm.model.params import Params
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise, possible
 from fastgmm.sources.array import ArraySource
 from fastgmm.sources.dask import AnySource
-from fastgmm.stats import Stats
 
 Float = NDArray[np.float64]
 
@@ -91,12 +92,12 @@ class Starts:
             sample = self._source.subsample(MOST_SAMPLES, self._random_state)
             self._trees.append((sample, agglomerate(sample)))
         sample, tree = self._trees[i]
-        return stats_of(sample, "full", k, members(tree.labels(k), k), self._settings.n_threads, None)
+        return stats_of(sample, FULL, k, members(tree.labels(k), k), self._settings.n_threads)
 
     def _of_start(self, k: int, i: int) -> Stats:
         reg_covar, n_threads = self._settings.reg_covar, self._settings.n_threads
         start = Start(self._init_params, k, reg_covar, Supplied(), n_threads)
-        params = start.params(self._source, STRUCTURES["VVV"], self._random_state, None)
+        params = start.params(self._source, STRUCTURES["VVV"], self._random_state)
         params = replace(params, weights=params.weights / params.weights.sum())  # those of points are 1 / n each
         return passes.sweep(self._source, params, n_threads)
 
@@ -129,12 +130,10 @@ class Grid:
         self._source, self._settings, self._starts, self._sample, self._told = source, settings, starts, sample, told
         self._structures = sorted(structures, key=lambda structure: MCLUST_NAMES.index(structure.mclust_name))
         self._sizes = sorted(sizes)
-        self._whole: passes.Total | None = None
         self.cells: dict[tuple[int, str], Cell] = {}
 
     def run(self) -> dict[tuple[int, str], Cell]:
         """Fit all cells."""
-        self._whole = passes.total(self._source, self._settings.n_threads)
         for k in self._sizes:
             for structure in self._structures:
                 self._told(k, structure)
@@ -169,7 +168,7 @@ class Grid:
         )
         if best.fit is None:
             return
-        stats = self._swept(best.fit.params.in_layout("full"))
+        stats = self._swept(best.fit.params.in_layout(FULL))
         for structure in self._structures:
             cell, within = self.cells[k, structure.name], self._contained(k, structure)
             floor = max((other.log_likelihood for other in within), default=-math.inf)
@@ -262,7 +261,7 @@ class Grid:
 
         With few components across several axes each, `_CUTS` in all: the largest variance need not be what parts clusters.
         """
-        params = params.in_layout("full")
+        params = params.in_layout(FULL)
         weights, means, covariances = maximise(STRUCTURES["VVV"], self._swept(params), self._settings.reg_covar)
         n_axes = min(max(_CUTS // len(weights), 1), self._source.n_features)
         for j in range(len(weights)):
@@ -272,11 +271,11 @@ class Grid:
                 step = axis * math.sqrt(max(value, 0.0) * _HALF)
                 half = covariances[j] - np.outer(step, step)
                 try:
-                    prec_chol = precision_cholesky(half[None], "full")
+                    prec_chol = FULL.precision_cholesky(half[None])
                 except NotPositiveDefinite:
                     continue
                 yield Params(
-                    "full",
+                    FULL,
                     np.concatenate([params.weights[others], np.full(2, 0.5 * params.weights[j])]),
                     np.concatenate([params.means[others], [means[j] - step, means[j] + step]]),
                     np.concatenate([params.covariances[others], [half, half]]),
@@ -287,8 +286,7 @@ class Grid:
 
     def _em(self, params: Params, structure: Structure, n_iter: int, done: Sequence[float] = ()) -> Fit:
         settings = replace(self._settings, max_iter=min(n_iter, self._settings.max_iter))
-        whole = self._whole if structure.layout == "tied" else None
-        return driver.run(self._source, params, structure, settings, whole=whole, done=done)
+        return driver.run(self._source, params, structure, settings, done=done)
 
     # --- what is no fit ---
 
@@ -298,17 +296,18 @@ class Grid:
         The likelihood has no maximum where a component may sit on samples that are equal: what EM comes to there is as high as
         `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969).
         """
-        assert self._whole is not None
         n, d = self._source.n_samples, self._source.n_features
         least, reg_covar = structure.least_samples(d), self._settings.reg_covar
         held = params.weights / params.weights.sum() * n
-        scale = np.sqrt(np.diagonal(self._whole.scatter) / self._source.total_weight)
+        scale = np.sqrt(
+            np.diagonal(passes.total(self._source, self._settings.n_threads).scatter) / self._source.total_weight
+        )
         scale = np.where(scale > 0, scale, 1.0)
         own, floor = params, 2 * reg_covar
         if least > 1:
             # of its own samples and without reg_covar: a volume or a shape that components share hides that of one of them
             floor = reg_covar
-            weights, means, covariances = maximise(STRUCTURES[params.layout], self._swept(params), 0.0)
+            weights, means, covariances = maximise(STRUCTURES[params.layout.name], self._swept(params), 0.0)
             own = replace(params, weights=weights, means=means, covariances=covariances)
         variances, scaled = _smallest_variances(own), _smallest_variances(own, scale)
         for j in np.argsort(variances, kind="stable"):
@@ -327,10 +326,4 @@ class Grid:
 def _smallest_variances(params: Params, scale: Float | None = None) -> Float:
     """The smallest variance of each component in any direction, (k,); of features divided by `scale` (d,)."""
     k, d = params.means.shape
-    covariances = params.covariances
-    units = np.ones(d) if scale is None else scale
-    if params.layout in ("spherical", "diag"):
-        variances = covariances[:, None] if params.layout == "spherical" else covariances
-        return (variances / units**2).min(axis=1)
-    smallest = np.linalg.eigvalsh(covariances / np.outer(units, units))[..., 0]
-    return np.broadcast_to(smallest, (k,))
+    return params.layout.smallest_variances(params.covariances, k, np.ones(d) if scale is None else scale)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from fastgmm._compat import if_installed
-from fastgmm.em.driver import Fit
 from fastgmm.em.monitor import SILENT, Monitor
+from fastgmm.em.result import Fit
 
 #: Seconds between two pictures of the bar, and between two lines where there is no bar.
 _BAR_SECONDS = 0.1

@@ -8,12 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.covariance.structures import Structure
 from fastgmm.em.driver import check_likelihood, m_step
-from fastgmm.em.sweep import Total, sweep, total
-from fastgmm.params import Params
+from fastgmm.em.sweep import sweep, total
+from fastgmm.model.layouts import FULL, Layout
+from fastgmm.model.params import Params
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import Structure
 from fastgmm.sources.array import ArraySource
-from fastgmm.stats import Stats
 
 #: Runs, and those of them that are ranked on all samples.
 RUNS, RANKED = 20, 3
@@ -37,7 +38,6 @@ def em_em(
     random_state: np.random.RandomState,
     reg_covar: float,
     n_threads: int | None,
-    whole: Total | None,
 ) -> Stats:
     """Statistics of all samples under the best of `RUNS` short runs.
 
@@ -48,21 +48,20 @@ def em_em(
     sample = source.subsample(max(SUBSAMPLE, enough), random_state, k)
     # 2000 x 2 take 0.1 ms an iteration on one thread; on two 8 ms, where another process uses one of the cores
     few = 1 if sample.n_samples <= SUBSAMPLE else n_threads
-    of_sample = total(sample, few)
     runs: list[tuple[tuple[bool, float], Params]] = []
     failure: ValueError | None = None
     for _ in range(RUNS if k > 1 else 1):
         points = random_state.choice(sample.n_samples, k, replace=False, p=sample.chances)
         try:
-            first = m_step(structure, _spread(sample, structure.layout, points, of_sample), reg_covar)
-            runs.append(_short_run(sample, structure, first, reg_covar, few, of_sample))
+            first = m_step(structure, _spread(sample, structure.layout, points, few), reg_covar)
+            runs.append(_short_run(sample, structure, first, reg_covar, few))
         except ValueError as error:
             failure = failure or error
     if not runs:
         assert failure is not None
         raise failure
     runs.sort(key=lambda run: run[0], reverse=True)
-    ranked = [sweep(source, params, n_threads, whole=whole) for _, params in runs[:RANKED]]
+    ranked = [sweep(source, params, n_threads) for _, params in runs[:RANKED]]
     return max(ranked, key=lambda stats: rank(stats, structure))
 
 
@@ -80,25 +79,25 @@ def enough(smallest: float, structure: Structure, k: int, d: int) -> bool:
     return smallest * d >= HANDFUL * structure.n_parameters(k, d) / k
 
 
-def _spread(sample: ArraySource, layout: str, points: NDArray[np.intp], whole: Total) -> Stats:
+def _spread(sample: ArraySource, layout: Layout, points: NDArray[np.intp], n_threads: int | None) -> Stats:
     """Statistics of k equal components about k samples, each with the covariance of all samples.
 
     An M-step makes of them parameters in whatever structure; linear maps of the data map them.
     """
     means = sample.rows(points)
     k, d = means.shape
-    scatter = np.tile(whole.scatter / k, (k, 1, 1))
+    scatter = np.tile(total(sample, n_threads).scatter / k, (k, 1, 1))
     counts = np.full(k, sample.total_weight / k)
-    return Stats("full", sample.n_samples, float("nan"), counts, np.zeros((k, d)), scatter, means).in_layout(layout)
+    return Stats(FULL, sample.n_samples, float("nan"), counts, np.zeros((k, d)), scatter, means).in_layout(layout)
 
 
 def _short_run(
-    sample: ArraySource, structure: Structure, params: Params, reg_covar: float, n_threads: int | None, whole: Total
+    sample: ArraySource, structure: Structure, params: Params, reg_covar: float, n_threads: int | None
 ) -> tuple[tuple[bool, float], Params]:
     """The rank of what a short run comes to, and its parameters."""
     bounds: list[float] = []
     while True:
-        stats = sweep(sample, params, n_threads, whole=whole)
+        stats = sweep(sample, params, n_threads)
         check_likelihood(stats.log_likelihood, len(bounds) + 1, params)
         bounds.append(stats.log_likelihood)
         over = len(bounds) > 1 and bounds[-1] - bounds[-2] <= SHARE * (bounds[-1] - bounds[0])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.covariance.structures import Structure
 from fastgmm.em.driver import m_step
-from fastgmm.em.sweep import Total, sweep, total
+from fastgmm.em.sweep import sweep, total
 from fastgmm.init.partition import members, stats_of
 from fastgmm.init.whitening import Whitening
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import Structure
 from fastgmm.sources.array import ArraySource
-from fastgmm.stats import Stats
 
 Float = NDArray[np.float64]
 Merges = NDArray[np.int64]
@@ -161,14 +161,13 @@ def hierarchical(
     random_state: np.random.RandomState,
     reg_covar: float,
     n_threads: int | None,
-    whole: Total | None,
 ) -> Stats:
     """Statistics of the k groups of a subsample, extended to all samples.
 
     Raises ValueError where one of the covariances that this needs is singular.
     """
     sample = source.subsample(max(MOST_SAMPLES, k), random_state, k)
-    return extended(source, sample, agglomerate(sample).labels(k), structure, k, reg_covar, n_threads, whole)
+    return extended(source, sample, agglomerate(sample).labels(k), structure, k, reg_covar, n_threads)
 
 
 def extended(
@@ -179,12 +178,10 @@ def extended(
     k: int,
     reg_covar: float,
     n_threads: int | None,
-    whole: Total | None,
 ) -> Stats:
     """Statistics of all samples under the M-step of the k groups of a subsample; of the groups, where it is the source."""
     resp = members(labels, k)
     if sample is source:
-        return stats_of(source, structure.layout, k, resp, n_threads, whole)
-    of_sample = total(sample, 1) if structure.layout == "tied" else None
-    params = m_step(structure, stats_of(sample, structure.layout, k, resp, 1, of_sample), reg_covar)
-    return sweep(source, params, n_threads, whole=whole)
+        return stats_of(source, structure.layout, k, resp, n_threads)
+    params = m_step(structure, stats_of(sample, structure.layout, k, resp, 1), reg_covar)
+    return sweep(source, params, n_threads)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from fastgmm import _jit
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
-from fastgmm.em.sweep import CALL_NANOSECONDS, effective_threads, labels, lanes, mean
+from fastgmm.em.sweep import CALL_NANOSECONDS, labels, lanes, mean
 from fastgmm.kernels import kmeans as kernels
 from fastgmm.kernels.distances import PANEL
-from fastgmm.params import Params
+from fastgmm.model.layouts import SPHERICAL
+from fastgmm.model.params import Params
 from fastgmm.sources.array import ArraySource
 
 Float = NDArray[np.float64]
@@ -44,7 +45,7 @@ class _Crew(_jit.Crew):
         self.width = -(-n // (most * kernels.BLOCK)) * kernels.BLOCK
         self.n_lanes = -(-n // self.width)
         self.source = source
-        super().__init__(min(effective_threads(n_threads), self.n_lanes))
+        super().__init__(min(_jit.effective_threads(n_threads), self.n_lanes))
 
     def sweep(self, compiled: Any, n_points: int, *arguments: Any) -> None:
         """Run a pass that compares samples with `n_points` points, in calls of about half a second of one core at most.
@@ -178,7 +179,7 @@ def kmeans(
 def nearest(source: ArraySource, centers: NDArray, n_threads: int | None) -> NDArray[np.int32]:
     """Index of the nearest centre for each sample, shape (n,)."""
     k = len(centers)
-    spheres = Params("spherical", np.full(k, 1.0 / k), centers.astype(np.float64), np.ones(k), np.ones(k))
+    spheres = Params(SPHERICAL, np.full(k, 1.0 / k), centers.astype(np.float64), np.ones(k), np.ones(k))
     return labels(source, spheres, n_threads).astype(np.int32)
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.covariance.structures import COUNT_FLOOR
-from fastgmm.em.sweep import Total, accumulate, mean
+from fastgmm.em.sweep import accumulate, mean
+from fastgmm.model.layouts import SPHERICAL, Layout
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import COUNT_FLOOR
 from fastgmm.sources.array import Source
-from fastgmm.stats import Stats
 
 #: ``resp(a, b)``: responsibilities of samples a..b, shape (b - a, k).
 Resp = Callable[[int, int], NDArray]
@@ -28,12 +29,9 @@ def members(values: NDArray, k: int) -> Resp:
     return resp
 
 
-def stats_of(source: Source, layout: str, k: int, resp: Resp, n_threads: int | None, whole: Total | None) -> Stats:
-    """Statistics of responsibilities about the means that they give, so that scatters keep their digits: three passes.
-
-    `whole` : the total scatter of the source, which a tied layout needs
-    """
+def stats_of(source: Source, layout: Layout, k: int, resp: Resp, n_threads: int | None) -> Stats:
+    """Statistics of responsibilities about the means that they give, so that scatters keep their digits: three passes."""
     centre = np.tile(mean(source), (k, 1))
-    first = accumulate(source, "spherical", centre, resp, n_threads)
+    first = accumulate(source, SPHERICAL, centre, resp, n_threads)
     origin = first.origin + first.sums / (first.counts + COUNT_FLOOR)[:, None]
-    return accumulate(source, layout, origin, resp, n_threads, whole=whole)
+    return accumulate(source, layout, origin, resp, n_threads)

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgmm.covariance.structures import Structure
 from fastgmm.em import driver
-from fastgmm.em.driver import Fit, Settings
-from fastgmm.em.sweep import total
+from fastgmm.em.result import Fit, Settings
 from fastgmm.init.em_em import NUMBERS, enough
 from fastgmm.init.starts import Start
-from fastgmm.params import Params
+from fastgmm.model.params import Params
+from fastgmm.model.structures import Structure
 from fastgmm.sources.array import ArraySource
 
 #: Samples of the first runs, at least, and numbers for each free parameter (`em_em.NUMBERS`); and how many times as many
@@ -49,13 +48,12 @@ def shortlist(
     Those with a component of a handful of samples come last (`em_em.enough`). Runs that fail are left out; ValueError of the
     first where all do.
     """
-    whole = total(sample, settings.n_threads)
     fits: list[Fit] = []
     failure: ValueError | None = None
     for _ in range(n_starts):
         try:
-            params = start.params(sample, structure, random_state, whole)
-            fits.append(driver.run(sample, params, structure, settings, whole=whole))
+            params = start.params(sample, structure, random_state)
+            fits.append(driver.run(sample, params, structure, settings))
         except ValueError as error:
             failure = failure or error
     if not fits:

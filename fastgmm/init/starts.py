@@ -7,25 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm._validation import covariance_shape
-from fastgmm.covariance.cholesky import (
-    NotPositiveDefinite,
-    covariances_from_precision_cholesky,
-    precision_cholesky,
-    precision_cholesky_from_precisions,
-)
-from fastgmm.covariance.structures import COUNT_FLOOR, Structure, maximise, regularised
 from fastgmm.em.driver import check_likelihood, collapse_message, m_step
-from fastgmm.em.sweep import Total, accumulate, mean, sweep, total
+from fastgmm.em.sweep import accumulate, mean, sweep, total
 from fastgmm.init.em_em import em_em, rank
 from fastgmm.init.hierarchical import hierarchical
 from fastgmm.init.kmeans import kmeans, kmeans_plusplus
 from fastgmm.init.partition import members, stats_of
 from fastgmm.init.whitening import Whitening
-from fastgmm.params import Params
+from fastgmm.model.cholesky import NotPositiveDefinite
+from fastgmm.model.params import Params
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import COUNT_FLOOR, Structure, maximise
 from fastgmm.sources.array import ArraySource, Source
 from fastgmm.sources.dask import AnySource, DaskSource
-from fastgmm.stats import Stats
 
 Float = NDArray[np.float64]
 
@@ -65,28 +59,24 @@ class Start:
         assert not isinstance(source, DaskSource)
         return source
 
-    def params(
-        self, source: Source | None, structure: Structure, random_state: np.random.RandomState, whole: Total | None
-    ) -> Params:
+    def params(self, source: Source | None, structure: Structure, random_state: np.random.RandomState) -> Params:
         """Draw first parameters from a source (None where all are supplied).
-
-        `whole`, the total scatter of that source, is needed for tied structures.
 
         Raises ValueError where a first covariance is not positive definite.
         """
         weights, means, covariances, stats = self.supplied.weights, self.supplied.means, None, None
         if not self.supplied.complete:
             assert source is not None
-            found = self._estimate(source, structure, random_state, whole)
+            found = self._estimate(source, structure, random_state)
             weights = found[0] if weights is None else weights
             means = found[1] if means is None else means
             covariances, stats = found[2], found[3]
         assert weights is not None
         assert means is not None
         if self.supplied.precisions is not None:
-            prec_chol = precision_cholesky_from_precisions(self.supplied.precisions, structure.layout)
+            prec_chol = structure.layout.cholesky_of_precisions(self.supplied.precisions)
             with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-                covariances = covariances_from_precision_cholesky(prec_chol, structure.layout)
+                covariances = structure.layout.covariances(prec_chol)
             if not np.isfinite(covariances).all():
                 raise ValueError(
                     "precisions_init is so small that its inverse, the covariance, overflows (smallest value "
@@ -96,27 +86,27 @@ class Start:
             assert covariances is not None
             assert stats is not None
             try:
-                prec_chol = precision_cholesky(covariances, structure.layout)
+                prec_chol = structure.layout.precision_cholesky(covariances)
             except NotPositiveDefinite as error:
                 raise ValueError(self._collapsed(error, structure, stats)) from error
         return Params(structure.layout, weights, means, covariances, prec_chol)
 
     def _estimate(
-        self, source: Source, structure: Structure, random_state: np.random.RandomState, whole: Total | None
+        self, source: Source, structure: Structure, random_state: np.random.RandomState
     ) -> tuple[Float, Float, Float, Stats]:
         """Weights, means, covariances, and the statistics that they are from."""
         k, n = self.n_components, source.n_samples
         if not isinstance(self.init_params, str):
-            stats = self._from_known(source, structure, self.init_params, whole)
+            stats = self._from_known(source, structure, self.init_params)
         else:
             assert isinstance(source, ArraySource)
             if self.init_params == "random_from_data":
                 points = random_state.choice(n, size=k, replace=False, p=source.chances)
-                return self._from_points(source, structure, points, whole)
+                return self._from_points(source, structure, points)
             if self.init_params == "k-means++":
                 points = kmeans_plusplus(source, k, random_state, n_threads=self.n_threads)
-                return self._from_points(source, structure, points, whole)
-            stats = self._stats(self.init_params, source, structure, random_state, whole)
+                return self._from_points(source, structure, points)
+            stats = self._stats(self.init_params, source, structure, random_state)
         try:
             _, means, covariances = maximise(structure, stats, self.reg_covar)
         except NotPositiveDefinite as error:
@@ -132,32 +122,29 @@ class Start:
         source: ArraySource,
         structure: Structure,
         random_state: np.random.RandomState,
-        whole: Total | None,
     ) -> Stats:
         """Statistics that an M-step makes first parameters of."""
         if kind == "random":
-            return self._from_random(source, structure, random_state, whole)
+            return self._from_random(source, structure, random_state)
         if kind == "kmeans":
-            return self._from_kmeans(source, structure, random_state, whole)
+            return self._from_kmeans(source, structure, random_state)
         if kind == "whitened":
-            return self._from_whitened(source, structure, random_state, whole)
+            return self._from_whitened(source, structure, random_state)
         if kind == "auto":
-            return self._from_rivals(source, structure, random_state, whole)
+            return self._from_rivals(source, structure, random_state)
         by_em = {"hierarchical": hierarchical, "em-em": em_em}[kind]
-        return by_em(source, structure, self.n_components, random_state, self.reg_covar, self.n_threads, whole)
+        return by_em(source, structure, self.n_components, random_state, self.reg_covar, self.n_threads)
 
-    def _from_rivals(
-        self, source: ArraySource, structure: Structure, random_state: np.random.RandomState, whole: Total | None
-    ) -> Stats:
+    def _from_rivals(self, source: ArraySource, structure: Structure, random_state: np.random.RandomState) -> Stats:
         """Of several kinds the best after a few steps of EM; one that fails is out. ValueError of the first if all do."""
         best: Stats | None = None
         failure: ValueError | None = None
         for kind in RIVALS:
             try:
-                stats, params = self._stats(kind, source, structure, random_state, whole), None
+                stats, params = self._stats(kind, source, structure, random_state), None
                 for step in range(1, STEPS + 1):
                     params = m_step(structure, stats, self.reg_covar, params)
-                    stats = sweep(source, params, self.n_threads, whole=whole)
+                    stats = sweep(source, params, self.n_threads)
                     check_likelihood(stats.log_likelihood, step, params)
             except ValueError as error:
                 failure = failure or error
@@ -169,9 +156,9 @@ class Start:
             raise failure
         return best
 
-    def _from_known(self, source: Source, structure: Structure, known: NDArray, whole: Total | None) -> Stats:
+    def _from_known(self, source: Source, structure: Structure, known: NDArray) -> Stats:
         k = self.n_components
-        stats = stats_of(source, structure.layout, k, members(known, k), self.n_threads, whole)
+        stats = stats_of(source, structure.layout, k, members(known, k), self.n_threads)
         if not stats.counts.all():
             raise ValueError(
                 f"init_params gives component {int(stats.counts.argmin())} no sample (of positive weight), and there are to be "
@@ -179,42 +166,35 @@ class Start:
             )
         return stats
 
-    def _from_whitened(
-        self, source: ArraySource, structure: Structure, random_state: np.random.RandomState, whole: Total | None
-    ) -> Stats:
+    def _from_whitened(self, source: ArraySource, structure: Structure, random_state: np.random.RandomState) -> Stats:
         """k-means where all directions count alike, so that it sees clusters that differ along one of low variance.
 
         Whitened are the rows of sqrt(n) U of the SVD U D V^T of the data. U sqrt(D), of data scaled to unit variances
         (Scrucca & Raftery, Adv. Data Anal. Classif. 9, 2015), still weighs directions, and their units matter: two clusters
         along one of ten axes were found for 5 of 12 seeds instead of 6, three clusters for 1 instead of 3.
         """
-        of_source = whole or total(source, self.n_threads)
-        whitened = Whitening.of(of_source, source.total_weight, source.dtype)(source.X)
+        whitened = Whitening.of(total(source, self.n_threads), source.total_weight, source.dtype)(source.X)
         space = ArraySource(whitened, source.weights, source.weight_unit)
         found = kmeans(space, self.n_components, random_state, n_threads=self.n_threads, with_inertia=False)
         resp = members(found.labels, self.n_components)
-        return stats_of(source, structure.layout, self.n_components, resp, self.n_threads, whole)
+        return stats_of(source, structure.layout, self.n_components, resp, self.n_threads)
 
-    def _from_kmeans(
-        self, source: ArraySource, structure: Structure, random_state: np.random.RandomState, whole: Total | None
-    ) -> Stats:
+    def _from_kmeans(self, source: ArraySource, structure: Structure, random_state: np.random.RandomState) -> Stats:
         found = kmeans(source, self.n_components, random_state, n_threads=self.n_threads, with_inertia=False)
         resp = members(found.labels, self.n_components)
         origin = np.asarray(found.centers, np.float64)
-        return accumulate(source, structure.layout, origin, resp, self.n_threads, whole=whole)
+        return accumulate(source, structure.layout, origin, resp, self.n_threads)
 
-    def _from_random(
-        self, source: ArraySource, structure: Structure, random_state: np.random.RandomState, whole: Total | None
-    ) -> Stats:
+    def _from_random(self, source: ArraySource, structure: Structure, random_state: np.random.RandomState) -> Stats:
         def resp(start: int, stop: int) -> NDArray:
             draws = random_state.uniform(size=(stop - start, self.n_components)).astype(source.dtype)
             return draws / draws.sum(axis=1, keepdims=True)
 
         origin = np.tile(mean(source), (self.n_components, 1))
-        return accumulate(source, structure.layout, origin, resp, self.n_threads, whole=whole)
+        return accumulate(source, structure.layout, origin, resp, self.n_threads)
 
     def _from_points(
-        self, source: ArraySource, structure: Structure, indices: NDArray[np.intp], whole: Total | None
+        self, source: ArraySource, structure: Structure, indices: NDArray[np.intp]
     ) -> tuple[Float, Float, Float, Stats]:
         """One sample per component, and no other: variances are the regularisation alone.
 
@@ -223,13 +203,13 @@ class Start:
         """
         k, n, d = self.n_components, source.total_weight * source.weight_unit, source.n_features
         means = source.rows(indices)
-        shape = covariance_shape(structure.layout, k, d)
+        shape = structure.layout.shape(k, d)
         covariances = np.zeros(shape)
-        if structure.layout == "tied":
-            assert whole is not None
+        if structure.layout.pools:
+            whole = total(source, self.n_threads)
             second = whole.scatter * source.weight_unit + n * np.outer(whole.mean, whole.mean)
             covariances = (second - means.T @ means) / k
         stats = Stats(
             structure.layout, source.n_samples, float("nan"), np.ones(k), np.zeros((k, d)), np.zeros(shape), means
         )
-        return np.full(k, 1.0 / n), means, regularised(covariances, structure.layout, self.reg_covar), stats
+        return np.full(k, 1.0 / n), means, structure.layout.regularised(covariances, self.reg_covar), stats

@@ -71,16 +71,13 @@ class Sums(NamedTuple):
     scatter: np.ndarray
 
 
-def tile_width(layout: str, n_features: int, itemsize: int) -> int:
-    """Samples in a tile: a divisor of TILE, by what has to stay in which cache.
+def tile_width(most_bytes: int, n_features: int, itemsize: int) -> int:
+    """Return the samples in a tile, a divisor of TILE: as many as fit into `most_bytes`.
 
-    Full covariances read the tile and their differences many times over, 16 KB each share a level-1 cache (at d = 32 tiles
-    of 128 took 1.15 times as long as tiles of 64 on a Zen 5 with 48 KB). The others go over the tile in strips
-    that fit; there, wider tiles mean fewer sums across vectors.
+    Wider tiles mean fewer sums across vectors.
     """
-    limit = 2**14 if layout == "full" else 2**18
     row = n_features * itemsize
-    return TILE if TILE * row <= limit else 128 if 128 * row <= limit else 64
+    return TILE if TILE * row <= most_bytes else 128 if 128 * row <= most_bytes else 64
 
 
 @helper(ELEMENTWISE)

@@ -15,7 +15,7 @@ from fastgmm import _validation as border
 from fastgmm._compat import optional
 from fastgmm.em import sweep as passes
 from fastgmm.estimators.fitted import FittedMixture
-from fastgmm.params import Params
+from fastgmm.model.params import Params
 from fastgmm.plotting.style import DARK, GREY, LINES, colour, line_style, marker, panels_of
 from fastgmm.sources.array import ArraySource
 
@@ -227,15 +227,9 @@ def _radii(n_std: Any) -> list[float]:
 
 
 def _marginal(params: Params, features: list[int], names: tuple[str, ...]) -> _Marginal:
-    k, m = len(params.weights), len(features)
+    k = len(params.weights)
     index = np.array(features)
-    covariances = params.covariances
-    if params.layout in ("full", "tied"):
-        matrices = covariances[..., index[:, None], index]
-    else:
-        variances = covariances[:, index] if params.layout == "diag" else covariances[:, None]
-        matrices = variances[:, :, None] * np.eye(m)
-    matrices = np.broadcast_to(matrices, (k, m, m))
+    matrices = params.layout.marginal(params.covariances, index, k)
     return _Marginal(params.weights, params.means[:, index], matrices, tuple(names[j] for j in features))
 
 

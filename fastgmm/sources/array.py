@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from fastgmm import _jit
 from fastgmm._compat import cached_property
 from fastgmm.kernels.tile import Samples
+
+T = TypeVar("T")
 
 
 class Block(NamedTuple):
@@ -69,11 +72,47 @@ class Source(Protocol):
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Samples that first parameters are found from: all, or where there are too many a sample of them."""
 
+    @property
+    def memory(self) -> dict[str, Any]:
+        """Results that passes keep for the next one, by name."""
+
+    def map_reduce(
+        self,
+        function: Callable[..., T],
+        merge: Callable[[T, T], T],
+        n_threads: int | None = None,
+        on_block: Callable[[int], None] | None = None,
+    ) -> T:
+        """``function(part)`` of each part of the samples, merged in the order of the parts.
+
+        A part is a `Source` that is read in this process. Within `function`, ``_jit.current_threads()`` is what it may use, at
+        most `n_threads`. With `on_block`, which is called with the number of samples done, ``function(part, on_block)`` is
+        called if the part is here; else it is called once at the end.
+        """
+
     def blocks(self, rows: int) -> Generator[Block, None, None]:
         """Blocks of `rows` samples, the last one shorter. A block is good until the next one is asked for.
 
         Closing the generator ends whatever reads ahead.
         """
+
+
+class LocalSource:
+    """Samples that this process reads: a single part."""
+
+    @cached_property
+    def memory(self) -> dict[str, Any]:
+        return {}
+
+    def map_reduce(
+        self,
+        function: Callable[..., T],
+        merge: Callable[[T, T], T],
+        n_threads: int | None = None,
+        on_block: Callable[[int], None] | None = None,
+    ) -> T:
+        with _jit.limited(n_threads):
+            return function(self) if on_block is None else function(self, on_block)
 
 
 def mark_rows(n_samples: int) -> list[int]:
@@ -127,7 +166,7 @@ def rows_at(places: NDArray[np.float64], n_samples: int, weights: NDArray | None
 
 
 @dataclass(frozen=True)
-class ArraySource:
+class ArraySource(LocalSource):
     """A float32 or float64 array of shape (n, d), in any memory order, and positive weights (n,) of its dtype, if any.
 
     present : which samples of a longer array X holds, or None

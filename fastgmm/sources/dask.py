@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastgmm import _jit
 from fastgmm import _validation as border
-from fastgmm._compat import optional
+from fastgmm._compat import cached_property, optional
 from fastgmm.sources import stream
 from fastgmm.sources.array import ArraySource, Source, unit_exponent
 
@@ -78,8 +78,17 @@ class DaskSource:
     def total_weight(self) -> float:
         return float(sum(self.part_weights))
 
+    @cached_property
+    def memory(self) -> dict[str, Any]:
+        """As in `Source`."""
+        return {}
+
     def map_reduce(
-        self, function: Callable[[ArraySource], T], merge: Callable[[T, T], T], n_threads: int | None = None
+        self,
+        function: Callable[..., T],
+        merge: Callable[[T, T], T],
+        n_threads: int | None = None,
+        on_block: Callable[[int], None] | None = None,
     ) -> T:
         """``function(partition)`` of every partition on the worker that has it, merged there in the order of partitions.
 
@@ -98,7 +107,10 @@ class DaskSource:
         with warnings.catch_warnings():
             # parameters of many components may be that large, and the advice is to load data otherwise
             warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
-            return dask.compute(values[0])[0]
+            found = dask.compute(values[0])[0]
+        if on_block is not None:
+            on_block(self.n_samples)
+        return found
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Samples to start from, gathered here: all up to 64 MiB of them, else a systematic sample of that size.

@@ -12,8 +12,8 @@ import numpy as np
 import fastgmm
 from fastgmm import GaussianMixture
 from fastgmm import functional as F
-from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.init.starts import INIT_PARAMS
+from fastgmm.model.structures import STRUCTURES
 
 from .choices import Choices, is_answer
 
@@ -153,7 +153,7 @@ def _length(X: Any) -> int:
 
 
 def _covariances(choices: Choices, covariance_type: Any, k: int, d: int) -> np.ndarray:
-    layout = STRUCTURES[covariance_type].layout if covariance_type in STRUCTURES else "full"
+    layout = STRUCTURES[covariance_type].layout.name if covariance_type in STRUCTURES else "full"
     wild = choices.pick((0, 0, 1, 2))
     shape = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[layout]
     values = _array(choices, shape, wild)
@@ -253,7 +253,7 @@ def _check(model: GaussianMixture) -> None:
     if not single:  # of float32 data variances may be below or beyond float32
         assert np.isfinite(model.covariances_).all()
         assert np.isfinite(model.precisions_cholesky_).all()
-    layout = STRUCTURES[model.covariance_type].layout
+    layout = STRUCTURES[model.covariance_type].layout.name
     assert model.covariances_.shape == {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[layout]
     assert not np.isnan(model.lower_bound_)
     assert model.n_features_in_ == d

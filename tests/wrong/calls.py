@@ -11,8 +11,8 @@ import pytest
 import fastgmm
 from fastgmm import GaussianMixture
 from fastgmm import functional as F
-from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES
 from fastgmm.datasets import make_mixture
+from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES
 from fastgmm.selection import Selection
 
 from . import ASYMMETRIC, EYES, FRAME, INDEFINITE, ONE, TWO, Row, X, blobs, fitted, with_value
@@ -41,7 +41,7 @@ def found() -> Selection:
 def not_of(name: str) -> partial:
     """`from_parameters` with covariances that no other restriction than that of the layout holds for."""
     rng = np.random.default_rng(0)
-    layout = STRUCTURES[name].layout
+    layout = STRUCTURES[name].layout.name
     if layout == "full":
         A = rng.normal(size=(2, 2, 2))
         covariances = A @ np.swapaxes(A, 1, 2) + 0.1 * np.eye(2)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.covariance import m_steps
-from fastgmm.stats import Stats
+from fastgmm.model import m_steps
+from fastgmm.model.layouts import DIAG, FULL, SPHERICAL, TIED, Layout
+from fastgmm.model.stats import Stats
 
 Float = NDArray[np.float64]
 
@@ -33,7 +34,7 @@ class Structure:
     """
 
     name: str
-    layout: str
+    layout: Layout
     n_covariance_parameters: Callable[[int, int], int]
     maximise: Callable[[Float, Float, Float | None], Float]
     least_samples: Callable[[int], int]
@@ -56,7 +57,7 @@ class Structure:
     @property
     def basic(self) -> bool:
         """Whether nothing but the layout restricts the covariances."""
-        return self.maximise is STRUCTURES[self.layout].maximise
+        return self.maximise is STRUCTURES[self.layout.name].maximise
 
     def check_features(self, d: int) -> None:
         """Raise ValueError where the structure is not for so many features."""
@@ -88,20 +89,20 @@ def _more_than_d(d: int) -> int:
 
 #: The names of mclust (Scrucca, Fop, Murphy & Raftery, The R Journal 8(1), 2016, table 3), simpler ones first.
 _MCLUST = (
-    Structure("EII", "spherical", lambda k, d: 1, m_steps.eii, _pooled),
-    Structure("VII", "spherical", lambda k, d: k, m_steps.vii, _two),
-    Structure("EEI", "diag", lambda k, d: d, m_steps.eei, _pooled),
-    Structure("VEI", "diag", lambda k, d: k + d - 1, m_steps.vei, _two),
-    Structure("EVI", "diag", lambda k, d: 1 + k * (d - 1), m_steps.evi, _two),
-    Structure("VVI", "diag", lambda k, d: k * d, m_steps.vvi, _two),
-    Structure("EEE", "tied", lambda k, d: d + _axes(d), m_steps.eee, _pooled),
-    Structure("VEE", "full", lambda k, d: k + d - 1 + _axes(d), m_steps.vee, _two),
-    Structure("EVE", "full", lambda k, d: 1 + k * (d - 1) + _axes(d), m_steps.eve, _more_than_d),
-    Structure("VVE", "full", lambda k, d: k * d + _axes(d), m_steps.vve, _more_than_d),
-    Structure("EEV", "full", lambda k, d: d + k * _axes(d), m_steps.eev, _pooled),
-    Structure("VEV", "full", lambda k, d: k + d - 1 + k * _axes(d), m_steps.vev, _two),
-    Structure("EVV", "full", lambda k, d: 1 + k * (d - 1) + k * _axes(d), m_steps.evv, _more_than_d),
-    Structure("VVV", "full", lambda k, d: k * (d + _axes(d)), m_steps.vvv, _more_than_d),
+    Structure("EII", SPHERICAL, lambda k, d: 1, m_steps.eii, _pooled),
+    Structure("VII", SPHERICAL, lambda k, d: k, m_steps.vii, _two),
+    Structure("EEI", DIAG, lambda k, d: d, m_steps.eei, _pooled),
+    Structure("VEI", DIAG, lambda k, d: k + d - 1, m_steps.vei, _two),
+    Structure("EVI", DIAG, lambda k, d: 1 + k * (d - 1), m_steps.evi, _two),
+    Structure("VVI", DIAG, lambda k, d: k * d, m_steps.vvi, _two),
+    Structure("EEE", TIED, lambda k, d: d + _axes(d), m_steps.eee, _pooled),
+    Structure("VEE", FULL, lambda k, d: k + d - 1 + _axes(d), m_steps.vee, _two),
+    Structure("EVE", FULL, lambda k, d: 1 + k * (d - 1) + _axes(d), m_steps.eve, _more_than_d),
+    Structure("VVE", FULL, lambda k, d: k * d + _axes(d), m_steps.vve, _more_than_d),
+    Structure("EEV", FULL, lambda k, d: d + k * _axes(d), m_steps.eev, _pooled),
+    Structure("VEV", FULL, lambda k, d: k + d - 1 + k * _axes(d), m_steps.vev, _two),
+    Structure("EVV", FULL, lambda k, d: 1 + k * (d - 1) + k * _axes(d), m_steps.evv, _more_than_d),
+    Structure("VVV", FULL, lambda k, d: k * (d + _axes(d)), m_steps.vvv, _more_than_d),
 )
 MCLUST_NAMES = tuple(structure.name for structure in _MCLUST)
 _BY_NAME = {structure.name: structure for structure in _MCLUST}
@@ -134,44 +135,9 @@ def maximise(
     counts = stats.counts + COUNT_FLOOR
     weights = counts / counts.sum()
     means = stats.origin + stats.sums / counts[:, None]
-    within = regularised(_within(stats, counts), stats.layout, reg_covar, counts)
+    layout = stats.layout
+    within = layout.regularised(layout.within(stats.scatter, stats.sums, counts), reg_covar, counts)
     return weights, means, structure.maximise(within, counts, previous)
-
-
-def _within(stats: Stats, counts: Float) -> Float:
-    """Scatter about the new means, in the layout of the statistics; for spherical its trace divided by d."""
-    if stats.layout == "full":
-        between = stats.sums[:, :, None] * (stats.sums / counts[:, None])[:, None, :]
-        return np.subtract(stats.scatter, between, out=between)
-    if stats.layout == "tied":
-        return stats.scatter - stats.sums.T @ (stats.sums / counts[:, None])
-    if stats.layout == "diag":
-        return stats.scatter - stats.sums**2 / counts[:, None]
-    return (stats.scatter - (stats.sums**2).sum(axis=1) / counts) / stats.sums.shape[1]
-
-
-def regularised(covariances: Float, layout: str, reg_covar: float, counts: Float | None = None) -> Float:
-    """Return the covariances with `reg_covar` added to every variance; of scatter that so many samples went into."""
-    out = np.array(covariances)
-    if layout == "tied":
-        out[np.diag_indices(len(out))] += reg_covar if counts is None else reg_covar * counts.sum()
-        return out
-    added = np.asarray(reg_covar if counts is None else reg_covar * counts)
-    if layout == "full":
-        diagonal = np.arange(out.shape[-1])
-        out[:, diagonal, diagonal] += added[..., None]
-    else:
-        out += added if layout == "spherical" else added[..., None]
-    return out
-
-
-def expected_scatter(covariances: Float, layout: str, weights: Float, d: int) -> Float:
-    """Scatter about the means that a mixture expects of one sample, as statistics have it: `maximise` gives it back."""
-    if layout == "tied":
-        return covariances
-    if layout == "spherical":
-        return weights * covariances * d
-    return weights.reshape(-1, *[1] * (covariances.ndim - 1)) * covariances
 
 
 def has_structure(structure: Structure, covariances: Float, weights: Float, rtol: float = 1e-4) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.model.layouts import FULL, Layout
+
 Float = NDArray[np.float64]
 
 
@@ -16,8 +18,8 @@ class Stats:
 
     Attributes
     ----------
-    layout : str
-        'full', 'tied', 'diag' or 'spherical'.
+    layout : Layout
+        How the scatter is stored; its ``name`` is 'full', 'tied', 'diag' or 'spherical'.
     n_samples : int
         Samples that were swept.
     log_likelihood : float
@@ -33,7 +35,7 @@ class Stats:
         o_k; the means that the sweep was made with.
     """
 
-    layout: str
+    layout: Layout
     n_samples: int
     log_likelihood: float
     counts: Float
@@ -43,10 +45,10 @@ class Stats:
 
     def merge(self, other: Stats) -> Stats:
         """Return the statistics of both parts; they must be about the same origin and of the same layout."""
-        if self.layout != other.layout or not np.array_equal(self.origin, other.origin):
+        if self.layout is not other.layout or not np.array_equal(self.origin, other.origin):
             raise ValueError(
                 "only statistics of the same layout about the same origin can be merged, got layouts "
-                f"{self.layout!r} and {other.layout!r}: sweep all parts with the same parameters"
+                f"{self.layout.name!r} and {other.layout.name!r}: sweep all parts with the same parameters"
             )
         return Stats(
             self.layout,
@@ -72,18 +74,15 @@ class Stats:
             self.origin,
         )
 
-    def in_layout(self, layout: str) -> Stats:
+    def in_layout(self, layout: Layout) -> Stats:
         """Return what statistics of the full layout are in another one."""
-        if layout == self.layout:
+        if layout is self.layout:
             return self
-        if self.layout != "full":
+        if self.layout is not FULL:
             raise ValueError(
-                f"statistics of layout {self.layout!r} do not hold those of layout {layout!r}: sweep with 'full'"
+                f"statistics of layout {self.layout.name!r} do not hold those of layout {layout.name!r}: sweep with 'full'"
             )
-        if layout == "tied":
-            return replace(self, layout=layout, scatter=self.scatter.sum(axis=0))
-        scatter = np.diagonal(self.scatter, axis1=1, axis2=2)
-        return replace(self, layout=layout, scatter=scatter.copy() if layout == "diag" else scatter.sum(axis=1))
+        return replace(self, layout=layout, scatter=layout.of_full_scatter(self.scatter))
 
     def about(self, origin: Float) -> Stats:
         """Return the statistics about another origin o' (k, d), exact up to rounding.
@@ -97,14 +96,5 @@ class Stats:
         c = self.origin - origin
         n = self.counts[:, None]
         h = self.sums + 0.5 * n * c
-        if self.layout == "full":
-            cross = h[:, :, None] * c[:, None, :]
-            moved = cross + np.swapaxes(cross, 1, 2)
-        elif self.layout == "tied":
-            cross = h.T @ c
-            moved = cross + cross.T
-        elif self.layout == "diag":
-            moved = 2.0 * h * c
-        else:
-            moved = 2.0 * (h * c).sum(axis=1)
+        moved = self.layout.cross(h, c)
         return replace(self, sums=self.sums + n * c, scatter=self.scatter + moved, origin=origin)

@@ -18,8 +18,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.covariance.cholesky import NotPositiveDefinite
 from fastgmm.kernels.orientation import rotate
+from fastgmm.model.cholesky import NotPositiveDefinite
 
 Float = NDArray[np.float64]
 VariancesOf = Callable[[Float, Float], Float]

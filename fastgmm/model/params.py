@@ -1,0 +1,83 @@
+"""Mixture parameters: a value.
+
+Greek letters of formulas and their names here: pi_k ``weights``, mu_k ``means``, Sigma_k ``covariances``, U_k
+``prec_chol`` with Sigma_k^-1 = U_k U_k^T upper triangular, tau_ik ``resp``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastgmm.kernels.tile import tile_width
+from fastgmm.model.layouts import Layout, Packed, pad
+
+Float = NDArray[np.float64]
+
+_HALF_LOG_2_PI = np.log(2 * np.arccos(np.longdouble(-1))) / 2
+
+
+@dataclass(frozen=True)
+class Params:
+    """Weights, means and covariances of a mixture, float64.
+
+    layout : how the covariances are stored (`layouts`)
+    weights : (k,); means : (k, d)
+    covariances, prec_chol : in the shape of the layout; prec_chol is the factor U, precision = U U^T
+    """
+
+    layout: Layout
+    weights: Float
+    means: Float
+    covariances: Float
+    prec_chol: Float
+
+    @property
+    def precisions(self) -> Float:
+        """Inverse covariances, in the shape of `covariances`."""
+        return self.layout.precisions(self.prec_chol)
+
+    @property
+    def variances(self) -> Float:
+        """Variance of each feature in each component, shape (k, d)."""
+        return self.layout.variances(self.covariances, *self.means.shape)
+
+    def in_layout(self, layout: Layout) -> Params:
+        """Return the same mixture in a layout that can hold it: full any; diag spherical; tied one whose covariances are equal."""
+        if layout is self.layout:
+            return self
+
+        def moved(values: Float) -> Float:
+            return layout.of_matrices(self.layout.matrices(values, *self.means.shape))
+
+        return Params(layout, self.weights, self.means, moved(self.covariances), moved(self.prec_chol))
+
+    # values that overflow the dtype give zero densities; `check_likelihood` reports them
+    @np.errstate(over="ignore", invalid="ignore")
+    def packed(self, dtype: DTypeLike, *, weighted: bool = True) -> Packed:
+        """Lay the parameters out for the kernels, features padded with zeros to a multiple of 4.
+
+        With ``weighted=False`` the constants leave out log pi_k, so that the kernels give component densities.
+        Raises ValueError where means or precisions are beyond float32, if that is the dtype.
+        """
+        if dtype == np.float32:
+            self._check_float32()
+        k, d = self.means.shape
+        constant = self.layout.log_det(self.prec_chol, k, d) - d * _HALF_LOG_2_PI
+        if weighted:
+            with np.errstate(divide="ignore"):
+                constant = constant + np.log(self.weights)
+        means = pad(self.means, dtype)
+        tile = tile_width(self.layout.tile_bytes, means.shape[1], means.itemsize)
+        return self.layout.packed(constant.astype(dtype), means, self.weights, self.means, self.prec_chol, tile)
+
+    def _check_float32(self) -> None:
+        limit = float(np.finfo(np.float32).max)
+        farthest, steepest = float(np.abs(self.means).max()), float(np.abs(self.prec_chol).max())
+        if farthest > limit or steepest > self.layout.largest_factor(limit):
+            raise ValueError(
+                f"the mixture is beyond float32, the dtype of X: means reach {farthest:.3g}, standard deviations go down to "
+                f"{1 / steepest:.3g}. Pass X as float64, or scale the data"
+            )
