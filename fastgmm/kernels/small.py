@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastgmm._jit import ELEMENTWISE, choose, helper
+from fastgmm._jit import ELEMENTWISE, EXACT, choose, helper
 from fastgmm.kernels.cholesky import factor_precisions
 from fastgmm.kernels.full import Full
 from fastgmm.kernels.simple import Diag, Spherical, Tied
@@ -21,6 +21,12 @@ from fastgmm.kernels.sweep import sweep_lane
 #: What `iterate` ends with: it may go on; the bound changed by less than tol; the bound is no finite number; a covariance
 #: is not positive definite.
 UNDECIDED, CONVERGED, NOT_FINITE, COLLAPSED = 0, 1, 2, 3
+
+#: Multiplied with this and subtracted from the product, a number leaves its upper 26 bits (`_product`).
+_SPLIT = 2.0**27 + 1.0
+#: Constants of `_constant`, and what their rounding to float64 left out.
+_LOG_2, _LOG_2_REST = math.log(2.0), 2.3190468138462996e-17
+_HALF_LOG_2_PI, _HALF_LOG_2_PI_REST = 0.9189385332046728, -3.8782941580672414e-17
 
 
 class Mixture(NamedTuple):
@@ -192,11 +198,54 @@ def _pack_panels(u, packed):
         j += w
 
 
-@helper(ELEMENTWISE)
-def _constant(packed, mixture, c, log_det):
+@helper(EXACT)
+def _sum(a, b):
+    """a + b = sum + error to the last bit (Knuth): (sum, error)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+@helper(EXACT)
+def _product(a, b):
+    """a b = product + error to the last bit, by halves of 26 bits (Dekker): (product, error)."""
+    product = a * b
+    scaled = _SPLIT * a
+    high = scaled - (scaled - a)
+    low = a - high
+    scaled = _SPLIT * b
+    other_high = scaled - (scaled - b)
+    other_low = b - other_high
+    return product, ((high * other_high - product) + high * other_low + low * other_high) + low * other_low
+
+
+@helper(EXACT)
+def _constant(packed, mixture, c, factors, times):
+    """log w_c + `times` log of the product of the factors - d/2 log 2 pi, as precise as `Params.packed` has it.
+
+    By one logarithm, of the product of the weight's and the factors' mantissas in double-double; exponents are added as integers.
+    """
     d = mixture.means.shape[1]
-    weight = mixture.weights[c]
-    packed.constant[c] = log_det - 0.5 * d * math.log(2 * math.pi) + (math.log(weight) if weight > 0.0 else -math.inf)
+    mantissa, exponent = math.frexp(mixture.weights[c])
+    if mantissa == 0.0:
+        packed.constant[c] = -math.inf
+        return
+    high, low, exponents = mantissa, 0.0, exponent
+    for j in range(factors.shape[0]):
+        mantissa, exponent = math.frexp(factors[j])
+        for _ in range(times):
+            high, error = _product(high, mantissa)
+            high, low = _sum(high, error + low * mantissa)
+            high, shift = math.frexp(high)
+            low = math.ldexp(low, -shift)
+            exponents += exponent + shift
+    of_exponents, rest = _product(float(exponents), _LOG_2)
+    of_pi, error = _product(float(d), _HALF_LOG_2_PI)
+    value, lost = _sum(of_exponents, -of_pi)
+    rest += lost - error + exponents * _LOG_2_REST - d * _HALF_LOG_2_PI_REST
+    value, lost = _sum(value, math.log(high))
+    rest += lost + low / high
+    packed.constant[c] = value + rest
 
 
 @helper(ELEMENTWISE)
@@ -204,10 +253,7 @@ def _repack_full(packed, mixture):
     k, d = mixture.means.shape
     _repack_means(packed, mixture)
     for c in range(k):
-        log_det = 0.0
-        for j in range(d):
-            log_det += math.log(mixture.prec_chol[c, j, j])
-        _constant(packed, mixture, c, log_det)
+        _constant(packed, mixture, c, np.diag(mixture.prec_chol[c]), 1)
         _pack_panels(mixture.prec_chol[c], packed.u[c])
 
 
@@ -216,15 +262,13 @@ def _repack_tied(packed, mixture):
     k, d = mixture.means.shape
     _repack_means(packed, mixture)
     _pack_panels(mixture.prec_chol, packed.u)
-    log_det = 0.0
-    centre = np.zeros(d)
+    diagonal, centre = np.diag(mixture.prec_chol), np.zeros(d)
     for j in range(d):
-        log_det += math.log(mixture.prec_chol[j, j])
         for c in range(k):
             centre[j] += mixture.weights[c] * mixture.means[c, j]
         packed.centre[j] = centre[j]
     for c in range(k):
-        _constant(packed, mixture, c, log_det)
+        _constant(packed, mixture, c, diagonal, 1)
         for j in range(d):
             value = 0.0
             for i in range(j + 1):
@@ -237,11 +281,9 @@ def _repack_diag(packed, mixture):
     k, d = mixture.means.shape
     _repack_means(packed, mixture)
     for c in range(k):
-        log_det = 0.0
         for j in range(d):
-            log_det += math.log(mixture.prec_chol[c, j])
             packed.scale[c, j] = mixture.prec_chol[c, j]
-        _constant(packed, mixture, c, log_det)
+        _constant(packed, mixture, c, mixture.prec_chol[c], 1)
 
 
 @helper(ELEMENTWISE)
@@ -251,7 +293,7 @@ def _repack_spherical(packed, mixture):
     for c in range(k):
         root = mixture.prec_chol[c]
         packed.factor[c] = -0.5 * root**2
-        _constant(packed, mixture, c, d * math.log(root))
+        _constant(packed, mixture, c, mixture.prec_chol[c : c + 1], d)
 
 
 maximise = choose(

@@ -68,7 +68,7 @@ class Params:
         constant = self.layout.log_det(self.prec_chol, k, d) - d * _HALF_LOG_2_PI
         if weighted:
             with np.errstate(divide="ignore"):
-                constant = constant + np.log(self.weights)
+                constant = constant + np.log(self.weights.astype(np.longdouble))
         means = pad(self.means, dtype)
         tile = tile_width(self.layout.tile_bytes, means.shape[1], means.itemsize)
         return self.layout.packed(constant.astype(dtype), means, self.weights, self.means, self.prec_chol, tile)
