@@ -18,8 +18,8 @@ import numpy as np
 
 from fastgmm import GaussianMixture
 from fastgmm.datasets import load_faithful, load_iris, make_mixture
-from fastgmm.em.monitor import Monitor
-from fastgmm.em.result import Fit
+from fastgmm.em.callbacks import Callback
+from fastgmm.em.result import FitResult
 from fastgmm.estimators import telling
 
 
@@ -31,7 +31,7 @@ def cases(n_samples: int) -> dict[str, tuple[Any, int]]:
     return found
 
 
-class Counting(Monitor):
+class Counting(Callback):
     """Counts the EM iterations of all starts."""
 
     n_iter = 0

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 import fastgmm
 from fastgmm import GaussianMixture
 from fastgmm.datasets import make_mixture
-from fastgmm.init.starts import INIT_PARAMS
+from fastgmm.init.starts import STARTS
 
 TOL, MAX_ITER = 1e-8, 5000
 REACHED = 1e-3
@@ -139,7 +139,7 @@ def by_mclust(sets: Sequence[Data]) -> list[float]:
 
 def rows(sets: Sequence[Data], mclust: bool) -> Iterator[tuple[str, list[float], float | None]]:
     """Name, what EM comes to on each data set, and the median time of the start, of each kind."""
-    for kind in INIT_PARAMS:
+    for kind in STARTS:
         found = [value_of(GaussianMixture, data, init_params=kind, random_state=i) for i, data in enumerate(sets)]
         # after the fits, so that everything is compiled
         yield f"`{kind}`", found, float(np.median([seconds(kind, data, i) for i, data in enumerate(sets)]))
@@ -170,9 +170,9 @@ def column(sets: Sequence[Data], mclust: bool) -> dict[str, str]:
 def costs(n: int) -> dict[str, str]:
     """Time of each start on n plain samples, as a multiple of "kmeans"."""
     data = plain(n, 10, 5, 0)
-    for kind in INIT_PARAMS:
+    for kind in STARTS:
         seconds(kind, data, 0)
-    found = {kind: float(np.median([seconds(kind, data, i) for i in range(3)])) for kind in INIT_PARAMS}
+    found = {kind: float(np.median([seconds(kind, data, i) for i in range(3)])) for kind in STARTS}
     return {f"`{kind}`": _multiple(took / found["kmeans"]) for kind, took in found.items()}
 
 

@@ -25,7 +25,7 @@ from fastgmm.em.sweep import SINGLE_LANE
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting.mixtures import MOST_FEATURES, plot_mixture
-from fastgmm.sources.array import Source
+from fastgmm.sources.array import LocalSource
 from fastgmm.sources.files import resolve_columns
 from fastgmm.sources.opening import open_here
 
@@ -425,7 +425,7 @@ def _show(args: Namespace, summary: _report.Summary, as_text: Callable[[_report.
 
 
 def _by_blocks(
-    model: GaussianMixture, source: Source, of: Callable[[NDArray[Any]], NDArray[Any]]
+    model: GaussianMixture, source: LocalSource, of: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> Iterator[NDArray[Any]]:
     """Yield ``of(X)`` for blocks of the samples: nothing of the size of all is ever held."""
     rows = max(1, _BLOCK // max(len(model.weights_), source.n_features))
@@ -434,14 +434,14 @@ def _by_blocks(
             yield of(block.X)
 
 
-def _labels(model: GaussianMixture, source: Source, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def _labels(model: GaussianMixture, source: LocalSource, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Yield the most probable components by blocks, and add to `sizes` (k,) how many samples each has."""
     for labels in _by_blocks(model, source, model.predict):
         sizes += np.bincount(labels, minlength=len(sizes))
         yield labels
 
 
-def _cluster_sizes(model: GaussianMixture, source: Source, path: str | None) -> NDArray[np.int64]:
+def _cluster_sizes(model: GaussianMixture, source: LocalSource, path: str | None) -> NDArray[np.int64]:
     """How many samples each component has, (k,); their labels are written to `path`, if there is one."""
     sizes = np.zeros(len(model.weights_), np.int64)
     labels = _labels(model, source, sizes)
@@ -452,7 +452,7 @@ def _cluster_sizes(model: GaussianMixture, source: Source, path: str | None) -> 
     return sizes
 
 
-def _write_proba(path: str | None, model: GaussianMixture, source: Source) -> None:
+def _write_proba(path: str | None, model: GaussianMixture, source: LocalSource) -> None:
     k = len(model.weights_)
     blocks = _by_blocks(model, source, model.predict_proba)
     _outputs.write_table(path, [f"p{c}" for c in range(k)], blocks, (source.n_samples, k), source.dtype)

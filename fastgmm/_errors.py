@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -41,6 +44,20 @@ def memory_for(what: str, remedy: str) -> Iterator[None]:
             raise
         detail = str(error).rstrip(".") or "no more can be had"
         raise OutOfMemory(f"not enough memory for {what}: {detail}. {remedy}") from error
+
+
+def survivors(runs: Iterable[Callable[[], T]]) -> list[T]:
+    """Return the results of the runs that do not fail; the ValueError of the first if all do."""
+    results: list[T] = []
+    failure: ValueError | None = None
+    for run in runs:
+        try:
+            results.append(run())
+        except ValueError as error:
+            failure = failure or error
+    if not results and failure is not None:
+        raise failure
+    return results
 
 
 @cache

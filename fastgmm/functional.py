@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
-from fastgmm.em import driver
 from fastgmm.em import sweep as passes
+from fastgmm.em.step import MaximumLikelihood, check_likelihood
 from fastgmm.init import kmeans as k_means
 from fastgmm.init.kmeans import KMeansResult
 from fastgmm.model.checks import check_parameters
@@ -235,8 +235,8 @@ def em_step(
     threads = border.check_threads(n_threads)
     reg_covar = border.check_non_negative("reg_covar", reg_covar)
     stats = passes.sweep(source, params, threads)
-    driver.check_likelihood(stats.log_likelihood, 1, params)
-    after = driver.m_step(_structure(covariance_type), stats, reg_covar, params)
+    check_likelihood(stats.log_likelihood, 1, params)
+    after = MaximumLikelihood(_structure(covariance_type), reg_covar).maximise(stats, params)
     return EMStep(after.weights, after.means, after.covariances, stats.log_likelihood * source.weight_unit)
 
 

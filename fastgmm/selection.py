@@ -15,14 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from fastgmm import _validation as border
 from fastgmm._compat import cached_property, optional
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
-from fastgmm.em.result import Fit, Settings
-from fastgmm.estimators import telling
+from fastgmm.em.result import FitResult
 from fastgmm.estimators.fitted import Criteria
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
-from fastgmm.estimators.grid import Cell, Grid, Starts
-from fastgmm.init.starts import INIT_PARAMS
+from fastgmm.estimators.grid import Cell, Grid, Settings, Starts
+from fastgmm.fitting.progress import steps
+from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure
-from fastgmm.sources.dask import AnySource
+from fastgmm.sources.array import Source
 from fastgmm.sources.opening import open_source
 
 __all__ = ["CRITERIA", "Row", "Selection", "select"]
@@ -90,7 +90,7 @@ class Selection:
     n_parameters: NDArray[np.int64]
     converged: NDArray[np.bool_]
     reasons: Mapping[tuple[int, str], str]
-    _fits: Mapping[tuple[int, str], Fit] = field(repr=False)
+    _fits: Mapping[tuple[int, str], FitResult] = field(repr=False)
     _arguments: Mapping[str, Any] = field(repr=False)
     _data: tuple[int, np.dtype, NDArray | None] = field(repr=False)
 
@@ -252,7 +252,7 @@ def select(
     tol, reg_covar, max_iter
         As in `GaussianMixture`, `tol` stricter: differences between models are small.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
-        Source of all draws.
+        LocalSource of all draws.
     n_threads : int, optional
         As in `GaussianMixture`; the results do not depend on it, to the bit.
     progress : bool, default=False
@@ -288,7 +288,7 @@ def select(
     """
     sizes = _check_sizes(n_components)
     border.check_choice("criterion", criterion, CRITERIA)
-    border.check_choice("init_params", init_params, INIT_PARAMS)
+    border.check_choice("init_params", init_params, STARTS)
     border.check_integer("n_init", n_init, 1)
     settings = Settings(
         border.check_non_negative("tol", tol),
@@ -365,7 +365,7 @@ def _structures(names: Sequence[str] | None, d: int) -> list[Structure]:
 
 
 def _search(
-    source: AnySource,
+    source: Source,
     structures: list[Structure],
     sizes: Sequence[int],
     settings: Settings,
@@ -380,9 +380,9 @@ def _search(
     n_cells = len(sizes) * len(structures)
     # a cell costs in proportion to its components
     work = sum(sizes) * len(structures) * (1 + large)
-    told = _Told(telling.steps(work), n_cells) if progress else None
+    told = _Told(steps(work), n_cells) if progress else None
 
-    def grid(of: AnySource, of_sample: Grid | None, which: str) -> Grid:
+    def grid(of: Source, of_sample: Grid | None, which: str) -> Grid:
         tell = _silent if told is None else told.of(which)
         return Grid(of, structures, sizes, settings, starts, sample=of_sample, told=tell)
 
@@ -424,7 +424,7 @@ class _Told:
 
 
 def _selection(
-    source: AnySource,
+    source: Source,
     structures: list[Structure],
     sizes: tuple[int, ...],
     criterion: str,

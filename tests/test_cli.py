@@ -22,7 +22,7 @@ from conftest import compiled
 import fastgmm
 import fastgmm.datasets
 from fastgmm import GaussianMixture, _commands, _outputs, cli
-from fastgmm.init.starts import INIT_PARAMS
+from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting import plot_mixture
 
@@ -690,7 +690,7 @@ def test_warnings_are_restored(run: Any) -> None:
 
 def test_names_are_those_of_the_estimator() -> None:
     assert tuple(STRUCTURES) == (*cli.COVARIANCES, *cli.STRUCTURES, "E", "V")
-    assert tuple(INIT_PARAMS) == cli.INITS
+    assert tuple(STARTS) == cli.INITS
 
 
 def test_help_and_version_load_nothing_heavy() -> None:

@@ -127,7 +127,7 @@ def test_a_child_that_is_forked_while_threads_fit(layer):
 def test_an_attribute_that_one_thread_computes_holds_up_no_other():
     """Before Python 3.12 that of functools does, and a child that is forked meanwhile waits for ever."""
 
-    class Source:
+    class LocalSource:
         def __init__(self, ready: threading.Event | None = None) -> None:
             self.ready, self.begun, self.times = ready, threading.Event(), 0
 
@@ -137,8 +137,8 @@ def test_an_attribute_that_one_thread_computes_holds_up_no_other():
             self.begun.set()
             return self.times if self.ready is None else self.times + self.ready.wait(60)
 
-    other = Source()
-    slow = Source(ready=threading.Event())
+    other = LocalSource()
+    slow = LocalSource(ready=threading.Event())
     thread = threading.Thread(target=lambda: slow.largest)
     thread.start()
     assert slow.begun.wait(60)

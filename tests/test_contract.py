@@ -19,7 +19,7 @@ from test_estimator import assert_same_fit, blobs
 from threadpoolctl import threadpool_limits
 
 from fastgmm import GaussianMixture
-from fastgmm.init.starts import INIT_PARAMS
+from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import STRUCTURES
 
 # With one component, as by default. With more, fits of samples weighted and of samples repeated begin from different draws,
@@ -27,7 +27,7 @@ from fastgmm.model.structures import STRUCTURES
 # test_weights.py shows that they are equal from one start.
 CONFIGURATIONS = [
     *({"covariance_type": name} for name, structure in STRUCTURES.items() if not structure.one_feature),
-    *({"init_params": name} for name in INIT_PARAMS),
+    *({"init_params": name} for name in STARTS),
     {"n_init": 3, "n_threads": 1, "tol": 1e-5, "random_state": 3},
 ]
 

@@ -21,8 +21,8 @@ import pytest
 from conftest import assert_same_bits, edited, fit
 
 from fastgmm import GaussianMixture, chunks
-from fastgmm.em.monitor import SILENT, Monitor, together
-from fastgmm.em.result import Fit
+from fastgmm.em.callbacks import SILENT, Callback, combine
+from fastgmm.em.result import FitResult
 from fastgmm.estimators import checkpoint as checkpoints
 from fastgmm.estimators import telling
 from fastgmm.estimators.checkpoint import Checkpoint, Draws
@@ -788,7 +788,7 @@ def test_verbose_tells_where_a_fit_goes_on(stopped, capsys):
 
 
 def test_several_tell_all():
-    class Noting(Monitor):
+    class Noting(Callback):
         def __init__(self) -> None:
             self.told: list = []
 
@@ -798,7 +798,7 @@ def test_several_tell_all():
             return lambda *arguments: self.told.append((name, *arguments))
 
     both = [Noting(), Noting()]
-    several = together(both[0], SILENT, both[1])
+    several = combine(both[0], SILENT, both[1])
     source = ArraySource(data())
     fitted = fit(model(), source.X)
     params = fitted._params()
@@ -811,8 +811,8 @@ def test_several_tell_all():
     several.close()
     names = ["begin", "block", "iteration", "reached", "end", "close"]
     assert both[0].told == both[1].told
-    assert together(SILENT, both[0]) is both[0]
-    assert together(SILENT, SILENT) is SILENT
+    assert combine(SILENT, both[0]) is both[0]
+    assert combine(SILENT, SILENT) is SILENT
     assert [entry[0] for entry in both[0].told] == names
 
 

@@ -14,9 +14,9 @@ from conftest import assert_same_bits, edited, fit
 import fastgmm
 from fastgmm import GaussianMixture, chunks
 from fastgmm.datasets import make_mixture
-from fastgmm.em.monitor import Monitor
+from fastgmm.em.callbacks import Callback
 from fastgmm.em.restarts import Best, found_once, mark
-from fastgmm.em.result import Fit
+from fastgmm.em.result import FitResult
 from fastgmm.estimators import checkpoint as checkpoints
 from fastgmm.estimators import telling
 from fastgmm.estimators.fitting import Fitting
@@ -26,7 +26,7 @@ from fastgmm.model.params import Params
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 
 
-class Noting(Monitor):
+class Noting(Callback):
     """Keeps what each start came to."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from conftest import compiled, random_mixture
 
 from fastgmm.em import driver, small
 from fastgmm.em import sweep as passes
-from fastgmm.em.monitor import Monitor
+from fastgmm.em.callbacks import Callback
 from fastgmm.em.result import Settings
 from fastgmm.em.small import SmallRun
 from fastgmm.model.checks import check_parameters
@@ -23,7 +23,7 @@ from fastgmm.sources.array import ArraySource
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 
 
-class Noting(Monitor):
+class Noting(Callback):
     """Keeps what is told of iterations, and where EM could be gone on from."""
 
     def __init__(self, lines):

@@ -18,15 +18,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastgmm.em.driver import check_likelihood, m_step
-from fastgmm.em.monitor import SILENT, Monitor
-from fastgmm.em.result import Fit, Settings
-from fastgmm.em.sweep import log_likelihood, sweep
+from fastgmm.em.callbacks import SILENT, Callback
+from fastgmm.em.loop import run
+from fastgmm.em.result import FitResult
+from fastgmm.em.step import Step
+from fastgmm.em.stop import Stop
+from fastgmm.em.sweep import log_likelihood
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
-from fastgmm.model.structures import Structure
-from fastgmm.sources.array import ArraySource, Source
-from fastgmm.sources.dask import AnySource
+from fastgmm.sources.array import ArraySource, LocalSource, Source
 
 # The defaults, decay 0.6 and offset 3, by experiment (`python -m bench.online`; 1e6 x 8, k = 10, batches of 1000 and of 10000).
 # Loss of mean log-likelihood after one pass, against EM to convergence (22 to 93 passes) from the same start by k-means:
@@ -59,32 +59,28 @@ class Averages:
     ready: bool = False
 
 
-def averages_of(params: Params, reg_covar: float) -> Averages:
-    """Averages whose M-step gives `params`, to go on from: what the parameters expect of a sample."""
-    weights = params.weights / params.weights.sum()
-    own = params.layout.regularised(params.covariances, -reg_covar)
-    scatter = params.layout.expected_scatter(own, weights, params.means.shape[1])
-    stats = Stats(params.layout, 0, float("nan"), weights, np.zeros_like(params.means), scatter, params.means)
-    return Averages(stats, ready=True)
+def averages_of(params: Params, step: Step) -> Averages:
+    """Return averages whose M-step gives `params`, to continue from: what the parameters expect of a sample."""
+    return Averages(step.expected(params), ready=True)
 
 
 @dataclass(frozen=True)
 class Online:
     """How steps are made: gamma_t = (t + offset)^-decay, and never fewer than `memory` samples in the averages."""
 
-    structure: Structure
-    settings: Settings
+    of: Step
     decay: float
     offset: float
     memory: float
+    n_threads: int | None = None
 
     @classmethod
-    def of(
-        cls, structure: Structure, settings: Settings, decay: float, offset: float, shape: tuple[int, int]
+    def for_shape(
+        cls, step: Step, decay: float, offset: float, shape: tuple[int, int], n_threads: int | None = None
     ) -> Online:
-        """Steps for means of `shape` (k, d), with a memory that goes with the number of free parameters."""
-        memory = NUMBERS_PER_PARAMETER * structure.n_parameters(*shape) / shape[1]
-        return cls(structure, settings, decay, offset, memory)
+        """Return steps for means of `shape` (k, d), with a memory that grows with the number of free parameters."""
+        memory = NUMBERS_PER_PARAMETER * step.structure.n_parameters(*shape) / shape[1]
+        return cls(step, decay, offset, memory, n_threads)
 
     def gamma(self, averages: Averages, weight: float, n_samples: int) -> float:
         """Step size of the next batch, of `weight` and so many samples.
@@ -100,44 +96,37 @@ class Online:
             return weight / whole
         return min(1.0, n_samples / self.memory, weight * t / whole * (t + self.offset) ** -self.decay)
 
-    def step(self, batch: AnySource, params: Params, averages: Averages) -> tuple[Params, Averages, float]:
+    def step(self, batch: Source, params: Params, averages: Averages) -> tuple[Params, Averages, float]:
         """E-step on a batch, averages, M-step; and the mean log-likelihood of the batch under the `params` that entered.
 
-        The parameters stay as they are until the averages are ready. Raises ValueError as `driver.run` does.
+        The parameters stay as they are until the averages are ready. Raises ValueError as `loop.run` does.
         """
-        threads = self.settings.n_threads
-        found = sweep(batch, params, threads)
-        bound = found.log_likelihood / batch.total_weight
-        check_likelihood(bound, averages.n_steps + 1, params)
-        weight = batch.total_weight * batch.weight_unit
-        stats = blend(averages.stats, found, batch.total_weight, self.gamma(averages, weight, batch.n_samples))
-        ready = averages.ready or stats.n_samples >= self.memory
-        if ready:
-            # scaled to the samples seen: the counts' floor and the message about a collapse are meant for counts of samples
-            params = m_step(self.structure, stats.times(float(stats.n_samples)), self.settings.reg_covar, params)
-        return params, Averages(stats, averages.n_steps + 1, averages.weight + weight, ready), bound
+        averaging = _Averaging(self, batch, averages)
+        result = run(batch, params, averaging, Stop(0.0, 1), n_threads=self.n_threads, compiled_loop=False)
+        return result.params, averaging.averages, result.lower_bound
 
     def run(
         self,
-        source: Source,
+        source: LocalSource,
         params: Params,
         averages: Averages,
         batch_size: int,
+        stop: Stop,
         *,
         lower_bound: float = -math.inf,
-        monitor: Monitor = SILENT,
-    ) -> Fit:
-        """Steps over batches of `source`, in its order, again and again.
+        callback: Callback = SILENT,
+    ) -> FitResult:
+        """Make steps over batches of `source`, in its order, again and again.
 
-        Until the mean log-likelihood of an epoch, each batch under the parameters that it met, changes by less than `tol`,
-        or for `max_iter` epochs. The `lower_bound` returned is that of all samples under the final parameters, by a pass
-        of its own; `lower_bounds` are those of the epochs.
+        Until `stop`, which is given the mean log-likelihood of each epoch, each batch under the parameters that it met. The
+        `lower_bound` returned is that of all samples under the final parameters, by a pass of its own; `lower_bounds` are those
+        of the epochs.
         """
         # of few samples all can be remembered, and the first step comes in the first epoch
         online = replace(self, memory=min(self.memory, source.n_samples))
         bounds: list[float] = []
-        converged = False
-        for epoch in range(1, self.settings.max_iter + 1):
+        reason = stop(bounds)
+        while reason is None:
             moved, previous, likelihood = averages.ready, lower_bound, 0.0
             n_done = 0
             with closing(batches(source, batch_size)) as cut:
@@ -145,16 +134,45 @@ class Online:
                     params, averages, mean = online.step(batch, params, averages)
                     likelihood += mean * batch.total_weight * batch.weight_unit
                     n_done += batch.n_samples
-                    monitor.block(n_done)
+                    callback.block(n_done)
             lower_bound = likelihood / (source.total_weight * source.weight_unit)
             bounds.append(lower_bound)
-            monitor.iteration(epoch, lower_bound, lower_bound - previous)
-            if moved and abs(lower_bound - previous) < self.settings.tol:
-                converged = True
-                break
-            monitor.reached(params, bounds)
-        final = log_likelihood(source, params, self.settings.n_threads) / source.total_weight
-        return Fit(params, converged, len(bounds), final, bounds)
+            callback.iteration(len(bounds), lower_bound, lower_bound - previous)
+            reason = stop(bounds, lower_bound - previous if moved else math.inf)
+            if reason is None:
+                callback.reached(params, bounds)
+        final = log_likelihood(source, params, self.n_threads) / source.total_weight
+        return FitResult(params, reason.converged, len(bounds), final, bounds)
+
+
+class _Averaging:
+    """The step that maximises over averages of the statistics, which it moves by those of a batch."""
+
+    compiled_reg_covar = None
+
+    def __init__(self, online: Online, batch: Source, averages: Averages) -> None:
+        self.online, self.batch, self.averages = online, batch, averages
+        self.structure = online.of.structure
+
+    def bound(self, stats: Stats, params: Params, total_weight: float) -> float:
+        return self.online.of.bound(stats, params, total_weight)
+
+    def maximise(self, stats: Stats, previous: Params | None = None) -> Params:
+        online, batch, averages = self.online, self.batch, self.averages
+        weight = batch.total_weight * batch.weight_unit
+        gamma = online.gamma(averages, weight, batch.n_samples)
+        moved = blend(averages.stats, stats, batch.total_weight, gamma)
+        ready = averages.ready or moved.n_samples >= online.memory
+        assert previous is not None
+        params = previous
+        if ready:
+            # scaled to the samples seen: the counts' floor and the message about a collapse are meant for counts of samples
+            params = online.of.maximise(moved.times(float(moved.n_samples)), previous)
+        self.averages = Averages(moved, averages.n_steps + 1, averages.weight + weight, ready)
+        return params
+
+    def expected(self, params: Params) -> Stats:
+        return self.online.of.expected(params)
 
 
 def blend(averages: Stats | None, batch: Stats, weight: float, gamma: float) -> Stats:
@@ -165,7 +183,7 @@ def blend(averages: Stats | None, batch: Stats, weight: float, gamma: float) -> 
     return averages.about(batch.origin).times(1.0 - gamma).merge(batch.times(gamma / weight))
 
 
-def batches(source: Source, batch_size: int) -> Generator[ArraySource, None, None]:
+def batches(source: LocalSource, batch_size: int) -> Generator[ArraySource, None, None]:
     """Batches of `batch_size` samples, the last one shorter, without those of which no sample has a weight."""
     size = min(batch_size, source.n_samples)
     # many small batches are read at once: each piece of a file costs a mapping, or a hand-over from the reading thread

@@ -1,4 +1,4 @@
-"""Settings and results of EM."""
+"""The result of a run of EM."""
 
 from __future__ import annotations
 
@@ -8,22 +8,12 @@ from fastgmm.model.params import Params
 
 
 @dataclass(frozen=True)
-class Settings:
-    """When EM stops and what its M-step adds to variances."""
+class FitResult:
+    """Outcome of one run of EM.
 
-    tol: float
-    reg_covar: float
-    max_iter: int
-    n_threads: int | None = None
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Outcome of one EM run.
-
-    lower_bounds[t] is the mean log-likelihood per sample of the parameters that *entered* iteration t + 1, as
-    scikit-learn reports it; `params` are those after the last M-step and at least as likely. `given_up` says why one of
-    several starts was not gone on with, and is empty where it ended of itself.
+    lower_bounds[t] is the bound of the parameters that *entered* iteration t + 1, as scikit-learn reports it: for maximum
+    likelihood the mean log-likelihood per sample. `params` are those after the last M-step and at least as likely.
+    `stopped_early` says why one of several runs was stopped by a rule, and is empty if it ended of itself.
     """
 
     params: Params
@@ -31,4 +21,4 @@ class Fit:
     n_iter: int
     lower_bound: float
     lower_bounds: list[float]
-    given_up: str = ""
+    stopped_early: str = ""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastgmm import _jit
 from fastgmm._errors import memory_for
-from fastgmm.em.monitor import SILENT, Monitor
+from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.full import scatter_width
 from fastgmm.kernels.sweep import LABELS, LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
@@ -26,8 +26,7 @@ from fastgmm.kernels.tile import TILE, Samples, Sums, tile_width
 from fastgmm.model.layouts import FULL, Layout, Packed, pad, padded, symmetric
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
-from fastgmm.sources.array import Source
-from fastgmm.sources.dask import AnySource
+from fastgmm.sources.array import LocalSource, Source
 
 Float = NDArray[np.float64]
 
@@ -59,7 +58,7 @@ class Lanes(NamedTuple):
 
 
 def lanes(
-    source: Source,
+    source: LocalSource,
     n_components: int,
     scatter_size: int,
     *,
@@ -97,12 +96,12 @@ class Total:
     scatter: Float
 
 
-def mean(source: AnySource) -> Float:
+def mean(source: Source) -> Float:
     """Weighted mean of each feature, shape (d,). One pass; its bits do not depend on the memory order of the samples."""
     return source.map_reduce(_sum, np.add) / source.total_weight
 
 
-def _sum(source: Source) -> Float:
+def _sum(source: LocalSource) -> Float:
     """Weighted sum of each feature, shape (d,)."""
     total = np.zeros(source.n_features)
     with closing(source.blocks(max(1, (1 << 20) // source.n_features))) as blocks:
@@ -128,7 +127,7 @@ class _Moments(NamedTuple):
         return _Moments(self.first + other.first, self.second + other.second)
 
 
-def total(source: AnySource, n_threads: int | None) -> Total:
+def total(source: Source, n_threads: int | None) -> Total:
     """Mean and total scatter of a source, in two passes at the first call and from its memory afterwards."""
     if "total" not in source.memory:
         # the kernel subtracts the mean as rounded to the dtype of the data
@@ -140,7 +139,7 @@ def total(source: AnySource, n_threads: int | None) -> Total:
     return source.memory["total"]
 
 
-def _moments(source: Source, *, origin: NDArray) -> _Moments:
+def _moments(source: LocalSource, *, origin: NDArray) -> _Moments:
     """Moments about `origin`, which is padded."""
     d = source.n_features
     width = scatter_width(d)
@@ -158,17 +157,17 @@ def _moments(source: Source, *, origin: NDArray) -> _Moments:
     return _Moments(sums.sum(axis=0)[:d], second)
 
 
-def sweep(source: AnySource, params: Params, n_threads: int | None = None, *, monitor: Monitor = SILENT) -> Stats:
+def sweep(source: Source, params: Params, n_threads: int | None = None, *, callback: Callback = SILENT) -> Stats:
     """E-step: statistics of the responsibilities of `params`, about its means. Nothing of size n is kept."""
     layout = params.layout
     if far_apart(source, params, n_threads):
-        apart = sweep(source, params.in_layout(FULL), n_threads, monitor=monitor)
+        apart = sweep(source, params.in_layout(FULL), n_threads, callback=callback)
         return replace(apart, layout=layout, scatter=layout.of_full_scatter(apart.scatter))
-    stats = source.map_reduce(partial(_swept, params=params), Stats.merge, n_threads, monitor.block)
+    stats = source.map_reduce(partial(_swept, params=params), Stats.merge, n_threads, callback.block)
     return pooled(stats, total(source, n_threads)) if layout.pools else stats
 
 
-def far_apart(source: AnySource, params: Params, n_threads: int | None) -> bool:
+def far_apart(source: Source, params: Params, n_threads: int | None) -> bool:
     """Whether the scatter within tied components is so small a part of the total that their difference would not show it."""
     if not params.layout.pools:
         return False
@@ -177,7 +176,7 @@ def far_apart(source: AnySource, params: Params, n_threads: int | None) -> bool:
 
 
 def _swept(
-    source: Source,
+    source: LocalSource,
     on_block: Callable[[int], None] | None = None,
     *,
     params: Params,
@@ -214,7 +213,7 @@ def _in_lanes(
 
 
 def accumulate(
-    source: Source,
+    source: LocalSource,
     layout: Layout,
     origin: Float,
     resp: Callable[[int, int], NDArray],
@@ -240,7 +239,7 @@ def accumulate(
     return replace(stats, layout=layout, log_likelihood=float("nan"), scatter=scatter)
 
 
-def accumulators(source: Source, layout: Layout, k: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:
+def accumulators(source: LocalSource, layout: Layout, k: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:
     """How a sweep cuts a source, and zeros for all lanes to add to."""
     d = source.n_features
     rows, columns = layout.accumulator_shape(k, d)
@@ -250,7 +249,7 @@ def accumulators(source: Source, layout: Layout, k: int, *, row_bytes: int = 0) 
     return plan, Sums(np.zeros(n), np.zeros((n, k)), sums, scatter)
 
 
-def collect(source: Source, layout: Layout, plan: Lanes, out: Sums, origin: Float) -> Stats:
+def collect(source: LocalSource, layout: Layout, plan: Lanes, out: Sums, origin: Float) -> Stats:
     """Add the lanes up, in their order, and take the padding off; a pooled scatter is zero (`pooled`)."""
     k, d = origin.shape
     n = plan.n_lanes
@@ -272,34 +271,34 @@ def pooled(stats: Stats, whole: Total) -> Stats:
     return replace(stats, scatter=whole.scatter - (cross + cross.T) - (stats.counts * c.T) @ c)
 
 
-def labels(source: Source, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
+def labels(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
     """Most probable component of each sample, the first on ties, shape (n,)."""
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
     _evaluate(source, params.packed(source.dtype), LABELS, out, np.empty((0, 0), source.dtype), n_threads)
     return out
 
 
-def log_prob(source: Source, params: Params, n_threads: int | None = None) -> NDArray:
+def log_prob(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:
     """log p(x_i), shape (n,), in the dtype of the source."""
     return _values(source, params, LOG_PROB, n_threads)[:, 0]
 
 
-def responsibilities(source: Source, params: Params, n_threads: int | None = None) -> NDArray:
+def responsibilities(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:
     """Posterior probabilities of the components, shape (n, k)."""
     return _values(source, params, RESPONSIBILITIES, n_threads)
 
 
-def log_density(source: Source, params: Params, n_threads: int | None = None) -> NDArray:
+def log_density(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:
     """log N(x_i | mean_k, covariance_k), weights left out, shape (n, k)."""
     return _values(source, params, LOG_DENSITY, n_threads, weighted=False)
 
 
-def log_likelihood(source: AnySource, params: Params, n_threads: int | None = None) -> float:
+def log_likelihood(source: Source, params: Params, n_threads: int | None = None) -> float:
     """Sum over samples of weight times log p(x_i), in units of `weight_unit`; nothing of size n is kept."""
     return source.map_reduce(partial(_log_likelihood, params=params), operator.add, n_threads)
 
 
-def _log_likelihood(source: Source, *, params: Params) -> float:
+def _log_likelihood(source: LocalSource, *, params: Params) -> float:
     packed = params.packed(source.dtype)
     plan = lanes(source, len(params.weights), 0)
     total = 0.0
@@ -330,12 +329,12 @@ class Classified(NamedTuple):
         return Classified(*(factor * value for value in self))
 
 
-def classified(source: AnySource, params: Params, n_threads: int | None = None) -> Classified:
+def classified(source: Source, params: Params, n_threads: int | None = None) -> Classified:
     """Log-likelihood, and how clearly samples belong to components, in one pass; nothing of size n is kept."""
     return Classified(*source.map_reduce(partial(_classified, params=params), np.add, n_threads).tolist())
 
 
-def _classified(source: Source, *, params: Params) -> Float:
+def _classified(source: LocalSource, *, params: Params) -> Float:
     k = len(params.weights)
     packed = params.packed(source.dtype)
     plan = lanes(source, k, 0, row_bytes=8 * k)
@@ -371,7 +370,7 @@ def _sums_of(densities: Float, weights: NDArray) -> Float:
     return each.sum(axis=1)
 
 
-def _values(source: Source, params: Params, what: int, n_threads: int | None, *, weighted: bool = True) -> NDArray:
+def _values(source: LocalSource, params: Params, what: int, n_threads: int | None, *, weighted: bool = True) -> NDArray:
     columns = 1 if what == LOG_PROB else len(params.weights)
     name = {LOG_PROB: "log-likelihoods", RESPONSIBILITIES: "responsibilities", LOG_DENSITY: "log-densities"}[what]
     out = _output(source, name, (source.n_samples, columns), source.dtype)
@@ -380,12 +379,14 @@ def _values(source: Source, params: Params, what: int, n_threads: int | None, *,
     return out
 
 
-def _output(source: Source, name: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+def _output(source: LocalSource, name: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     with memory_for(f"the {name} of {source.n_samples} samples", "Pass X in parts, one after the other"):
         return np.empty(shape, dtype)
 
 
-def _evaluate(source: Source, packed: Packed, what: int, out: NDArray, values: NDArray, n_threads: int | None) -> None:
+def _evaluate(
+    source: LocalSource, packed: Packed, what: int, out: NDArray, values: NDArray, n_threads: int | None
+) -> None:
     """Write `out` (n,) or `values` (n, ...), whichever is not empty."""
     plan = lanes(source, packed.means.shape[0], 0)
     with _jit.threads(_jit.effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:

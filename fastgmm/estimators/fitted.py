@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
 from fastgmm.em import sweep as passes
-from fastgmm.em.result import Fit
+from fastgmm.em.result import FitResult
 from fastgmm.estimators.base import Estimator
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure
-from fastgmm.sources.dask import AnySource, each_block, is_dask, row_blocks
+from fastgmm.sources.array import Source
+from fastgmm.sources.dask import each_block, is_dask, row_blocks
 from fastgmm.sources.opening import open_source
 
 
@@ -36,7 +37,7 @@ class Criteria(NamedTuple):
         return cls(log_likelihood, total_weight, -2 * log_likelihood + penalty, -2 * log_likelihood + 2 * n_parameters)
 
 
-def _fitted(fit: Fit, dtype: np.dtype) -> dict[str, Any]:
+def _fitted(fit: FitResult, dtype: np.dtype) -> dict[str, Any]:
     """The fitted attributes that are parameters or say how they were found; ValueError where `dtype` cannot hold them."""
     params = fit.params
     with np.errstate(over="ignore", invalid="ignore"):
@@ -80,7 +81,7 @@ class FittedMixture(Estimator):
     n_features_in_: int
     feature_names_in_: NDArray
 
-    def _set_fitted(self, fit: Fit, dtype: np.dtype, *gone: str, **others: Any) -> None:
+    def _set_fitted(self, fit: FitResult, dtype: np.dtype, *gone: str, **others: Any) -> None:
         """Set what a fit came to and other attributes, and leave those out that are `gone`."""
         kept = {name: value for name, value in vars(self).items() if name not in gone}
         # one assignment, so that Ctrl-C finds the old ones or the new ones
@@ -103,7 +104,7 @@ class FittedMixture(Estimator):
             )
         return structure
 
-    def _source(self, X: Any, sample_weight: Any = None) -> AnySource:
+    def _source(self, X: Any, sample_weight: Any = None) -> Source:
         """Data for a fitted model: checked, and of the features that the model knows."""
         self._check_is_fitted()
         border.check_threads(self.n_threads)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,19 +12,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
-from fastgmm.em import driver, online
+from fastgmm.em import online
 from fastgmm.em import sweep as passes
-from fastgmm.em.monitor import SILENT, together
-from fastgmm.em.result import Fit, Settings
-from fastgmm.estimators import checkpoint as checkpoints
-from fastgmm.estimators import telling
+from fastgmm.em.callbacks import SILENT, Callback, combine
+from fastgmm.em.result import FitResult
+from fastgmm.em.step import MaximumLikelihood, warn_if_regularisation_dominates
+from fastgmm.em.stop import Stop
 from fastgmm.estimators.fitted import FittedMixture
-from fastgmm.estimators.fitting import Fitting, Interrupted
-from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
+from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
+from fastgmm.fitting.progress import Lines, progress_bar
+from fastgmm.fitting.run import Fit, FitPlan, Interrupted
+from fastgmm.init.starts import STARTS, Start, Supplied, start_of
 from fastgmm.model.checks import check_covariances, check_parameters
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure, has_structure
-from fastgmm.sources.dask import AnySource, DaskSource, is_dask
+from fastgmm.sources.array import Source
+from fastgmm.sources.dask import is_dask
 from fastgmm.sources.opening import open_source
 
 #: Batches of `partial_fit` whose log-likelihoods are kept: a stream may have no end.
@@ -91,7 +93,7 @@ class GaussianMixture(FittedMixture):
     precisions_init : array-like, optional
         First inverse covariances, in the shape of `precisions_`; they need not be of the structure.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
-        Source of all draws.
+        LocalSource of all draws.
     warm_start : bool, default=False
         Whether `fit` goes on from the last result instead of starting anew.
     verbose : int, default=0
@@ -221,7 +223,7 @@ class GaussianMixture(FittedMixture):
             )
         model = cls(k, covariance_type=covariance_type, random_state=random_state, n_threads=n_threads)
         model.n_features_in_ = d
-        model._set_fitted(Fit(params, True, 0, -math.inf, []), np.dtype(np.float64))
+        model._set_fitted(FitResult(params, True, 0, -math.inf, []), np.dtype(np.float64))
         return model
 
     def fit(
@@ -345,45 +347,42 @@ class GaussianMixture(FittedMixture):
         ValueError, TypeError, OSError
             As `fit`. The model is then unchanged, and the batch is not part of it.
         """
-        structure, settings = self._check_arguments()
+        step, _ = self._check_arguments()
         fitted = self.__sklearn_is_fitted__()
         names = border.feature_names(X)
         source = self._source(X, sample_weight) if fitted else open_source(X, sample_weight)
-        structure.check_features(source.n_features)
+        step.structure.check_features(source.n_features)
         border.check_magnitude(source.largest, source.n_features, source.dtype)
-        params, averages = self._before_batch(source, structure, settings)
+        params, averages = self._before_batch(source, step)
         earlier = self.lower_bounds_ if averages.n_steps else []
-        steps = self._steps(structure, settings, source.n_features)
         with self._memory_for(source):
-            params, averages, bound = steps.step(source, params, averages)
+            params, averages, bound = self._online(step, source.n_features).step(source, params, averages)
         if not fitted:
-            driver.warn_if_regularisation_dominates(params, settings.reg_covar)
+            warn_if_regularisation_dominates(params, step.reg_covar)
         bounds = [*earlier, bound][-_HISTORY:]
-        fit = Fit(params, False, averages.n_steps, bound, bounds)
+        result = FitResult(params, False, averages.n_steps, bound, bounds)
         if fitted:
-            self._set_fitted(fit, source.dtype, _averages=averages)
+            self._set_fitted(result, source.dtype, _averages=averages)
         else:
-            self._keep(fit, source, names, _averages=averages)
+            self._keep(result, source, names, _averages=averages)
         return self
 
-    def _before_batch(
-        self, source: AnySource, structure: Structure, settings: Settings
-    ) -> tuple[Params, online.Averages]:
+    def _before_batch(self, source: Source, step: MaximumLikelihood) -> tuple[Params, online.Averages]:
         """Parameters that a batch meets, and the averages that they came of."""
         if not self.__sklearn_is_fitted__():
             self._check_enough(source)
+            start, rng = self._check_start(source, step.structure), border.check_random_state(self.random_state)
             with self._memory_for(source):
-                params = self._fitting(source, structure, settings).first_params()
-            # the weights of points are 1 / n each, and these parameters may stay for some batches
-            return replace(params, weights=params.weights / params.weights.sum()), online.Averages()
+                samples = None if start.without_data else start.source(source, rng)
+                first = start.params(samples, step, self.n_components, rng, self.n_threads)
+            return first.normalised(), online.Averages()
         self._check_goes_on(source, "partial_fit", "call fit to start anew")
         params = self._params()
         averages = getattr(self, "_averages", None)
         if averages is None:
-            return params, online.averages_of(params, settings.reg_covar)
-        if (
-            averages.stats.layout is not structure.layout
-        ):  # of the same shape: diag and tied where k = d. Others can be gone on with
+            return params, online.averages_of(params, step)
+        if averages.stats.layout is not step.structure.layout:
+            # of the same shape: diag and tied where k = d. A fit continues from others
             raise ValueError(
                 f"partial_fit goes on with averages of covariance_type={averages.stats.layout.name!r}, but covariance_type="
                 f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
@@ -398,8 +397,8 @@ class GaussianMixture(FittedMixture):
         progress: bool,
         checkpoint: Any,
         checkpoint_every: float,
-    ) -> AnySource:
-        structure, settings = self._check_arguments()
+    ) -> Source:
+        step, stop = self._check_arguments()
         if batch_size is not None:
             border.check_integer("batch_size", batch_size, 1)
             if checkpoint is not None:
@@ -407,123 +406,119 @@ class GaussianMixture(FittedMixture):
                     "checkpoint holds where EM is, not the averages of batch_size: leave one of them out; partial_fit and save "
                     "keep the parameters that batches have come to"
                 )
-            if is_dask(X):
-                raise ValueError(
-                    "batch_size cuts data that are read here, and X is a Dask collection: leave it out, or call partial_fit "
-                    "with parts of X"
-                )
         every = border.check_non_negative("checkpoint_every", checkpoint_every)
-        saved = None if checkpoint is None else checkpoints.Checkpoint(checkpoint, every)
+        saved = None if checkpoint is None else Checkpoint(checkpoint, every)
         with_bar = border.check_bool("progress", progress)
+        if batch_size is not None and is_dask(X):
+            raise ValueError(
+                "batch_size cuts data that are read here, and X is a Dask collection: leave it out, or call partial_fit "
+                "with parts of X"
+            )
         names = border.feature_names(X)
         source = open_source(X, sample_weight, min_samples=2)
-        structure.check_features(source.n_features)
+        step.structure.check_features(source.n_features)
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
         if warm:
             self._check_goes_on(source, "warm_start=True", "set warm_start=False")
         border.check_magnitude(source.largest, source.n_features, source.dtype)
-        fitting = self._fitting(source, structure, settings, warm, batch_size, with_bar, saved)
+        plan = self._plan(source, step, stop, warm, batch_size)
+        if saved is not None:
+            saved.identify(settings_of(self), data_of(source))
+        fit = Fit(plan, self._progress(plan, with_bar), saved)
         try:
             with self._memory_for(source):
-                fit = fitting.best()
-            self._keep(fit, source, names)
-        except Interrupted as stop:
-            self._keep(stop.fit, source, names)
-            raise KeyboardInterrupt(str(stop)) from None
+                result = fit.best()
+            self._keep(result, source, names)
+        except Interrupted as interrupted:
+            self._keep(interrupted.fit, source, names)
+            raise KeyboardInterrupt(str(interrupted)) from None
         if saved is not None:
             saved.remove()
-        if fit.n_iter > 0:
-            driver.warn_if_regularisation_dominates(fit.params, settings.reg_covar)
+        if result.n_iter > 0:
+            warn_if_regularisation_dominates(result.params, step.reg_covar)
         if not self.converged_ and self.max_iter > 0:
             warn(
                 f"Best performing initialization did not converge within max_iter={self.max_iter} iterations; the best "
                 "parameters found are kept. Increase max_iter or tol, or try other init_params.",
                 like_sklearn(ConvergenceWarning),
             )
-        elif batch_size is None and (told := fitting.found_once()):
-            warn(told, like_sklearn(ConvergenceWarning))
+        elif batch_size is None and (text := fit.found_once()):
+            warn(text, like_sklearn(ConvergenceWarning))
         return source
 
-    def _fitting(
-        self,
-        source: AnySource,
-        structure: Structure,
-        settings: Settings,
-        warm: bool = False,
-        batch_size: int | None = None,
-        with_bar: bool = False,
-        saved: checkpoints.Checkpoint | None = None,
-    ) -> Fitting:
-        supplied = self._check_supplied(structure, source.n_features)
-        init_params = self._check_init_params(source)
-        n_starts = self.n_init if isinstance(init_params, str) else 1  # from known groups they would be equal
-        if saved is not None:
-            saved.identify(checkpoints.settings_of(self), checkpoints.data_of(source))
-        lines = telling.Lines(int(self.verbose), self.verbose_interval) if self.verbose else SILENT
-        bar = telling.progress(source.n_samples, 1 if warm else n_starts) if with_bar else SILENT
-        return Fitting(
+    def _plan(self, source: Source, step: MaximumLikelihood, stop: Stop, warm: bool, batch_size: int | None) -> FitPlan:
+        start = self._check_start(source, step.structure)
+        return FitPlan(
             source,
-            structure,
-            settings,
-            Start(init_params, self.n_components, settings.reg_covar, supplied, self.n_threads),
+            step,
+            stop,
+            start,
+            self.n_components,
+            1 if start.on_all else self.n_init,  # from known groups they would be equal
             border.check_random_state(self.random_state),
-            n_starts,
+            self.n_threads,
             earlier=(self._params(), self.lower_bound_) if warm else None,
-            monitor=together(lines, bar),
-            checkpoint=saved,
-            batches=None if batch_size is None else (self._steps(structure, settings, source.n_features), batch_size),
+            batches=None if batch_size is None else (self._online(step, source.n_features), batch_size),
         )
 
-    def _memory_for(self, source: AnySource) -> AbstractContextManager[None]:
+    def _progress(self, plan: FitPlan, with_bar: bool) -> Callback:
+        lines = Lines(int(self.verbose), self.verbose_interval) if self.verbose else SILENT
+        n_starts = 1 if plan.earlier is not None else plan.n_starts
+        return combine(lines, progress_bar(plan.source.n_samples, n_starts) if with_bar else SILENT)
+
+    def _memory_for(self, source: Source) -> AbstractContextManager[None]:
         what = f"fitting {self.n_components} components of type {self.covariance_type!r} to {source.n_samples} samples"
         remedy = "Ask for fewer components, a type of fewer parameters such as 'diag', or n_threads=1"
         return memory_for(f"{what} of {source.n_features} features", remedy)
 
-    def _steps(self, structure: Structure, settings: Settings, d: int) -> online.Online:
-        return online.Online.of(structure, settings, *self._check_learning(), (self.n_components, d))
+    def _online(self, step: MaximumLikelihood, d: int) -> online.Online:
+        shape = (self.n_components, d)
+        return online.Online.for_shape(step, *self._check_learning(), shape, self.n_threads)
 
-    def _keep(self, fit: Fit, source: AnySource, names: NDArray | None, **others: Any) -> None:
+    def _keep(self, fit: FitResult, source: Source, names: NDArray | None, **others: Any) -> None:
         others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
         # averages of an earlier partial_fit belong to other parameters
         self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", **others)
 
-    def _check_enough(self, source: AnySource) -> None:
+    def _check_enough(self, source: Source) -> None:
         if source.n_samples < self.n_components:
             raise ValueError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = "
                 f"{source.n_samples}: decrease n_components or pass more samples"
             )
 
-    def _check_arguments(self) -> tuple[Structure, Settings]:
+    def _check_arguments(self) -> tuple[MaximumLikelihood, Stop]:
         border.check_integer("n_components", self.n_components, 1)
         structure = STRUCTURES[border.check_choice("covariance_type", self.covariance_type, STRUCTURES)]
         if not border.is_array_like(self.init_params):
-            border.check_choice("init_params", self.init_params, INIT_PARAMS)
+            border.check_choice("init_params", self.init_params, STARTS)
         border.check_integer("n_init", self.n_init, 1)
         border.check_bool("warm_start", self.warm_start)
         border.check_verbose(self.verbose)
         border.check_integer("verbose_interval", self.verbose_interval, 1)
         self._check_learning()
-        return structure, Settings(
-            border.check_non_negative("tol", self.tol),
-            border.check_non_negative("reg_covar", self.reg_covar),
-            border.check_integer("max_iter", self.max_iter, 0),
-            border.check_threads(self.n_threads),
-        )
+        border.check_threads(self.n_threads)
+        tol = border.check_non_negative("tol", self.tol)
+        reg_covar = border.check_non_negative("reg_covar", self.reg_covar)
+        return MaximumLikelihood(structure, reg_covar), Stop(tol, border.check_integer("max_iter", self.max_iter, 0))
 
-    def _check_init_params(self, source: AnySource) -> str | NDArray:
+    def _check_start(self, source: Source, structure: Structure) -> Start:
+        return start_of(self._check_init_params(source), self._check_supplied(structure, source.n_features))
+
+    def _check_init_params(self, source: Source) -> str | NDArray:
         """The kind of start, or the known groups of the samples of a source."""
         if isinstance(self.init_params, str):
             return self.init_params
-        if isinstance(source, DaskSource):
+        if source.local is None:
             raise ValueError(
                 "init_params cannot be labels or responsibilities where X is a Dask collection: pass one of "
-                f"{', '.join(map(repr, INIT_PARAMS))}, or weights_init, means_init and precisions_init"
+                f"{', '.join(map(repr, STARTS))}, or weights_init, means_init and precisions_init"
             )
-        n = source.n_samples if source.present is None else len(source.present)
+        present = source.local.present
+        n = source.n_samples if present is None else len(present)
         known = border.check_groups("init_params", self.init_params, n, self.n_components)
-        return known if source.present is None else known[source.present]
+        return known if present is None else known[present]
 
     def _check_supplied(self, structure: Structure, d: int) -> Supplied:
         k, layout = self.n_components, structure.layout
@@ -543,7 +538,7 @@ class GaussianMixture(FittedMixture):
             border.check_non_negative("learning_offset", self.learning_offset),
         )
 
-    def _check_goes_on(self, source: AnySource, what: str, remedy: str) -> None:
+    def _check_goes_on(self, source: Source, what: str, remedy: str) -> None:
         layout = STRUCTURES[self.covariance_type].layout
         expected = layout.shape(self.n_components, source.n_features)
         if self.means_.shape != (self.n_components, source.n_features) or self.covariances_.shape != expected:

@@ -10,19 +10,20 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.em import driver
 from fastgmm.em import sweep as passes
-from fastgmm.em.result import Fit, Settings
+from fastgmm.em.loop import run
+from fastgmm.em.result import FitResult
+from fastgmm.em.step import MaximumLikelihood
+from fastgmm.em.stop import Stop
+from fastgmm.init.groups import members, stats_of
 from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, agglomerate
-from fastgmm.init.partition import members, stats_of
-from fastgmm.init.starts import Start, Supplied
+from fastgmm.init.starts import STARTS
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise, possible
-from fastgmm.sources.array import ArraySource
-from fastgmm.sources.dask import AnySource
+from fastgmm.sources.array import ArraySource, Source
 
 Float = NDArray[np.float64]
 
@@ -49,7 +50,7 @@ _FAILS = (ValueError, np.linalg.LinAlgError)
 class Cell:
     """What one size and structure came to: a fit and the sums of its criteria, or the reason why there is none."""
 
-    fit: Fit | None = None
+    fit: FitResult | None = None
     sums: passes.Classified | None = None
     reason: str = ""
 
@@ -57,6 +58,20 @@ class Cell:
     def log_likelihood(self) -> float:
         """In units of the source's weights; minus infinity where there is no fit."""
         return -math.inf if self.sums is None else self.sums.log_likelihood
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How cells are fitted."""
+
+    tol: float
+    reg_covar: float
+    max_iter: int
+    n_threads: int | None
+
+    def step(self, structure: Structure) -> MaximumLikelihood:
+        """Return the M-step of a structure."""
+        return MaximumLikelihood(structure, self.reg_covar)
 
 
 class Starts:
@@ -95,11 +110,9 @@ class Starts:
         return stats_of(sample, FULL, k, members(tree.labels(k), k), self._settings.n_threads)
 
     def _of_start(self, k: int, i: int) -> Stats:
-        reg_covar, n_threads = self._settings.reg_covar, self._settings.n_threads
-        start = Start(self._init_params, k, reg_covar, Supplied(), n_threads)
-        params = start.params(self._source, STRUCTURES["VVV"], self._random_state)
-        params = replace(params, weights=params.weights / params.weights.sum())  # those of points are 1 / n each
-        return passes.sweep(self._source, params, n_threads)
+        step, n_threads = self._settings.step(STRUCTURES["VVV"]), self._settings.n_threads
+        params = STARTS[self._init_params].params(self._source, step, k, self._random_state, n_threads)
+        return passes.sweep(self._source, params.normalised(), n_threads)
 
 
 class Grid:
@@ -118,7 +131,7 @@ class Grid:
 
     def __init__(
         self,
-        source: AnySource,
+        source: Source,
         structures: Sequence[Structure],
         sizes: Sequence[int],
         settings: Settings,
@@ -181,7 +194,7 @@ class Grid:
 
     def _best(self, candidates: Iterable[Callable[[], Params]], structure: Structure, floor: float) -> Cell:
         """What the candidates that are best after a few iterations come to; more than these where they stay below `floor`."""
-        trials: list[Fit] = []
+        trials: list[FitResult] = []
         ended: list[Cell] = []
         reasons: list[str] = []
         for first in candidates:
@@ -197,7 +210,7 @@ class Grid:
             (reasons.append(cell.reason) if cell.fit is None else ended.append(cell))
         return max(ended, key=lambda cell: cell.log_likelihood) if ended else Cell(reason="".join(reasons[:1]))
 
-    def _ended(self, trial: Fit, structure: Structure) -> Cell:
+    def _ended(self, trial: FitResult, structure: Structure) -> Cell:
         """What a trial comes to in the end."""
         fit = trial
         try:
@@ -222,7 +235,7 @@ class Grid:
         richest = [one for one in found if not any(other is not one and other.contains(one) for other in found)]
         return [self.cells[k, one.name] for one in richest]
 
-    def fit(self, k: int, structure: Structure) -> Fit | None:
+    def fit(self, k: int, structure: Structure) -> FitResult | None:
         """That of a cell, if there is one."""
         cell = self.cells.get((k, structure.name))
         return None if cell is None else cell.fit
@@ -251,7 +264,7 @@ class Grid:
         return self._maximised(self._swept(params), structure)
 
     def _maximised(self, stats: Stats, structure: Structure) -> Params:
-        return driver.m_step(structure, stats.in_layout(structure.layout), self._settings.reg_covar)
+        return self._settings.step(structure).maximise(stats.in_layout(structure.layout))
 
     def _swept(self, params: Params) -> Stats:
         return passes.sweep(self._source, params, self._settings.n_threads)
@@ -284,9 +297,10 @@ class Grid:
 
     # --- EM ---
 
-    def _em(self, params: Params, structure: Structure, n_iter: int, done: Sequence[float] = ()) -> Fit:
-        settings = replace(self._settings, max_iter=min(n_iter, self._settings.max_iter))
-        return driver.run(self._source, params, structure, settings, done=done)
+    def _em(self, params: Params, structure: Structure, n_iter: int, done: Sequence[float] = ()) -> FitResult:
+        settings = self._settings
+        stop = Stop(settings.tol, min(n_iter, settings.max_iter))
+        return run(self._source, params, settings.step(structure), stop, n_threads=settings.n_threads, done=done)
 
     # --- what is no fit ---
 

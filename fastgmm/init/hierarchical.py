@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.em.driver import m_step
-from fastgmm.em.sweep import sweep, total
-from fastgmm.init.partition import members, stats_of
+from fastgmm.em.loop import run
+from fastgmm.em.step import Step
+from fastgmm.em.stop import Stop
+from fastgmm.em.sweep import total
+from fastgmm.init.groups import members, stats_of
 from fastgmm.init.whitening import Whitening
-from fastgmm.model.stats import Stats
-from fastgmm.model.structures import Structure
+from fastgmm.model.params import Params
 from fastgmm.sources.array import ArraySource
 
 Float = NDArray[np.float64]
@@ -155,33 +156,15 @@ def agglomerate(sample: ArraySource) -> Agglomeration:
 
 
 def hierarchical(
-    source: ArraySource,
-    structure: Structure,
-    k: int,
-    random_state: np.random.RandomState,
-    reg_covar: float,
-    n_threads: int | None,
-) -> Stats:
-    """Statistics of the k groups of a subsample, extended to all samples.
+    source: ArraySource, step: Step, k: int, random_state: np.random.RandomState, n_threads: int | None
+) -> Params:
+    """Return the M-step of the k groups of a subsample, extended to all samples by an iteration of EM.
 
-    Raises ValueError where one of the covariances that this needs is singular.
+    Raises ValueError if one of the covariances that this needs is singular.
     """
     sample = source.subsample(max(MOST_SAMPLES, k), random_state, k)
-    return extended(source, sample, agglomerate(sample).labels(k), structure, k, reg_covar, n_threads)
-
-
-def extended(
-    source: ArraySource,
-    sample: ArraySource,
-    labels: NDArray,
-    structure: Structure,
-    k: int,
-    reg_covar: float,
-    n_threads: int | None,
-) -> Stats:
-    """Statistics of all samples under the M-step of the k groups of a subsample; of the groups, where it is the source."""
-    resp = members(labels, k)
+    groups, layout = members(agglomerate(sample).labels(k), k), step.structure.layout
     if sample is source:
-        return stats_of(source, structure.layout, k, resp, n_threads)
-    params = m_step(structure, stats_of(sample, structure.layout, k, resp, 1), reg_covar)
-    return sweep(source, params, n_threads)
+        return step.maximise(stats_of(source, layout, k, groups, n_threads))
+    params = step.maximise(stats_of(sample, layout, k, groups, 1))
+    return run(source, params, step, Stop(0.0, 1), n_threads=n_threads).params

@@ -1,215 +1,224 @@
-"""First parameters of EM: of one of several kinds, from known groups, or supplied."""
+"""First parameters of EM: a registry of starts, known groups, and parameters that the user supplies."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.em.driver import check_likelihood, collapse_message, m_step
-from fastgmm.em.sweep import accumulate, mean, sweep, total
-from fastgmm.init.em_em import em_em, rank
+from fastgmm.em.step import Collapsed, Step
+from fastgmm.em.sweep import accumulate, mean, total
+from fastgmm.init.best_of import best_of
+from fastgmm.init.em_em import em_em
+from fastgmm.init.groups import members, stats_of
 from fastgmm.init.hierarchical import hierarchical
 from fastgmm.init.kmeans import kmeans, kmeans_plusplus
-from fastgmm.init.partition import members, stats_of
 from fastgmm.init.whitening import Whitening
-from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
-from fastgmm.model.structures import COUNT_FLOOR, Structure, maximise
-from fastgmm.sources.array import ArraySource, Source
-from fastgmm.sources.dask import AnySource, DaskSource
+from fastgmm.sources.array import ArraySource, LocalSource, Source
 
 Float = NDArray[np.float64]
+#: ``find(source, step, k, random_state, n_threads)`` returns the first parameters of k components.
+Find = Callable[[Any, Step, int, np.random.RandomState, "int | None"], Params]
 
-INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data", "whitened", "hierarchical", "em-em", "auto")
-#: What "auto" chooses from, and after how many EM steps.
-RIVALS = ("kmeans", "whitened", "hierarchical", "em-em")
-STEPS = 5
+
+# --- by k-means ---
+
+
+def from_kmeans(
+    source: ArraySource, step: Step, k: int, random_state: np.random.RandomState, n_threads: int | None
+) -> Params:
+    """Return the M-step of the clusters of k-means."""
+    found = kmeans(source, k, random_state, n_threads=n_threads, with_inertia=False)
+    origin = np.asarray(found.centers, np.float64)
+    return step.maximise(accumulate(source, step.structure.layout, origin, members(found.labels, k), n_threads))
+
+
+def from_whitened(
+    source: ArraySource, step: Step, k: int, random_state: np.random.RandomState, n_threads: int | None
+) -> Params:
+    """Return the M-step of the clusters of k-means where all directions count alike: they may differ along one of low variance.
+
+    Whitened are the rows of sqrt(n) U of the SVD U D V^T of the data. U sqrt(D), of data scaled to unit variances
+    (Scrucca & Raftery, Adv. Data Anal. Classif. 9, 2015), still weighs directions, and their units matter: two clusters
+    along one of ten axes were found for 5 of 12 seeds instead of 6, three clusters for 1 instead of 3.
+    """
+    whitened = Whitening.of(total(source, n_threads), source.total_weight, source.dtype)(source.X)
+    space = ArraySource(whitened, source.weights, source.weight_unit)
+    found = kmeans(space, k, random_state, n_threads=n_threads, with_inertia=False)
+    return step.maximise(stats_of(source, step.structure.layout, k, members(found.labels, k), n_threads))
+
+
+# --- by random draws ---
+
+
+def from_random(
+    source: ArraySource, step: Step, k: int, random_state: np.random.RandomState, n_threads: int | None
+) -> Params:
+    """Return the M-step of random responsibilities."""
+
+    def resp(start: int, stop: int) -> NDArray:
+        draws = random_state.uniform(size=(stop - start, k)).astype(source.dtype)
+        return draws / draws.sum(axis=1, keepdims=True)
+
+    origin = np.tile(mean(source), (k, 1))
+    return step.maximise(accumulate(source, step.structure.layout, origin, resp, n_threads))
+
+
+def from_samples(
+    source: ArraySource, step: Step, k: int, random_state: np.random.RandomState, n_threads: int | None
+) -> Params:
+    """Return components about k samples that are drawn by weight."""
+    indices = random_state.choice(source.n_samples, size=k, replace=False, p=source.chances)
+    return _about(source, step, indices, n_threads)
+
+
+def from_plusplus(
+    source: ArraySource, step: Step, k: int, random_state: np.random.RandomState, n_threads: int | None
+) -> Params:
+    """Return components about k samples that k-means++ picks."""
+    return _about(source, step, kmeans_plusplus(source, k, random_state, n_threads=n_threads), n_threads)
+
+
+def _about(source: ArraySource, step: Step, indices: NDArray[np.intp], n_threads: int | None) -> Params:
+    """Components of one sample each: variances are the regularisation alone, and weights 1 / n, as scikit-learn has them.
+
+    Except for tied, where scikit-learn divides the second moment of *all* samples, less that of the points, by the
+    number of points. Kept, since seeds should lead to the same fit.
+    """
+    k, d = len(indices), source.n_features
+    n, layout = source.total_weight * source.weight_unit, step.structure.layout
+    means = source.rows(indices)
+    scatter = np.zeros(layout.shape(k, d))
+    if layout.pools:
+        whole = total(source, n_threads)
+        scatter = whole.scatter * source.weight_unit + n * np.outer(whole.mean, whole.mean) - means.T @ means
+    stats = Stats(layout, source.n_samples, float("nan"), np.ones(k), np.zeros((k, d)), scatter, means)
+    return replace(step.maximise(stats), weights=np.full(k, 1.0 / n))
+
+
+# --- known groups, and the registry ---
+
+
+def from_groups(
+    source: LocalSource,
+    step: Step,
+    k: int,
+    random_state: np.random.RandomState,
+    n_threads: int | None,
+    *,
+    known: NDArray,
+) -> Params:
+    """Return the M-step of known labels (n,) or responsibilities (n, k)."""
+    stats = stats_of(source, step.structure.layout, k, members(known, k), n_threads)
+    if not stats.counts.all():
+        raise ValueError(
+            f"init_params gives component {int(stats.counts.argmin())} no sample (of positive weight), and there are to be "
+            f"n_components={k}: number the groups 0 to {k - 1} without a gap, or decrease n_components"
+        )
+    return step.maximise(stats)
+
+
+class Start(NamedTuple):
+    """How first parameters are found.
+
+    find : ``find(source, step, k, random_state, n_threads)``
+    on_all : whether it needs all samples, instead of those of ``source.for_start``
+    fixed : whether every call finds the same
+    without_data : whether it looks at no samples
+    """
+
+    find: Find
+    on_all: bool = False
+    fixed: bool = False
+    without_data: bool = False
+
+    def source(self, source: Source, random_state: np.random.RandomState) -> Source:
+        """Return the samples that `params` needs."""
+        return source if self.on_all else source.for_start(random_state)
+
+    def params(
+        self,
+        source: Source | None,
+        step: Step,
+        k: int,
+        random_state: np.random.RandomState,
+        n_threads: int | None,
+    ) -> Params:
+        """Return first parameters; ValueError if a first covariance is not positive definite."""
+        try:
+            return self.find(source, step, k, random_state, n_threads)
+        except Collapsed as error:
+            raise error.at_the_start() from error
+
+
+#: What "auto" chooses from: k-means, which has seen all samples, first.
+CANDIDATES = {"kmeans": from_kmeans, "whitened": from_whitened, "hierarchical": hierarchical, "em-em": em_em}
+STARTS: dict[str, Start] = {
+    "kmeans": Start(from_kmeans),
+    "k-means++": Start(from_plusplus),
+    "random": Start(from_random),
+    "random_from_data": Start(from_samples),
+    "whitened": Start(from_whitened),
+    "hierarchical": Start(hierarchical),
+    "em-em": Start(em_em),
+    "auto": Start(partial(best_of, candidates=CANDIDATES)),
+}
 
 
 @dataclass(frozen=True)
 class Supplied:
-    """What the user gave of the first parameters, checked; None where nothing."""
+    """Checked first parameters from the user; None where none were given."""
 
     weights: Float | None = None
     means: Float | None = None
     precisions: Float | None = None
 
-    @property
-    def complete(self) -> bool:
-        return self.weights is not None and self.means is not None and self.precisions is not None
+
+def start_of(init_params: str | NDArray, supplied: Supplied) -> Start:
+    """Return the start of a name, of labels (n,) or of responsibilities (n, k); supplied parameters replace its own."""
+    if isinstance(init_params, str):
+        start = STARTS[init_params]
+    else:
+        start = Start(partial(from_groups, known=init_params), on_all=True, fixed=True)
+    if supplied == Supplied():
+        return start
+    complete = None not in (supplied.weights, supplied.means, supplied.precisions)
+    if complete:
+        return Start(partial(_completed, supplied=supplied, find=None), fixed=True, without_data=True)
+    return start._replace(find=partial(_completed, supplied=supplied, find=start.find))
 
 
-@dataclass(frozen=True)
-class Start:
-    """How EM begins: `init_params` for what is not supplied, a name or labels (n,) or responsibilities (n, k)."""
-
-    init_params: str | NDArray
-    n_components: int
-    reg_covar: float
-    supplied: Supplied
-    n_threads: int | None
-
-    def source(self, source: AnySource, random_state: np.random.RandomState) -> Source:
-        """The samples that `params` needs: all those of known groups, else what `for_start` gives."""
-        if isinstance(self.init_params, str):
-            return source.for_start(random_state)
-        assert not isinstance(source, DaskSource)
-        return source
-
-    def params(self, source: Source | None, structure: Structure, random_state: np.random.RandomState) -> Params:
-        """Draw first parameters from a source (None where all are supplied).
-
-        Raises ValueError where a first covariance is not positive definite.
-        """
-        weights, means, covariances, stats = self.supplied.weights, self.supplied.means, None, None
-        if not self.supplied.complete:
-            assert source is not None
-            found = self._estimate(source, structure, random_state)
-            weights = found[0] if weights is None else weights
-            means = found[1] if means is None else means
-            covariances, stats = found[2], found[3]
-        assert weights is not None
-        assert means is not None
-        if self.supplied.precisions is not None:
-            prec_chol = structure.layout.cholesky_of_precisions(self.supplied.precisions)
-            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-                covariances = structure.layout.covariances(prec_chol)
-            if not np.isfinite(covariances).all():
-                raise ValueError(
-                    "precisions_init is so small that its inverse, the covariance, overflows (smallest value "
-                    f"{np.abs(prec_chol[prec_chol != 0]).min() ** 2:.3g}): scale it, or leave it out"
-                )
-        else:
-            assert covariances is not None
-            assert stats is not None
-            try:
-                prec_chol = structure.layout.precision_cholesky(covariances)
-            except NotPositiveDefinite as error:
-                raise ValueError(self._collapsed(error, structure, stats)) from error
-        return Params(structure.layout, weights, means, covariances, prec_chol)
-
-    def _estimate(
-        self, source: Source, structure: Structure, random_state: np.random.RandomState
-    ) -> tuple[Float, Float, Float, Stats]:
-        """Weights, means, covariances, and the statistics that they are from."""
-        k, n = self.n_components, source.n_samples
-        if not isinstance(self.init_params, str):
-            stats = self._from_known(source, structure, self.init_params)
-        else:
-            assert isinstance(source, ArraySource)
-            if self.init_params == "random_from_data":
-                points = random_state.choice(n, size=k, replace=False, p=source.chances)
-                return self._from_points(source, structure, points)
-            if self.init_params == "k-means++":
-                points = kmeans_plusplus(source, k, random_state, n_threads=self.n_threads)
-                return self._from_points(source, structure, points)
-            stats = self._stats(self.init_params, source, structure, random_state)
-        try:
-            _, means, covariances = maximise(structure, stats, self.reg_covar)
-        except NotPositiveDefinite as error:
-            raise ValueError(self._collapsed(error, structure, stats)) from error
-        return (stats.counts + COUNT_FLOOR) / source.total_weight, means, covariances, stats
-
-    def _collapsed(self, error: NotPositiveDefinite, structure: Structure, stats: Stats) -> str:
-        return collapse_message(error, structure, stats, self.reg_covar, "already at the start ")
-
-    def _stats(
-        self,
-        kind: str,
-        source: ArraySource,
-        structure: Structure,
-        random_state: np.random.RandomState,
-    ) -> Stats:
-        """Statistics that an M-step makes first parameters of."""
-        if kind == "random":
-            return self._from_random(source, structure, random_state)
-        if kind == "kmeans":
-            return self._from_kmeans(source, structure, random_state)
-        if kind == "whitened":
-            return self._from_whitened(source, structure, random_state)
-        if kind == "auto":
-            return self._from_rivals(source, structure, random_state)
-        by_em = {"hierarchical": hierarchical, "em-em": em_em}[kind]
-        return by_em(source, structure, self.n_components, random_state, self.reg_covar, self.n_threads)
-
-    def _from_rivals(self, source: ArraySource, structure: Structure, random_state: np.random.RandomState) -> Stats:
-        """Of several kinds the best after a few steps of EM; one that fails is out. ValueError of the first if all do."""
-        best: Stats | None = None
-        failure: ValueError | None = None
-        for kind in RIVALS:
-            try:
-                stats, params = self._stats(kind, source, structure, random_state), None
-                for step in range(1, STEPS + 1):
-                    params = m_step(structure, stats, self.reg_covar, params)
-                    stats = sweep(source, params, self.n_threads)
-                    check_likelihood(stats.log_likelihood, step, params)
-            except ValueError as error:
-                failure = failure or error
-                continue
-            if best is None or rank(stats, structure) > rank(best, structure):
-                best = stats
-        if best is None:
-            assert failure is not None
-            raise failure
-        return best
-
-    def _from_known(self, source: Source, structure: Structure, known: NDArray) -> Stats:
-        k = self.n_components
-        stats = stats_of(source, structure.layout, k, members(known, k), self.n_threads)
-        if not stats.counts.all():
+def _completed(
+    source: ArraySource,
+    step: Step,
+    k: int,
+    random_state: np.random.RandomState,
+    n_threads: int | None,
+    *,
+    supplied: Supplied,
+    find: Find | None,
+) -> Params:
+    """Supplied parameters, and for those that are missing what `find` finds."""
+    found = None if find is None else find(source, step, k, random_state, n_threads)
+    layout = step.structure.layout
+    if supplied.precisions is None:
+        assert found is not None
+        covariances, prec_chol = found.covariances, found.prec_chol
+    else:
+        prec_chol = layout.cholesky_of_precisions(supplied.precisions)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            covariances = layout.covariances(prec_chol)
+        if not np.isfinite(covariances).all():
             raise ValueError(
-                f"init_params gives component {int(stats.counts.argmin())} no sample (of positive weight), and there are to be "
-                f"n_components={k}: number the groups 0 to {k - 1} without a gap, or decrease n_components"
+                "precisions_init is so small that its inverse, the covariance, overflows (smallest value "
+                f"{np.abs(prec_chol[prec_chol != 0]).min() ** 2:.3g}): scale it, or leave it out"
             )
-        return stats
-
-    def _from_whitened(self, source: ArraySource, structure: Structure, random_state: np.random.RandomState) -> Stats:
-        """k-means where all directions count alike, so that it sees clusters that differ along one of low variance.
-
-        Whitened are the rows of sqrt(n) U of the SVD U D V^T of the data. U sqrt(D), of data scaled to unit variances
-        (Scrucca & Raftery, Adv. Data Anal. Classif. 9, 2015), still weighs directions, and their units matter: two clusters
-        along one of ten axes were found for 5 of 12 seeds instead of 6, three clusters for 1 instead of 3.
-        """
-        whitened = Whitening.of(total(source, self.n_threads), source.total_weight, source.dtype)(source.X)
-        space = ArraySource(whitened, source.weights, source.weight_unit)
-        found = kmeans(space, self.n_components, random_state, n_threads=self.n_threads, with_inertia=False)
-        resp = members(found.labels, self.n_components)
-        return stats_of(source, structure.layout, self.n_components, resp, self.n_threads)
-
-    def _from_kmeans(self, source: ArraySource, structure: Structure, random_state: np.random.RandomState) -> Stats:
-        found = kmeans(source, self.n_components, random_state, n_threads=self.n_threads, with_inertia=False)
-        resp = members(found.labels, self.n_components)
-        origin = np.asarray(found.centers, np.float64)
-        return accumulate(source, structure.layout, origin, resp, self.n_threads)
-
-    def _from_random(self, source: ArraySource, structure: Structure, random_state: np.random.RandomState) -> Stats:
-        def resp(start: int, stop: int) -> NDArray:
-            draws = random_state.uniform(size=(stop - start, self.n_components)).astype(source.dtype)
-            return draws / draws.sum(axis=1, keepdims=True)
-
-        origin = np.tile(mean(source), (self.n_components, 1))
-        return accumulate(source, structure.layout, origin, resp, self.n_threads)
-
-    def _from_points(
-        self, source: ArraySource, structure: Structure, indices: NDArray[np.intp]
-    ) -> tuple[Float, Float, Float, Stats]:
-        """One sample per component, and no other: variances are the regularisation alone.
-
-        Except for tied, where scikit-learn divides the second moment of *all* samples, less that of the points, by the
-        number of points. Kept, since seeds should lead to the same fit.
-        """
-        k, n, d = self.n_components, source.total_weight * source.weight_unit, source.n_features
-        means = source.rows(indices)
-        shape = structure.layout.shape(k, d)
-        covariances = np.zeros(shape)
-        if structure.layout.pools:
-            whole = total(source, self.n_threads)
-            second = whole.scatter * source.weight_unit + n * np.outer(whole.mean, whole.mean)
-            covariances = (second - means.T @ means) / k
-        stats = Stats(
-            structure.layout, source.n_samples, float("nan"), np.ones(k), np.zeros((k, d)), np.zeros(shape), means
-        )
-        return np.full(k, 1.0 / n), means, structure.layout.regularised(covariances, self.reg_covar), stats
+    weights = supplied.weights if supplied.weights is not None else found.weights  # type: ignore[union-attr]
+    means = supplied.means if supplied.means is not None else found.means  # type: ignore[union-attr]
+    return Params(layout, weights, means, covariances, prec_chol)

@@ -250,7 +250,7 @@ def _constant(packed, mixture, c, factors, times):
 
 @helper(ELEMENTWISE)
 def _repack_full(packed, mixture):
-    k, d = mixture.means.shape
+    k = mixture.means.shape[0]
     _repack_means(packed, mixture)
     for c in range(k):
         _constant(packed, mixture, c, np.diag(mixture.prec_chol[c]), 1)

@@ -6,7 +6,7 @@ Greek letters of formulas and their names here: pi_k ``weights``, mu_k ``means``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -43,6 +43,10 @@ class Params:
     def variances(self) -> Float:
         """Variance of each feature in each component, shape (k, d)."""
         return self.layout.variances(self.covariances, *self.means.shape)
+
+    def normalised(self) -> Params:
+        """Return the same mixture with weights that add up to 1: those of single samples are 1 / n each."""
+        return replace(self, weights=self.weights / self.weights.sum())
 
     def in_layout(self, layout: Layout) -> Params:
         """Return the same mixture in a layout that can hold it: full any; diag spherical; tied one whose covariances are equal."""

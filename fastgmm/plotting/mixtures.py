@@ -142,7 +142,7 @@ def plot_mixture(
         Samples that are drawn one by one. Of more, so many are chosen at random without regard to weights; histograms are of
         all samples, or of data larger than memory of the 64 MiB that a start would be found from.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=0
-        Source of that choice.
+        LocalSource of that choice.
 
     Returns
     -------

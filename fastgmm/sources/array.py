@@ -31,7 +31,7 @@ class Block(NamedTuple):
 
 
 class Source(Protocol):
-    """Samples that can be gone through again and again in the same order.
+    """Samples that passes are made over, here or elsewhere.
 
     Weights are in units of `weight_unit`, which brings the largest one to between 1 and 2: whatever their scale, kernels
     may leave out what is negligible against 1.
@@ -47,10 +47,6 @@ class Source(Protocol):
     def dtype(self) -> np.dtype: ...
 
     @property
-    def weights(self) -> NDArray | None:
-        """Weights (n,) in the dtype of the samples, in units of `weight_unit`; None where all are 1."""
-
-    @property
     def total_weight(self) -> float:
         """Sum of the weights, in units of `weight_unit`; n_samples where all are 1."""
 
@@ -62,19 +58,15 @@ class Source(Protocol):
         """Greatest magnitude of any value."""
 
     @property
-    def marks(self) -> NDArray | None:
-        """A few samples that tell these data from others (`mark_rows`); None where they are not at hand."""
+    def memory(self) -> dict[str, Any]:
+        """Results that passes keep for the next one, by name."""
 
     @property
-    def present(self) -> NDArray[np.bool_] | None:
-        """Which samples of the user's data these are, a mask; None where all of them."""
+    def local(self) -> LocalSource | None:
+        """The samples, if this process reads them."""
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Samples that first parameters are found from: all, or where there are too many a sample of them."""
-
-    @property
-    def memory(self) -> dict[str, Any]:
-        """Results that passes keep for the next one, by name."""
 
     def map_reduce(
         self,
@@ -85,10 +77,26 @@ class Source(Protocol):
     ) -> T:
         """``function(part)`` of each part of the samples, merged in the order of the parts.
 
-        A part is a `Source` that is read in this process. Within `function`, ``_jit.current_threads()`` is what it may use, at
-        most `n_threads`. With `on_block`, which is called with the number of samples done, ``function(part, on_block)`` is
-        called if the part is here; else it is called once at the end.
+        A part is a `LocalSource` where the function runs. There, ``_jit.current_threads()`` is what it may use, at most
+        `n_threads`. With `on_block`, which is called with the number of samples done, ``function(part, on_block)`` is called if
+        the part is here; else it is called once at the end.
         """
+
+
+class LocalSource(Source, Protocol):
+    """Samples that this process can go through again and again in the same order."""
+
+    @property
+    def weights(self) -> NDArray | None:
+        """Weights (n,) in the dtype of the samples, in units of `weight_unit`; None where all are 1."""
+
+    @property
+    def marks(self) -> NDArray | None:
+        """A few samples that tell these data from others (`mark_rows`); None where they are not at hand."""
+
+    @property
+    def present(self) -> NDArray[np.bool_] | None:
+        """Which samples of the user's data these are, a mask; None where all of them."""
 
     def blocks(self, rows: int) -> Generator[Block, None, None]:
         """Blocks of `rows` samples, the last one shorter. A block is good until the next one is asked for.
@@ -97,8 +105,12 @@ class Source(Protocol):
         """
 
 
-class LocalSource:
-    """Samples that this process reads: a single part."""
+class InProcess:
+    """What sources that this process reads share: they are a single part."""
+
+    @property
+    def local(self) -> Any:
+        return self
 
     @cached_property
     def memory(self) -> dict[str, Any]:
@@ -144,7 +156,7 @@ def unit_exponent(largest: float) -> int:
 
 
 def in_units(sample_weight: NDArray[np.float64], dtype: np.dtype) -> tuple[NDArray | None, float]:
-    """Weights as kernels want them (`Source`), None where all are equal, and their unit."""
+    """Weights as kernels want them (`LocalSource`), None where all are equal, and their unit."""
     largest = float(sample_weight.max())
     if float(sample_weight.min()) == largest:
         return None, largest
@@ -166,7 +178,7 @@ def rows_at(places: NDArray[np.float64], n_samples: int, weights: NDArray | None
 
 
 @dataclass(frozen=True)
-class ArraySource(LocalSource):
+class ArraySource(InProcess):
     """A float32 or float64 array of shape (n, d), in any memory order, and positive weights (n,) of its dtype, if any.
 
     present : which samples of a longer array X holds, or None

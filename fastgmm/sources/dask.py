@@ -20,7 +20,7 @@ from fastgmm import _jit
 from fastgmm import _validation as border
 from fastgmm._compat import cached_property, optional
 from fastgmm.sources import stream
-from fastgmm.sources.array import ArraySource, Source, unit_exponent
+from fastgmm.sources.array import ArraySource, unit_exponent
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ def row_blocks(X: Any) -> Any:
 
 @dataclass(frozen=True)
 class DaskSource:
-    """Samples on the workers of Dask, checked there; attributes as `Source` has them, where they are no arrays of length n.
+    """Samples on the workers of Dask, checked there; attributes as `LocalSource` has them, where they are no arrays of length n.
 
     parts : for each partition that is not empty, in their order, the persisted pair of X (m, d) and weights (m,) or None
     lengths, part_weights : samples and sum of weights of each
@@ -83,6 +83,11 @@ class DaskSource:
         """As in `Source`."""
         return {}
 
+    @property
+    def local(self) -> None:
+        """Not read by this process."""
+        return None
+
     def map_reduce(
         self,
         function: Callable[..., T],
@@ -92,7 +97,7 @@ class DaskSource:
     ) -> T:
         """``function(partition)`` of every partition on the worker that has it, merged there in the order of partitions.
 
-        Within `function`, ``_jit.current_threads`` is what the task may use. The tree of merges depends on the number of
+        The tree of merges depends on the number of
         partitions only, so that the result, to the bit, depends neither on the workers nor on which is ready first.
         """
         dask = _dask()
@@ -134,10 +139,6 @@ class DaskSource:
                 drawn.append(_dask().delayed(_drawn)(part, float(place), step, int(high - low)))
         samples, counts = zip(*_dask().compute(*drawn), strict=True)
         return ArraySource.weighted(np.concatenate(samples), np.concatenate(counts).astype(np.float64))
-
-
-#: What a pass can be made over: samples that are read here, or that the pass goes to.
-AnySource = Source | DaskSource
 
 
 def open_partitions(X: Any, sample_weight: Any = None) -> DaskSource:

@@ -9,15 +9,15 @@ import numpy as np
 
 from fastgmm import _validation as border
 from fastgmm._errors import memory_for
-from fastgmm.sources.array import ArraySource, Source
+from fastgmm.sources.array import ArraySource, LocalSource, Source
 from fastgmm.sources.chunks import Chunks, MemmapReader, RawFile, chunks, worth_streaming
-from fastgmm.sources.dask import AnySource, is_dask, open_partitions
+from fastgmm.sources.dask import is_dask, open_partitions
 from fastgmm.sources.stream import survey
 
-S = TypeVar("S", bound=AnySource)
+S = TypeVar("S", bound=Source)
 
 
-def open_source(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> AnySource:
+def open_source(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Source:
     """Check data and weights (n,) and return them as a source.
 
     Collections of Dask are persisted and checked on the workers; anything else as in `open_here`.
@@ -28,7 +28,7 @@ def open_source(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> A
     return open_here(X, sample_weight, min_samples=min_samples)
 
 
-def open_here(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Source:
+def open_here(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> LocalSource:
     """As `open_source`, of data that this process reads.
 
     Paths and `Chunks` are gone through once to be checked; a large `numpy.memmap` is read through windows from its file.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastgmm import _validation as border
 from fastgmm._compat import cached_property
 from fastgmm.sources._ahead import IN_FLIGHT, ahead
-from fastgmm.sources.array import ArraySource, Block, LocalSource, in_units, mark_rows, rows_at
+from fastgmm.sources.array import ArraySource, Block, InProcess, in_units, mark_rows, rows_at
 
 #: Bytes of samples up to which a stream is simply loaded, and of the sample of a larger one that a start is made from.
 LOADED = 64 * 2**20
@@ -45,11 +45,11 @@ class StreamError(ValueError):
 
 
 @dataclass(frozen=True)
-class StreamSource(LocalSource):
+class StreamSource(InProcess):
     """What a reader yields, after a first pass has looked at all of it: counted, checked, found finite.
 
     lengths : samples in each chunk; largest : greatest magnitude of any value
-    weights : (n,) in the dtype of the samples, or None; weight_unit, total_weight, marks : as `Source` has them
+    weights : (n,) in the dtype of the samples, or None; weight_unit, total_weight, marks : as `LocalSource` has them
     """
 
     reader: Reader

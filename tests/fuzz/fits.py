@@ -12,13 +12,13 @@ import numpy as np
 import fastgmm
 from fastgmm import GaussianMixture
 from fastgmm import functional as F
-from fastgmm.init.starts import INIT_PARAMS
+from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import STRUCTURES
 
 from .choices import Choices, is_answer
 
 _TYPES = (*STRUCTURES, "ful", None)
-_INITS = (*INIT_PARAMS, "k-means", None)
+_INITS = (*STARTS, "k-means", None)
 _DTYPES = ("f8", "f4", "f8", "f8", "f2", "i1", "u8", "?", ">f8", "g", "O", "c16", "U3", "M8[s]")
 _ODD: tuple[Any, ...] = (
     None,

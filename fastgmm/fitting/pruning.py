@@ -1,6 +1,6 @@
-"""When one of several starts is not worth going on with, and whether the best of them was found by chance.
+"""Early stopping of restarts, and the warning that the best optimum was reached only once.
 
-Evidence for the rule of `Best.hopeless`: 1152 fits of 10 starts each, all run to the end, then judged by it. Iris, Old Faithful,
+Evidence for the rule of `CannotCatchUp`: 1152 fits of 10 starts each, all run to the end, then judged by it. Iris, Old Faithful,
 wine, breast cancer, 13 mixtures of 800 or 1000 samples (means 1.5 to 4 standard deviations apart, one stretched); four
 types, four kinds of starts, k that of the data and more, up to twice. Iterations done, of all, and fits whose winner
 ended more than `tol` below the true one:
@@ -11,11 +11,11 @@ ended more than `tol` below the true one:
     2                      99 %   0.1 %              89 %   2.0 %      98 %   0.8 %      76 %   9.6 %
     3                      99 %   0 of 1152          92 %   1.3 %      98 %   0.5 %      83 %   5.6 %
 
-The winners lost at 1e-5 were better by 0.003 a sample in the median. Ten starts less the hopeless ones at 76 % of the cost
+The winners lost at 1e-5 were better by 0.003 a sample in the median. Ten starts stopped early at 76 % of the cost
 miss the best of ten in 10 % of the fits; 7.6 whole starts, the same cost, would in up to 24 %. The projection g r / (1 - r) from
 the ratio r of the last gains g, times 5, saves more (26 % at 1e-3) and changes 8 % of the winners there: EM leaves
 plateaus that it does not foresee. Running all starts for 5 or 10 iterations first, and then in order of their bounds, saved
-1 % more: not worth its complications. Early bounds tell little of where a start ends: going on with the better half after 5
+1 % more: not worth its complications. Early bounds tell little of where a start ends: continuing with the better half after 5
 iterations costs 66 % and loses 12 % of the winners by more than tol (320 fits at 1e-3); 7 starts in place of 10 lose as many at
 70 %. Starts that come to the optimum of the best one are run to the end, since which of them ends highest is what
 scikit-learn's answer hangs on.
@@ -30,6 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastgmm.em.stop import Reason
 from fastgmm.model.params import Params
 
 #: What each iteration that is left may bring, in units of the last gain.
@@ -41,25 +42,26 @@ _SAME = 10.0
 
 
 @dataclass(frozen=True)
-class Best:
-    """The best bound of the starts before, and the iterations that one more start may do."""
+class CannotCatchUp:
+    """Stop a run that will not reach the bound of the incumbent, the best of the runs before.
 
-    lower_bound: float
+    It will not if it would stay below even if each iteration left up to `max_iter` brought twice as much as its last one; not
+    before 5 iterations, and not if one of the last 4 gains grew.
+    """
+
+    incumbent: float
     max_iter: int
 
-    def hopeless(self, bounds: Sequence[float]) -> bool:
-        """Whether a start with these bounds is given up.
-
-        It is where it would not reach the best bound even if each iteration left up to `max_iter` brought twice as much
-        as the last one did; not before 5 iterations, and not where one of the last 4 gains grew.
-        """
+    def __call__(self, bounds: Sequence[float]) -> Reason | None:
         n_iter = len(bounds)
         if n_iter < _LEAST:
-            return False
+            return None
         last = np.abs(np.diff(bounds[-_FALLING - 1 :]))
         if not (np.diff(last) <= 0).all():
-            return False
-        return bool(bounds[-1] + _GROWTH * last[-1] * (self.max_iter - n_iter) < self.lower_bound)
+            return None
+        if bounds[-1] + _GROWTH * last[-1] * (self.max_iter - n_iter) < self.incumbent:
+            return Reason(False, f"cannot reach the bound {self.incumbent:.6g}")
+        return None
 
 
 def mark(params: Params) -> str:

@@ -11,7 +11,7 @@ from fastgmm.em.sweep import accumulate, mean
 from fastgmm.model.layouts import SPHERICAL, Layout
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import COUNT_FLOOR
-from fastgmm.sources.array import Source
+from fastgmm.sources.array import LocalSource
 
 #: ``resp(a, b)``: responsibilities of samples a..b, shape (b - a, k).
 Resp = Callable[[int, int], NDArray]
@@ -29,7 +29,7 @@ def members(values: NDArray, k: int) -> Resp:
     return resp
 
 
-def stats_of(source: Source, layout: Layout, k: int, resp: Resp, n_threads: int | None) -> Stats:
+def stats_of(source: LocalSource, layout: Layout, k: int, resp: Resp, n_threads: int | None) -> Stats:
     """Statistics of responsibilities about the means that they give, so that scatters keep their digits: three passes."""
     centre = np.tile(mean(source), (k, 1))
     first = accumulate(source, SPHERICAL, centre, resp, n_threads)

@@ -1,4 +1,4 @@
-"""What a fit tells on the way: the lines of `verbose`, and the bar of `progress`."""
+"""Progress reporting: the lines of `verbose` and the progress bar."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from fastgmm._compat import if_installed
-from fastgmm.em.monitor import SILENT, Monitor
-from fastgmm.em.result import Fit
+from fastgmm.em.callbacks import SILENT, Callback
+from fastgmm.em.result import FitResult
 
 #: Seconds between two pictures of the bar, and between two lines where there is no bar.
 _BAR_SECONDS = 0.1
 _LINE_SECONDS = 5.0
 
 
-class Lines(Monitor):
+class Lines(Callback):
     """Printed lines of a fit: starts and iterations at verbose=1, changes and result as well at 2."""
 
     def __init__(self, verbose: int, interval: int) -> None:
         self._verbose, self._interval = verbose, interval
 
     def begin(self, start: int, n_iter: int) -> None:
-        print(f"Start {start}" + (f", going on after iteration {n_iter}" if n_iter else ""))
+        print(f"Start {start}" + (f", resuming after iteration {n_iter}" if n_iter else ""))
 
     def iteration(self, n_iter: int, lower_bound: float, change: float) -> None:
         if n_iter % self._interval == 0:
@@ -35,22 +35,22 @@ class Lines(Monitor):
                 + (f", bound {lower_bound:.6f}, change {change:.3g}" if self._verbose > 1 else "")
             )
 
-    def end(self, fit: Fit) -> None:
-        how = "given up" if fit.given_up else "converged" if fit.converged else "did not converge"
-        why = f": {fit.given_up}" if fit.given_up else ""
+    def end(self, result: FitResult) -> None:
+        how = "stopped early" if result.stopped_early else "converged" if result.converged else "did not converge"
+        why = f": {result.stopped_early}" if result.stopped_early else ""
         print(
-            f"  {how} after {fit.n_iter} iterations{why}"
-            + (f", bound {fit.lower_bound:.6f}" if self._verbose > 1 else "")
+            f"  {how} after {result.n_iter} iterations{why}"
+            + (f", bound {result.lower_bound:.6f}" if self._verbose > 1 else "")
         )
 
 
-def progress(n_samples: int, n_starts: int) -> Monitor:
+def progress_bar(n_samples: int, n_starts: int) -> Callback:
     """A bar on standard error where it is a terminal and tqdm is installed, else a line on it now and then."""
     return _timed(n_samples, n_starts) or SILENT
 
 
 def steps(n: int) -> Callable[[int, str], None]:
-    """As `progress`, of work of `n` steps: a function that is told how many are done and what is next, and '' at the end."""
+    """As `progress_bar`, of work of `n` steps: a function that is told how many are done and what is next, and '' at the end."""
     timed = _timed(n, 1, "the work")
 
     def tell(n_done: int, text: str) -> None:
@@ -81,7 +81,7 @@ def _draws_bars(stream: TextIO) -> bool:
     return True
 
 
-class _Timed(Monitor):
+class _Timed(Callback):
     """Follows a fit and shows it at most every `seconds`; what that looks like is left to `_show`."""
 
     seconds: float
@@ -132,9 +132,9 @@ class _Timed(Monitor):
         self._since = None
         self._show_if_due()
 
-    def end(self, fit: Fit) -> None:
-        how = "given up" if fit.given_up else "converged" if fit.converged else "not converged"
-        self._text = f"{self._start}, {how} after {fit.n_iter} iterations, log-likelihood {fit.lower_bound:.6g}"
+    def end(self, result: FitResult) -> None:
+        how = "stopped early" if result.stopped_early else "converged" if result.converged else "not converged"
+        self._text = f"{self._start}, {how} after {result.n_iter} iterations, log-likelihood {result.lower_bound:.6g}"
         self._since = None
         self._show_if_due(self._n_samples, always=True)
 

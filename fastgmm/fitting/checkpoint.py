@@ -47,12 +47,12 @@ from numpy.typing import NDArray
 
 from fastgmm._atomic import check_writable
 from fastgmm._errors import warn
-from fastgmm.em.result import Fit
+from fastgmm.em.result import FitResult
 from fastgmm.estimators import archive
 from fastgmm.estimators.base import Estimator
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES
-from fastgmm.sources.dask import AnySource, DaskSource
+from fastgmm.sources.array import Source
 
 _KIND = archive.Kind(
     "fastgmm-checkpoint",
@@ -112,7 +112,7 @@ class Position:
     params: Params | None = None
     bounds: tuple[float, ...] | list[float] = ()
     n_iter: int = 0
-    best: Fit | None = None
+    best: FitResult | None = None
     best_start: int = 0
     mark: str = ""
     best_mark: str = ""
@@ -124,12 +124,12 @@ class Position:
         return list(self.bounds[: self.n_iter])
 
     @property
-    def running(self) -> Fit | None:
+    def running(self) -> FitResult | None:
         """What the running start has come to, if it has done an iteration."""
         if self.params is None:
             return None
         bounds = self.lower_bounds
-        return Fit(self.params, False, self.n_iter, bounds[-1], bounds)
+        return FitResult(self.params, False, self.n_iter, bounds[-1], bounds)
 
 
 class Checkpoint:
@@ -242,10 +242,10 @@ def settings_of(model: Estimator) -> dict[str, Any]:
     return settings
 
 
-def data_of(source: AnySource) -> dict[str, Any]:
+def data_of(source: Source) -> dict[str, Any]:
     """What tells data from others without going through them: sizes, extremes, some samples, all weights."""
     # of samples that lie elsewhere, sizes, extremes and sums have to do
-    marks, weights = (None, None) if isinstance(source, DaskSource) else (source.marks, source.weights)
+    marks, weights = (None, None) if source.local is None else (source.local.marks, source.local.weights)
     return {
         "n_samples": source.n_samples,
         "n_features": source.n_features,
@@ -302,7 +302,7 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
         best_start = int(_scalar(entries, "best.start", np.int64))
         if math.isnan(lower_bound) or (bounds and bounds[-1] != lower_bound) or not 0 <= best_start < start:
             raise ValueError(f"its best start is number {best_start} with the bound {lower_bound}")
-        best = Fit(params, converged, len(bounds), float(lower_bound), bounds)
+        best = FitResult(params, converged, len(bounds), float(lower_bound), bounds)
         ends = entries["ends"]
         if ends.dtype != np.float64 or ends.shape != (start,) or not ends.max() == ends[best_start] == lower_bound:
             raise ValueError("ends are not the bounds of the starts before, the best one's the highest of them")

@@ -1,0 +1,79 @@
+"""Callbacks invoked during a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastgmm.em.result import FitResult
+from fastgmm.model.params import Params
+
+
+class Callback:
+    """Base class of fit callbacks; every hook is a no-op.
+
+    A hook that raises ends the fit: with KeyboardInterrupt as if Ctrl-C had been pressed at that moment.
+    """
+
+    def begin(self, start: int, n_iter: int) -> None:
+        """Called when start number `start` begins, or resumes after `n_iter` iterations that were done before."""
+
+    def block(self, n_done: int) -> None:
+        """Called when the first `n_done` samples of a pass are done."""
+
+    def iteration(self, n_iter: int, lower_bound: float, change: float) -> None:
+        """Called after iteration `n_iter`, counted from 1; `change` is that of the bound."""
+
+    def reached(self, params: Params, lower_bounds: list[float]) -> None:
+        """Called after each iteration with the parameters that EM continues from.
+
+        `lower_bounds` is shared with the loop and grows: copy it if you keep it.
+        """
+
+    def end(self, result: FitResult) -> None:
+        """Called when a run ends, with its result."""
+
+    def close(self) -> None:
+        """Called when the fit is over, or was broken off."""
+
+
+SILENT = Callback()
+
+
+def combine(*callbacks: Callback) -> Callback:
+    """Return a callback that calls all of them in their order.
+
+    Those that are SILENT cost nothing, which counts if an iteration takes microseconds.
+    """
+    heard = [callback for callback in callbacks if callback is not SILENT]
+    return heard[0] if len(heard) == 1 else Several(heard) if heard else SILENT
+
+
+class Several(Callback):
+    """Calls several others, in their order."""
+
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
+        self._callbacks = tuple(callbacks)
+
+    def begin(self, start: int, n_iter: int) -> None:
+        for callback in self._callbacks:
+            callback.begin(start, n_iter)
+
+    def block(self, n_done: int) -> None:
+        for callback in self._callbacks:
+            callback.block(n_done)
+
+    def iteration(self, n_iter: int, lower_bound: float, change: float) -> None:
+        for callback in self._callbacks:
+            callback.iteration(n_iter, lower_bound, change)
+
+    def reached(self, params: Params, lower_bounds: list[float]) -> None:
+        for callback in self._callbacks:
+            callback.reached(params, lower_bounds)
+
+    def end(self, result: FitResult) -> None:
+        for callback in self._callbacks:
+            callback.end(result)
+
+    def close(self) -> None:
+        for callback in self._callbacks:
+            callback.close()

@@ -1,0 +1,166 @@
+"""The M-step as an object: what a run maximises, and what its bound is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from fastgmm._errors import warn
+from fastgmm.model.cholesky import NotPositiveDefinite
+from fastgmm.model.params import Params
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import Structure, maximise, possible
+
+
+class Collapsed(ValueError):
+    """A covariance is not positive definite."""
+
+    def __init__(self, explanation: str) -> None:
+        super().__init__(f"Fitting the mixture model failed: {explanation}")
+        self.explanation = explanation
+
+    def at_the_start(self) -> Collapsed:
+        """Return the same error of first parameters."""
+        return Collapsed(f"already at the start {self.explanation}")
+
+
+class Step(Protocol):
+    """What EM maximises. `maximise` and `bound` belong together: the bound never falls from one iteration to the next."""
+
+    @property
+    def structure(self) -> Structure:
+        """What the covariances of the components share."""
+
+    def maximise(self, stats: Stats, previous: Params | None = None) -> Params:
+        """Return the parameters that maximise the objective's expectation; those of the step before are `previous`.
+
+        Raises ValueError if a component collapses.
+        """
+
+    def bound(self, stats: Stats, params: Params, total_weight: float) -> float:
+        """Return the objective per unit of weight of the parameters that `stats` were swept with."""
+
+    def expected(self, params: Params) -> Stats:
+        """Return statistics of a unit of weight whose maximum is `params`: what a mixture expects of a sample."""
+
+    @property
+    def compiled_reg_covar(self) -> float | None:
+        """`reg_covar` of the compiled loop, if it makes this step; else None."""
+
+
+@dataclass(frozen=True)
+class MaximumLikelihood:
+    """Maximise the likelihood of samples to which independent noise of variance `reg_covar` was added."""
+
+    structure: Structure
+    reg_covar: float
+
+    def maximise(self, stats: Stats, previous: Params | None = None) -> Params:
+        """Return the maximum; ValueError that explains a collapsed component.
+
+        An M-step that iterates continues from the parameters of the step before.
+        """
+        structure = self.structure
+        try:
+            before = None if previous is None else previous.covariances
+            weights, means, covariances = maximise(structure, stats, self.reg_covar, before)
+            prec_chol = structure.layout.precision_cholesky(covariances)
+        except NotPositiveDefinite as error:
+            raise Collapsed(collapse_message(error, structure, stats, self.reg_covar)) from error
+        return Params(structure.layout, weights, means, covariances, prec_chol)
+
+    def bound(self, stats: Stats, params: Params, total_weight: float) -> float:
+        """Return the mean log-likelihood."""
+        return stats.log_likelihood / total_weight
+
+    def expected(self, params: Params) -> Stats:
+        """Return statistics of a unit of weight whose maximum is `params`."""
+        layout, d = params.layout, params.means.shape[1]
+        weights = params.weights / params.weights.sum()
+        scatter = layout.expected_scatter(layout.regularised(params.covariances, -self.reg_covar), weights, d)
+        return Stats(layout, 0, float("nan"), weights, np.zeros_like(params.means), scatter, params.means)
+
+    @property
+    def compiled_reg_covar(self) -> float | None:
+        """`reg_covar`, if nothing but the layout restricts the covariances."""
+        return self.reg_covar if self.structure.basic else None
+
+
+def collapse_message(error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float) -> str:
+    """Say which component collapsed, how many samples it holds, and which reg_covar suits the scale of the data."""
+    scale = data_variance(stats)
+    if error.component is None:
+        shared = "tied covariance" if structure.layout.pools else "shape that the components share,"
+        who = f"the {shared} of all {stats.n_samples} samples"
+    else:
+        who = f"component {error.component}, which holds {stats.counts[error.component]:.6g} of {stats.n_samples} samples,"
+    raise_to = max(1e-6 * scale, 10 * reg_covar, 2 * abs(error.smallest) if math.isfinite(error.smallest) else 0.0)
+    if scale > 0:
+        remedy = f"Raise reg_covar to about {raise_to:.2g} ({raise_to / scale:.2g} of that variance)"
+    else:
+        remedy = f"All samples are equal. Raise reg_covar to about {max(raise_to, 1e-6):.2g}"
+    return (
+        f"{who} has an ill-defined empirical covariance (smallest eigenvalue or "
+        f"variance {error.smallest:.3g}, reg_covar={reg_covar:.3g}, mean variance of the features {scale:.3g}). "
+        f"{remedy}, decrease the number of components, or scale the input data.{_simpler(error, structure, stats)}"
+    )
+
+
+def _simpler(error: NotPositiveDefinite, structure: Structure, stats: Stats) -> str:
+    """Name the structures that so small a component can have, if it is too small for this one."""
+    if error.component is None:
+        return ""
+    count, d = float(stats.counts[error.component]), stats.sums.shape[1]
+    least = structure.least_samples(d)
+    if count >= least:
+        return ""
+    return (
+        f" A component needs {least} samples at least for covariance_type={structure.name!r} with {d} features; with fewer "
+        f"there are {possible(count, d)}."
+    )
+
+
+def data_variance(stats: Stats) -> float:
+    """Mean over features of the variance of all samples, from the statistics."""
+    n = float(stats.counts.sum())
+    d = stats.sums.shape[1]
+    mean = (stats.counts @ stats.origin + stats.sums.sum(axis=0)) / n
+    shift = stats.origin - mean
+    within = stats.layout.trace(stats.scatter)
+    between = 2 * (stats.sums * shift).sum() + (stats.counts[:, None] * shift**2).sum()
+    # rounding may leave a trace of either sign where all samples are equal
+    variance = float(within + between) / (n * d)
+    return variance if variance > 1e-30 * float((mean**2).mean()) else 0.0
+
+
+def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
+    """Warn where reg_covar is larger than the variance of the data, which is that of a mixture after an M-step.
+
+    Parameters that none has made, such as single points to start from, say nothing of the data.
+    """
+    own = float(params.weights @ params.variances.mean(axis=1)) - reg_covar
+    if reg_covar == 0 or own >= reg_covar:
+        return
+    # the law of total variance: the mean of variances and the variance of means, of which supplied ones may be anywhere
+    with np.errstate(over="ignore", invalid="ignore"):
+        own += float((params.weights @ (params.means - params.weights @ params.means) ** 2).mean())
+    if own < reg_covar:
+        warn(
+            f"reg_covar={reg_covar:.3g} is larger than the variance of the data (about {max(own, 0.0):.3g}): the covariances "
+            "are little else. Scale the data, or pass a reg_covar of about 1e-6 of its variance",
+            UserWarning,
+        )
+
+
+def check_likelihood(value: float, n_iter: int, params: Params) -> None:
+    """Raise ValueError where the mean log-likelihood of an iteration is not finite."""
+    if math.isfinite(value):
+        return
+    raise ValueError(
+        f"the log-likelihood became {value} in iteration {n_iter}: some sample is too far from every component for its "
+        f"density to be a number (means within [{params.means.min():.3g}, {params.means.max():.3g}]). Scale the data, raise "
+        "reg_covar, or start elsewhere"
+    )

@@ -1,0 +1,237 @@
+"""One call of `fit`: EM from several starts, the best of them, Ctrl-C, and resuming from a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from fastgmm.em.callbacks import SILENT, Callback, combine
+from fastgmm.em.loop import run
+from fastgmm.em.online import Averages, Online, averages_of
+from fastgmm.em.result import FitResult
+from fastgmm.em.step import Step
+from fastgmm.em.stop import Stop
+from fastgmm.fitting.checkpoint import Checkpoint, Draws, Position
+from fastgmm.fitting.pruning import CannotCatchUp, found_once, mark
+from fastgmm.fitting.screening import TIMES, Screening, sample_size, screened
+from fastgmm.init.starts import Start
+from fastgmm.model.params import Params
+from fastgmm.sources.array import Source
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, and the best fit until then."""
+
+    def __init__(self, message: str, fit: FitResult) -> None:
+        super().__init__(message)
+        self.fit = fit
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What a call of `fit` is to do.
+
+    start, n_components, n_starts : how first parameters are found, of how many components, how many times
+    earlier : parameters and bound of an earlier fit to continue from, in place of any start
+    batches : online steps and the size of their batches, in place of EM
+    """
+
+    source: Source
+    step: Step
+    stop: Stop
+    start: Start
+    n_components: int
+    n_starts: int
+    random_state: np.random.RandomState
+    n_threads: int | None = None
+    earlier: tuple[Params, float] | None = None
+    batches: tuple[Online, int] | None = None
+
+
+class _Reached(Callback):
+    """Keeps where a fit is, and writes its checkpoint if that is due."""
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+
+    def reached(self, params: Params, lower_bounds: list[float]) -> None:
+        fit = self._fit
+        at = fit.at
+        # one assignment, so that Ctrl-C finds the one or the other
+        fit.at = replace(at, params=params, bounds=lower_bounds, n_iter=len(lower_bounds), draws=fit.drawn or at.draws)
+        if fit.checkpoint is not None:
+            fit.checkpoint.write_if_due(fit.at)
+
+
+class Fit:
+    """One call of `fit`: EM from each start in turn, on a source that was checked.
+
+    callback : notified of every event; checkpoint : read at the beginning and written during the fit
+    """
+
+    def __init__(self, plan: FitPlan, callback: Callback = SILENT, checkpoint: Checkpoint | None = None) -> None:
+        self.plan, self.callback, self.checkpoint = plan, callback, checkpoint
+        self.at = Position(0, plan.earlier is not None)
+        self.drawn: Draws | None = None
+        self._random_state = plan.random_state
+        self._screened: Screening | None = None
+        self._sample: Source | None = None
+        if checkpoint is not None:
+            draws = Draws.of(plan.random_state)
+            self.at = replace(self.at, first=draws, draws=draws)
+            if (found := checkpoint.read(plan.n_starts)) is not None and found.first is not None:
+                # a generator of its own: the one that was passed is not that of the process that was killed
+                self.at, self._random_state = found, found.first.generator()
+
+    def best(self) -> FitResult:
+        """Run EM from every start that is left; return the run with the highest bound of all.
+
+        Raises Interrupted if Ctrl-C came after the first iteration of all, KeyboardInterrupt if it came before, and ValueError
+        if a component collapses.
+        """
+        try:
+            self._screened = self._screening()
+            if self._screened is not None:
+                self.drawn = self._draws()
+            for i in range(self.at.start, self._n_runs):
+                self._run(i)
+            assert self.at.best is not None
+            return self.at.best
+        except KeyboardInterrupt as stop:
+            kept = self._kept()
+            if kept is None:
+                raise
+            raise Interrupted(self._told(kept), kept) from stop
+        finally:
+            self.callback.close()
+
+    @property
+    def _n_runs(self) -> int:
+        """Runs of EM on all samples."""
+        if self.at.warm:
+            return 1
+        return self.plan.n_starts if self._screened is None else len(self._screened.params)
+
+    def _screening(self) -> Screening | None:
+        """Results of several starts on a sample, if there are many more samples.
+
+        A fit that resumes from a checkpoint makes it once more, from the same draws.
+        """
+        plan = self.plan
+        most = sample_size(plan.step.structure, plan.n_components, plan.source.n_features)
+        if plan.n_starts == 1 or plan.source.n_samples <= TIMES * most:
+            return None
+        if self.at.warm or plan.batches is not None or plan.start.without_data:
+            return None
+        sample = plan.source.for_start(self._random_state).subsample(most, self._random_state, plan.n_components)
+        one = partial(plan.start.params, sample, plan.step, plan.n_components, self._random_state, plan.n_threads)
+        return screened(sample, one, plan.n_starts, plan.step, plan.stop, plan.n_threads)
+
+    def _run(self, i: int) -> None:
+        """The next start, or the rest of the one that is running."""
+        self.callback.begin(i, self.at.n_iter)
+        result = self._result(*self._begin())
+        self.callback.end(result)
+        at, draws = self.at, self.drawn or self.at.draws
+        better = at.best is None or result.lower_bound > at.best.lower_bound
+        best, number, begun = (result, i, at.mark) if better else (at.best, at.best_start, at.best_mark)
+        ends = [*at.ends, result.lower_bound]
+        self.at = Position(i + 1, at.warm, at.first, draws, best=best, best_start=number, best_mark=begun, ends=ends)
+        if self.checkpoint is not None:
+            self.checkpoint.write_if_due(self.at)
+
+    def _begin(self) -> tuple[Params, float]:
+        """Parameters that EM continues from, and the bound that its first one is compared with."""
+        plan, at = self.plan, self.at
+        if at.params is not None:
+            return at.params, -np.inf
+        if plan.earlier is not None and at.warm:
+            params, bound = plan.earlier
+        elif self._screened is not None:
+            params, bound = self._screened.params[at.start], -np.inf
+        else:
+            params, bound = self.first_params(), -np.inf
+            self.drawn = self._draws()
+        if plan.stop.max_iter == 0:
+            params = params.normalised()
+        if plan.n_starts > 1:
+            self.at = replace(self.at, mark=mark(params))
+        return params, bound
+
+    def _result(self, params: Params, bound: float) -> FitResult:
+        plan, at = self.plan, self.at
+        callback = combine(self.callback, _Reached(self))
+        if plan.batches is not None:
+            online, batch_size = plan.batches
+            assert plan.source.local is not None
+            averages = averages_of(params, plan.step) if at.warm else Averages()
+            return online.run(
+                plan.source.local, params, averages, batch_size, plan.stop, lower_bound=bound, callback=callback
+            )
+        stop, best, done = plan.stop, at.best, at.lower_bounds
+        if best is not None:
+            if not done and at.mark == at.best_mark:
+                reason = f"begins where start {at.best_start} did"
+                return FitResult(params, best.converged, 0, best.lower_bound, [], reason)
+            stop = replace(stop, rules=(CannotCatchUp(best.lower_bound, stop.max_iter),))
+        return run(
+            plan.source,
+            params,
+            plan.step,
+            stop,
+            n_threads=plan.n_threads,
+            lower_bound=bound,
+            done=done,
+            callback=callback,
+        )
+
+    def first_params(self) -> Params:
+        """Return the parameters of the next start, drawn or supplied."""
+        plan = self.plan
+        if self._sample is None and not plan.start.without_data:
+            self._sample = plan.start.source(plan.source, self._random_state)
+            if self.at.start > 0 and self.at.draws is not None:
+                # resumed from a checkpoint: the draws of the starts that were finished are made
+                self._random_state = self.at.draws.generator()
+        return plan.start.params(self._sample, plan.step, plan.n_components, self._random_state, plan.n_threads)
+
+    def found_once(self) -> str:
+        """Return a warning if only one of several starts reached the best bound, else ''."""
+        if self._screened is None:
+            return found_once(self.at.ends, self.plan.stop.tol)
+        return found_once(self._screened.ends, self.plan.stop.tol, f" of a sample of {self._screened.n_samples}")
+
+    def _draws(self) -> Draws | None:
+        return None if self.checkpoint is None else Draws.of(self._random_state)
+
+    # --- Ctrl-C ---
+
+    def _kept(self) -> FitResult | None:
+        """The best so far: of the starts that were finished, or of the running one."""
+        best, running = self.at.best, self.at.running
+        if best is None or (running is not None and running.lower_bound > best.lower_bound):
+            return running
+        return best
+
+    def _told(self, kept: FitResult) -> str:
+        """Write the checkpoint, if there is one, and say what is kept."""
+        at = self.at
+        where = f"after {at.n_iter} iteration{'s' * (at.n_iter != 1)}"
+        if self._n_runs > 1:
+            where = f"in start {min(at.start + 1, self._n_runs)} of {self._n_runs}, {where}"
+        what = "the parameters that it had come to"
+        if kept is at.best:
+            how = "converged" if kept.converged else "did not converge"
+            what = f"those of start {at.best_start + 1}, which {how} in {kept.n_iter} iterations"
+        return f"the fit was interrupted {where}; the model keeps {what} (lower bound {kept.lower_bound:.6g}). {self._remedy()}"
+
+    def _remedy(self) -> str:
+        if self.checkpoint is None:
+            return "Fit again with warm_start=True to continue from them"
+        try:
+            self.checkpoint.write(self.at)
+        except OSError as error:
+            return f"The checkpoint {self.checkpoint.path} could not be written ({error})"
+        return f"Call fit again with checkpoint={self.checkpoint.path!r} to resume exactly where it stopped"
