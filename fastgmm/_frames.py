@@ -21,7 +21,7 @@ class _Unusable(NamedTuple):
 
     name: Any
     dtype: str
-    what: str  # "words", "digits" (numbers kept as text), "texts" (either), "times", "nested", "complex" or "others"
+    what: str  # "complex", or a key of `_remedies`: "digits" are numbers kept as text, "texts" these or words
 
 
 def column_names(X: Any) -> list[Any] | None:
@@ -79,6 +79,10 @@ def _choice(X: Any, frame: str, good: Sequence[Any]) -> str:
 
 def _remedies(X: Any, frame: str) -> dict[str, Callable[[list[Any]], str]]:
     """What makes numbers of each kind of column, in the words of the frame's own package."""
+
+    def others(c: list[Any]) -> str:
+        return f"make numbers of {_listed(c)}, or leave such columns out"
+
     of_times = "count time from its beginning, in seconds: "
     if hasattr(X, "to_dummies"):
         return {
@@ -88,7 +92,8 @@ def _remedies(X: Any, frame: str) -> dict[str, Callable[[list[Any]], str]]:
             ),
             "times": lambda c: f"{of_times}(polars.col({c[0]!r}) - polars.col({c[0]!r}).min()).dt.total_seconds()",
             "nested": lambda c: f"make columns of what {_listed(c)} holds, numpy.vstack({frame}[{c[0]!r}])",
-            "others": lambda c: f"make numbers of {_listed(c)}, such as by .cast(polars.Float64)",
+            "decimals": lambda c: f"convert decimals, {frame}.cast({dict.fromkeys(c, 'float')})".replace("'float'", "polars.Float64"),
+            "others": others,
         }
     if has_schema(X):
         return {
@@ -96,7 +101,8 @@ def _remedies(X: Any, frame: str) -> dict[str, Callable[[list[Any]], str]]:
             "digits": lambda c: f"convert numbers that are kept as text, {frame}[{c[0]!r}].cast('float64')",
             "times": lambda c: f"{of_times}.to_pandas(), then (column - column.min()).dt.total_seconds()",
             "nested": lambda c: f"make columns of what {_listed(c)} holds, numpy.vstack({frame}[{c[0]!r}].to_pandas())",
-            "others": lambda c: f"make numbers of {_listed(c)}, such as by .cast('float64')",
+            "decimals": lambda c: f"convert decimals, {frame}[{c[0]!r}].cast('float64')",
+            "others": others,
         }
     dask = hasattr(X, "map_partitions")
     dummies = (
@@ -114,7 +120,11 @@ def _remedies(X: Any, frame: str) -> dict[str, Callable[[list[Any]], str]]:
         "texts": lambda c: f"encode categories as 0 and 1, {dummies(c)}; or convert numbers kept as text, {as_float(c)}",
         "times": lambda c: f"{of_times}({frame}[{c[0]!r}] - {frame}[{c[0]!r}].min()).dt.total_seconds()",
         "nested": lambda c: f"make columns of what {_listed(c)} holds, numpy.vstack({frame}[{c[0]!r}])",
-        "others": lambda c: f"make numbers of {_listed(c)}, such as by .astype(float)",
+        "periods": lambda c: f"make times of periods, {frame}[{c[0]!r}].dt.to_timestamp(), and count time from its beginning",
+        "dates": lambda c: f"make times of dates, pandas.to_datetime({frame}[{c[0]!r}]), and count time from its beginning",
+        "intervals": lambda c: f"take the middle of intervals, pandas.IntervalIndex({frame}[{c[0]!r}]).mid",
+        "decimals": lambda c: f"convert decimals, {as_float(c)}",
+        "others": others,
     }
 
 
@@ -133,7 +143,7 @@ def _of_polars(X: Any) -> Iterator[_Unusable]:
             is_text = text in ("String", "Utf8")
             digits = is_text and _are_digits(X[name].drop_nulls().head(_LOOKED_AT))
             words = is_text or text.startswith(("Categorical", "Enum"))
-            rest = "nested" if text.startswith(("List", "Array")) else "others"
+            rest = {"List": "nested", "Array": "nested", "Decimal": "decimals"}.get(text.partition("(")[0], "others")
             yield _Unusable(name, text, "digits" if digits else "words" if words else rest)
 
 
@@ -148,7 +158,7 @@ def _of_arrow(X: Any) -> Iterator[_Unusable]:
             is_text = text.startswith(("string", "large_string"))
             digits = is_text and _are_digits(X.column(name).slice(0, _LOOKED_AT).drop_null().to_pylist())
             words = is_text or text.startswith("dictionary")
-            rest = "nested" if "list<" in text else "others"
+            rest = "nested" if "list<" in text else "decimals" if text.startswith("decimal") else "others"
             yield _Unusable(name, text.partition("<")[0], "digits" if digits else "words" if words else rest)
 
 
@@ -163,19 +173,21 @@ def _of_pandas(X: Any) -> Iterator[_Unusable]:
         values = X.iloc[:, j] if at_hand else ()
         if kind == "c":
             yield _Unusable(name, str(dtype), "complex")
-        elif kind in "mM" or str(dtype).startswith("period"):
+        elif kind in "mM":
             yield _Unusable(name, str(dtype), "times")
+        elif str(dtype).startswith(("period", "interval")):
+            yield _Unusable(name, str(dtype), str(dtype).partition("[")[0] + "s")
         elif dtype == object:
             if (found := _of_objects(values)) is not None:
                 yield _Unusable(name, *found)
-        elif categories is not None and not str(dtype).startswith("interval"):
+        elif categories is not None:
             if at_hand or getattr(X[name].cat, "known", True):
                 yield _Unusable(name, "category", "words")
         elif str(dtype).startswith(("str", "large_str")):
             digits = at_hand and _are_digits(values.dropna().iloc[:_LOOKED_AT])
             yield _Unusable(name, "str", "digits" if digits else "words" if at_hand else "texts")
         else:
-            yield _Unusable(name, str(dtype), "others")
+            yield _Unusable(name, str(dtype), "decimals" if str(dtype).startswith("decimal") else "others")
 
 
 def _of_objects(values: Any) -> tuple[str, str] | None:
@@ -186,9 +198,10 @@ def _of_objects(values: Any) -> tuple[str, str] | None:
         if isinstance(value, complex):
             return "complex", "complex"
         if not isinstance(value, str):
-            nested = isinstance(value, (list, tuple, np.ndarray))
-            times = hasattr(value, "timetuple") or hasattr(value, "total_seconds")
-            return type(value).__name__, "nested" if nested else "times" if times else "others"
+            if isinstance(value, (list, tuple, np.ndarray)):
+                return type(value).__name__, "nested"
+            of_type = {"date": "dates", "datetime": "dates", "Timestamp": "dates", "Decimal": "decimals"}
+            return type(value).__name__, of_type.get(type(value).__name__, "others")
         texts = [value for value in values if isinstance(value, str)]
         return "str", "digits" if _are_digits(islice(texts, _LOOKED_AT)) else "words"
     return None

@@ -59,7 +59,7 @@ def shape_advice(shape: tuple[float, ...], name: str = "X") -> str:
 
 def parts_advice(X: Any, name: str = "X") -> str | None:
     """Say how several arrays or frames become one; None where `X` is no list of them, or array that holds them."""
-    if not isinstance(X, (list, tuple)) and getattr(X, "dtype", None) != object:
+    if not isinstance(X, (list, tuple)) and (getattr(X, "dtype", None) != object or getattr(X, "ndim", 0) != 1):
         return None
     shapes = [tuple(part.shape) for part in X if hasattr(part, "shape") and hasattr(part, "__array__")]
     if not shapes or len(shapes) < len(X) or {len(shape) for shape in shapes} not in ({1}, {2}):
@@ -70,7 +70,7 @@ def parts_advice(X: Any, name: str = "X") -> str | None:
     if len(shapes[0]) == 2 and len(widths) > 1:
         return f"{got}: all must have the same features, but these have {', '.join(map(str, widths[:8]))} columns"
     if len(widths) > 1:
-        return f"{got}: numpy.concatenate({name}).reshape(-1, 1) makes them one, if they are parts of a single feature"
+        return f"{got}: pass rows of equal length, or numpy.concatenate({name}).reshape(-1, 1) if they are parts of one feature"
     return f"{got}: pass numpy.vstack({name}) or, to go through one after another, fastgmm.chunks({name})"
 
 
@@ -158,7 +158,7 @@ def _object_advice(array: NDArray, value: Any, name: str) -> str:
     if array.ndim == 1 and isinstance(value, (list, tuple, np.ndarray)):
         rows = all(np.ndim(row) == 1 for row in array)
         return parts_advice(array, name) or (
-            f"numpy.vstack({name}) makes a table of rows of equal length" if rows else "pass rows of equal length"
+            f"pass numpy.vstack({name}), if the rows have equal length" if rows else "pass rows of equal length"
         )
     if not isinstance(value, str) and hasattr(value, "__float__"):
         return f"convert it with {name}.astype(float)"

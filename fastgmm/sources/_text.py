@@ -137,7 +137,7 @@ def inspect_text(text: TextFile, form: Format) -> Layout:
 def _torn(text: TextFile, error: Exception) -> Exception:
     if getattr(error, "errno", None) is not None:
         return error  # the system's, such as of a file that is not there
-    return ValueError(f"{text.name} cannot be decompressed: {error}; compress it anew")
+    return ValueError(f"{text.name} cannot be decompressed: {error}; write it anew")
 
 
 def _not_utf8(text: TextFile) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import mmap
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,7 +141,7 @@ class Chunks:
     def __init__(self, parts: Sequence[_FileChunk] | _Given) -> None:
         self._parts = parts
 
-    def __iter__(self) -> Iterator[NDArray]:
+    def __iter__(self) -> Generator[NDArray, None, None]:
         for _, piece in self.reader().pieces():
             yield np.asarray(piece)
 
