@@ -69,6 +69,7 @@ def fit(args: Namespace) -> None:
     begin = time.perf_counter()
     table = _tables.read(args, args.columns, args.dtype)
     read = time.perf_counter() - begin
+    _tables.tell_of_doubts(args, table)
     features = [] if args.plot is None else _plot_features(args, table)
     model = GaussianMixture(
         n_components=args.components,
@@ -162,6 +163,7 @@ def select(args: Namespace) -> None:
     begin = time.perf_counter()
     table = _tables.read(args, args.columns, args.dtype)
     read = time.perf_counter() - begin
+    _tables.tell_of_doubts(args, table)
     names = ("tol", "reg_covar", "max_iter", "n_init", "criterion", "progress")
     options = {name: getattr(args, name) for name in names}
     options |= {"init_params": args.init, "random_state": args.seed, "n_threads": args.threads}
@@ -354,10 +356,13 @@ def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Na
             f"{', '.join(expected[:8])}; choose the same columns in the same order"
         )
     if table.n_features != model.n_features_in_:
+        remedy = "choose that many with --columns"
+        if table.index is not None and table.n_features == model.n_features_in_ + 1:
+            remedy = f"{table.index.label} {table.index.why}: leave it out with --drop {table.index.option}"
         raise ValueError(
-            f"{args.data} gives {table.n_features} features, but {args.model} was fitted with {model.n_features_in_}; "
-            "choose that many with --columns"
+            f"{args.data} gives {table.n_features} features, but {args.model} was fitted with {model.n_features_in_}; {remedy}"
         )
+    _tables.tell_of_doubts(args, table)
     return table
 
 

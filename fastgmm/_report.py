@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from fastgmm._wording import in_options
 
 # what fits on a screen
 _MAX_COMPONENTS = 12
@@ -37,6 +40,16 @@ def _plain(value: Any) -> Any:
 def number(value: float) -> str:
     """Format a number for reading: six digits, without a trail of zeros."""
     return f"{value:.6g}"
+
+
+def criterion(value: float) -> str:
+    """Format a log-likelihood, BIC, AIC or ICL: models differ in its last digits before the point, however large it is."""
+    return f"{value:.3f}"
+
+
+def note(text: str) -> None:
+    """Say on standard error what is worth a look, though nothing is wrong."""
+    print(f"fastgmm: note: {' '.join(text.split())}", file=sys.stderr)
 
 
 def seconds(value: float) -> str:
@@ -100,8 +113,8 @@ def fit(summary: Summary) -> str:
         f"{summary['dtype']}{_weighted(summary)}",
         f"{plural(summary['n_components'], 'component')}, {summary['covariance_type']} covariance; "
         f"{ended} {plural(summary['n_iter'], 'iteration')}",
-        f"log-likelihood {number(summary['log_likelihood'])}   BIC {number(summary['bic'])}   "
-        f"AIC {number(summary['aic'])}",
+        f"log-likelihood {criterion(summary['log_likelihood'])}   BIC {criterion(summary['bic'])}   "
+        f"AIC {criterion(summary['aic'])}",
         f"read in {seconds(spent['read'])}, fitted in {seconds(spent['fit'])}",
         "",
         mixture(summary, "--json prints them all, --output saves them"),
@@ -119,12 +132,12 @@ def select(summary: Summary, text: str) -> str:
         f"{best['dtype']}" + ("" if summary["sample_weight"] is None else f", weights {summary['sample_weight']}"),
         f"read in {seconds(spent['read'])}, {plural(np.size(summary['bic']), 'model')} fitted in {seconds(spent['select'])}",
         "",
-        text,
+        in_options(text, "select"),
         "",
         f"best: {plural(best['n_components'], 'component')}, {best['covariance_type']} covariance; {ended} "
         f"{plural(best['n_iter'], 'iteration')}",
-        f"log-likelihood {number(best['log_likelihood'])}   BIC {number(best['bic'])}   ICL {number(best['icl'])}   "
-        f"AIC {number(best['aic'])}",
+        f"log-likelihood {criterion(best['log_likelihood'])}   BIC {criterion(best['bic'])}   ICL {criterion(best['icl'])}   "
+        f"AIC {criterion(best['aic'])}",
         "",
         mixture(best, "--json prints them all, --output saves them"),
     ]
@@ -148,9 +161,9 @@ def score(summary: Summary) -> str:
     """Return the report of a score."""
     lines = [
         f"{summary['data']}: {plural(summary['n_samples'], 'sample')}{_weighted(summary)}",
-        f"log-likelihood {number(summary['log_likelihood'])} "
-        f"({number(summary['mean_log_likelihood'])} per sample)   BIC {number(summary['bic'])}   "
-        f"AIC {number(summary['aic'])}",
+        f"log-likelihood {criterion(summary['log_likelihood'])} "
+        f"({number(summary['mean_log_likelihood'])} per sample)   BIC {criterion(summary['bic'])}   "
+        f"AIC {criterion(summary['aic'])}",
     ]
     return "\n".join([*lines, f"per sample: {summary['per_sample']}"] if summary["per_sample"] else lines)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import re
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,8 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm import _report
+from fastgmm.sources._text import TextFile, kind_of, spell_columns
 from fastgmm.sources.chunks import Chunks, chunks, expand
 from fastgmm.sources.files import (
+    Description,
     choose_columns,
     describe,
     npy_header,
@@ -23,16 +30,33 @@ from fastgmm.sources.stream import LOADED
 
 #: Files that are read piece by piece, so that a large one need not fit into memory.
 _IN_PIECES = (".npy", ".parquet")
-_WEIGHT_FILES = (".npy", ".csv")
+_WEIGHT_FILES = (".npy", ".csv", ".csv.gz", ".csv.bz2", ".csv.xz")
+#: What DATA is for text that comes from standard input.
+STANDARD_INPUT = "-"
+#: Samples from which on consecutive numbers are no chance.
+_FEWEST = 3
+
+
+class IndexColumn(NamedTuple):
+    """A column that may be an index: what to call it, why it may be one, and what --drop leaves out."""
+
+    label: str
+    why: str
+    option: str
 
 
 class Table(NamedTuple):
-    """Samples as `fit` takes them, the name of each feature if there are names, and weights (n,) if there are any."""
+    """Samples as `fit` takes them, the name of each feature if there are names, and weights (n,) if there are any.
+
+    index, header : the feature that may be an index, the fields of the first sample that may be names; None where none is
+    """
 
     data: NDArray[Any] | Chunks
     names: tuple[str, ...] | None
     n_features: int
     sample_weight: NDArray[Any] | None = None
+    index: IndexColumn | None = None
+    header: list[str] | None = None
 
 
 def data_files(data: str) -> list[str]:
@@ -42,7 +66,7 @@ def data_files(data: str) -> list[str]:
 
 def names_of(args: Namespace) -> tuple[str, ...] | None:
     """Names of all columns of DATA, of the first file where there are several; None where it has none."""
-    return _describe(args, data_files(args.data)[0])[0]
+    return _describe(args, data_files(args.data)[0]).names
 
 
 def read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> Table:
@@ -51,7 +75,7 @@ def read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> Table:
     A directory, a pattern, and a .npy or Parquet file of more than 64 MiB become chunks; other files are read.
     """
     files = data_files(args.data)
-    names, n_columns = _describe(args, files[0])
+    names, n_columns, first = _describe(args, files[0])
     picked = choose_columns(files[0], names, n_columns, columns, args.drop)
     weights, option = None, getattr(args, "weights", None)
     if option is not None and is_weight_file(option):
@@ -63,11 +87,98 @@ def read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> Table:
             raise ValueError(f"{files[0]}: no column is left of {n_columns} beside that of the weights")
         weights = _column(_open(args, files, names, [column], None))
     data = _open(args, files, names, picked, dtype)
-    return Table(data, None if names is None else tuple(names[j] for j in picked), len(picked), weights)
+    table = Table(data, None if names is None else tuple(names[j] for j in picked), len(picked), weights)
+    begin = _begin(data)
+    header = None if first is None or args.header != "auto" else [first[j] for j in picked]
+    return table._replace(
+        index=None if args.columns is not None else _index_column(begin, picked, names),
+        header=header if header is not None and _is_header(begin, header) else None,
+    )
 
 
-def _describe(args: Namespace, path: str) -> tuple[tuple[str, ...] | None, int]:
-    return describe(path, header=args.header, key=args.key, delimiter=args.delimiter)
+def tell_of_doubts(args: Namespace, table: Table) -> None:
+    """Say on standard error what is taken for data and may be none: an index, a header of numbers."""
+    again = "" if hasattr(args, "components") else "fit again with "
+    if table.index is not None:
+        _report.note(
+            f"{args.data}: {table.index.label} is taken for a feature, but {table.index.why}: if it is an index, leave it out: "
+            f"{again}--drop {table.index.option}"
+        )
+    if table.header is not None:
+        shown = ", ".join(table.header[:5]) + (", ..." if len(table.header) > 5 else "")
+        _report.note(
+            f"{args.data}: the first line ({shown}) is taken for a sample: if it holds names, add --header yes, else --header no"
+        )
+
+
+def _begin(data: NDArray[Any] | Chunks) -> NDArray[Any]:
+    """The data, or the first piece of them."""
+    if not isinstance(data, Chunks):
+        return data
+    with contextlib.closing(data.__iter__()) as pieces:
+        return next(pieces)
+
+
+def _index_column(data: NDArray[Any], picked: list[int], names: tuple[str, ...] | None) -> IndexColumn | None:
+    """The first column that looks like the index of a data frame, as pandas and R write it; None where none does."""
+    for column, j in enumerate(picked):
+        name = None if names is None else names[j]
+        if name is not None and (re.fullmatch(r"(Unnamed: \d+(\.\d+)*)?", name) or name.startswith("__index_level_")):
+            why = "has no name, as the index of a data frame" if not name else "has the name of an index"
+        elif _counts(data[:, column]):
+            why = f"counts {data[0, column]:.0f}, {data[1, column]:.0f}, {data[2, column]:.0f}, ..."
+        else:
+            continue
+        label = f"column {j}" + (f" ({name!r})" if name else "")
+        return IndexColumn(label, why, spell_columns([j], names))
+    return None
+
+
+def _counts(values: NDArray[Any]) -> bool:
+    """Whether values are consecutive integers."""
+    head = np.asarray(values[:_FEWEST], np.float64)  # of all only where these are
+    if len(head) < _FEWEST or not np.isfinite(head).all() or head[0] != np.floor(head[0]) or (np.diff(head) != 1).any():
+        return False
+    whole = np.asarray(values, np.float64)
+    return bool((whole[1:] == whole[:-1] + 1).all())
+
+
+def _is_header(data: NDArray[Any], fields: Sequence[str]) -> bool:
+    """Whether the first sample, written as `fields`, may be the names of columns: integers unlike what follows.
+
+    Either they are in equal steps, as years are, and there are many, or they are years, or what follows is no integers; or they
+    are all different and farther from what follows than that is wide, in each column.
+    """
+    if len(data) < _FEWEST or not all(re.fullmatch(r"\s*\d+\s*", field) for field in fields):
+        return False
+    head, rest = np.asarray(data[0], np.float64), data[1:]
+    steps = np.diff(head)
+    if len(head) > 1 and (steps == steps[0]).all() and (steps[0] == 1 or (steps[0] > 0 and len(head) > 2)):
+        years = 1900 <= head[0] and head[-1] <= 2100 and bool(((rest < 1900) | (rest > 2100)).any())
+        if len(head) > 3 or years or (rest != np.floor(rest)).any():
+            return True
+    low, high = rest.min(axis=0).astype(np.float64), rest.max(axis=0).astype(np.float64)
+    apart = np.maximum(low - head, head - high) > high - low
+    return bool(apart.all()) and len(set(head.tolist())) == len(head) and bool((high > low).all())
+
+
+def _options(args: Namespace) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in ("header", "key", "delimiter", "decimal", "comment")}
+
+
+def _describe(args: Namespace, path: str) -> Description:
+    return describe(_file(args, path), **_options(args))
+
+
+def _file(args: Namespace, path: str) -> str | TextFile:
+    """A file as it is read: text of standard input is kept, since it is gone through several times."""
+    if path != STANDARD_INPUT:
+        return path
+    if not hasattr(args, "standard_input"):
+        if sys.stdin is None:
+            raise ValueError("DATA is -, but there is no standard input: pipe text in, or name a file")
+        args.standard_input = sys.stdin.buffer.read()
+    return TextFile("standard input", lambda: io.BytesIO(args.standard_input))
 
 
 def _open(
@@ -79,14 +190,14 @@ def _open(
     wanted: list[int | str] = [names[j] for j in picked] if clear and names is not None else list(picked)
 
     def whole(path: str) -> NDArray[Any]:
-        options = {"header": args.header, "key": args.key, "delimiter": args.delimiter}
-        return read_table(path, columns=wanted, dtype=dtype, **options).data
+        return read_table(_file(args, path), columns=wanted, dtype=dtype, **_options(args)).data
 
     if files == [args.data] and not (in_pieces and os.path.getsize(files[0]) > LOADED):
         return whole(files[0])
     if not in_pieces:
         return chunks(lambda: map(whole, files))
-    pieces = chunks(files, columns=wanted if names is not None or len(picked) < _describe(args, files[0])[1] else None)
+    n_columns = _describe(args, files[0]).n_columns
+    pieces = chunks(files, columns=wanted if names is not None or len(picked) < n_columns else None)
     if dtype is None or _all_are(files, np.dtype(dtype)):
         return pieces
     return chunks(lambda: (np.asarray(piece).astype(dtype, copy=False) for piece in pieces))
@@ -101,7 +212,7 @@ def _all_are(files: list[str], dtype: np.dtype[Any]) -> bool:
 
 def is_weight_file(option: str) -> bool:
     """Whether --weights names a file; else it names a column of DATA."""
-    return option.lower().endswith(_WEIGHT_FILES)
+    return kind_of(option) in _WEIGHT_FILES
 
 
 def _weight_column(path: str, option: str, names: tuple[str, ...] | None, n_columns: int) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._errors import warn
+from fastgmm._frames import column_names, has_schema, is_lazy, is_missing, no_numbers
 
 _BLOCK = 1 << 22
 _SMALL = 1 << 12
@@ -30,8 +31,8 @@ def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | Non
         raise ValueError(f"{name} must have the shape {axes}, got {array.shape}")
     if array.ndim != 2:
         raise ValueError(
-            f"{name} must be two-dimensional, (n_samples, n_features), got an array of shape {array.shape}. Reshape your "
-            f"data: {name}.reshape(-1, 1) if it has a single feature, {name}.reshape(1, -1) if it is a single sample"
+            f"{name} must be two-dimensional, (n_samples, n_features), got an array of shape {array.shape}. "
+            f"{parts_advice(X, name) or shape_advice(array.shape, name)}"
         )
     if array.shape[1] == 0:
         raise ValueError(f"{name} has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
@@ -43,21 +44,54 @@ def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | Non
     return array
 
 
+def shape_advice(shape: tuple[float, ...], name: str = "X") -> str:
+    """Say how an array that is not of two dimensions becomes one of (n_samples, n_features)."""
+    if len(shape) == 0:
+        return "Pass an array of one row for each sample and one column for each feature"
+    if len(shape) == 1:
+        return (
+            f"Reshape your data: {name}.reshape(-1, 1) if it has a single feature, {name}.reshape(1, -1) if it is a "
+            "single sample"
+        )
+    by_last = f"{name}.reshape(-1, {shape[-1]}) if the last axis holds the features, as of pixels or time steps"
+    return f"Reshape your data: {by_last}; {name}.reshape({shape[0]}, -1) if the first one holds the samples"
+
+
+def parts_advice(X: Any, name: str = "X") -> str | None:
+    """Say how several arrays or frames become one; None where `X` is no list of them, or array that holds them."""
+    if not isinstance(X, (list, tuple)) and (getattr(X, "dtype", None) != object or getattr(X, "ndim", 0) != 1):
+        return None
+    shapes = [tuple(part.shape) for part in X if hasattr(part, "shape") and hasattr(part, "__array__")]
+    if not shapes or len(shapes) < len(X) or {len(shape) for shape in shapes} not in ({1}, {2}):
+        return None
+    got = f"It holds {len(shapes)} array{'s' * (len(shapes) > 1)} of the shapes {', '.join(map(str, shapes[:4]))}"
+    got += ", ..." if len(shapes) > 4 else ""
+    widths = sorted({shape[-1] for shape in shapes})
+    if len(shapes[0]) == 2 and len(widths) > 1:
+        return f"{got}: all must have the same features, but these have {', '.join(map(str, widths[:8]))} columns"
+    if len(widths) > 1:
+        return f"{got}: pass rows of equal length, or numpy.concatenate({name}).reshape(-1, 1) if they are parts of one feature"
+    return f"{got}: pass numpy.vstack({name}) or, to go through one after another, fastgmm.chunks({name})"
+
+
 def as_numbers(X: Any, name: str) -> NDArray:
     """Return `X` as an array of float32 or float64, without a copy where it is one; errors for what holds no real numbers."""
     _check_dense(X, name)
+    if has_schema(X) and (problem := no_numbers(X, name)):
+        raise TypeError(problem)
     try:
         array = np.asarray(X)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{name} cannot be made into an array ({error}): pass rows of equal length") from error
+        advice = parts_advice(X, name) or "Pass rows of equal length"
+        raise ValueError(f"{name} cannot be made into an array ({error}). {advice}") from error
+    if array.dtype.kind not in "biuf" and (problem := no_numbers(X, name)):
+        raise TypeError(problem)
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}; pass real numbers")
     if array.dtype.kind == "O":
-        return _from_objects(array, name)
+        return _from_objects(array, name, column_names(X))
     if array.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{name} must hold numbers, got dtype {array.dtype}: convert it with {name}.astype(float) or drop the column"
-        )
+        raise ValueError(f"{name} must hold numbers, got dtype {array.dtype}: {_remedy(array, name)}")
     # Floats of the other byte order are neither: they become float64, as in scikit-learn. A long double that float64
     # cannot hold becomes infinity, of which the position is told later.
     if array.dtype not in (np.float32, np.float64):
@@ -73,7 +107,22 @@ def _check_dense(X: Any, name: str) -> None:
         raise TypeError(f"{name} is a masked array, but missing values are not supported: drop or impute them")
 
 
-def _from_objects(array: NDArray, name: str) -> NDArray:
+def _remedy(array: NDArray, name: str) -> str:
+    """What makes numbers of an array of another type."""
+    if array.dtype.kind in "mM":
+        return f"({name} - {name}.min()) / numpy.timedelta64(1, 's') counts seconds from the first"
+    if array.dtype.kind not in "US":
+        return "pass an array of numbers" + ("" if array.dtype.names is None else f", such as {name}[{array.dtype.names[0]!r}]")
+    for position, value in np.ndenumerate(array):
+        try:
+            float(value)
+        except ValueError:
+            where = f"{name}[{', '.join(map(str, position))}] is {str(value)!r}" if position else f"it is {str(value)!r}"
+            return f"{where}; leave such columns out, or encode categories as columns of 0 and 1"
+    return f"convert it with {name}.astype(float)"
+
+
+def _from_objects(array: NDArray, name: str, columns: list[Any] | None) -> NDArray:
     if array.ndim == 0 and not isinstance(value := array[()], numbers.Number):
         one_of = "an array of shape (n_samples, n_features)" if name == "X" else "an array of numbers"
         remedy = ""
@@ -81,23 +130,43 @@ def _from_objects(array: NDArray, name: str) -> NDArray:
             remedy = ", or the path of the file"
         elif name == "X" and (callable(value) or isinstance(value, Iterator)):
             remedy = ", or fastgmm.chunks(a function that returns a fresh iterator over arrays)"
+        elif is_lazy(value):
+            remedy = f", such as {name}.collect()"
         raise TypeError(f"{name} is {reprlib.repr(value)}, a {type(value).__name__}: pass {one_of}{remedy}")
     for position, value in np.ndenumerate(array):
+        where = f"{name}[{', '.join(map(str, position))}]"
         if isinstance(value, complex):
-            raise ValueError(f"Complex data not supported: {name}{list(position)} is {value!r}; pass real numbers")
-        if value is None or type(value).__name__ in ("NAType", "NaTType"):
+            raise ValueError(f"Complex data not supported: {where} is {value!r}; pass real numbers")
+        if is_missing(value):
+            of = f" (column {columns[position[1]]!r})" if columns is not None and len(position) == 2 else ""
             raise TypeError(
-                f"{name}{list(position)} is {value!r}, which stands for a missing value: drop or impute such samples"
+                f"{where}{of} is {value!r}, which stands for a missing value: drop or impute such samples"
+                + (", as dropna and fillna do" if of else "")
             )
         if isinstance(value, str) or not isinstance(value, (numbers.Real, np.bool_)):
             raise TypeError(
-                f"{name} has dtype object and {name}{list(position)} is {value!r}, a {type(value).__name__}: the argument "
-                "must be a string or a number of which only numbers can be used here; convert it with astype(float)"
+                f"{name} has dtype object and {where} is {reprlib.repr(value)}, a {type(value).__name__}: "
+                f"{_object_advice(array, value, name)}"
             )
     try:
         return array.astype(np.float64)
     except OverflowError as error:
         raise ValueError(f"{name} holds an integer that is too large for float64: scale the data") from error
+
+
+def _object_advice(array: NDArray, value: Any, name: str) -> str:
+    if array.ndim == 1 and isinstance(value, (list, tuple, np.ndarray)):
+        rows = all(np.ndim(row) == 1 for row in array)
+        return parts_advice(array, name) or (
+            f"pass numpy.vstack({name}), if the rows have equal length" if rows else "pass rows of equal length"
+        )
+    if not isinstance(value, str) and hasattr(value, "__float__"):
+        return f"convert it with {name}.astype(float)"
+    # scikit-learn's own checks of estimators want "argument must be", "string" and "number" in this order
+    return (
+        "the argument must be free of strings and of whatever else is no number: leave such columns out, or encode categories "
+        "as columns of 0 and 1"
+    )
 
 
 def _check_finite(array: NDArray, name: str) -> None:
@@ -135,10 +204,9 @@ def check_magnitude(largest: float, n_features: int, dtype: np.dtype, name: str 
 
 def feature_names(X: Any) -> NDArray[np.object_] | None:
     """Return the column names of a data frame if they are all strings, else None."""
-    columns = getattr(X, "column_names", getattr(X, "columns", None))  # pyarrow's tables have both: `columns` are data
-    if columns is None or callable(columns):
+    names = column_names(X)
+    if names is None:
         return None
-    names = list(columns)
     text = [isinstance(name, str) for name in names]
     if names and all(text):
         return np.array(names, dtype=object)

@@ -13,9 +13,11 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NoReturn, TextIO
 
 import fastgmm
+from fastgmm._wording import in_options, option_for
 
 COVARIANCES = ("full", "tied", "diag", "spherical")
 STRUCTURES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
@@ -25,6 +27,8 @@ DTYPES = ("float64", "float32")
 CRITERIA = ("bic", "icl", "aic")
 _MOST_COMPONENTS = 10_000
 _HEADERS = ("auto", "yes", "no")
+#: Options that have another name, by which scikit-learn's users know them.
+_ALIASES = {"--n-components": "--components"}
 
 _MODEL_KEYS = """\
   n_components, n_features    integers k and d
@@ -153,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else 0
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        warnings.showwarning = _show_warning
+        warnings.showwarning = partial(_show_warning, args.command)
         return _run(args)
 
 
@@ -174,7 +178,7 @@ def _run(args: argparse.Namespace) -> int:
         print(f"fastgmm: interrupted{'; ' if str(stop) else ''}{_one_line(str(stop))}", file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        print(f"fastgmm: error: {_message(error)}", file=sys.stderr)
+        print(f"fastgmm: error: {_message(error, args.command)}", file=sys.stderr)
         return 2
     except Exception:
         traceback.print_exc()
@@ -191,13 +195,14 @@ def _tell_of_compilation() -> None:
         )
 
 
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, command: str) -> str:
+    """One line about an error, in the words of the command line."""
     if isinstance(error, OSError) and error.strerror:
         name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         return _one_line(f"{name}{error.strerror}")
     if isinstance(error, MemoryError):
-        return _one_line(f"not enough memory; {error}").rstrip("; ")
-    return _one_line(str(error)) or type(error).__name__
+        return in_options(_one_line(f"not enough memory; {error}").rstrip("; "), command)
+    return in_options(_one_line(str(error)), command) or type(error).__name__
 
 
 def _one_line(text: str) -> str:
@@ -205,6 +210,7 @@ def _one_line(text: str) -> str:
 
 
 def _show_warning(
+    command: str,
     message: Warning | str,
     category: type[Warning],
     filename: str,
@@ -212,7 +218,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    print(f"fastgmm: warning: {_one_line(str(message))}", file=sys.stderr)
+    print(f"fastgmm: warning: {in_options(_one_line(str(message)), command)}", file=sys.stderr)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -221,14 +227,41 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         parser.error(f"a command is missing: {', '.join(commands)}")
     if not argv[0].startswith("-") and argv[0] not in commands:
         parser.error(_unknown("command", argv[0], list(commands)))
+    if argv[0] in commands:
+        argv = [_ALIASES.get(option, option) + rest for option, rest in map(_split_option, argv)]
+        _check_options(argv[1:], commands[argv[0]])
     args, extra = parser.parse_known_args(argv)
     if extra:
-        command = commands[args.command]
-        option = next((word for word in extra if word.startswith("-")), None)
-        if option is None:
-            command.error(f"too many arguments: {' '.join(extra)}")
-        command.error(_unknown("option", option.partition("=")[0], list(command._option_string_actions)))
+        commands[args.command].error(f"too many arguments: {' '.join(extra)}")
     return args
+
+
+def _split_option(word: str) -> tuple[str, str]:
+    """Split a word into an option and what follows it from "=" on."""
+    option, equals, value = word.partition("=")
+    return option, equals + value
+
+
+def _check_options(words: Sequence[str], command: _Parser) -> None:
+    """Refuse an option that the command does not have, before anything that is missing is asked for."""
+    known = command._option_string_actions
+    for word in words:
+        option = _split_option(word)[0]
+        if word == "--":
+            return
+        if not word.startswith("-") or word == "-" or option in known or word[:2] in known or _is_number(word):
+            continue
+        meant = option_for(option)
+        if meant in known or (meant is not None and f"{meant}s" in known):
+            command.error(f"unknown option {option!r}; did you mean {meant if meant in known else f'{meant}s'}?")
+        command.error(_unknown("option", option, list(known)))
+
+
+def _is_number(word: str) -> bool:
+    with contextlib.suppress(ValueError):
+        float(word)
+        return True
+    return False
 
 
 def _unknown(what: str, got: str, known: Sequence[str]) -> str:
@@ -259,6 +292,19 @@ def _integer(low: int) -> Callable[[str], int]:
 
 
 _count = _integer(1)
+
+
+def _components(text: str) -> int:
+    """One number of components; several are for another command."""
+    if "," in text or ":" in text:
+        try:
+            _sizes(text)
+        except argparse.ArgumentTypeError:
+            return _count(text)  # which says that it must be one number
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, but fit takes one number of components; to choose among several: fastgmm select DATA -k {text}"
+        )
+    return _count(text)
 
 
 def _sizes(text: str) -> list[int]:
@@ -346,7 +392,12 @@ def _add_fit(parser: _Parser) -> None:
     _weights_argument(_data_arguments(parser))
     group = parser.add_argument_group("the mixture")
     group.add_argument(
-        "-k", "--components", metavar="K", type=_count, required=True, help="number of components (required)"
+        "-k",
+        "--components",
+        metavar="K",
+        type=_components,
+        required=True,
+        help="number of components (required); --n-components is the same",
     )
     group.add_argument(
         "--covariance",
@@ -396,7 +447,7 @@ def _add_select(parser: _Parser) -> None:
         metavar="LIST",
         type=_sizes,
         default=list(range(1, 10)),
-        help="numbers of components, such as 1:9 or 1,2,3 (default: 1:9)",
+        help="numbers of components, such as 1:9 or 1,2,3 (default: 1:9); --n-components is the same",
     )
     group.add_argument(
         "--covariances",
@@ -510,7 +561,10 @@ def _weights_argument(group: Any) -> None:
 
 def _data_arguments(parser: _Parser) -> Any:
     parser.add_argument(
-        "data", metavar="DATA", help=".csv, .tsv, .txt, .npy, .npz, .parquet; a directory or pattern of them"
+        "data",
+        metavar="DATA",
+        help=".csv, .tsv, .txt (also with .gz, .bz2, .xz), .npy, .npz, .parquet; a directory or pattern of them; - is text from "
+        "standard input",
     )
     group = parser.add_argument_group("reading DATA")
     group.add_argument(
@@ -531,6 +585,14 @@ def _data_arguments(parser: _Parser) -> Any:
     group.add_argument(
         "--delimiter", metavar="CHAR", help="text: one character, or tab, space, comma, semicolon (default: found)"
     )
+    group.add_argument(
+        "--decimal",
+        metavar="CHAR",
+        type=_one_of("decimal sign", (".", ",")),
+        default=".",
+        help="text: the decimal sign, a point or a comma (default: .)",
+    )
+    group.add_argument("--comment", metavar="CHAR", help="text: the sign, such as '#', from which on a line is left out")
     group.add_argument("--key", metavar="NAME", help=".npz: which array (default: the only one with two dimensions)")
     group.add_argument(
         "--dtype",

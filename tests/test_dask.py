@@ -160,7 +160,7 @@ def test_a_data_frame_on_a_cluster(client):
     assert_same(found, expected)
     assert list(found.feature_names_in_) == ["a", "b", "c"]
     labels = found.predict(there[["a", "b", "c"]])
-    assert isinstance(labels, da.Array)
+    assert isinstance(labels, dd.Series)
     assert np.array_equal(labels.compute(), expected.predict(frame[["a", "b", "c"]]))
     with pytest.raises(ValueError, match="Feature names unseen at fit time:\n- w"):
         found.predict(there[["a", "b", "w"]])
@@ -333,6 +333,54 @@ def test_values_of_samples_are_lazy(method, dtype, local):
         computed = found.compute()
         assert computed.dtype == want.dtype
         np.testing.assert_allclose(computed, want, rtol=1e-12 if dtype == np.float64 else 1e-5)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["divisions", "no divisions"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_values_of_a_frame_have_its_partitions_and_index(dtype, known, local):
+    frame = pd.DataFrame(data(n=600, dtype=dtype), columns=["a", "b", "c"], index=np.arange(600) * 7 + 1000)
+    there = dd.from_pandas(frame, npartitions=8)
+    there = there if known else there.clear_divisions()
+    there = there[there["a"] > -100]  # lengths are unknown
+    fit = model().fit(frame)
+    for method, name in [("predict", "label"), ("score_samples", "log_likelihood"), ("predict_proba", ["p0", "p1"])]:
+        with dask.config.set(scheduler=_never):
+            found = getattr(fit, method)(there)
+        want = getattr(fit, method)(frame)
+        assert isinstance(found, dd.Series if isinstance(name, str) else dd.DataFrame)
+        assert (found.npartitions, found.divisions) == (there.npartitions, there.divisions)
+        computed = found.compute()
+        pd.testing.assert_index_equal(computed.index, frame.index)
+        assert (computed.name if isinstance(name, str) else list(computed.columns)) == name
+        assert computed.to_numpy().dtype == want.dtype
+        pd.testing.assert_frame_equal(pd.DataFrame(computed[:0]), pd.DataFrame(found._meta), check_index_type=False)
+        np.testing.assert_allclose(computed, want, rtol=1e-12 if dtype == np.float64 else 1e-5)
+
+
+def test_labels_can_be_assigned_to_the_frame(local):
+    frame = pd.DataFrame(data(n=600), columns=["a", "b", "c"])
+    fit = model().fit(frame)
+    one = dd.from_pandas(frame, npartitions=8)
+    two = dd.concat([one, one], interleave_partitions=False)
+    for there, here in [(one, frame), (one.repartition(npartitions=4), frame), (two, pd.concat([frame, frame]))]:
+        labelled = there.assign(label=fit.predict(there)).compute()
+        np.testing.assert_array_equal(labelled["label"], fit.predict(here))
+        pd.testing.assert_frame_equal(labelled[["a", "b", "c"]], here)
+        joined = dd.concat([there, fit.predict_proba(there)], axis=1).compute()
+        np.testing.assert_array_equal(joined[["p0", "p1"]], fit.predict_proba(here))
+    assert one[fit.predict(one) == 1].compute().index.equals(frame.index[fit.predict(frame) == 1])
+    with_labels = one.assign(label=model().fit_predict(one)).compute()
+    assert set(with_labels["label"]) == {0, 1}
+
+
+def test_errors_in_partitions_of_frames_name_them(local):
+    frame = pd.DataFrame(data(n=80), columns=["a", "b", "c"])
+    fit = model().fit(frame)
+    frame.iloc[37, 1] = np.inf
+    with pytest.raises(ValueError, match=r"partition 3 contains infinity: row 7 \(counted from 0\), column 1"):
+        fit.predict(dd.from_pandas(frame, npartitions=8)).compute()
+    empty = dd.concat([dd.from_pandas(frame[:0], npartitions=1), dd.from_pandas(frame[:8], npartitions=1)])
+    assert fit.predict(empty).compute().tolist() == fit.predict(frame[:8]).tolist()
 
 
 def _never(*arguments, **options):

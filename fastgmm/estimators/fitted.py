@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -118,33 +118,38 @@ class FittedMixture(Estimator):
         border.check_same_features(got, names, self.n_features_in_, fitted, type(self).__name__)
 
     def _each(
-        self, X: Any, evaluate: Callable[..., NDArray], *, columns: int | None = None, dtype: type | None = None
+        self, X: Any, evaluate: Callable[..., NDArray], columns: Sequence[str] | str, *, dtype: type | None = None
     ) -> Any:
-        """``evaluate(source, params, n_threads)``, for each sample `columns` values; of a Dask collection lazily."""
+        """``evaluate(source, params, n_threads)``; of a Dask collection lazily, see `each_block`."""
         if not is_dask(X):
             return evaluate(self._source(X), self._params(), self.n_threads)
         self._check_is_fitted()
         border.check_threads(self.n_threads)
-        array, d = row_blocks(X), self.n_features_in_
+        width, d = row_blocks(X).shape[1], self.n_features_in_
         # an unknown number of columns is looked at later, in each block
-        self._check_features(d if math.isnan(array.shape[1]) else array.shape[1], border.feature_names(X))
-        return each_block(array, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)
+        self._check_features(d if math.isnan(width) else width, border.feature_names(X))
+        return each_block(X, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)
 
     def predict(self, X: Any) -> NDArray[np.int64]:
-        """Return the most probable component of each sample, shape (n,). `X` as in `fit`; of Dask, a lazy Dask array."""
-        return self._each(X, passes.labels, dtype=np.int64)
+        """Return the most probable component of each sample, shape (n,). `X` as in `fit`.
+
+        Of Dask it is computed lazily: of an array a Dask array; of a data frame a series, ``label``, in the same partitions
+        and with the same index, so that ``X.assign(label=model.predict(X))`` works. Of other frames it is an array.
+        """
+        return self._each(X, passes.labels, "label", dtype=np.int64)
 
     def predict_proba(self, X: Any) -> NDArray:
-        """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`; of Dask, lazily.
+        """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`.
 
+        Of Dask lazily, as `predict`; of a data frame of Dask a frame with the columns ``p0``, ``p1``, ... and the same index.
         A sample so far from all components that its likelihood is 0 (its log -inf) has probability 0 for each of them.
         """
         self._check_is_fitted()
-        return self._each(X, passes.responsibilities, columns=len(self.weights_))
+        return self._each(X, passes.responsibilities, [f"p{c}" for c in range(len(self.weights_))])
 
     def score_samples(self, X: Any) -> NDArray:
-        """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`; of Dask, a lazy Dask array."""
-        return self._each(X, passes.log_prob)
+        """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`; of Dask lazily, as `predict`."""
+        return self._each(X, passes.log_prob, "log_likelihood")
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the (weighted) mean log-likelihood per sample; `y` is ignored. `X` as in `fit`."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
+import io
+import lzma
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import Any, Literal, NamedTuple, TextIO
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,66 +25,137 @@ _BLOCK = 1 << 19
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "space": " "}
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}
 
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+#: Extensions of text that is compressed.
+COMPRESSED = tuple(_OPENERS)
+#: What decompressing a damaged file raises.
+_DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError)
+
+# decimal commas become points, and what was a point is then in no number; fields are put together with semicolons
+_TO_POINTS = str.maketrans({",": ".", ".": "_"})
+_TO_FIELDS = str.maketrans({",": ".", ".": "_", ";": "_", '"': "_", "\n": "_", "\r": "_"})
+
+
+class Format(NamedTuple):
+    """How text is written, as far as it was said: the options of `read_table`."""
+
+    header: Header = "auto"
+    delimiter: str | None = None
+    decimal: str = "."
+    comment: str | None = None
+
+    def given(self) -> list[str]:
+        """Names of the options that were said."""
+        return [option for option, default in self._field_defaults.items() if getattr(self, option) != default]
+
+
+class TextFile(NamedTuple):
+    """Bytes of text that can be opened again and again, and what messages call them."""
+
+    name: str
+    open: Callable[[], IO[bytes]]
+
+    @classmethod
+    def at(cls, path: str) -> TextFile:
+        """A file, decompressed as its extension says."""
+        opener = _OPENERS.get(os.path.splitext(path)[1].lower(), open)
+        return cls(path, lambda: opener(path, "rb"))
+
+    def lines(self, comment: str | None) -> Iterator[str]:
+        """Lines as text, without what follows the sign of a comment outside quotes: a line of its own becomes empty."""
+        with io.TextIOWrapper(self.open(), encoding="utf-8-sig") as file:
+            if comment is None:
+                yield from file
+                return
+            sign = re.escape(comment)
+            cut = re.compile(rf'((?:"[^"]*"|[^"{sign}])*){sign}')
+            for line in file:
+                before = cut.match(line)
+                yield line if before is None else before[1] + "\n"
+
 
 class Layout(NamedTuple):
-    """What the first lines tell: the delimiter (a space stands for any run of blanks), header and number of fields."""
+    """What the first lines tell: the delimiter (a space stands for any run of blanks), header and number of fields.
+
+    first : the fields of the first line
+    """
 
     delimiter: str
     names: tuple[str, ...] | None
     n_fields: int
+    decimal: str
+    comment: str | None
+    first: tuple[str, ...]
 
 
 def read_text(
-    path: str, choose: Choose, *, header: Header, delimiter: str | None, dtype: np.dtype[Any]
+    text: TextFile, choose: Choose, form: Format, dtype: np.dtype[Any]
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
     """Read the columns that `choose(names, n_fields)` picks; all of the others are only counted."""
+    layout = inspect_text(text, form)
+    picked = choose(layout.names, layout.n_fields)
     try:
-        layout = inspect_text(path, header, delimiter)
-        picked = choose(layout.names, layout.n_fields)
-        data = _parse(path, layout, picked, dtype)
+        data = _parse(text, layout, picked, dtype)
     except UnicodeDecodeError:
-        raise ValueError(_not_utf8(path)) from None
+        raise ValueError(_not_utf8(text)) from None
+    except _DAMAGE as error:
+        raise _torn(text, error) from None
     if not len(data):
-        raise ValueError(f"{path} holds a header but no data; it must hold a row of numbers at least")
+        raise ValueError(f"{text.name} holds a header but no data; it must hold a row of numbers at least")
     return data, None if layout.names is None else tuple(layout.names[j] for j in picked)
 
 
-def inspect_text(path: str, header: Header, delimiter: str | None) -> Layout:
+def inspect_text(text: TextFile, form: Format) -> Layout:
     """Find delimiter, header and number of fields from the first line that is not empty."""
+    header, delimiter, decimal, comment = form
     if header not in ("auto", "yes", "no"):
         raise ValueError(f'header is {header!r}; it must be "auto", "yes" or "no"')
+    if decimal not in (".", ","):
+        raise ValueError(f'decimal is {decimal!r}; it must be "." or ","')
+    _check_comment(comment)
     try:
-        with _open(path) as file:
-            line = next((line for line in file if line.strip()), None)
+        line = next((line for line in text.lines(comment) if line.strip()), None)
         if line is None:
-            raise ValueError(f"{path} is empty; it must hold a row of numbers at least")
-        separator = _sniff(path, line) if delimiter is None else _named_delimiter(delimiter)
-        with _open(path) as file:
-            number, fields = next(_records(path, file, separator), (1, []))
+            raise ValueError(f"{text.name} is empty; it must hold a row of numbers at least")
+        separator = _sniff(text.name, line, decimal) if delimiter is None else _named_delimiter(delimiter)
+        if comment == separator:
+            raise ValueError(f"comment and delimiter are both {comment!r}; they must differ")
+        number, fields = next(_records(text, separator, comment), (1, []))
         if not fields:
-            raise ValueError(f"{path} is empty; it must hold a row of numbers at least")
+            raise ValueError(f"{text.name} is empty; it must hold a row of numbers at least")
     except UnicodeDecodeError:
-        raise ValueError(_not_utf8(path)) from None
+        raise ValueError(_not_utf8(text)) from None
+    except _DAMAGE as error:
+        raise _torn(text, error) from None
     names = None
-    if _has_header(path, number, fields, header):
+    if _has_header(text.name, number, fields, header, decimal):
         # numpy.savetxt writes its header as a comment
         names = tuple(field.strip() for field in [fields[0].lstrip("# "), *fields[1:]])
-    return Layout(separator, names, len(fields))
+    return Layout(separator, names, len(fields), decimal, comment, tuple(fields))
 
 
-def _open(path: str) -> TextIO:
-    return open(path, encoding="utf-8-sig")
+def _torn(text: TextFile, error: Exception) -> Exception:
+    if getattr(error, "errno", None) is not None:
+        return error  # the system's, such as of a file that is not there
+    return ValueError(f"{text.name} cannot be decompressed: {error}; write it anew")
 
 
-def _not_utf8(path: str) -> str:
-    with open(path, "rb") as file:
+def _not_utf8(text: TextFile) -> str:
+    with text.open() as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
                 byte = line[error.start]
-                return f"{path}, line {number} is not UTF-8 text (byte 0x{byte:02x}); save the file as UTF-8"
-    return f"{path} is not UTF-8 text; save the file as UTF-8"
+                return f"{text.name}, line {number} is not UTF-8 text (byte 0x{byte:02x}); save the file as UTF-8"
+    return f"{text.name} is not UTF-8 text; save the file as UTF-8"
+
+
+def _check_comment(comment: str | None) -> None:
+    if comment is None:
+        return
+    if not isinstance(comment, str) or len(comment) != 1 or comment.isalnum() or comment in '" \t\r\n.,+-':
+        raise ValueError(f"comment is {comment!r}; it must be one character that is no part of a number, such as '#'")
 
 
 def _named_delimiter(delimiter: str) -> str:
@@ -92,27 +168,38 @@ def _named_delimiter(delimiter: str) -> str:
     return separator
 
 
-def _sniff(path: str, line: str) -> str:
-    extension = os.path.splitext(path)[1].lower()
-    if extension == ".tsv":
+def kind_of(path: str) -> str:
+    """The extension in small letters, of compressed text both: ".csv", ".csv.gz"."""
+    stem, extension = os.path.splitext(path.lower())
+    return os.path.splitext(stem)[1] + extension if extension in COMPRESSED else extension
+
+
+def _sniff(name: str, line: str, decimal: str) -> str:
+    extension = kind_of(name)
+    if extension.startswith(".tsv"):
         return "\t"
     unquoted = re.sub(r'"[^"]*"', "", line)
+    if decimal == ",":
+        # of numbers that are not quoted, commas are no delimiters
+        unquoted = re.sub(r"(?<=\d),(?=\d)", ".", unquoted)
+        if not any(separator in unquoted for separator in "\t;,"):
+            return " " if len(unquoted.split()) > 1 else ";"
     # semicolon before comma: where numbers have decimal commas, both occur
     for separator in "\t;,":
         if separator in unquoted:
             return separator
     # a .csv without any delimiter has one column, whose name may contain blanks
-    return " " if extension == ".txt" and len(unquoted.split()) > 1 else ","
+    return " " if extension.startswith(".txt") and len(unquoted.split()) > 1 else ","
 
 
-def _records(path: str, file: TextIO, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _records(text: TextFile, delimiter: str, comment: str | None) -> Iterator[tuple[int, list[str]]]:
     """Yield each record that is not empty with the number of the line on which it begins."""
     if delimiter == " ":
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(text.lines(comment), start=1):
             if fields := line.split():
                 yield number, fields
         return
-    reader = csv.reader(file, delimiter=delimiter)
+    reader = csv.reader(text.lines(comment), delimiter=delimiter)
     begin = 1
     try:
         for fields in reader:
@@ -120,10 +207,12 @@ def _records(path: str, file: TextIO, delimiter: str) -> Iterator[tuple[int, lis
                 yield begin, fields
             begin = reader.line_num + 1
     except csv.Error as error:
-        raise ValueError(f"{path}, line {begin}: {error}") from None
+        raise ValueError(f"{text.name}, line {begin}: {error}") from None
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: str, decimal: str = ".") -> bool:
+    if decimal == ",":
+        text = text.translate(_TO_POINTS)
     # float() also takes "1_000" and digits of other scripts, which the C parser does not
     if "_" in text or not text.strip().isascii():
         return False
@@ -134,10 +223,10 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _has_header(path: str, line: int, fields: Sequence[str], header: Header) -> bool:
+def _has_header(name: str, line: int, fields: Sequence[str], header: Header, decimal: str) -> bool:
     if header != "auto":
         return header == "yes"
-    numbers = sum(map(_is_number, fields))
+    numbers = sum(_is_number(field, decimal) for field in fields)
     if numbers == 0:
         return True
     counted = len(fields) > 1 and list(fields) == [str(j) for j in range(len(fields))]
@@ -146,7 +235,7 @@ def _has_header(path: str, line: int, fields: Sequence[str], header: Header) -> 
     # A wrong guess would lose a sample or invent one, without a word. Asking costs the user one option.
     found = "counts from 0, as a data frame without names writes it" if counted else "mixes numbers and text"
     raise ValueError(
-        f"{path}, line {line} {found} ({_excerpt(fields)}), so it may be a header or data: "
+        f"{name}, line {line} {found} ({_excerpt(fields)}), so it may be a header or data: "
         'say which with --header yes or --header no (in Python: header="yes")'
     )
 
@@ -160,7 +249,7 @@ def _shorten(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
-def _parse(path: str, layout: Layout, picked: list[int], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _parse(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Parse block by block into one array of the final size.
 
     Columns that are not wanted are parsed as one character of text rather than left out by ``usecols``: that way
@@ -169,35 +258,56 @@ def _parse(path: str, layout: Layout, picked: list[int], dtype: np.dtype[Any]) -
     every = picked == list(range(layout.n_fields))
     wanted = set(picked)
     record: Any = dtype if every else [(f"f{j}", dtype if j in wanted else "U1") for j in range(layout.n_fields)]
-    data = np.empty((_count_lines(path), len(picked)), dtype)
+    data = np.empty((_count_lines(text), len(picked)), dtype)
     n_rows = 0
-    with _open(path) as file:
-        if layout.names is not None:
-            next(_records(path, file, layout.delimiter))
-        # a line of tabs alone is a row of missing values where tabs delimit, and blank elsewhere
-        blanks = " \r\n" if layout.delimiter == "\t" else None
-        lines = (line for line in file if line.strip(blanks))
-        # the first line of a block is taken here, because the parser warns when it is given none
-        while (first := next(lines, None)) is not None:
-            try:
-                block = np.loadtxt(
-                    chain([first], lines),
-                    dtype=record,
-                    comments=None,
-                    delimiter=None if layout.delimiter == " " else layout.delimiter,
-                    quotechar='"',
-                    max_rows=max(1, _BLOCK // layout.n_fields),
-                    ndmin=2 if every else 1,
-                )
-                target = data[n_rows : n_rows + len(block)]
-                _fill(target, block, picked, every, layout.n_fields)
-            except UnicodeDecodeError:
-                raise
-            except ValueError as error:
-                raise ValueError(_locate(path, layout, picked, dtype, n_rows) or f"{path}: {error}") from None
-            n_rows += len(block)
+    lines, delimiter = _lines_of_data(text, layout)
+    # the first line of a block is taken here, because the parser warns when it is given none
+    while (first := next(lines, None)) is not None:
+        try:
+            block = np.loadtxt(
+                chain([first], lines),
+                dtype=record,
+                comments=None,
+                delimiter=delimiter,
+                quotechar='"',
+                max_rows=max(1, _BLOCK // layout.n_fields),
+                ndmin=2 if every else 1,
+            )
+            target = data[n_rows : n_rows + len(block)]
+            _fill(target, block, picked, every, layout.n_fields)
+        except UnicodeDecodeError:
+            raise
+        except ValueError as error:
+            raise ValueError(_locate(text, layout, picked, dtype, n_rows) or f"{text.name}: {error}") from None
+        n_rows += len(block)
     data.resize((n_rows, len(picked)), refcheck=False)
     return data
+
+
+def _lines_of_data(text: TextFile, layout: Layout) -> tuple[Iterator[str], str | None]:
+    """Lines after the header in which numbers have a decimal point, and what delimits their fields; None: any blanks."""
+    delimiter = None if layout.delimiter == " " else layout.delimiter
+    if layout.decimal == delimiter:
+        # only quotes tell the commas apart, so that fields are split here
+        records = _records(text, layout.delimiter, layout.comment)
+        if layout.names is not None:
+            next(records)
+        return (";".join(field.translate(_TO_FIELDS) for field in fields) for _, fields in records), ";"
+    lines = text.lines(layout.comment)
+    if layout.names is not None:
+        _skip_record(lines, layout.delimiter)
+    # a line of tabs alone is a row of missing values where tabs delimit, and blank elsewhere
+    blanks = " \r\n" if layout.delimiter == "\t" else None
+    lines = (line for line in lines if line.strip(blanks))
+    return (lines if layout.decimal == "." else (line.translate(_TO_POINTS) for line in lines)), delimiter
+
+
+def _skip_record(lines: Iterator[str], delimiter: str) -> None:
+    """Take the lines of the first record that is not empty; a quoted name may have several."""
+    if delimiter == " ":
+        next(line for line in lines if line.split())
+        return
+    next(fields for fields in csv.reader(lines, delimiter=delimiter) if len(fields) > 1 or (fields and fields[0].strip()))
 
 
 def _fill(target: NDArray[Any], block: NDArray[Any], picked: list[int], every: bool, n_fields: int) -> None:
@@ -213,55 +323,89 @@ def _fill(target: NDArray[Any], block: NDArray[Any], picked: list[int], every: b
         raise ValueError("values that are not finite")
 
 
-def _count_lines(path: str) -> int:
+def _count_lines(text: TextFile) -> int:
     """Return an upper bound of the number of lines, whatever ends them."""
     lines = 1
-    with open(path, "rb") as file:
+    with text.open() as file:
         while chunk := file.read(1 << 20):
             lines += chunk.count(b"\n") + chunk.count(b"\r") - chunk.count(b"\r\n")
     return lines
 
 
-def _locate(path: str, layout: Layout, picked: list[int], dtype: np.dtype[Any], n_good: int) -> str | None:
+def _locate(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[Any], n_good: int) -> str | None:
     """Say what is wrong with the first bad record after `n_good` good ones, or None if none is found."""
-    with _open(path) as file:
-        records = _records(path, file, layout.delimiter)
-        if layout.names is not None:
-            next(records)
-        for row, (line, fields) in enumerate(records):
-            if row < n_good:
+    name = text.name
+    records = _records(text, layout.delimiter, layout.comment)
+    if layout.names is not None:
+        next(records)
+    for row, (line, fields) in enumerate(records):
+        if row < n_good:
+            continue
+        if len(fields) != layout.n_fields:
+            what = "the header" if layout.names is not None else "the first line"
+            return (
+                f"{name}, line {line} has {len(fields)} field{'s' * (len(fields) != 1)}, but {what} has "
+                f"{layout.n_fields}: {_excerpt(fields)}; {_uneven_advice(layout, row, fields)}"
+            )
+        for j in picked:
+            problem = _problem(fields[j], dtype, layout.decimal)
+            if problem is None:
                 continue
-            if len(fields) != layout.n_fields:
-                what = "the header" if layout.names is not None else "the first line"
-                return (
-                    f"{path}, line {line} has {len(fields)} field{'s' * (len(fields) != 1)}, but {what} has "
-                    f"{layout.n_fields}: {_excerpt(fields)}; every line must have as many"
-                )
-            for j in picked:
-                problem = _problem(fields[j], dtype)
-                if problem is None:
-                    continue
-                if row == 0 and fields[j].strip().lower() not in _MISSING and not _is_number(fields[j]):
-                    return _text_column(path, layout, line, fields, picked)
-                return f"{path}, line {line}, {column_label(j, layout.names)}: {problem}"
+            if (advice := _comment_advice(layout, row, fields, fields[j])) is not None:
+                return f"{name}, line {line}, {column_label(j, layout.names)}: {_shorten(fields[j])} is not a number; {advice}"
+            first = row == 0 and fields[j].strip().lower() not in _MISSING
+            if first and not _is_number(fields[j], layout.decimal) and not _has_decimal_comma(fields[j]):
+                return _text_column(name, layout, line, fields, picked)
+            return f"{name}, line {line}, {column_label(j, layout.names)}: {problem}"
     return None
 
 
-def _problem(text: str, dtype: np.dtype[Any]) -> str | None:
+def _comment_advice(layout: Layout, row: int, fields: Sequence[str], field: str = "#") -> str | None:
+    """What to do where this line, or the one before the first datum, looks like a comment, or `field` ends in one."""
+    begin = re.match(r"\s*([#%])", fields[0]) or (re.match(r"\s*([#%])", layout.first[0]) if row == 0 else None)
+    if begin is None and _is_number(field.partition("#")[0], layout.decimal):
+        begin = re.search("(#)", field)
+    if begin is None or layout.comment is not None or _is_number(field, layout.decimal) or field.strip().lower() in _MISSING:
+        return None
+    return (
+        f"if {begin[1]} begins a comment, leave comments out with --comment '{begin[1]}' (in Python: comment={begin[1]!r})"
+    )
+
+
+def _uneven_advice(layout: Layout, row: int, fields: Sequence[str]) -> str:
+    if (advice := _comment_advice(layout, row, fields)) is not None:
+        return advice
+    if layout.names is not None and row == 0 and len(fields) == layout.n_fields + 1:
+        return "if the first of them are R's row names, write the table with row.names = FALSE; else give them a name"
+    if layout.decimal == "," and layout.delimiter == ",":
+        return "every line must have as many, and numbers with decimal commas must be quoted where commas delimit"
+    return "every line must have as many"
+
+
+def _has_decimal_comma(text: str) -> bool:
+    return text.count(",") == 1 and _is_number(text, ",")
+
+
+def _problem(text: str, dtype: np.dtype[Any], decimal: str) -> str | None:
     word = text.strip().lower()
     if not word:
         return "the value is missing; remove the row or fill it in"
     if word in _MISSING:
         return f"{text!r} marks a missing value; remove the row or fill it in"
-    if not _is_number(text):
-        decimal = word.count(",") == 1 and _is_number(word.replace(",", "."))
-        return f"{_shorten(text)} is not a number" + ("; write it with a decimal point" if decimal else "")
-    if not np.isfinite(float(text)):
+    if not _is_number(text, decimal):
+        advice = ""
+        if decimal == "." and _has_decimal_comma(word):
+            advice = "; write it with a decimal point, or read it with --decimal , (in Python: decimal=',')"
+        elif decimal == "," and _is_number(text):
+            advice = "; it has a decimal point, but the decimal sign is to be a comma (--decimal ,): both cannot be read"
+        return f"{_shorten(text)} is not a number{advice}"
+    value = float(text.translate(_TO_POINTS) if decimal == "," else text)
+    if not np.isfinite(value):
         what = (
             "not finite; remove the row or fill it in" if "inf" in word else "too large for float64; scale the column"
         )
         return f"{text!r} is {what}"
-    if abs(float(text)) > float(np.finfo(dtype).max):
+    if abs(value) > float(np.finfo(dtype).max):
         return f"{text!r} is too large for {dtype}; read it as float64"
     return None
 
@@ -271,11 +415,12 @@ def column_label(j: int, names: Sequence[str] | None) -> str:
     return f"column {j} (counted from 0)" if names is None else f"column {j} (counted from 0, {names[j]!r})"
 
 
-def _text_column(path: str, layout: Layout, line: int, fields: list[str], picked: list[int]) -> str:
-    bad = [j for j in picked if not _is_number(fields[j])]
-    good = [j for j in picked if _is_number(fields[j])]
+def _text_column(name: str, layout: Layout, line: int, fields: list[str], picked: list[int]) -> str:
+    bad = [j for j in picked if not _is_number(fields[j], layout.decimal)]
+    good = [j for j in picked if _is_number(fields[j], layout.decimal)]
+    more = f", as are {', '.join(column_label(j, layout.names) for j in bad[1:6])}" if bad[1:] else ""
     message = (
-        f"{path}: {column_label(bad[0], layout.names)} is not numeric (line {line} holds {_shorten(fields[bad[0]])}): "
+        f"{name}: {column_label(bad[0], layout.names)} is not numeric (line {line} holds {_shorten(fields[bad[0]])}){more}: "
     )
     if good:
         return message + columns_hint(good, bad, layout.names)
@@ -286,11 +431,17 @@ def _text_column(path: str, layout: Layout, line: int, fields: list[str], picked
 
 def columns_hint(good: Sequence[int], bad: Sequence[int], names: Sequence[str] | None) -> str:
     """Return the advice to choose the columns `good`, or to drop `bad`."""
+    some = [names[j] if names is not None else j for j in good[:4]]
+    them = "it" if len(bad) == 1 else "them"
+    return (
+        f"choose numeric columns, such as --columns {spell_columns(good[:4], names)}, or leave {them} out with --drop "
+        f"{spell_columns(bad, names)} (in Python: fastgmm.chunks(path, columns={some})); or encode categories as columns of 0 "
+        "and 1"
+    )
 
-    def spell(columns: Sequence[int]) -> str:
-        if names is None or any(re.search(r"[\s\",'-]", names[j]) or not names[j] for j in columns):
-            return ",".join(map(str, columns))
-        return ",".join(names[j] for j in columns)
 
-    some = spell(good[:4])
-    return f"choose numeric columns, such as --columns {some}, or leave it out with --drop {spell(bad)}"
+def spell_columns(columns: Sequence[int], names: Sequence[str] | None) -> str:
+    """Columns as --columns and --drop take them: names that need no quotes, or else indices."""
+    if names is None or any(re.search(r"[\s\",'-]", names[j]) or not names[j] for j in columns):
+        return ",".join(map(str, columns))
+    return ",".join(names[j] for j in columns)

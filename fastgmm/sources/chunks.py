@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import mmap
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.sources import files
+from fastgmm.sources.files import Format, Header
 from fastgmm.sources.stream import LOADED, PIECE, Reader, StreamError
 
 _PAGE = mmap.PAGESIZE
-_READABLE = (".npy", ".parquet", ".csv", ".tsv", ".txt", ".npz")
 
 
-def chunks(data: Any, *, columns: Sequence[int | str] | None = None) -> Chunks:
+def chunks(
+    data: Any,
+    *,
+    columns: Sequence[int | str] | None = None,
+    header: Header = "auto",
+    delimiter: str | None = None,
+    decimal: str = ".",
+    comment: str | None = None,
+) -> Chunks:
     """Data that are gone through chunk by chunk, to be passed to `fit` and the other methods in place of an array.
 
     Every pass over the data, one for each EM iteration, goes through all chunks anew; of these only a few are in memory at a
@@ -28,9 +36,9 @@ def chunks(data: Any, *, columns: Sequence[int | str] | None = None) -> Chunks:
     Parameters
     ----------
     data : path, glob pattern, sequence, pyarrow data set or table, callable, or iterable
-        - a file (``.npy``, ``.parquet``, ``.csv``, ``.tsv``, ``.txt``, ``.npz``), a directory of such files, taken in the
-          order of their names, or a pattern such as ``"part-*.npy"``; ``.npy`` and Parquet files are read piece by piece,
-          the others one file at a time;
+        - a file (``.npy``, ``.parquet``, ``.csv``, ``.tsv``, ``.txt``, ``.npz``; text also compressed, ``.csv.gz``, ``.bz2``
+          or ``.xz``), a directory of such files, taken in the order of their names, or a pattern such as ``"part-*.npy"``;
+          ``.npy`` and Parquet files are read piece by piece, the others one file at a time;
         - a list or tuple of paths, or of arrays or data frames;
         - a ``pyarrow.dataset.Dataset`` or ``pyarrow.Table``;
         - a function without arguments that returns a fresh iterator over arrays each time;
@@ -38,6 +46,14 @@ def chunks(data: Any, *, columns: Sequence[int | str] | None = None) -> Chunks:
           data frames or tensors of shape (n_samples, n_features), or sequences that hold one such array.
     columns : sequence of int or str, optional
         Columns to use: of files as in ``fastgmm fit --columns``, of arrow data by name, of arrays by index.
+    header : {"auto", "yes", "no"}, default "auto"
+        Of files of text: whether the first line holds names. "auto" finds out, or raises ValueError where that is not clear.
+    delimiter : str, optional
+        Of files of text: one character, or "comma", "semicolon", "tab", "space". By default found from the first line.
+    decimal : {".", ","}, default "."
+        Of files of text: the decimal sign.
+    comment : str, optional
+        Of files of text: the sign, such as ``"#"``, from which on a line is left out.
 
     Returns
     -------
@@ -61,16 +77,20 @@ def chunks(data: Any, *, columns: Sequence[int | str] | None = None) -> Chunks:
         return data
     if columns is not None and isinstance(columns, (str, bytes)):
         raise TypeError(f"columns is the string {columns!r}; it must be a sequence, such as [{columns!r}]")
+    form = Format(header, delimiter, decimal, comment)
     if isinstance(data, (str, os.PathLike)):
-        return Chunks([_FileChunk(path, columns) for path in expand(os.fspath(data))])
+        return Chunks([_FileChunk(path, columns, form) for path in expand(os.fspath(data))])
     if isinstance(data, (list, tuple)):
         if not data:
             raise ValueError("the sequence of chunks is empty: pass at least one array or path")
         paths = [isinstance(item, (str, os.PathLike)) for item in data]
         if all(paths):
-            return Chunks([_FileChunk(os.fspath(item), columns) for item in data])
+            return Chunks([_FileChunk(os.fspath(item), columns, form) for item in data])
         if any(paths):
             raise TypeError("the sequence mixes paths and arrays: pass one or the other")
+    if form.given():
+        raise TypeError(f"{', '.join(form.given())} is given, but the chunks are no files of text: pass a path, or leave it out")
+    if isinstance(data, (list, tuple)):
         return Chunks(_Given(lambda: iter(data), columns))
     if hasattr(data, "to_batches"):  # Dataset and Table of pyarrow
         names = None if columns is None else list(columns)
@@ -95,8 +115,8 @@ def expand(path: str) -> list[str]:
     """Files that a path, a directory or a pattern stands for, in the order of their names."""
     if os.path.isdir(path):
         entries = sorted(os.listdir(path))
-        found = [os.path.join(path, name) for name in entries if name.lower().endswith(_READABLE)]
-        kinds = sorted({os.path.splitext(name)[1].lower() for name in found})
+        found = [os.path.join(path, name) for name in entries if files.kind_of(name) in files.READABLE]
+        kinds = sorted({files.kind_of(name) for name in found})
         if len(kinds) > 1:
             raise ValueError(
                 f"{path} holds files of several kinds ({', '.join(kinds)}): pass a pattern, such as "
@@ -104,7 +124,7 @@ def expand(path: str) -> list[str]:
             )
         if not found:
             raise ValueError(
-                f"{path} holds no file that can be read ({', '.join(_READABLE)}) among {len(entries)}: choose another, or a pattern"
+                f"{path} holds no file that can be read ({', '.join(files.READABLE)}) among {len(entries)}: choose another, or a pattern"
             )
         return found
     if not os.path.exists(path) and glob.has_magic(path):
@@ -121,7 +141,7 @@ class Chunks:
     def __init__(self, parts: Sequence[_FileChunk] | _Given) -> None:
         self._parts = parts
 
-    def __iter__(self) -> Iterator[NDArray]:
+    def __iter__(self) -> Generator[NDArray, None, None]:
         for _, piece in self.reader().pieces():
             yield np.asarray(piece)
 
@@ -218,9 +238,12 @@ class _FileChunk:
 
     path: str
     columns: Sequence[int | str] | None
+    form: Format = Format()
 
     def pieces(self, first: int, rows: int | None) -> Iterator[NDArray]:
-        kind = os.path.splitext(self.path)[1].lower()
+        kind = files.kind_of(self.path)
+        if kind in (".npy", ".parquet"):
+            files.refuse_form(self.path, self.form)
         if kind == ".npy":
             raw = RawFile.of_npy(self.path)
             picked = files.column_indices(self.path, raw.shape[1], self.columns)
@@ -229,7 +252,7 @@ class _FileChunk:
         elif kind == ".parquet":
             yield from files.parquet_batches(self.path, self.columns, PIECE)
         else:
-            yield files.read_table(self.path, columns=self.columns).data
+            yield files.read_table(self.path, columns=self.columns, **self.form._asdict()).data
 
 
 @dataclass(frozen=True)

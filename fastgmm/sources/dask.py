@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fastgmm import _jit
 from fastgmm import _validation as border
 from fastgmm._compat import cached_property, optional
+from fastgmm._frames import no_numbers
 from fastgmm.sources import stream
 from fastgmm.sources.array import ArraySource, unit_exponent
 
@@ -38,15 +39,17 @@ def row_blocks(X: Any) -> Any:
 
     Raises ValueError or TypeError for what has other dimensions. Nothing is computed.
     """
+    if problem := no_numbers(X, "X"):
+        raise TypeError(problem)
     array = X.to_dask_array() if hasattr(X, "to_dask_array") else X
     if not hasattr(array, "map_blocks"):
         raise TypeError(
             f"X is a {type(X).__name__} of Dask: pass a dask.array of shape (n_samples, n_features) or a dask.dataframe"
         )
     if array.ndim != 2:
+        frame = "Pass X.to_frame() if it is a single feature" if hasattr(X, "to_frame") else border.shape_advice(array.shape)
         raise ValueError(
-            f"X must be two-dimensional, (n_samples, n_features), got a Dask {type(X).__name__} of shape {array.shape}. "
-            "Reshape your data: X[:, None], or to_frame(), if it has a single feature, X[None, :] if it is a single sample"
+            f"X must be two-dimensional, (n_samples, n_features), got a Dask {type(X).__name__} of shape {array.shape}. {frame}"
         )
     if array.shape[1] == 0:
         raise ValueError(f"X has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
@@ -246,20 +249,23 @@ class _Known(NamedTuple):
 
 
 def each_block(
-    array: Any,
+    X: Any,
     evaluate: Callable[[ArraySource], NDArray],
-    columns: int | None,
+    columns: Sequence[str] | str,
     dtype: Any,
     n_features: int,
     n_threads: Any,
 ) -> Any:
-    """``evaluate(block)`` for the blocks of `row_blocks` as a Dask array: (n,), or (n, columns) where there are columns.
+    """``evaluate(block)`` for the blocks of `row_blocks`: one value for each sample, or several where `columns` are several.
 
-    Nothing is computed; blocks are checked when they are. `dtype` None is that of the samples.
+    Of an array an array, (n,) or (n, columns). Of a frame a series of the name `columns`, or a frame of such columns, in the
+    same partitions and with the same index, so that it can be assigned and joined. Nothing is computed; blocks are checked
+    when they are. `dtype` None is that of the samples.
     """
+    array = row_blocks(X)
     precision = np.dtype(np.float32 if array.dtype == np.float32 else np.float64)
     out = np.dtype(precision if dtype is None else dtype)
-    shape = () if columns is None else (columns,)
+    shape = () if isinstance(columns, str) else (len(columns),)
     on_block = functools.partial(
         _on_block,
         evaluate=evaluate,
@@ -269,9 +275,13 @@ def each_block(
         n_parts=array.numblocks[0],
         n_threads=n_threads,
     )
-    if columns is None:
+    if hasattr(X, "to_dask_array"):
+        on_frame = functools.partial(_on_frame, on_block=on_block, columns=columns)
+        meta = _labelled(X._meta.iloc[:0], np.empty((0, *shape), out), columns)
+        return X.map_partitions(on_frame, meta=meta)
+    if not shape:
         return array.map_blocks(on_block, dtype=out, drop_axis=1, meta=np.empty(0, out))
-    return array.map_blocks(on_block, dtype=out, chunks=(array.chunks[0], (columns,)), meta=np.empty((0, 0), out))
+    return array.map_blocks(on_block, dtype=out, chunks=(array.chunks[0], shape), meta=np.empty((0, 0), out))
 
 
 # --- on a worker
@@ -297,6 +307,25 @@ def _on_block(
     stream.largest_magnitude(samples, name)
     with _jit.threads(_share(n_parts, n_threads)):
         return evaluate(ArraySource(samples.astype(dtype, copy=False)))
+
+
+def _on_frame(
+    frame: Any,
+    *,
+    on_block: Callable[..., NDArray],
+    columns: Sequence[str] | str,
+    partition_info: dict[str, Any] | None = None,
+) -> Any:
+    number = 0 if partition_info is None else partition_info["number"]
+    return _labelled(frame, on_block(frame, block_id=(number, 0)), columns)
+
+
+def _labelled(frame: Any, values: NDArray, columns: Sequence[str] | str) -> Any:
+    """Values of the samples of a frame as a series or a frame with its index."""
+    pandas = optional("pandas", "a dask.dataframe")
+    if isinstance(columns, str):
+        return pandas.Series(values, index=frame.index, name=columns)
+    return pandas.DataFrame(values, index=frame.index, columns=list(columns))
 
 
 def _on_part(

@@ -19,13 +19,26 @@ from numpy.lib import format as npy_format
 from numpy.typing import DTypeLike, NDArray
 
 from fastgmm._compat import optional
-from fastgmm._validation import check_path
-from fastgmm.sources._text import Header, column_label, columns_hint, inspect_text, read_text
+from fastgmm._validation import check_path, shape_advice
+from fastgmm.sources._text import (
+    COMPRESSED,
+    Format,
+    Header,
+    TextFile,
+    column_label,
+    columns_hint,
+    inspect_text,
+    kind_of,
+    read_text,
+)
 
 __all__ = ["TableData", "describe", "read_table"]
 
-_TEXT = (".csv", ".tsv", ".txt")
-_KNOWN = (*_TEXT, ".npy", ".npz", ".parquet")
+_PLAIN = (".csv", ".tsv", ".txt")
+_TEXT = (*_PLAIN, *(kind + extension for kind in _PLAIN for extension in COMPRESSED))
+_ARRAYS = (".npy", ".npz", ".parquet")
+#: Kinds of files that can be read, as `kind_of` gives them.
+READABLE = (*_TEXT, *_ARRAYS)
 
 
 class TableData(NamedTuple):
@@ -43,22 +56,25 @@ class TableData(NamedTuple):
 
 
 def read_table(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | TextFile,
     *,
     columns: Sequence[int | str] | None = None,
     drop: Sequence[int | str] | None = None,
     header: Header = "auto",
     key: str | None = None,
     delimiter: str | None = None,
+    decimal: str = ".",
+    comment: str | None = None,
     dtype: DTypeLike | None = None,
 ) -> TableData:
     """Read a table of numbers from a file.
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, path-like, or TextFile
         The extension tells the format: ``.csv``, ``.tsv`` and ``.txt`` (delimited UTF-8 text, fields may be quoted,
-        empty lines are skipped), ``.npy``, ``.npz``, ``.parquet`` (needs pyarrow).
+        empty lines are skipped; with another ``.gz``, ``.bz2`` or ``.xz`` compressed), ``.npy``, ``.npz``, ``.parquet`` (needs
+        pyarrow).
     columns : sequence of int or str, optional
         The columns to read, in that order: names, or indices counted from 0. A string that is no name may be an index
         (``"2"``) or a range with both ends (``"0-3"``). Default: all columns.
@@ -72,6 +88,10 @@ def read_table(
     delimiter : str, optional
         Text only: one character, or one of "comma", "semicolon", "tab", "space" (any run of blanks). Default: found
         from the first line.
+    decimal : {".", ","}, default "."
+        Text only: the decimal sign. Where commas delimit as well, numbers with decimal commas must be quoted.
+    comment : str, optional
+        Text only: one character, such as ``"#"``. It and what follows it on a line, outside quotes, is left out.
     dtype : float32 or float64, optional
         Type of `data`. Default: float64 for text and Parquet (float32 if all columns are), the file's own for the
         others.
@@ -93,8 +113,9 @@ def read_table(
     ImportError
         If the format needs a package that is not installed.
     """
-    file = check_path("path", path)
-    kind = _kind(file, header, key, delimiter)
+    form = Format(header, delimiter, decimal, comment)
+    text, file = _text_or_path(path)
+    kind = _kind(text, file, form, key)
     wanted = None if dtype is None else np.dtype(dtype)
     if wanted is not None and wanted not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype is {wanted}; it must be float32 or float64")
@@ -104,7 +125,7 @@ def read_table(
 
     if kind in _TEXT:
         kept = np.dtype(np.float64) if wanted is None else wanted
-        return TableData(*read_text(file, choose, header=header, delimiter=delimiter, dtype=kept))
+        return TableData(*read_text(text or TextFile.at(file), choose, form, kept))
     if kind == ".parquet":
         return _read_parquet(file, choose, wanted)
     array = _map_npy(file) if kind == ".npy" else _load_npz(file, key)
@@ -118,44 +139,69 @@ def read_table(
     return TableData(array, None)
 
 
-def describe(
-    path: str | os.PathLike[str], *, header: Header = "auto", key: str | None = None, delimiter: str | None = None
-) -> tuple[tuple[str, ...] | None, int]:
-    """Return the names of all columns in a file, None if it has no names, and their number, without reading its data.
+class Description(NamedTuple):
+    """Names of all columns, None where a file has none, their number, and of text without names the first line."""
 
-    Parameters, errors: see `read_table`.
-    """
-    file = check_path("path", path)
-    kind = _kind(file, header, key, delimiter)
+    names: tuple[str, ...] | None
+    n_columns: int
+    first: tuple[str, ...] | None = None
+
+
+def describe(
+    path: str | os.PathLike[str] | TextFile,
+    *,
+    header: Header = "auto",
+    key: str | None = None,
+    delimiter: str | None = None,
+    decimal: str = ".",
+    comment: str | None = None,
+) -> Description:
+    """Return what columns a file has, without reading its data. Parameters, errors: see `read_table`."""
+    form = Format(header, delimiter, decimal, comment)
+    text, file = _text_or_path(path)
+    kind = _kind(text, file, form, key)
     if kind in _TEXT:
-        layout = inspect_text(file, header, delimiter)
-        return layout.names, layout.n_fields
+        layout = inspect_text(text or TextFile.at(file), form)
+        return Description(layout.names, layout.n_fields, layout.first if layout.names is None else None)
     if kind == ".parquet":
         with _open_parquet(file) as table:
             names = tuple(table.schema_arrow.names)
-        return names, len(names)
+        return Description(names, len(names))
     if kind == ".npy":
-        return None, npy_layout(file)[0][1]
-    return None, _npz_layout(file, key)[1][1]
+        return Description(None, npy_layout(file)[0][1])
+    return Description(None, _npz_layout(file, key)[1][1])
 
 
-def _kind(path: str, header: str, key: str | None, delimiter: str | None) -> str:
-    """Return the extension of a file that exists, and refuse options that it has no use for."""
-    kind = os.path.splitext(path)[1].lower()
-    if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, "is a directory, not a file", path)
-    os.stat(path)  # raises where the file is missing
-    if kind not in _KNOWN:
-        raise ValueError(f"{path}: the extension {kind!r} is not one that can be read; it must be {_listed(_KNOWN)}")
-    if not os.path.isfile(path):
-        raise ValueError(f"{path} is not a regular file; text is read more than once, so write it to a file first")
-    given = {"header": header != "auto", "delimiter": delimiter is not None, "key": key is not None}
-    allowed = {"key"} if kind == ".npz" else {"header", "delimiter"} if kind in _TEXT else set()
-    for option, is_given in given.items():
-        if is_given and option not in allowed:
-            fits = _listed([".npz"] if option == "key" else _TEXT)
-            raise ValueError(f"{path}: {option} is given, but it has a meaning for {fits} only")
+def _text_or_path(path: str | os.PathLike[str] | TextFile) -> tuple[TextFile | None, str]:
+    return (path, path.name) if isinstance(path, TextFile) else (None, check_path("path", path))
+
+
+def _kind(text: TextFile | None, path: str, form: Format, key: str | None) -> str:
+    """Return the kind of a file that exists, and refuse options that it has no use for."""
+    kind = kind_of(path) if text is None else ".csv"
+    if text is None:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, "is a directory, not a file", path)
+        os.stat(path)  # raises where the file is missing
+        if kind not in READABLE:
+            known = f"{_listed((*_PLAIN, *_ARRAYS))}; of text also {_listed(COMPRESSED)} after it"
+            raise ValueError(f"{path}: the extension {kind!r} is not one that can be read; it must be {known}")
+        if not os.path.isfile(path):
+            raise ValueError(
+                f"{path} is not a regular file; text is read more than once, so write it to a file first, or give - for DATA "
+                "and pipe it in"
+            )
+    if kind not in _TEXT:
+        refuse_form(path, form)
+    if key is not None and kind != ".npz":
+        raise ValueError(f"{path}: key is given, but it has a meaning for .npz only")
     return kind
+
+
+def refuse_form(path: str, form: Format) -> None:
+    """Raise ValueError where options of text are given for a file of another kind."""
+    for option in form.given():
+        raise ValueError(f"{path}: {option} is given, but it has a meaning for {_listed(_PLAIN)} only")
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -232,8 +278,8 @@ def _check_array(where: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
         what = "Python objects" if dtype.hasobject else f"{dtype}"
         raise ValueError(f"{where} holds {what}; it must hold real numbers")
     if len(shape) != 2:
-        hint = "; reshape(-1, 1) makes it one column" if len(shape) == 1 else ""
-        raise ValueError(f"{where} has {len(shape)} dimensions, shape {shape}; it must have 2{hint}")
+        hint = "reshape(-1, 1) makes it one column" if len(shape) == 1 else shape_advice(shape, "array")
+        raise ValueError(f"{where} has {len(shape)} dimensions, shape {shape}; it must have 2; {hint}")
     if 0 in shape:
         raise ValueError(f"{where} is empty, shape {shape}; it must hold a row of numbers at least")
 
@@ -451,7 +497,8 @@ def _check_parquet(path: str, types: Any, schema: Any, picked: list[int]) -> Non
         label = column_label(bad[0], names)
         good = [j for j in picked if is_numeric(j)]
         advice = columns_hint(good, bad, names) if good else "no column that was chosen holds numbers"
-        raise ValueError(f"{path}: {label} is not numeric but {schema.types[bad[0]]}: {advice}")
+        more = f", as are {', '.join(column_label(j, names) for j in bad[1:6])}" if bad[1:] else ""
+        raise ValueError(f"{path}: {label} is not numeric but {schema.types[bad[0]]}{more}: {advice}")
     for j in picked:
         if names.count(names[j]) > 1:
             raise ValueError(

@@ -223,8 +223,8 @@ def as_matrix(piece: object, name: str) -> NDArray:
     array = border.as_numbers(piece, name)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(
-            f"{name} has the shape {array.shape}, but a chunk must be (n_samples, n_features): reshape(-1, 1) makes one "
-            "column, reshape(1, -1) one sample"
+            f"{name} has the shape {array.shape}, but a chunk must be (n_samples, n_features). "
+            + (border.shape_advice(array.shape, "chunk") if array.ndim != 2 else "Pass the columns to use")
         )
     return array
 

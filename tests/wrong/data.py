@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import scipy.sparse
 
 import fastgmm
@@ -39,6 +40,15 @@ def at(index: int, value: float) -> np.ndarray:
     return weights
 
 
+def objects(*values: Any) -> np.ndarray:
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+WORDS = pd.DataFrame({"a": [1.0, 2.0], "b": ["u", "v"]})
+ARROW = pa.table({"a": [1.0, 2.0], "b": ["u", "v"]})
+PARTS = r"X cannot be made into an array.*2 arrays of the shapes \(3, 2\), \(4, 2\): pass numpy\.vstack\(X\)"
 NO_ARRAY = r"pass an array of shape \(n_samples, n_features\)"
 
 #: (label, X, error, message)
@@ -53,8 +63,10 @@ _X: list[tuple[str, Any, Any, str]] = [
     ("an integer beyond float64", [[10**400], [1]], ValueError, r"X holds an integer that is too large for float64"),
     ("NaN of pandas", pd.DataFrame({"a": [1.0, None, 2.0]}), ValueError, r"NaN: X\[1, 0\]"),
     ("1-D", np.arange(5.0), ValueError, r"X must be two-dimensional.*shape \(5,\).*X\.reshape\(-1, 1\)"),
-    ("0-D", 3.0, ValueError, r"X must be two-dimensional.*shape \(\)"),
-    ("3-D", np.zeros((3, 2, 2)), ValueError, r"X must be two-dimensional.*shape \(3, 2, 2\)"),
+    ("0-D", 3.0, ValueError, r"shape \(\)\. Pass an array of one row for each sample"),
+    ("3-D", np.zeros((4, 5, 3)), ValueError, r"shape \(4, 5, 3\)\. Reshape your data: X\.reshape\(-1, 3\).*X\.reshape\(4, -1\)"),
+    ("4-D", np.zeros((7, 4, 5, 3)), ValueError, r"X\.reshape\(-1, 3\) if the last axis.*X\.reshape\(7, -1\) if the first"),
+    ("objects in three dimensions", np.zeros((4, 5, 3), object), ValueError, r"shape \(4, 5, 3\).*X\.reshape\(-1, 3\)"),
     ("a Series", pd.Series([1.0, 2.0]), ValueError, r"X must be two-dimensional"),
     ("no samples", np.empty((0, 2)), ValueError, r"X has 0 sample\(s\).*minimum of 2"),
     ("one sample", np.ones((1, 2)), ValueError, r"X has 1 sample\(s\).*minimum of 2"),
@@ -62,14 +74,14 @@ _X: list[tuple[str, Any, Any, str]] = [
     ("an empty list", [], ValueError, r"X must be two-dimensional"),
     ("complex", X + 1j, ValueError, r"Complex data not supported: X has dtype complex128"),
     ("complex objects", np.array([[1j], [2.0]], object), ValueError, r"Complex data.*X\[0, 0\] is 1j"),
-    ("strings", np.array([["a", "b"], ["c", "d"]]), ValueError, r"X must hold numbers, got dtype <U1"),
+    ("strings", np.array([["a", "b"], ["c", "d"]]), ValueError, r"X must hold numbers, got dtype <U1: X\[0, 0\] is 'a'; leave"),
     ("numbers as strings", [["1", "2"], ["3", "4"]], ValueError, r"numbers, got dtype <U1.*X\.astype\(float\)"),
     ("bytes", np.array([[b"a"], [b"b"]]), ValueError, r"X must hold numbers, got dtype \|?S1"),
-    ("dates", np.array([["2020-01-01"], ["2020-01-02"]], "M8[D]"), ValueError, r"numbers, got dtype datetime64"),
-    ("a string among objects", np.array([[1, "x"], [2, 3]], object), TypeError, r"X\[0, 1\] is 'x', a str"),
+    ("dates", np.array([["2020-01-01"], ["2020-01-02"]], "M8[D]"), ValueError, r"numbers, got dtype datetime64.*X - X\.min\(\)"),
+    ("a string among objects", np.array([[1, "x"], [2, 3]], object), TypeError, r"X\[0, 1\] is 'x', a str: .*encode categories"),
     ("a dictionary among objects", np.array([[{}], [1]], object), TypeError, r"X\[0, 0\] is \{\}, a dict"),
     ("a structured array", np.zeros((4, 2), [("p", "f8")]), ValueError, r"X must hold numbers, got dtype \[\("),
-    ("rows of unequal length", [[1, 2], [3]], ValueError, r"X cannot be made into an array.*rows of equal length"),
+    ("rows of unequal length", [[1, 2], [3]], ValueError, r"X cannot be made into an array.*Pass rows of equal length"),
     ("sparse matrix", scipy.sparse.csr_matrix(X), TypeError, r"X is a sparse matrix.*X\.toarray\(\)"),
     ("sparse array", scipy.sparse.coo_array(X), TypeError, r"X is a sparse matrix"),
     ("masked array", np.ma.masked_greater(X, 0), TypeError, r"X is a masked array.*impute"),
@@ -84,28 +96,83 @@ _X: list[tuple[str, Any, Any, str]] = [
         "NA of pandas",
         pd.DataFrame({"a": pd.array([1, None, 2], "Int64")}),
         (TypeError, ValueError),
-        r"X\[1, 0\] is (<NA>|nan).*[Dd]rop or impute",
+        r"X\[1, 0\] (\(column 'a'\) is <NA>|is nan).*[Dd]rop or impute",
     ),
     (
         "NA among booleans",
         pd.DataFrame({"a": pd.array([True, None], "boolean")}),
         TypeError,
-        r"X\[1, 0\] is <NA>.*missing",
+        r"X\[1, 0\] \(column 'a'\) is <NA>.*missing.*dropna",
     ),
-    ("a column of words", pd.DataFrame({"a": [1.0, 2.0], "b": ["u", "v"]}), TypeError, r"X\[0, 1\] is 'u', a str"),
-    ("words of pandas", pd.DataFrame({"a": pd.array(["u", "v"], "string")}), TypeError, r"X\[0, 0\] is 'u', a str"),
-    ("categories", pd.DataFrame({"a": pd.Categorical(["u", "v"])}), TypeError, r"X\[0, 0\] is 'u', a str"),
+    ("a column of words", WORDS, TypeError, r"'b' \(str\).*X\[\['a'\]\] or X\.select_dtypes.*get_dummies\(X, columns=\['b'\]\)"),
+    (
+        "words of pandas",
+        pd.DataFrame({"a": pd.array(["u", "v"], "string")}),
+        TypeError,
+        r"no numbers: 'a' \(str\)\. Encode",
+    ),
+    (
+        "words that are numbers",
+        pd.DataFrame({"a": ["1", "2.5"], "b": [1.0, 2.0]}),
+        TypeError,
+        r"'a' \(str\).*X\.astype\(\{'a': 'float'\}\)",
+    ),
+    (
+        "categories",
+        pd.DataFrame({"a": pd.Categorical(["u", "v"])}),
+        TypeError,
+        r"'a' \(category\)\. Encode categories as 0 and 1",
+    ),
     (
         "categories beside numbers",
         FRAME.assign(c=pd.Categorical(list("uvw") * 20)),
         TypeError,
-        r"X\[0, 2\] is 'u', a str",
+        r"a column that holds no numbers: 'c' \(category\)\. Choose columns of numbers, such as X\[\['a', 'b'\]\]",
     ),
-    ("times", pd.DataFrame({"t": pd.date_range("2020", periods=3)}), ValueError, r"numbers, got dtype datetime64"),
-    ("times beside numbers", FRAME.assign(t=pd.date_range("2020", periods=60)), TypeError, r"X\[0, 2\] is Timestamp"),
-    ("spans of time", pd.DataFrame({"t": pd.to_timedelta([1, 2], "s")}), ValueError, r"numbers, got dtype timedelta64"),
-    ("periods", pd.DataFrame({"t": pd.period_range("2020", periods=3)}), TypeError, r"X\[0, 0\] is Period"),
-    ("intervals", pd.DataFrame({"t": pd.interval_range(0, 3)}), TypeError, r"X\[0, 0\] is Interval"),
+    (
+        "several columns of words",
+        FRAME.assign(c="u", d=pd.Timestamp("2020"), e=1),
+        TypeError,
+        r"columns that hold no numbers: 'c' \(str\), 'd' \(datetime64.*X\[\['a', 'b', 'e'\]\].*columns=\['c'\]\); or count time",
+    ),
+    (
+        "a column of mixed objects",
+        FRAME.assign(c=[1, True, None, "u"] * 15),
+        TypeError,
+        r"no numbers: 'c' \(str\).*get_dummies",
+    ),
+    ("columns without names", pd.DataFrame([[1.0, "u"]] * 3), TypeError, r"no numbers: 1 \(str\).*X\[\[0\]\]"),
+    ("times", pd.DataFrame({"t": pd.date_range("2020", periods=3)}), TypeError, r"'t' \(datetime64.*total_seconds"),
+    ("times beside numbers", FRAME.assign(t=pd.date_range("2020", periods=60)), TypeError, r"'t' \(datetime64.*X\['t'\]"),
+    ("spans of time", pd.DataFrame({"t": pd.to_timedelta([1, 2], "s")}), TypeError, r"'t' \(timedelta64.*total_seconds"),
+    ("periods", pd.DataFrame({"t": pd.period_range("2020", periods=3)}), TypeError, r"'t' \(period.*to_timestamp"),
+    ("intervals", pd.DataFrame({"t": pd.interval_range(0, 3)}), TypeError, r"'t' \(interval.*IntervalIndex\(X\['t'\]\)\.mid"),
+    (
+        "dates of Python in a frame",
+        pd.DataFrame({"t": [datetime.date(2020, 1, 1)] * 3}),
+        TypeError,
+        r"'t' \(date\)\. Make times of dates, pandas\.to_datetime",
+    ),
+    (
+        "decimals in a frame",
+        pd.DataFrame({"t": [decimal.Decimal(1)] * 3}),
+        TypeError,
+        r"'t' \(Decimal\)\. Convert decimals, X\.astype\(\{'t': 'float'\}\)",
+    ),
+    ("a table of Arrow with words", ARROW, TypeError, r"'b' \(string\).*X\.select\(\['a'\]\).*get_dummies\(X\.to_pandas\(\)"),
+    ("a batch of Arrow with words", ARROW.to_batches()[0], TypeError, r"'b' \(string\).*X\.select\(\['a'\]\)"),
+    (
+        "categories of Arrow",
+        ARROW.set_column(1, "b", ARROW["b"].dictionary_encode()),
+        TypeError,
+        r"'b' \(dictionary\).*encode categories",
+    ),
+    (
+        "times of Arrow beside numbers",
+        pa.table({"a": [1.0, 2.0], "t": pa.array([0, 1], pa.timestamp("s"))}),
+        TypeError,
+        r"'t' \(timestamp\[s\]\).*count time",
+    ),
     (
         "complex of pandas",
         pd.DataFrame({"a": [1j, 2.0]}),
@@ -127,10 +194,18 @@ _X: list[tuple[str, Any, Any, str]] = [
         TypeError,
         r"X\[0, 0\] is Decimal\('1'\).*astype\(float\)",
     ),
-    ("lists in a column", pd.DataFrame({"a": [[1], [2]]}), TypeError, r"X\[0, 0\] is \[1\], a list"),
-    ("a Series of rows", pd.Series([[1.0, 2.0], [3.0, 4.0]]), TypeError, r"X\[0\] is \[1\.0, 2\.0\], a list"),
-    ("arrays of unequal length", [np.ones((3, 2)), np.ones((4, 2))], ValueError, r"X cannot be made into an array"),
-    ("arrays of equal length", [np.ones((3, 2)), np.ones((3, 2))], ValueError, r"shape \(2, 3, 2\)"),
+    ("lists in a column", pd.DataFrame({"a": [[1], [2]]}), TypeError, r"'a' \(list\)\. Make columns.*numpy\.vstack\(X\['a'\]\)"),
+    ("a Series of rows", pd.Series([[1.0, 2.0], [3.0, 4.0]]), TypeError, r"X\[0\] is \[1\.0, 2\.0\], a list: pass numpy\.vstack\(X\)"),
+    ("arrays of unequal length", [np.ones((3, 2)), np.ones((4, 2))], ValueError, PARTS + r".*fastgmm\.chunks\(X\)"),
+    ("a tuple of them", (np.ones((3, 2)), np.ones((4, 2))), ValueError, PARTS),
+    ("arrays of equal length", [np.ones((3, 2)), np.ones((3, 2))], ValueError, r"shape \(2, 3, 2\)\. .*numpy\.vstack\(X\)"),
+    ("one array in a list", [np.ones((3, 2))], ValueError, r"shape \(1, 3, 2\)\. .*numpy\.vstack\(X\)"),
+    ("arrays of other widths", [np.ones((3, 2)), np.ones((4, 5))], ValueError, r"all must have the same features.*2, 5 columns"),
+    ("frames of unequal length", [FRAME, FRAME[:7]], ValueError, r"\(60, 2\), \(7, 2\).*numpy\.vstack\(X\).*fastgmm\.chunks"),
+    ("frames of equal length", [FRAME, FRAME], ValueError, r"\(60, 2\), \(60, 2\).*numpy\.vstack\(X\).*fastgmm\.chunks"),
+    ("series of unequal length", [np.ones(3), np.ones(4)], ValueError, r"or numpy\.concatenate\(X\)\.reshape\(-1, 1\) if"),
+    ("an array of arrays", objects(np.ones((3, 2)), np.ones((4, 2))), TypeError, r"X\[0\] is array.*numpy\.vstack\(X\)"),
+    ("an array of rows", objects(np.ones(2), np.ones(2)), TypeError, r"X\[0\] is array.*pass numpy\.vstack\(X\)"),
     ("NaN in float16", with_value(np.nan).astype("f2"), ValueError, r"NaN: X\[4, 1\]"),
     ("infinity of a long double", with_value(np.inf).astype("g"), ValueError, r"infinity: X\[4, 1\] is inf"),
     ("NaN among objects", with_value(np.nan).astype(object), ValueError, r"NaN: X\[4, 1\] is nan"),
@@ -230,8 +305,8 @@ _CHUNKS: list[tuple[str, Any, Any, str]] = [
         ValueError,
         r"chunk 1 has 3 features, the chunks before have 2.*same col",
     ),
-    ("one dimension", [X, X[0]], ValueError, r"chunk 1 has the shape \(2,\).*reshape\(1, -1\) one sample"),
-    ("three dimensions", [X[None]], ValueError, r"chunk 0 has the shape \(1, 60, 2\), but a chunk must be"),
+    ("one dimension", [X, X[0]], ValueError, r"chunk 1 has the shape \(2,\).*chunk\.reshape\(1, -1\) if it"),
+    ("three dimensions", [X[None]], ValueError, r"chunk 0 has the shape \(1, 60, 2\).*chunk\.reshape\(-1, 2\)"),
     ("no features", [X[:, :0]], ValueError, r"chunk 0 has the shape \(60, 0\), but a chunk must be"),
     ("no samples", [X[:0], X[:0]], ValueError, r"the chunks hold no samples at all: pass at least one"),
     ("one sample", [X[:0], X[:1]], ValueError, r"X has 1 sample\(s\).*minimum of 2"),
@@ -250,6 +325,16 @@ _CHUNKS: list[tuple[str, Any, Any, str]] = [
     ("a pair as a chunk", [(X, X[:, 0])], TypeError, r"chunk 0 is a sequence of 2 arrays: pass a function"),
     ("a function that returns nothing", lambda: None, TypeError, r"the function returned a NoneType.*let it yield"),
     ("a function that yields nothing", lambda: iter([]), ValueError, r"no chunk came.*pass a function"),
+]
+
+#: (label, data, options of text, error, message)
+_TEXT: list[tuple[str, Any, dict[str, Any], Any, str]] = [
+    ("decimal of arrays", [X], {"decimal": ","}, TypeError, r"decimal is given, but the chunks are no files of text: pass"),
+    ("comment of .npy", "data.npy", {"comment": "#"}, ValueError, r"data\.npy: comment is given, but it has a meaning for \.csv"),
+    ("another decimal sign", "data.csv", {"decimal": "'"}, ValueError, r"decimal is \"'\"; it must be \"\.\" or \",\""),
+    ("a long comment sign", "data.csv", {"comment": "//"}, ValueError, r"comment is '//'; it must be one character"),
+    ("a digit as comment", "data.csv", {"comment": "1"}, ValueError, r"comment is '1'; it must be one character"),
+    ("one sign for both", "data.csv", {"comment": ";", "delimiter": ";"}, ValueError, r"both ';'; they must differ"),
 ]
 
 _COLUMNS: list[tuple[str, Any, Any, Any, str]] = [
@@ -283,8 +368,8 @@ _COLUMNS: list[tuple[str, Any, Any, Any, str]] = [
 ]
 
 
-def _through_chunks(data: Any, columns: Any = None) -> Any:
-    return GaussianMixture(2).fit(fastgmm.chunks(data, columns=columns))
+def _through_chunks(data: Any, columns: Any = None, **options: Any) -> Any:
+    return GaussianMixture(2).fit(fastgmm.chunks(data, columns=columns, **options))
 
 
 ROWS: list[Row] = [
@@ -301,5 +386,9 @@ ROWS: list[Row] = [
     *[
         (f"columns: {label}", lambda data=data, columns=columns: partial(_through_chunks, data, columns), error, text)
         for label, data, columns, error, text in _COLUMNS
+    ],
+    *[
+        (f"text: {label}", lambda data=data, options=options: partial(_through_chunks, data, **options), error, text)
+        for label, data, options, error, text in _TEXT
     ],
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,11 @@ _TEXTS = {
     "gap.csv": b"a,b\n1,\n3,4\n",
     "missing.csv": b"a,b\n1,NA\n3,4\n",
     "comma.csv": b'a;b\n1;"2,5"\n3;4\n',
+    "comment.csv": b"# made by hand, today\na,b\n1,2\n",
+    "no.csv.xz": b"hello",
+    "no.csv.bz2": b"hello",
+    "data.npy.gz": b"hello",
+    "torn.csv.gz": gzip.compress(b"a,b\n" + b"1,2\n" * 500)[:-12],
     "inf.csv": b"a,b\n1,inf\n",
     "huge.csv": b"a,b\n1,1e999\n",
     "empty.csv": b"",
@@ -154,7 +160,7 @@ ROWS: list[Row] = [
         "read: a decimal comma",
         lambda: read("comma.csv"),
         ValueError,
-        r"'2,5' is not a number; write it with a decimal point|not numeric",
+        r"line 2, column 1.*'2,5' is not a number; write it.*or read it with --decimal , \(in Python: decimal=','\)",
     ),
     ("read: infinity", lambda: read("inf.csv"), ValueError, r"line 2, column 1.*'inf' is not finite"),
     (
@@ -237,13 +243,13 @@ ROWS: list[Row] = [
         "read: 1-D",
         lambda: read("flat.npy"),
         ValueError,
-        r"1 dimensions, shape \(60,\); it must have 2; reshape\(-1, 1\)",
+        r"1 dimensions, shape \(60,\); it must have 2; reshape\(-1, 1\) makes it",
     ),
     (
         "read: 3-D",
         lambda: read("cube.npy"),
         ValueError,
-        r"cube\.npy has 3 dimensions, shape \(1, 60, 2\); it must have 2",
+        r"cube\.npy has 3 dimensions, shape \(1, 60, 2\); it must have 2; .*array\.reshape\(-1, 2\)",
     ),
     (
         "read: complex",

@@ -1,0 +1,66 @@
+"""Messages in the words of the command line: its options in place of the arguments of Python, of which messages speak."""
+
+from __future__ import annotations
+
+import re
+
+#: Arguments of Python and the option that each of them is.
+OPTIONS = {
+    "n_components": "--components",
+    "covariance_type": "--covariance",
+    "covariance_types": "--covariances",
+    "tol": "--tol",
+    "reg_covar": "--reg-covar",
+    "max_iter": "--max-iter",
+    "n_init": "--n-init",
+    "init_params": "--init",
+    "random_state": "--seed",
+    "n_threads": "--threads",
+    "sample_weight": "--weights",
+    "checkpoint_every": "--checkpoint-every",
+}
+#: Arguments that are words of English as well: options where something is said about them.
+_OPTIONS_OF_READING = ("columns", "drop", "header", "delimiter", "decimal", "comment", "key", "dtype", "weights")
+#: Arguments that the command line does not have.
+_OF_PYTHON = ("means_init", "weights_init", "precisions_init", "warm_start", "batch_size")
+
+# not within a word, a path, a quoted name or an option
+_BEFORE, _AFTER = r"(?<![\w./\\'\"-])", r"(?![\w/\\'\"]|\.\w|-\w)"
+_VALUE = r"""(?:\s?=\s?('[^']*'|[^\s,;:()]*[^\s,;:().]))?"""
+_ARGUMENT = re.compile(f"{_BEFORE}({'|'.join(sorted(OPTIONS, key=len, reverse=True))}){_VALUE}{_AFTER}")
+_READING = re.compile(rf"(^|: )({'|'.join(_OPTIONS_OF_READING)})(?= (?:is|holds|asks|names) )")
+_PYTHON = re.compile(f"{_BEFORE}({'|'.join(_OF_PYTHON)}){_AFTER}")
+_DTYPE = re.compile(r"(?<=pass )(float64|float32)\b")
+_ASIDE = " (in Python: "
+
+
+def in_options(text: str, command: str = "fit") -> str:
+    """Return a message with the options of a command in place of names of arguments, and without what is for Python only."""
+
+    def option(found: re.Match[str]) -> str:
+        name = "covariance_types" if found[1] == "covariance_type" and command == "select" else found[1]
+        return OPTIONS[name] + ("" if found[2] is None else f" {found[2].strip(chr(39))}")
+
+    text = _without_asides(text)
+    text = _ARGUMENT.sub(option, text)
+    text = _READING.sub(r"\1--\2", text)
+    text = _PYTHON.sub(r"\1 (in Python)", text)
+    return _DTYPE.sub(r"--dtype \1", text)
+
+
+def _without_asides(text: str) -> str:
+    while (begin := text.find(_ASIDE)) >= 0:
+        depth = 0
+        for end in range(begin + 1, len(text)):
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            if depth == 0:
+                text = text[:begin] + text[end + 1 :]
+                break
+        else:
+            return text
+    return text
+
+
+def option_for(argument: str) -> str | None:
+    """Return the option that is meant by an argument's name, written as an option or not: --random-state is --seed."""
+    return OPTIONS.get(argument.lstrip("-").replace("-", "_"))
