@@ -17,6 +17,7 @@ from fastgmm._errors import warn
 
 _BLOCK = 1 << 22
 _SMALL = 1 << 12
+_MASKED = {np.ma.MaskedArray, type(np.ma.masked)}
 
 
 def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | None = None) -> NDArray:
@@ -70,7 +71,24 @@ def _check_dense(X: Any, name: str) -> None:
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise TypeError(f"{name} is a sparse matrix, but dense data is required: pass {name}.toarray()")
     if isinstance(X, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, but missing values are not supported: drop or impute them")
+        _check_unmasked(X, name)
+    elif isinstance(X, (list, tuple)) and not _MASKED.isdisjoint(map(type, X)):
+        for i, row in enumerate(X):  # of which NumPy would take what is behind the masks
+            if isinstance(row, np.ma.MaskedArray):
+                _check_unmasked(row, f"{name}[{i}]")
+
+
+def _check_unmasked(X: np.ma.MaskedArray, name: str) -> None:
+    """Raise TypeError where values are masked; an array without masked ones is taken for its data."""
+    mask = np.ma.getmaskarray(X)
+    if mask.dtype.names is not None or not mask.any():  # records are refused as such
+        return
+    where = f"[{', '.join(map(str, np.argwhere(mask)[0]))}]" if mask.ndim else ""
+    drop = f"drop such samples, {name}[~np.ma.getmaskarray({name}).any(axis=1)].data, or " if mask.ndim == 2 else ""
+    raise TypeError(
+        f"{name} is a masked array with {int(mask.sum())} of {mask.size} values masked, the first {name}{where}. Missing values "
+        f"cannot be used: {drop}impute them, {name}.filled(value)"
+    )
 
 
 def _from_objects(array: NDArray, name: str) -> NDArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -72,3 +74,41 @@ def covariances_from_precision_cholesky(prec_chol: Float, layout: str) -> Float:
         return 1.0 / prec_chol**2
     inverse = np.linalg.inv(prec_chol)
     return np.swapaxes(inverse, -1, -2) @ inverse
+
+
+def is_upper_factor(factors: Float, layout: str) -> bool:
+    """Whether all values are finite and each matrix is upper triangular with a positive diagonal, as a fit leaves them."""
+    if layout in ("diag", "spherical"):
+        return bool(factors.min() > 0.0 and factors.max() < np.inf)
+    with np.errstate(invalid="ignore"):
+        # zero times what is not finite is NaN, which counts as well
+        odd = (factors * _below_diagonal(factors.shape[-1])).any()
+    return not odd and bool((np.diagonal(factors, axis1=-2, axis2=-1) > 0.0).all())
+
+
+@cache
+def _below_diagonal(d: int) -> Float:
+    return np.tri(d, k=-1)
+
+
+def upper_factor(factors: Float, layout: str) -> Float:
+    """Return U, upper triangular with a positive diagonal, with U U^T = P P^T for any square matrices P.
+
+    P = U Q with Q orthogonal: with J, which reverses an order, P^T J = Q' R by QR gives U = J R^T J up to the signs of its
+    columns. For diag and spherical, the magnitudes. Raises NotPositiveDefinite where P is singular to rounding.
+    """
+    if layout in ("diag", "spherical"):
+        upper = diagonal = sizes = np.abs(factors)
+        least = 0.0
+    else:
+        flipped = np.linalg.qr(np.swapaxes(factors[..., ::-1, :], -1, -2), mode="r")
+        upper = np.swapaxes(flipped, -1, -2)[..., ::-1, ::-1]
+        signed = np.diagonal(upper, axis1=-2, axis2=-1)
+        upper = np.ascontiguousarray(upper * np.where(signed < 0.0, -1.0, 1.0)[..., None, :])
+        diagonal, sizes = np.abs(signed), np.linalg.norm(factors, axis=-1)
+        least = factors.shape[-1] * np.finfo(np.float64).eps
+    singular = diagonal <= least * sizes
+    if singular.any():
+        component = None if layout == "tied" else int(np.argwhere(singular)[0, 0])
+        raise NotPositiveDefinite(component, float(diagonal[singular][0]))
+    return upper

@@ -20,7 +20,7 @@ from fastgmm.em import sweep as passes
 from fastgmm.em.monitor import SILENT, together
 from fastgmm.estimators import checkpoint as checkpoints
 from fastgmm.estimators import telling
-from fastgmm.estimators.fitted import FittedMixture
+from fastgmm.estimators.fitted import FIT_HOOKS, FittedMixture
 from fastgmm.estimators.fitting import Fitting, Interrupted
 from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
 from fastgmm.params import Params
@@ -139,6 +139,9 @@ class GaussianMixture(FittedMixture):
     >>> GaussianMixture(n_components=2, random_state=0).fit(X).predict([[0, 0], [12, 3]])
     array([1, 0])
     """
+
+    _averages: online.Averages
+    _averages_lost: bool
 
     def __init__(
         self,
@@ -322,9 +325,10 @@ class GaussianMixture(FittedMixture):
 
         The first call starts from its batch as `fit` does, once; the more samples it has, the better the start. Its
         parameters stay, and samples are gathered, until there are 20 numbers (d a sample) for each free parameter; from then
-        on the averages never stand for fewer, however small the batches. A model that was fitted, loaded or made
-        from parameters goes on from these. `fit` starts anew, or with `warm_start` goes on from the parameters, and forgets the
-        averages. A change of the number of components or the covariance type needs a new `fit`.
+        on the averages never stand for fewer, however small the batches. A model that was fitted or made from parameters
+        continues from these. `save`, pickle and copies keep the averages, so that the stream continues in another process with
+        the same bits. `fit` starts anew, or with `warm_start` from the parameters, and forgets the averages. A change of the
+        number of components or the covariance type needs a new `fit`.
 
         Parameters
         ----------
@@ -342,7 +346,14 @@ class GaussianMixture(FittedMixture):
         ------
         ValueError, TypeError, OSError
             As `fit`. The model is then unchanged, and the batch is not part of it.
+
+        Warns
+        -----
+        UserWarning
+            Where the model comes from a file of format version 1, which holds no averages, and may have been in a stream since
+            no `fit` converged: the first batch counts as if the parameters were those of a fit.
         """
+        self._refuse_overridden(FIT_HOOKS, "partial_fit")
         structure, settings = self._check_arguments()
         fitted = self.__sklearn_is_fitted__()
         names = border.feature_names(X)
@@ -359,7 +370,7 @@ class GaussianMixture(FittedMixture):
         bounds = [*earlier, bound][-_HISTORY:]
         fit = driver.Fit(params, False, averages.n_steps, bound, bounds)
         if fitted:
-            self._set_fitted(fit, source.dtype, _averages=averages)
+            self._set_fitted(fit, source.dtype, "_averages_lost", _averages=averages, n_features_in_=source.n_features)
         else:
             self._keep(fit, source, names, _averages=averages)
         return self
@@ -375,8 +386,15 @@ class GaussianMixture(FittedMixture):
             # the weights of points are 1 / n each, and these parameters may stay for some batches
             return replace(params, weights=params.weights / params.weights.sum()), online.Averages()
         self._check_goes_on(source, "partial_fit", "call fit to start anew")
-        params = self._params()
+        params = self._params(drawn=True)
         averages = getattr(self, "_averages", None)
+        if averages is None and getattr(self, "_averages_lost", False):
+            warn(
+                "this model comes from a file of format version 1, which holds no averages of partial_fit: if it was in a stream, "
+                "the next batches move the parameters more than they would have, and n_iter_ counts from 1. Save it again "
+                "after them, and nothing is lost from there on",
+                UserWarning,
+            )
         if averages is None:
             return params, online.averages_of(params, settings.reg_covar)
         if (
@@ -397,13 +415,14 @@ class GaussianMixture(FittedMixture):
         checkpoint: Any,
         checkpoint_every: float,
     ) -> AnySource:
+        self._refuse_overridden(FIT_HOOKS, "fit")
         structure, settings = self._check_arguments()
         if batch_size is not None:
             border.check_integer("batch_size", batch_size, 1)
             if checkpoint is not None:
                 raise ValueError(
                     "checkpoint holds where EM is, not the averages of batch_size: leave one of them out; partial_fit and save "
-                    "keep the parameters that batches have come to"
+                    "keep the parameters and the averages that batches have come to"
                 )
             if is_dask(X):
                 raise ValueError(
@@ -457,7 +476,9 @@ class GaussianMixture(FittedMixture):
         init_params = self._check_init_params(source)
         n_starts = self.n_init if isinstance(init_params, str) else 1  # from known groups they would be equal
         if saved is not None:
-            saved.identify(checkpoints.settings_of(self), checkpoints.data_of(source))
+            # not those that the constructor of a subclass names: it may pass **kwargs on
+            arguments = GaussianMixture._parameter_names()
+            saved.identify(checkpoints.settings_of(self, arguments), checkpoints.data_of(source))
         lines = telling.Lines(int(self.verbose), self.verbose_interval) if self.verbose else SILENT
         bar = telling.progress(source.n_samples, 1 if warm else n_starts) if with_bar else SILENT
         return Fitting(
@@ -467,7 +488,7 @@ class GaussianMixture(FittedMixture):
             Start(init_params, self.n_components, settings.reg_covar, supplied, self.n_threads),
             border.check_random_state(self.random_state),
             n_starts,
-            earlier=(self._params(), self.lower_bound_) if warm else None,
+            earlier=(self._params(drawn=True), getattr(self, "lower_bound_", -math.inf)) if warm else None,
             monitor=together(lines, bar),
             checkpoint=saved,
             batches=None if batch_size is None else (self._steps(structure, settings, source.n_features), batch_size),
@@ -484,7 +505,7 @@ class GaussianMixture(FittedMixture):
     def _keep(self, fit: driver.Fit, source: AnySource, names: NDArray | None, **others: Any) -> None:
         others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
         # averages of an earlier partial_fit belong to other parameters
-        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", **others)
+        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", "_averages_lost", **others)
 
     def _check_enough(self, source: AnySource) -> None:
         if source.n_samples < self.n_components:
@@ -544,10 +565,12 @@ class GaussianMixture(FittedMixture):
     def _check_goes_on(self, source: AnySource, what: str, remedy: str) -> None:
         layout = STRUCTURES[self.covariance_type].layout
         expected = border.covariance_shape(layout, self.n_components, source.n_features)
-        if self.means_.shape != (self.n_components, source.n_features) or self.covariances_.shape != expected:
+        means = np.shape(self.means_)
+        covariances = np.shape(self.covariances_) if hasattr(self, "covariances_") else expected
+        if means != (self.n_components, source.n_features) or covariances != expected:
             raise ValueError(
-                f"{what} goes on from a fit with means of shape {self.means_.shape} and covariances of shape "
-                f"{self.covariances_.shape}, but n_components={self.n_components}, {source.n_features} features and "
+                f"{what} goes on from a fit with means of shape {means} and covariances of shape "
+                f"{covariances}, but n_components={self.n_components}, {source.n_features} features and "
                 f"covariance_type={self.covariance_type!r} were asked for: {remedy} or keep them"
             )
 
