@@ -30,7 +30,10 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of archive: its name and version in the header, and the words of messages about it."""
+    """A kind of archive: its name and version in the header, and the words of messages about it.
+
+    All versions from 1 on are read.
+    """
 
     format: str
     version: int
@@ -129,7 +132,7 @@ def _header(entries: Arrays, kind: Kind) -> dict[str, Any]:
             f"it has format version {version}, written by fastgmm {header.get('fastgmm_version')}; this is fastgmm "
             f"{fastgmm.__version__}, which reads up to version {kind.version}; upgrade fastgmm"
         )
-    if version != kind.version or isinstance(version, bool):
+    if not isinstance(version, int) or version < 1 or isinstance(version, bool):
         raise ValueError(f"its header says format version {version!r}, which never was; {kind.remedy}")
     return header
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 from typing import Any
 
 from fastgmm._errors import NotFittedError, like_sklearn
 from fastgmm._validation import check_choice
+from fastgmm.estimators.notebook import Table, page
 
 
 class Estimator:
@@ -14,7 +16,17 @@ class Estimator:
 
     @classmethod
     def _parameter_names(cls) -> list[str]:
-        return sorted(name for name in inspect.signature(cls.__init__).parameters if name != "self")
+        """Names of the constructor's arguments, but for ``**kwargs``, which have none; RuntimeError for ``*args``."""
+        if cls.__init__ is object.__init__:
+            return []
+        arguments = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        for argument in arguments:
+            if argument.kind is argument.VAR_POSITIONAL:
+                raise RuntimeError(
+                    f"the constructor of {cls.__name__} takes *{argument.name}, but parameters of an estimator need names: "
+                    "write each of them in the signature"
+                )
+        return sorted(argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the constructor's arguments by name. `deep` is there for scikit-learn; no argument is an estimator."""
@@ -28,14 +40,33 @@ class Estimator:
             setattr(self, name, value)
         return self
 
-    def __repr__(self) -> str:
+    def _changed(self) -> dict[str, Any]:
+        """Return the arguments that are not the constructor's defaults."""
         defaults = inspect.signature(type(self).__init__).parameters
-        shown = [
-            f"{name}={value!r}"
+        return {
+            name: value
             for name, value in self.get_params().items()
             if not (value is defaults[name].default or repr(value) == repr(defaults[name].default))
-        ]
-        return f"{type(self).__name__}({', '.join(shown)})"
+        }
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._changed().items())})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the parameters, those that are not the defaults in bold, and what was fitted."""
+        changed, params = self._changed(), self.get_params()
+        bold = frozenset(i for i, name in enumerate(params) if name in changed)
+        rows = [(name, reprlib.repr(value)) for name, value in params.items()]
+        state, tables = self._described()
+        return page(type(self).__name__, state, [Table("Parameters", (), rows, bold), *tables])
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        """Return the same by type, of which IPython's display picks one; `kwargs` are its `include` and `exclude`."""
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _described(self) -> tuple[str, list[Table]]:
+        """State of the estimator in words, and tables of what was fitted."""
+        return ("fitted" if self.__sklearn_is_fitted__() else "not fitted"), []
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "means_")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,12 +14,43 @@ from numpy.typing import ArrayLike, NDArray
 from fastgmm import _validation as border
 from fastgmm.em import sweep as passes
 from fastgmm.em.result import FitResult
+from fastgmm.estimators import attributes
 from fastgmm.estimators.base import Estimator
+from fastgmm.estimators.notebook import Table
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure
 from fastgmm.sources.array import Source
 from fastgmm.sources.dask import each_block, is_dask, row_blocks
 from fastgmm.sources.opening import open_source
+
+#: Methods of scikit-learn's class that make its densities, in any of its versions 1.6 to 1.9, and that densities here do not call.
+DENSITY_HOOKS = (
+    "_estimate_log_prob",
+    "_estimate_log_prob_resp",
+    "_estimate_log_weights",
+    "_estimate_weighted_log_prob",
+)
+#: Those that its `fit` calls, likewise.
+FIT_HOOKS = (
+    "_check_parameters",
+    "_compute_lower_bound",
+    "_e_step",
+    *DENSITY_HOOKS,
+    "_get_parameters",
+    "_initialize",
+    "_initialize_parameters",
+    "_m_step",
+    "_print_verbose_msg_init_beg",
+    "_print_verbose_msg_init_end",
+    "_print_verbose_msg_iter_end",
+    "_set_parameters",
+    "_validate_params",
+)
+
+
+#: What a notebook shows of a fit beside its parameters, and of how many components and features it shows these.
+_OUTCOME = ("converged_", "n_iter_", "lower_bound_")
+_SHOWN_COMPONENTS, _SHOWN_FEATURES = 10, 8
 
 
 class Criteria(NamedTuple):
@@ -87,22 +118,33 @@ class FittedMixture(Estimator):
         # one assignment, so that Ctrl-C finds the old ones or the new ones
         self.__dict__ = kept | _fitted(fit, dtype) | others
 
-    def _params(self) -> Params:
-        """Parameters as the fitted attributes have them."""
-        layout = self._structure().layout
-        arrays = (self.weights_, self.means_, self.covariances_, self.precisions_cholesky_)
-        return Params(layout, *(np.asarray(a, np.float64) for a in arrays))
+    def _params(self, *, drawn: bool = False) -> Params:
+        """Parameters as the fitted attributes have them; with `drawn` checked covariances as well (`attributes.params`)."""
+        return attributes.params(self, drawn=drawn)
 
     def _structure(self) -> Structure:
         """Structure of the fitted parameters; ValueError where `covariance_type` was changed since."""
-        structure = STRUCTURES[border.check_choice("covariance_type", self.covariance_type, STRUCTURES)]
-        expected = structure.layout.shape(*self.means_.shape)
-        if np.shape(self.covariances_) != expected:
-            raise ValueError(
-                f"covariance_type={self.covariance_type!r} was set after the fit, whose covariances_ have the shape "
-                f"{np.shape(self.covariances_)} and not {expected}: fit again, or set it back"
+        return attributes.structure(self)
+
+    def _check_is_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__() and attributes.assigned(self):
+            raise attributes.missing(self, "means_")
+        super()._check_is_fitted()
+
+    def _refuse_overridden(self, hooks: Iterable[str], method: str) -> None:
+        """Raise TypeError where a subclass, or the instance, overrides methods that scikit-learn's `method` would call."""
+        own, instance = type(self), vars(self)
+        found = [
+            name
+            for name in hooks
+            if getattr(own, name, None) is not getattr(FittedMixture, name, None) or name in instance
+        ]
+        if found:
+            raise TypeError(
+                f"{own.__name__} overrides {', '.join(found)} of scikit-learn's GaussianMixture. fastgmm's {method} does not "
+                "call what is overridden, so that its result would be another: inherit from sklearn.mixture.GaussianMixture, or "
+                "rename a method that is not meant to change the results"
             )
-        return structure
 
     def _source(self, X: Any, sample_weight: Any = None) -> Source:
         """Data for a fitted model: checked, and of the features that the model knows."""
@@ -115,7 +157,7 @@ class FittedMixture(Estimator):
 
     def _check_features(self, got: int, names: NDArray | None) -> None:
         fitted = getattr(self, "feature_names_in_", None)
-        border.check_same_features(got, names, self.n_features_in_, fitted, type(self).__name__)
+        border.check_same_features(got, names, attributes.n_features(self), fitted, type(self).__name__)
 
     def _each(
         self, X: Any, evaluate: Callable[..., NDArray], columns: Sequence[str] | str, *, dtype: type | None = None
@@ -125,7 +167,7 @@ class FittedMixture(Estimator):
             return evaluate(self._source(X), self._params(), self.n_threads)
         self._check_is_fitted()
         border.check_threads(self.n_threads)
-        width, d = row_blocks(X).shape[1], self.n_features_in_
+        width, d = row_blocks(X).shape[1], attributes.n_features(self)
         # an unknown number of columns is looked at later, in each block
         self._check_features(d if math.isnan(width) else width, border.feature_names(X))
         return each_block(X, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)
@@ -136,6 +178,7 @@ class FittedMixture(Estimator):
         Of Dask it is computed lazily: of an array a Dask array; of a data frame a series, ``label``, in the same partitions
         and with the same index, so that ``X.assign(label=model.predict(X))`` works. Of other frames it is an array.
         """
+        self._refuse_overridden(DENSITY_HOOKS, "predict")
         return self._each(X, passes.labels, "label", dtype=np.int64)
 
     def predict_proba(self, X: Any) -> NDArray:
@@ -144,11 +187,13 @@ class FittedMixture(Estimator):
         Of Dask lazily, as `predict`; of a data frame of Dask a frame with the columns ``p0``, ``p1``, ... and the same index.
         A sample so far from all components that its likelihood is 0 (its log -inf) has probability 0 for each of them.
         """
+        self._refuse_overridden(DENSITY_HOOKS, "predict_proba")
         self._check_is_fitted()
-        return self._each(X, passes.responsibilities, [f"p{c}" for c in range(len(self.weights_))])
+        return self._each(X, passes.responsibilities, [f"p{c}" for c in range(len(self.means_))])
 
     def score_samples(self, X: Any) -> NDArray:
         """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`; of Dask lazily, as `predict`."""
+        self._refuse_overridden(DENSITY_HOOKS, "score_samples")
         return self._each(X, passes.log_prob, "log_likelihood")
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
@@ -159,9 +204,15 @@ class FittedMixture(Estimator):
     def _criteria(self, X: Any, sample_weight: ArrayLike | None = None) -> Criteria:
         source = self._source(X, sample_weight)
         n = source.total_weight * source.weight_unit
-        log_likelihood = passes.log_likelihood(source, self._params(), self.n_threads) * source.weight_unit
-        p = self._structure().n_parameters(*self.means_.shape)
-        return Criteria.of(log_likelihood, n, p)
+        if type(self).score_samples is FittedMixture.score_samples:
+            self._refuse_overridden(DENSITY_HOOKS, "score")
+            log_likelihood = passes.log_likelihood(source, self._params(), self.n_threads) * source.weight_unit
+        else:  # a subclass has densities of its own
+            each = np.asarray(self.score_samples(X), np.float64)
+            log_likelihood = float(
+                each.sum() if sample_weight is None else each @ np.asarray(sample_weight, np.float64)
+            )
+        return Criteria.of(log_likelihood, n, self._n_parameters())
 
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion on `X`, -2 log L + p log n; lower is better.
@@ -181,21 +232,23 @@ class FittedMixture(Estimator):
         is taken for one of its most probable component (Biernacki, Celeux & Govaert, IEEE Trans. Pattern Anal. Mach. Intell. 22,
         2000). mclust prints the negative. L and n as in `bic`.
         """
+        self._refuse_overridden(DENSITY_HOOKS, "icl")
         source = self._source(X, sample_weight)
         sums = passes.classified(source, self._params(), self.n_threads).times(source.weight_unit)
-        n, p = source.total_weight * source.weight_unit, self._structure().n_parameters(*self.means_.shape)
-        return Criteria.of(sums.log_likelihood, n, p).bic - 2 * sums.certainty
+        n = source.total_weight * source.weight_unit
+        return Criteria.of(sums.log_likelihood, n, self._n_parameters()).bic - 2 * sums.certainty
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
         """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,)."""
         self._check_is_fitted()
         n_samples = border.check_integer("n_samples", n_samples, 1)
         rng = border.check_random_state(self.random_state)
-        layout = self._structure().layout
-        k = len(self.means_)
-        weights = np.asarray(self.weights_, np.float64)
-        counts = rng.multinomial(n_samples, weights / weights.sum())
-        drawn = [layout.draw(rng, self.means_[i], self.covariances_, i, int(count)) for i, count in enumerate(counts)]
+        params = self._params(drawn=True)
+        k = len(params.means)
+        # as they are, for draws from float32 parameters are not those from the same numbers in float64, to the bit
+        means, covariances = np.asarray(self.means_), np.asarray(getattr(self, "covariances_", params.covariances))
+        counts = rng.multinomial(n_samples, params.weights / params.weights.sum())
+        drawn = [params.layout.draw(rng, means[i], covariances, i, int(count)) for i, count in enumerate(counts)]
         return np.vstack(drawn), np.repeat(np.arange(k, dtype=np.int64), counts)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -204,3 +257,64 @@ class FittedMixture(Estimator):
 
         self._check_is_fitted()
         save(self, path)
+
+    def _described(self) -> tuple[str, list[Table]]:
+        if not attributes.assigned(self):
+            return "not fitted", []
+        try:
+            self._check_is_fitted()
+            params = self._params()
+        except (ValueError, TypeError) as error:  # attributes that were assigned
+            return str(error), []
+        k, d = params.means.shape
+        state = f"{k} component{'s' * (k > 1)} of {d} feature{'s' * (d > 1)}"
+        found = [(name, repr(getattr(self, name))) for name in _OUTCOME if hasattr(self, name)]
+        names = [str(name) for name in getattr(self, "feature_names_in_", [f"x{j}" for j in range(d)])]
+        more = ("...",) if d > _SHOWN_FEATURES else ()
+        rows = [
+            (str(i), *(f"{value:.5g}" for value in (params.weights[i], *params.means[i, :_SHOWN_FEATURES])), *more)
+            for i in range(min(k, _SHOWN_COMPONENTS))
+        ]
+        if k > _SHOWN_COMPONENTS:
+            rows.append(("...",) * len(rows[0]))
+        means = Table("Weights and means", ("component", "weight", *names[:_SHOWN_FEATURES], *more), rows)
+        return state, [Table("Fit", (), found), means] if found else [means]
+
+    # --- private methods of scikit-learn's class that programs call ---
+
+    def _n_parameters(self) -> int:
+        """Number of free parameters; `bic`, `aic` and `icl` are of what this returns."""
+        self._check_is_fitted()
+        return self._structure().n_parameters(*np.shape(self.means_))
+
+    def _estimate_log_weights(self) -> NDArray:
+        """Logarithms of the weights, shape (k,)."""
+        self._check_is_fitted()
+        with np.errstate(divide="ignore"):
+            return np.log(self._params().weights)
+
+    def _estimate_log_prob(self, X: Any) -> Any:
+        """Log-density of each sample under each component, shape (n, k)."""
+        self._check_is_fitted()
+        return self._each(X, passes.log_density, [f"p{c}" for c in range(len(self.means_))])
+
+    def _estimate_weighted_log_prob(self, X: Any) -> Any:
+        """Log-density of each sample under each component, and the logarithm of its weight, shape (n, k)."""
+        log_prob = self._estimate_log_prob(X)
+        return log_prob + self._estimate_log_weights().astype(log_prob.dtype)
+
+    def _estimate_log_prob_resp(self, X: Any) -> tuple[Any, Any]:
+        """Log-likelihood of each sample, shape (n,), and logarithms of its responsibilities, shape (n, k)."""
+        log_prob = self._each(X, passes.log_prob, "log_likelihood")
+        return log_prob, self._estimate_weighted_log_prob(X) - log_prob[:, None]
+
+    def _get_parameters(self) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+        """Weights, means, covariances, and factors of the precisions."""
+        return self.weights_, self.means_, self.covariances_, self.precisions_cholesky_
+
+    def _set_parameters(self, params: Sequence[NDArray]) -> None:
+        """Set what `_get_parameters` returns, and the precisions."""
+        self.weights_, self.means_, self.covariances_, self.precisions_cholesky_ = params
+        layout = STRUCTURES[border.check_choice("covariance_type", self.covariance_type, STRUCTURES)].layout
+        arrays = (np.asarray(values) for values in params)
+        self.precisions_ = Params(layout, *arrays).precisions

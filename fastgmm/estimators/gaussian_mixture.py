@@ -18,7 +18,7 @@ from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import MaximumLikelihood, warn_if_regularisation_dominates
 from fastgmm.em.stop import Stop
-from fastgmm.estimators.fitted import FittedMixture
+from fastgmm.estimators.fitted import FIT_HOOKS, FittedMixture
 from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
 from fastgmm.fitting.progress import Lines, progress_bar
 from fastgmm.fitting.run import Fit, FitPlan, Interrupted
@@ -142,6 +142,9 @@ class GaussianMixture(FittedMixture):
     >>> GaussianMixture(n_components=2, random_state=0).fit(X).predict([[0, 0], [12, 3]])
     array([1, 0])
     """
+
+    _averages: online.Averages
+    _averages_lost: bool
 
     def __init__(
         self,
@@ -326,9 +329,10 @@ class GaussianMixture(FittedMixture):
 
         The first call starts from its batch as `fit` does, once; the more samples it has, the better the start. Its
         parameters stay, and samples are gathered, until there are 20 numbers (d a sample) for each free parameter; from then
-        on the averages never stand for fewer, however small the batches. A model that was fitted, loaded or made
-        from parameters goes on from these. `fit` starts anew, or with `warm_start` goes on from the parameters, and forgets the
-        averages. A change of the number of components or the covariance type needs a new `fit`.
+        on the averages never stand for fewer, however small the batches. A model that was fitted or made from parameters
+        continues from these. `save`, pickle and copies keep the averages, so that the stream continues in another process with
+        the same bits. `fit` starts anew, or with `warm_start` from the parameters, and forgets the averages. A change of the
+        number of components or the covariance type needs a new `fit`.
 
         Parameters
         ----------
@@ -346,7 +350,14 @@ class GaussianMixture(FittedMixture):
         ------
         ValueError, TypeError, OSError
             As `fit`. The model is then unchanged, and the batch is not part of it.
+
+        Warns
+        -----
+        UserWarning
+            Where the model comes from a file of format version 1, which holds no averages, and may have been in a stream since
+            no `fit` converged: the first batch counts as if the parameters were those of a fit.
         """
+        self._refuse_overridden(FIT_HOOKS, "partial_fit")
         step, _ = self._check_arguments()
         fitted = self.__sklearn_is_fitted__()
         names = border.feature_names(X)
@@ -362,7 +373,9 @@ class GaussianMixture(FittedMixture):
         bounds = [*earlier, bound][-_HISTORY:]
         result = FitResult(params, False, averages.n_steps, bound, bounds)
         if fitted:
-            self._set_fitted(result, source.dtype, _averages=averages)
+            self._set_fitted(
+                result, source.dtype, "_averages_lost", _averages=averages, n_features_in_=source.n_features
+            )
         else:
             self._keep(result, source, names, _averages=averages)
         return self
@@ -377,8 +390,15 @@ class GaussianMixture(FittedMixture):
                 first = start.params(samples, step, self.n_components, rng, self.n_threads)
             return first.normalised(), online.Averages()
         self._check_goes_on(source, "partial_fit", "call fit to start anew")
-        params = self._params()
+        params = self._params(drawn=True)
         averages = getattr(self, "_averages", None)
+        if averages is None and getattr(self, "_averages_lost", False):
+            warn(
+                "this model comes from a file of format version 1, which holds no averages of partial_fit: if it was in a stream, "
+                "the next batches move the parameters more than they would have, and n_iter_ counts from 1. Save it again "
+                "after them, and nothing is lost from there on",
+                UserWarning,
+            )
         if averages is None:
             return params, online.averages_of(params, step)
         if averages.stats.layout is not step.structure.layout:
@@ -398,13 +418,14 @@ class GaussianMixture(FittedMixture):
         checkpoint: Any,
         checkpoint_every: float,
     ) -> Source:
+        self._refuse_overridden(FIT_HOOKS, "fit")
         step, stop = self._check_arguments()
         if batch_size is not None:
             border.check_integer("batch_size", batch_size, 1)
             if checkpoint is not None:
                 raise ValueError(
                     "checkpoint holds where EM is, not the averages of batch_size: leave one of them out; partial_fit and save "
-                    "keep the parameters that batches have come to"
+                    "keep the parameters and the averages that batches have come to"
                 )
         every = border.check_non_negative("checkpoint_every", checkpoint_every)
         saved = None if checkpoint is None else Checkpoint(checkpoint, every)
@@ -424,7 +445,8 @@ class GaussianMixture(FittedMixture):
         border.check_magnitude(source.largest, source.n_features, source.dtype)
         plan = self._plan(source, step, stop, warm, batch_size)
         if saved is not None:
-            saved.identify(settings_of(self), data_of(source))
+            # not those that the constructor of a subclass names: it may pass **kwargs on
+            saved.identify(settings_of(self, GaussianMixture._parameter_names()), data_of(source))
         fit = Fit(plan, self._progress(plan, with_bar), saved)
         try:
             with self._memory_for(source):
@@ -458,7 +480,7 @@ class GaussianMixture(FittedMixture):
             1 if start.on_all else self.n_init,  # from known groups they would be equal
             border.check_random_state(self.random_state),
             self.n_threads,
-            earlier=(self._params(), self.lower_bound_) if warm else None,
+            earlier=(self._params(drawn=True), getattr(self, "lower_bound_", -math.inf)) if warm else None,
             batches=None if batch_size is None else (self._online(step, source.n_features), batch_size),
         )
 
@@ -479,7 +501,7 @@ class GaussianMixture(FittedMixture):
     def _keep(self, fit: FitResult, source: Source, names: NDArray | None, **others: Any) -> None:
         others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
         # averages of an earlier partial_fit belong to other parameters
-        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", **others)
+        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", "_averages_lost", **others)
 
     def _check_enough(self, source: Source) -> None:
         if source.n_samples < self.n_components:
@@ -541,9 +563,11 @@ class GaussianMixture(FittedMixture):
     def _check_goes_on(self, source: Source, what: str, remedy: str) -> None:
         layout = STRUCTURES[self.covariance_type].layout
         expected = layout.shape(self.n_components, source.n_features)
-        if self.means_.shape != (self.n_components, source.n_features) or self.covariances_.shape != expected:
+        means = np.shape(self.means_)
+        covariances = np.shape(self.covariances_) if hasattr(self, "covariances_") else expected
+        if means != (self.n_components, source.n_features) or covariances != expected:
             raise ValueError(
-                f"{what} goes on from a fit with means of shape {self.means_.shape} and covariances of shape "
-                f"{self.covariances_.shape}, but n_components={self.n_components}, {source.n_features} features and "
+                f"{what} goes on from a fit with means of shape {means} and covariances of shape "
+                f"{covariances}, but n_components={self.n_components}, {source.n_features} features and "
                 f"covariance_type={self.covariance_type!r} were asked for: {remedy} or keep them"
             )

@@ -1,7 +1,7 @@
 """Save a fitted model to a file, and load it again.
 
 The file is a ``.npz`` archive (uncompressed) without pickled objects: reading it runs nothing, and ``numpy.load``
-opens it as well. Its entries, format version 1:
+opens it as well. Its entries, format version 2:
 
 ========================  ============================  =======================================================
 entry                     dtype                         what
@@ -20,14 +20,26 @@ entry                     dtype                         what
 ``feature_names_in_``     string (d,)                   only if the model has names
 ``param.means_init``      real                          only if given; likewise the other array parameters, and
                                                         ``init_params`` where it is no string
+``averages.counts``       float64 (k,)                  these eight: only after `partial_fit`, the running averages
+``averages.sums``         float64 (k, d)                of the statistics that it goes on from (`fastgmm.em.online`),
+``averages.scatter``      float64, by covariance type   about ``averages.origin`` and per unit of weight
+``averages.origin``       float64 (k, d)
+``averages.n_samples``    int64, 0-d                    samples that they are of
+``averages.n_steps``      int64, 0-d                    batches
+``averages.weight``       float64, 0-d                  of all batches
+``averages.ready``        bool, 0-d                     whether there were samples enough for an M-step
 ========================  ============================  =======================================================
 
-The header holds ``format`` ("fastgmm-model"), ``format_version`` (1), ``class``, ``fastgmm_version`` and ``params``:
-the constructor's parameters that are no arrays. The same model gives the same bytes.
+The header holds ``format`` ("fastgmm-model"), ``format_version`` (2), ``class``, ``fastgmm_version`` and ``params``:
+the constructor's parameters that are not arrays. The same model gives the same bytes.
+
+Version 1 had no averages. A model from such a file that may have been in a stream, because it did not converge, says so when
+`partial_fit` goes on with it; ``averages_lost`` (true) in the header keeps that where it is saved again before.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +47,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._errors import NotFittedError, like_sklearn
-from fastgmm.estimators import archive
+from fastgmm.em.online import Averages
+from fastgmm.estimators import archive, attributes
+from fastgmm.model.layouts import Layout
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import STRUCTURES
 
 if TYPE_CHECKING:
     from fastgmm.estimators.fitted import FittedMixture
@@ -45,16 +61,22 @@ __all__ = ["load", "save"]
 
 _KIND = archive.Kind(
     "fastgmm-model",
-    1,
+    2,
     what="a fastgmm model",
     written_by="a file that model.save(path) or fastgmm fit --output wrote",
     remedy="save the model again",
 )
-_ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
+_ARRAYS = attributes.PARAMETERS
 _ENTRIES = (*_ARRAYS, "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
 _DTYPES = {"converged_": "bool", "n_iter_": "int64", "lower_bound_": "float64", "lower_bounds_": "float64"}
 _DTYPES["n_features_in_"] = "int64"
+#: What stands for the outcome of a fit where parameters were assigned, as in `GaussianMixture.from_parameters`.
+_UNFITTED = {"converged_": True, "n_iter_": 0, "lower_bound_": -math.inf, "lower_bounds_": []}
 _ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init", "init_params")
+#: Averages of `partial_fit`: entries of the dtype float64, and the others.
+_STATS = ("counts", "sums", "scatter", "origin")
+_COUNTED = {"n_samples": "int64", "n_steps": "int64", "weight": "float64", "ready": "bool"}
+_AVERAGES = tuple(f"averages.{part}" for part in (*_STATS, *_COUNTED))
 _JSON = (bool, int, float, str, type(None))
 
 
@@ -67,7 +89,9 @@ def save(model: FittedMixture, path: str | os.PathLike[str]) -> None:
     ----------
     model : GaussianMixture
         A fitted model. A `random_state` that is a generator is saved as None: its state is no part of what was fitted.
-        The averages of `partial_fit` are not saved: that of a loaded model goes on from the parameters.
+        The averages of `partial_fit` are saved, so that a stream continues as if it had not been interrupted. Of parameters
+        that were assigned, what is missing is saved as what follows from the others, ``precisions_cholesky_`` as the upper
+        triangular factor.
     path : str or path-like
         Where to write. The name is taken as it is given, no extension is added; an existing file is replaced.
 
@@ -86,18 +110,28 @@ def save(model: FittedMixture, path: str | os.PathLike[str]) -> None:
     name = type(model).__name__
     if _classes().get(name) is not type(model):
         raise TypeError(f"a {name} cannot be saved, only {' and '.join(_classes())}; copy what was fitted into one")
-    if not hasattr(model, "means_"):
+    if not attributes.assigned(model):
         raise like_sklearn(NotFittedError)(f"this {name} is not fitted, so there is nothing to save; call fit first")
+    model._check_is_fitted()
     params, arrays = _split_params(model.get_params(deep=False))
-    entries = {entry: np.asarray(getattr(model, entry)) for entry in _ARRAYS}
+    entries = _parameters(model, name)
     for entry, dtype in _DTYPES.items():
-        entries[entry] = np.asarray(getattr(model, entry), dtype=dtype)
+        entries[entry] = np.asarray(getattr(model, entry, _UNFITTED.get(entry)), dtype=dtype)
+    entries["n_features_in_"] = np.asarray(entries["means_"].shape[1], np.int64)
+    averages = getattr(model, "_averages", None)
+    if averages is not None:
+        entries |= _of_averages(averages, STRUCTURES[model.covariance_type].layout)
     if hasattr(model, "feature_names_in_"):
         entries["feature_names_in_"] = np.asarray(model.feature_names_in_, dtype=np.str_)
     problem = _inconsistency(params, entries)
     if problem:
-        raise ValueError(f"this {name} cannot be saved: {problem}; fit it again before saving")
-    archive.write(path, _KIND, {"class": name, "params": params}, entries | arrays)
+        raise ValueError(
+            f"this {name} cannot be saved: {problem}; fit it again before saving, or build it with from_parameters"
+        )
+    header: dict[str, Any] = {"class": name, "params": params}
+    if getattr(model, "_averages_lost", False):
+        header["averages_lost"] = True
+    archive.write(path, _KIND, header, entries | arrays)
 
 
 def load(path: str | os.PathLike[str]) -> GaussianMixture:
@@ -131,6 +165,9 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
             raise ValueError(f"{problem}; the file is damaged or was changed, save the model again")
     except ValueError as error:
         raise archive.refusal(path, _KIND, error) from None
+    averages = None
+    if _AVERAGES[0] in entries:
+        averages = _averages(entries, STRUCTURES[params["covariance_type"]].layout)
     for entry, array in entries.items():
         if entry.startswith("param."):
             params[entry[len("param.") :]] = array
@@ -144,7 +181,76 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
     model.n_features_in_ = int(entries["n_features_in_"])
     if "feature_names_in_" in entries:
         model.feature_names_in_ = entries["feature_names_in_"].astype(object)
+    if averages is not None:
+        model._averages = averages
+    elif (header["format_version"] == 1 and not model.converged_) or header.get("averages_lost") is True:
+        model._averages_lost = True
     return model
+
+
+def _parameters(model: FittedMixture, name: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a model: those that it has where a fit has set them, else what they stand for."""
+    try:
+        params = model._params(drawn=True)
+    except NotFittedError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"this {name} cannot be saved: {error}") from None
+    values = (params.weights, params.means, params.covariances, params.precisions, params.prec_chol)
+    dtype = np.result_type(np.float32, np.asarray(model.means_).dtype)
+    if dtype not in (np.float32, np.float64):
+        dtype = np.dtype(np.float64)
+    arrays = {}
+    for entry, value in zip(_ARRAYS, values, strict=True):
+        own = np.asarray(getattr(model, entry, value))
+        kept = own.dtype == dtype and own.shape == value.shape
+        kept &= entry != "precisions_cholesky_" or np.array_equal(own, value)
+        arrays[entry] = own if kept else value.astype(dtype)
+    return arrays
+
+
+def _of_averages(averages: Averages, layout: Layout) -> dict[str, NDArray[Any]]:
+    assert averages.stats is not None
+    if averages.stats.layout is not layout:  # of the same shape: diag and tied where k = d
+        raise ValueError(
+            f"the averages of partial_fit are of covariance_type={averages.stats.layout.name!r}, which was changed since, so the "
+            "model cannot be saved: set it back, or fit it again"
+        )
+    parts: dict[str, Any] = {part: np.asarray(getattr(averages.stats, part), np.float64) for part in _STATS}
+    counted = {**vars(averages), "n_samples": averages.stats.n_samples}
+    parts |= {part: np.asarray(counted[part], dtype) for part, dtype in _COUNTED.items()}
+    return {f"averages.{part}": array for part, array in parts.items()}
+
+
+def _averages(entries: dict[str, NDArray[Any]], layout: Layout) -> Averages:
+    counts, sums, scatter, origin, n_samples, n_steps, weight, ready = (entries[entry] for entry in _AVERAGES)
+    # the likelihood of the batches is part of no M-step
+    stats = Stats(layout, int(n_samples), math.nan, counts, sums, scatter, origin)
+    return Averages(stats, int(n_steps), float(weight), bool(ready))
+
+
+def _averages_problem(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> str | None:
+    """Say what keeps entries, which are a mixture, from holding its averages, or return None."""
+    if absent := [entry for entry in _AVERAGES if entry not in entries]:
+        return None if len(absent) == len(_AVERAGES) else f"it lacks {', '.join(map(repr, absent))}"
+    k, d = entries["means_"].shape
+    shapes = [(k,), (k, d), STRUCTURES[params["covariance_type"]].layout.shape(k, d), (k, d)]
+    dtypes = [np.dtype(np.float64)] * len(_STATS) + [np.dtype(dtype) for dtype in _COUNTED.values()]
+    for entry, shape, dtype in zip(_AVERAGES, [*shapes, *[()] * len(_COUNTED)], dtypes, strict=True):
+        array = entries[entry]
+        if array.shape != shape or array.dtype != dtype:
+            return f"{entry} has dtype {array.dtype} and shape {array.shape}; it must be {dtype} {shape}"
+        if not np.isfinite(array).all():
+            return f"{entry} holds values that are not finite"
+    counts, n_samples, n_steps, weight = (
+        entries[f"averages.{part}"] for part in ("counts", "n_samples", "n_steps", "weight")
+    )
+    if counts.min() < 0 or not counts.sum() > 0 or n_samples < 0 or n_steps < 1 or weight <= 0:
+        return (
+            f"its averages are of {n_samples} samples in {n_steps} batches of weight {weight}, with counts from "
+            f"{counts.min()} on"
+        )
+    return None
 
 
 def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -197,13 +303,13 @@ def _model_class(header: dict[str, Any]) -> type[GaussianMixture]:
 
 
 def _surplus(model_class: type[GaussianMixture], params: dict[str, Any], entries: dict[str, Any]) -> str | None:
-    """Name what format version 1 has no place for, or return None."""
+    """Name what the format has no place for, or return None."""
     known = set(model_class().get_params(deep=False)).difference(_ARRAY_PARAMS)
     if "param.init_params" not in entries:  # which is a string or an array
         known.add("init_params")
     if unknown := sorted(set(params) - known):
         return f"its header holds unknown parameters: {', '.join(map(repr, unknown))}"
-    allowed = {*_ENTRIES, "feature_names_in_", *(f"param.{name}" for name in _ARRAY_PARAMS)}
+    allowed = {*_ENTRIES, *_AVERAGES, "feature_names_in_", *(f"param.{name}" for name in _ARRAY_PARAMS)}
     if unknown := sorted(set(entries) - allowed):
         return f"it holds unknown entries: {', '.join(map(repr, unknown))}"
     for entry, array in entries.items():
@@ -226,6 +332,8 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
     d = entries["means_"].shape[1]
     if entries["n_features_in_"] != d:
         return f"n_features_in_ is {entries['n_features_in_']}, but means_ has {d} columns"
+    if problem := _averages_problem(params, entries):
+        return problem
     names = entries.get("feature_names_in_")
     if names is not None and (names.dtype.kind != "U" or names.shape != (d,)):
         return f"feature_names_in_ has dtype {names.dtype} and shape {names.shape}; it must be {d} strings"

@@ -39,6 +39,7 @@ import math
 import numbers
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -224,10 +225,11 @@ def _difference(name: str, then: Any, now: Any) -> str:
 # --- what a fit is of ---
 
 
-def settings_of(model: Estimator) -> dict[str, Any]:
-    """What the results of a fit depend on, of the constructor's arguments."""
+def settings_of(model: Estimator, arguments: Iterable[str]) -> dict[str, Any]:
+    """What the results of a fit depend on, of the `arguments` that it reads."""
     settings: dict[str, Any] = {"class": type(model).__name__}
-    for name, value in model.get_params(deep=False).items():
+    for name in arguments:
+        value = getattr(model, name)
         if name in ("verbose", "verbose_interval", "n_threads"):
             continue
         if name == "random_state":

@@ -18,6 +18,7 @@ float64 unless stated otherwise. Which covariances of a layout are allowed is th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -97,6 +98,14 @@ class Layout(ABC):
     @abstractmethod
     def cholesky_of_precisions(self, precisions: Float) -> Float:
         """Return U with precision = U U^T."""
+
+    @abstractmethod
+    def is_factor(self, factors: Float) -> bool:
+        """Return whether factors are what a fit leaves: finite, upper triangular, with positive diagonals."""
+
+    @abstractmethod
+    def upper_factor(self, factors: Float) -> Float:
+        """Return the upper triangular U with U U^T = P P^T, for any square P; raise NotPositiveDefinite if P is singular."""
 
     @abstractmethod
     def covariances(self, prec_chol: Float) -> Float:
@@ -189,6 +198,23 @@ class _Matrices(Layout):
         # the lower factor of the matrix with rows and columns reversed, reversed again, is upper triangular
         return np.ascontiguousarray(np.linalg.cholesky(precisions[..., ::-1, ::-1])[..., ::-1, ::-1])
 
+    def is_factor(self, factors: Float) -> bool:
+        with np.errstate(invalid="ignore"):
+            # zero times what is not finite is NaN, which counts as well
+            odd = (factors * _below_diagonal(factors.shape[-1])).any()
+        return not odd and bool((np.diagonal(factors, axis1=-2, axis2=-1) > 0.0).all())
+
+    def upper_factor(self, factors: Float) -> Float:
+        # P = U Q with Q orthogonal: with J, which reverses an order, P^T J = Q' R by QR gives U = J R^T J up to signs of columns
+        flipped = np.linalg.qr(np.swapaxes(factors[..., ::-1, :], -1, -2), mode="r")
+        upper = np.swapaxes(flipped, -1, -2)[..., ::-1, ::-1]
+        signed = np.diagonal(upper, axis1=-2, axis2=-1)
+        singular = np.abs(signed) <= len(signed.T) * np.finfo(np.float64).eps * np.linalg.norm(factors, axis=-1)
+        if singular.any():
+            component = None if self.pools else int(np.argwhere(singular)[0, 0])
+            raise NotPositiveDefinite(component, float(np.abs(signed)[singular][0]))
+        return np.ascontiguousarray(upper * np.where(signed < 0.0, -1.0, 1.0)[..., None, :])
+
     def covariances(self, prec_chol: Float) -> Float:
         inverse = np.linalg.inv(prec_chol)
         return np.swapaxes(inverse, -1, -2) @ inverse
@@ -221,6 +247,14 @@ class _Variances(Layout):
 
     def cholesky_of_precisions(self, precisions: Float) -> Float:
         return np.sqrt(precisions)
+
+    def is_factor(self, factors: Float) -> bool:
+        return bool(factors.min() > 0.0 and factors.max() < np.inf)
+
+    def upper_factor(self, factors: Float) -> Float:
+        if not factors.all():
+            raise NotPositiveDefinite(int(np.argwhere(factors == 0)[0, 0]), 0.0)
+        return np.abs(factors)
 
     def covariances(self, prec_chol: Float) -> Float:
         return 1.0 / prec_chol**2
@@ -450,6 +484,11 @@ LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (FULL, TIED, DIA
 def layout_named(name: str) -> Layout:
     """Return the layout of a name, as files and pickles have it."""
     return LAYOUTS[name]
+
+
+@cache
+def _below_diagonal(d: int) -> Float:
+    return np.tri(d, k=-1)
 
 
 def symmetric(upper: Float) -> Float:

@@ -223,14 +223,15 @@ def plot_convergence(
 def _history(name: str, model: FittedMixture, gap: bool) -> tuple[NDArray[np.int64], Float]:
     """Iterations, counted from 1, and what is drawn over them."""
     model._check_is_fitted()
-    values = np.asarray(model.lower_bounds_, np.float64)
-    iterations = model.n_iter_ - len(values) + 1 + np.arange(len(values))
+    bounds = getattr(model, "lower_bounds_", [])  # parameters that were assigned have none
+    values = np.asarray(bounds, np.float64)
+    iterations = getattr(model, "n_iter_", 0) - len(values) + 1 + np.arange(len(values))
     if gap and len(values):
         missing = values.max() - values
         iterations, values = iterations[missing > 0], missing[missing > 0]
     if not len(values):
         raise ValueError(
             f"{name} has no {'two different values' if gap else 'iterations'} to draw: its lower_bounds_ has length "
-            f"{len(model.lower_bounds_)}: pass a model that fit has fitted, for gap in several iterations"
+            f"{len(bounds)}: pass a model that fit has fitted, for gap in several iterations"
         )
     return iterations, values

@@ -161,8 +161,8 @@ def plot_mixture(
     if not isinstance(model, FittedMixture):
         raise TypeError(f"model must be a fitted GaussianMixture, got a {type(model).__name__}")
     model._check_is_fitted()
-    params = model._params()
-    names = _names(model, feature_names)
+    params = model._params(drawn=True)
+    names = _names(model, params.means.shape[1], feature_names)
     chosen = _features(features, names)
     radii = _radii(n_std)
     sized = border.check_bool("uncertainty", uncertainty)
@@ -186,8 +186,7 @@ def plot_mixture(
     return artists
 
 
-def _names(model: FittedMixture, given: Sequence[str] | None) -> tuple[str, ...]:
-    d = model.n_features_in_
+def _names(model: FittedMixture, d: int, given: Sequence[str] | None) -> tuple[str, ...]:
     if given is None:
         return tuple(map(str, getattr(model, "feature_names_in_", [f"x{j}" for j in range(d)])))
     named = isinstance(given, Sequence | np.ndarray) and not isinstance(given, str) and len(given) == d

@@ -89,7 +89,9 @@ def chunks(
         if any(paths):
             raise TypeError("the sequence mixes paths and arrays: pass one or the other")
     if form.given():
-        raise TypeError(f"{', '.join(form.given())} is given, but the chunks are no files of text: pass a path, or leave it out")
+        raise TypeError(
+            f"{', '.join(form.given())} is given, but the chunks are no files of text: pass a path, or leave it out"
+        )
     if isinstance(data, (list, tuple)):
         return Chunks(_Given(lambda: iter(data), columns))
     if hasattr(data, "to_batches"):  # Dataset and Table of pyarrow
@@ -124,7 +126,8 @@ def expand(path: str) -> list[str]:
             )
         if not found:
             raise ValueError(
-                f"{path} holds no file that can be read ({', '.join(files.READABLE)}) among {len(entries)}: choose another, or a pattern"
+                f"{path} holds no file that can be read ({', '.join(files.READABLE)}) among {len(entries)}: choose "
+                "another, or a pattern"
             )
         return found
     if not os.path.exists(path) and glob.has_magic(path):
@@ -151,6 +154,9 @@ class Chunks:
 
 
 # --- files ---
+
+
+_PLAIN = Format()
 
 
 @dataclass(frozen=True)
@@ -238,7 +244,7 @@ class _FileChunk:
 
     path: str
     columns: Sequence[int | str] | None
-    form: Format = Format()
+    form: Format = _PLAIN
 
     def pieces(self, first: int, rows: int | None) -> Iterator[NDArray]:
         kind = files.kind_of(self.path)
@@ -345,7 +351,7 @@ class _Given:
         picked = [int(column) for column in self.columns if isinstance(column, (int, np.integer))]
         if len(picked) < len(self.columns):
             raise TypeError(f"columns of arrays must be integers counted from 0, got {list(self.columns)}")
-        array = np.asarray(array)
+        array = np.asanyarray(array)  # a masked array stays one, to be checked
         width = array.shape[1] if array.ndim == 2 else 0
         if any(not 0 <= column < width for column in picked):
             raise ValueError(

@@ -1,0 +1,145 @@
+"""The fitted attributes as parameters: those that a fit has set, and those that users assign themselves.
+
+scikit-learn's densities are of ``weights_``, ``means_`` and ``precisions_cholesky_``, and its draws of ``weights_``, ``means_``
+and ``covariances_``. Programs assign these without a fit, all or some of them; the same attributes rule here, and one that is
+missing follows from the others.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm import _validation as border
+from fastgmm._errors import NotFittedError, like_sklearn
+from fastgmm.model.checks import check_covariances
+from fastgmm.model.cholesky import NotPositiveDefinite
+from fastgmm.model.layouts import LAYOUTS
+from fastgmm.model.params import Params
+from fastgmm.model.structures import STRUCTURES, Structure
+
+#: The attributes that are parameters of the mixture.
+PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
+#: Those that hold the covariances in some form, the one that densities are of first.
+_FORMS = ("precisions_cholesky_", "precisions_", "covariances_")
+
+
+def assigned(model: Any) -> list[str]:
+    """Names of the parameters that a model has, from a fit or not."""
+    return [name for name in PARAMETERS if hasattr(model, name)]
+
+
+def missing(model: Any, name: str) -> NotFittedError:
+    """Error for a model that has some of the parameters, but not this one."""
+    has = " and ".join(assigned(model))
+    error: NotFittedError = like_sklearn(NotFittedError)(
+        f"this {type(model).__name__} has {has}, but no {name}: without a fit a model needs weights_, means_ and "
+        f"precisions_cholesky_ (or precisions_, or covariances_). Assign {name} too, or build the model with "
+        "GaussianMixture.from_parameters(weights, means, covariances)"
+    )
+    return error
+
+
+def n_features(model: Any) -> int:
+    """Number of features of a model that has means; ValueError where ``n_features_in_`` is another."""
+    shape = np.shape(model.means_)
+    if len(shape) != 2 or 0 in shape:
+        raise _unfit("means_", shape, "the shape (n_components, n_features)")
+    d = shape[1]
+    if getattr(model, "n_features_in_", d) != d:
+        raise ValueError(
+            f"n_features_in_ is {model.n_features_in_}, but means_ has the shape {shape}, (n_components, n_features): assign "
+            "both, or build the model with from_parameters"
+        )
+    return d
+
+
+def structure(model: Any) -> Structure:
+    """Structure of the parameters; ValueError where `covariance_type` was changed since the fit."""
+    found = STRUCTURES[border.check_choice("covariance_type", model.covariance_type, STRUCTURES)]
+    form = next((name for name in _FORMS if hasattr(model, name)), None)
+    if form is None:
+        raise missing(model, _FORMS[0])
+    d = n_features(model)
+    _check_shape(model, form, found, len(model.means_), d)
+    return found
+
+
+def params(model: Any, *, drawn: bool = False) -> Params:
+    """Parameters of a model that has means.
+
+    Densities are of ``precisions_cholesky_``, any square P with precision = P P^T; where it is missing of ``precisions_``, and
+    where these are missing too of ``covariances_``. Only with `drawn` must ``covariances_`` suit, if they are there.
+
+    Raises NotFittedError naming a parameter that is missing, ValueError where shapes or values cannot be a mixture's.
+    """
+    found = structure(model)
+    means = np.asarray(model.means_, np.float64)
+    k, d = means.shape
+    if not hasattr(model, "weights_"):
+        raise missing(model, "weights_")
+    weights = np.asarray(model.weights_, np.float64)
+    if weights.shape != (k,):
+        raise _unfit("weights_", weights.shape, f"({k},), as means_ have {means.shape}, (n_components, n_features)")
+    if not 0.0 <= weights.min() <= weights.max() < math.inf:
+        i = int(np.argmin(np.where(np.isfinite(weights), weights, -math.inf)))
+        raise ValueError(f"weights_ must not be negative and be finite, got weights_[{i}] = {weights[i]}")
+    prec_chol = _factors(model, found, k, d)
+    return Params(found.layout, weights, means, _covariances(model, found, prec_chol, k, d, drawn), prec_chol)
+
+
+def _factors(model: Any, found: Structure, k: int, d: int) -> NDArray[np.float64]:
+    layout = found.layout
+    if hasattr(model, "precisions_cholesky_"):
+        factors = np.asarray(model.precisions_cholesky_, np.float64)
+        if layout.is_factor(factors):
+            return factors
+        shape = layout.shape(k, d)
+        try:
+            return layout.upper_factor(border.check_array("precisions_cholesky_", factors, shape, "its shape"))
+        except NotPositiveDefinite as error:
+            which = "" if error.component is None else f"[{error.component}]"
+            raise ValueError(
+                f"precisions_cholesky_{which} is singular, so that it is no factor P of a precision P P^T: assign "
+                "another, or build the model with from_parameters"
+            ) from None
+    name = "precisions_" if hasattr(model, "precisions_") else "covariances_"
+    values = check_covariances(name, getattr(model, name), layout, k, d, found.name)
+    return layout.cholesky_of_precisions(values) if name == "precisions_" else layout.precision_cholesky(values)
+
+
+def _covariances(
+    model: Any, found: Structure, prec_chol: NDArray[np.float64], k: int, d: int, drawn: bool
+) -> NDArray[np.float64]:
+    if hasattr(model, "covariances_"):
+        values = np.asarray(model.covariances_, np.float64)
+        if drawn:
+            _check_shape(model, "covariances_", found, k, d)
+            if not (found.layout.variances(values, k, d) > 0.0).all() or not np.isfinite(values).all():
+                raise ValueError("covariances_ must be finite and have positive variances: assign others, or fit again")
+        if values.shape == prec_chol.shape:
+            return values
+    return found.layout.covariances(prec_chol)
+
+
+def _check_shape(model: Any, name: str, found: Structure, k: int, d: int) -> None:
+    expected, shape = found.layout.shape(k, d), np.shape(getattr(model, name))
+    if shape == expected:
+        return
+    others = (layout.shape(k, d) for layout in LAYOUTS.values())
+    if shape in others:
+        raise ValueError(
+            f"covariance_type={model.covariance_type!r} was set after the fit, whose {name} have the shape {shape} and not "
+            f"{expected}: fit again, or set it back. A model without a fit is built with from_parameters"
+        )
+    raise _unfit(name, shape, f"{expected} for covariance_type={model.covariance_type!r} and {k} means of {d} features")
+
+
+def _unfit(name: str, shape: tuple[int, ...], needed: str) -> ValueError:
+    return ValueError(
+        f"{name} was assigned the shape {shape}, but must have {needed}: assign attributes that fit each other, or build the "
+        "model with from_parameters"
+    )
