@@ -55,6 +55,14 @@ class Params:
         return np.broadcast_to(values[:, None] if self.layout == "spherical" else values, self.means.shape)
 
     @property
+    def precision_diagonals(self) -> Float:
+        """Diagonal of the inverse covariance of each component, shape (k, d)."""
+        squares = self.prec_chol**2
+        if self.layout in ("full", "tied"):
+            squares = squares.sum(axis=-1)
+        return np.broadcast_to(squares[:, None] if self.layout == "spherical" else squares, self.means.shape)
+
+    @property
     def log_det(self) -> NDArray[np.longdouble]:
         """log |U_k| = -1/2 log |Sigma_k|, shape (k,).
 

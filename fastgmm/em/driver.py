@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgmm._errors import warn
-from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
+from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky, without_factors
 from fastgmm.covariance.structures import Structure, maximise, possible
 from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.em.restarts import Best
 from fastgmm.em.small import SmallRun
-from fastgmm.em.sweep import Total, far_apart, sweep
-from fastgmm.kernels.small import COLLAPSED, CONVERGED, NOT_FINITE, UNDECIDED
+from fastgmm.em.sweep import Total, far_apart, precise, sweep
+from fastgmm.kernels.small import COLLAPSED, CONVERGED, DOUBTFUL, NOT_FINITE, UNDECIDED
 from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
 from fastgmm.sources.dask import AnySource
@@ -73,6 +74,7 @@ def run(
 
     Raises ValueError where a component collapses or the likelihood is not finite.
     """
+    source = precise(source, structure.layout, len(params.weights))
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
     if compiled and SmallRun.suits(source, params, structure, whole):
@@ -88,7 +90,8 @@ def run(
         params = m_step(structure, stats, settings.reg_covar, params)
         bounds.append(lower_bound)
         monitor.iteration(n_iter, lower_bound, lower_bound - previous)
-        if abs(lower_bound - previous) < settings.tol:
+        converged = abs(lower_bound - previous) < settings.tol
+        if converged or _only_rounding(lower_bound - previous, bounds, params, source.dtype, settings.tol):
             converged = True
             break
         monitor.reached(params, bounds)
@@ -107,7 +110,7 @@ def _run_small(
     rival: Best | None,
 ) -> Fit:
     """As `run`, several iterations in one compiled call, after which they are told of; `bounds` are those so far, and grow."""
-    state = UNDECIDED
+    state, change = UNDECIDED, math.nan
     assert isinstance(source, ArraySource)
     small = SmallRun(source, params, whole, settings.tol, settings.reg_covar)
     while state == UNDECIDED and len(bounds) < settings.max_iter:
@@ -135,17 +138,40 @@ def _run_small(
             )
         for value in found:
             bounds.append(value)
-            monitor.iteration(len(bounds), value, value - lower_bound)
-            lower_bound = value
+            change, lower_bound = value - lower_bound, value
+            monitor.iteration(len(bounds), value, change)
         if state == NOT_FINITE:
             check_likelihood(lower_bound, len(bounds), small.params)
         if state == COLLAPSED:
             # raises, with a message that says where and why; or finds factors by a hair's breadth, and EM goes on
-            params = m_step(structure, small.stats, settings.reg_covar)
+            params = m_step(structure, small.stats, settings.reg_covar, small.params)
             small, state = SmallRun(source, params, whole, settings.tol, settings.reg_covar), UNDECIDED
+        if state == DOUBTFUL:
+            settled = _only_rounding(change, bounds, small.params, source.dtype, settings.tol)
+            state = CONVERGED if settled else UNDECIDED
         if state == UNDECIDED:
             monitor.reached(small.params, bounds)
     return Fit(small.params, state == CONVERGED, len(bounds), lower_bound, bounds)
+
+
+def _only_rounding(change: float, bounds: list[float], params: Params, dtype: np.dtype, tol: float) -> bool:
+    """Whether the last `change` of the bound is rounding, so that EM would never get below a `tol` that is smaller still.
+
+    EM does not lower the bound: where it fell, by no more than rounding may, there is nothing left to gain that could be seen. A
+    scatter in a precision of eps is known to eps s_i s_j in each entry, s_i^2 being variances, and the bound to eps/2 sum_k pi_k
+    sum_j s_kj^2 (Sigma_k^-1)_jj: the sum of variance inflation factors, which is d only where features are uncorrelated. A single
+    component has one optimum: from the third iteration on, wherever it began, any change is rounding. With a `tol` of 0 EM
+    does all iterations that were asked for.
+    """
+    if tol == 0:
+        return False
+    if len(params.weights) == 1 and len(bounds) > 2:
+        return True
+    if not change < 0:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        inflated = float(params.weights @ (params.variances * params.precision_diagonals).sum(axis=1))
+    return -change <= float(np.finfo(dtype).eps) * (abs(bounds[-1]) + 0.5 * inflated)
 
 
 def _given_up(params: Params, bounds: list[float], rival: Best) -> Fit:
@@ -153,18 +179,51 @@ def _given_up(params: Params, bounds: list[float], rival: Best) -> Fit:
     return Fit(params, False, len(bounds), bounds[-1], bounds, reason)
 
 
-def m_step(structure: Structure, stats: Stats, reg_covar: float, previous: Params | None = None) -> Params:
+def m_step(
+    structure: Structure, stats: Stats, reg_covar: float, previous: Params | None = None, *, keep_few: bool = False
+) -> Params:
     """Parameters that maximise the expected likelihood; ValueError that explains a collapsed component.
 
-    An M-step that iterates goes on from the parameters of the step before.
+    An M-step that iterates continues from the parameters of the step before, which a component without samples keeps. With
+    `keep_few` so does the covariance of one that has fewer samples than it takes, where what they come to is not positive
+    definite: likelihood is gained by weights and means then, and by no covariance lost.
     """
-    try:
-        before = None if previous is None else previous.covariances
-        weights, means, covariances = maximise(structure, stats, reg_covar, before)
-        prec_chol = precision_cholesky(covariances, structure.layout)
-    except NotPositiveDefinite as error:
-        raise ValueError(collapse_message(error, structure, stats, reg_covar)) from error
-    return Params(structure.layout, weights, means, covariances, prec_chol)
+    before = None if previous is None else previous.covariances
+    kept: NDArray[np.bool_] | None = None
+    while True:
+        covariances = None
+        try:
+            weights, means, covariances = maximise(structure, stats, reg_covar, before, kept)
+            prec_chol = precision_cholesky(covariances, structure.layout)
+        except NotPositiveDefinite as error:
+            more = _too_few(structure, stats, covariances, kept) if keep_few else None
+            if more is None:
+                raise ValueError(collapse_message(error, structure, stats, reg_covar)) from error
+            kept = more
+            continue
+        return Params(structure.layout, weights, means, covariances, prec_chol)
+
+
+def _too_few(
+    structure: Structure, stats: Stats, covariances: NDArray | None, kept: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """The components `kept` and more (k,), of those with too few samples for `covariances`; None where there are no more.
+
+    Where covariances share a matrix that has no inverse there are none, and all with too few samples are meant.
+    """
+    k, d = stats.sums.shape
+    few = held(stats) < structure.least_samples(d)
+    if stats.n_samples < k + d and (structure.least_samples(d) == 1 or covariances is None):
+        few[:] = True  # of what is shared, all samples together are too few
+    elif covariances is not None:
+        few &= without_factors(covariances, structure.layout)
+    more = few if kept is None else few | kept
+    return None if not few.any() or np.array_equal(more, kept) else more
+
+
+def held(stats: Stats) -> NDArray[np.float64]:
+    """How many samples each component holds, (k,): its share of their number, whatever the scale of weights."""
+    return stats.counts / stats.counts.sum() * stats.n_samples
 
 
 def collapse_message(
@@ -176,12 +235,14 @@ def collapse_message(
         shared = "tied covariance" if structure.layout == "tied" else "shape that the components share,"
         who = f"the {shared} of all {stats.n_samples} samples"
     else:
-        who = f"component {error.component}, which holds {stats.counts[error.component]:.6g} of {stats.n_samples} samples,"
+        who = f"component {error.component}, which holds {held(stats)[error.component]:.6g} of {stats.n_samples} samples,"
     raise_to = max(1e-6 * scale, 10 * reg_covar, 2 * abs(error.smallest) if math.isfinite(error.smallest) else 0.0)
     if scale > 0:
         remedy = f"Raise reg_covar to about {raise_to:.2g} ({raise_to / scale:.2g} of that variance)"
     else:
         remedy = f"All samples are equal. Raise reg_covar to about {max(raise_to, 1e-6):.2g}"
+    if scale > 0 and stats.dtype == np.float32:
+        remedy = f"Pass X as float64, since float32 rounds variances by about {np.finfo(np.float32).eps * scale:.2g}. {remedy}"
     return (
         f"Fitting the mixture model failed: {when}{who} has an ill-defined empirical covariance (smallest eigenvalue or "
         f"variance {error.smallest:.3g}, reg_covar={reg_covar:.3g}, mean variance of the features {scale:.3g}). "
@@ -193,7 +254,7 @@ def _simpler(error: NotPositiveDefinite, structure: Structure, stats: Stats) -> 
     """Name the structures that so small a component can have, if it is too small for this one."""
     if error.component is None:
         return ""
-    count, d = float(stats.counts[error.component]), stats.sums.shape[1]
+    count, d = float(held(stats)[error.component]), stats.sums.shape[1]
     least = structure.least_samples(d)
     if count >= least:
         return ""

@@ -25,12 +25,13 @@ from fastgmm.kernels.full import scatter_width
 from fastgmm.kernels.sweep import LABELS, LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
 from fastgmm.kernels.tile import TILE, Samples, Sums, tile_width
 from fastgmm.params import Packed, Params, pad
-from fastgmm.sources.array import Source
+from fastgmm.sources.array import ArraySource, Source
 from fastgmm.sources.dask import AnySource, DaskSource
 from fastgmm.stats import Stats
 
 Float = NDArray[np.float64]
 T = TypeVar("T")
+S = TypeVar("S")
 
 _MAX_LANES = 64
 #: So many samples, or fewer, make one lane.
@@ -90,6 +91,19 @@ def lanes(
     return Lanes(n_lanes, max(1, -(-rows // (n_lanes * _QUANTUM))) * _QUANTUM)
 
 
+def precise(source: S, layout: str, k: int) -> S | ArraySource:
+    """Return float32 samples as float64 where they are so few that matrices of their own are singular, or nearly; else `source`.
+
+    The rounding of a scatter in float32 is then as much as its smallest eigenvalues, which are what the likelihood is made of. The
+    copy is smaller than two sets of covariances.
+    """
+    few = isinstance(source, ArraySource) and source.n_samples < 2 * k * (source.n_features + 1)
+    if layout == "full" and few and source.dtype == np.float32:
+        assert isinstance(source, ArraySource)
+        return source.in_double()
+    return source
+
+
 @dataclass(frozen=True)
 class Total:
     """Mean (d,) and scatter about it (d, d) of all samples: what the tied M-step needs beyond first moments."""
@@ -140,12 +154,14 @@ class _Moments(NamedTuple):
 
 
 def total(source: AnySource, n_threads: int | None) -> Total:
-    """Mean and total scatter of a source, in two passes."""
-    # the kernel subtracts the mean as rounded to the dtype of the data
-    origin = pad(mean(source), source.dtype)
+    """Mean and total scatter of a source, in two passes, in float64 whatever the samples are.
+
+    All that tied components are made of is a difference from it, which rounding in float32 may leave indefinite.
+    """
+    origin = pad(mean(source), np.float64)
     first, second = _over(source, _moments, _Moments.merge, n_threads, origin=origin)
     shift = first / source.total_weight
-    return Total(origin[: source.n_features].astype(np.float64) + shift, second - np.outer(first, shift))
+    return Total(origin[: source.n_features] + shift, second - np.outer(first, shift))
 
 
 def _moments(source: Source, *, origin: NDArray, n_threads: int | None) -> _Moments:
@@ -264,7 +280,7 @@ def accumulate(
     if inner == "tied" and whole is not None and (np.diagonal(whole.scatter) > _FAR * np.diagonal(stats.scatter)).any():
         return accumulate(source, layout, origin, resp, n_threads)
     scatter = stats.scatter.sum(axis=0) if inner != layout else stats.scatter
-    return Stats(layout, stats.n_samples, float("nan"), stats.counts, stats.sums, scatter, stats.origin)
+    return replace(stats, layout=layout, log_likelihood=float("nan"), scatter=scatter)
 
 
 def _shapes(layout: str, k: int, d: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -301,7 +317,8 @@ def collect(source: Source, layout: str, plan: Lanes, out: Sums, origin: Float, 
         scatter = out.scatter.reshape(n, k, width).sum(axis=0)[:, :d]
         if layout == "spherical":
             scatter = scatter.sum(axis=1)
-    return Stats(layout, source.n_samples, float(out.log_likelihood.sum()), counts, sums, scatter, origin)
+    likelihood = float(out.log_likelihood.sum())
+    return Stats(layout, source.n_samples, likelihood, counts, sums, scatter, origin, source.dtype)
 
 
 def _symmetric(upper: Float) -> Float:

@@ -16,7 +16,7 @@ from fastgmm.covariance.cholesky import (
 )
 from fastgmm.covariance.structures import COUNT_FLOOR, Structure, maximise, regularised
 from fastgmm.em.driver import check_likelihood, collapse_message, m_step
-from fastgmm.em.sweep import Total, accumulate, mean, sweep, total
+from fastgmm.em.sweep import Total, accumulate, mean, precise, sweep, total
 from fastgmm.init.em_em import em_em, rank
 from fastgmm.init.hierarchical import hierarchical
 from fastgmm.init.kmeans import kmeans, kmeans_plusplus
@@ -106,6 +106,7 @@ class Start:
     ) -> tuple[Float, Float, Float, Stats]:
         """Weights, means, covariances, and the statistics that they are from."""
         k, n = self.n_components, source.n_samples
+        source = precise(source, structure.layout, k)
         if not isinstance(self.init_params, str):
             stats = self._from_known(source, structure, self.init_params, whole)
         else:

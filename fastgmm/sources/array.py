@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -152,6 +152,11 @@ class ArraySource:
             X, sample_weight = X[present], sample_weight[present]
         weights, unit = in_units(sample_weight, X.dtype)
         return cls(X, weights, unit, present)
+
+    def in_double(self) -> ArraySource:
+        """Return these samples, and their weights, as float64."""
+        weights = None if self.weights is None else self.weights.astype(np.float64)
+        return replace(self, X=self.X.astype(np.float64), weights=weights)
 
     @property
     def n_samples(self) -> int:
