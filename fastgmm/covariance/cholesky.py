@@ -29,23 +29,14 @@ def precision_cholesky(covariances: Float, layout: str) -> Float:
     With covariance = L L^T, U = inverse(L)^T. For diag and spherical, 1 / standard deviation.
     """
     if layout in ("diag", "spherical"):
-        bad = without_factors(covariances, layout)
+        bad = ~((covariances > 0) & (covariances < np.inf))
         if bad.any():
-            component = int(bad.argmax())
+            component = int(np.argwhere(bad)[0, 0])
             raise NotPositiveDefinite(component, float(np.min(covariances[component])))
         return 1.0 / np.sqrt(covariances)
     if layout == "tied":
         return _factors(covariances[None], tied=True)[0]
     return _factors(covariances)
-
-
-def without_factors(covariances: Float, layout: str) -> NDArray[np.bool_]:
-    """Which components (k,) have a covariance that is not positive definite; of a tied one, of shape (1,)."""
-    if layout in ("diag", "spherical"):
-        bad = ~((covariances > 0) & (covariances < np.inf))
-        return bad if layout == "spherical" else bad.any(axis=1)
-    matrices = np.ascontiguousarray(covariances.reshape(-1, *covariances.shape[-2:]))
-    return np.array([factor_precisions(matrix[None], np.zeros((1, *matrix.shape))) == 0 for matrix in matrices])
 
 
 def _factors(covariances: Float, *, tied: bool = False) -> Float:

@@ -147,15 +147,26 @@ def maximise(
     if previous is not None and kept.all():
         return weights, stats.origin + moves, previous
     if previous is None or stats.layout == "tied" or not kept.any():
-        return weights, stats.origin + moves, structure.maximise(within, counts, previous)
+        return weights, stats.origin + moves, _symmetric(structure.maximise(within, counts, previous))
     # the scatter that a component's own covariance expects, in so small a number that it adds nothing to what others share
     few = np.where(kept, COUNT_FLOOR, counts)
     expected = expected_scatter(previous, stats.layout, few, stats.sums.shape[1])
     within[kept] = expected[kept] / (stats.sums.shape[1] if stats.layout == "spherical" else 1)
-    covariances = structure.maximise(within, few, previous)
+    covariances = _symmetric(structure.maximise(within, few, previous))
     if structure.basic:
         covariances[kept] = previous[kept]  # to the bit
     return weights, stats.origin + moves, covariances
+
+
+def _symmetric(covariances: Float) -> Float:
+    """Matrices (..., d, d) by their upper triangles, which is what factors are made of; others as they are.
+
+    Where a component sits on few samples, what rounding leaves of a difference is all that there is off the diagonal.
+    """
+    if covariances.ndim < 3:
+        return covariances
+    upper = np.tri(covariances.shape[-1], dtype=np.bool_).T
+    return np.where(upper, covariances, np.swapaxes(covariances, -1, -2))
 
 
 def _within(stats: Stats, counts: Float) -> Float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._errors import warn
-from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky, without_factors
+from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
 from fastgmm.covariance.structures import Structure, maximise, possible
 from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.em.restarts import Best
@@ -185,40 +185,38 @@ def m_step(
     """Parameters that maximise the expected likelihood; ValueError that explains a collapsed component.
 
     An M-step that iterates continues from the parameters of the step before, which a component without samples keeps. With
-    `keep_few` so does the covariance of one that has fewer samples than it takes, where what they come to is not positive
-    definite: likelihood is gained by weights and means then, and by no covariance lost.
+    `keep_few`, where a covariance is not positive definite, those that hold fewer samples than their covariances take keep these:
+    weights and means are still what is most likely.
     """
     before = None if previous is None else previous.covariances
-    kept: NDArray[np.bool_] | None = None
-    while True:
-        covariances = None
+    try:
         try:
-            weights, means, covariances = maximise(structure, stats, reg_covar, before, kept)
-            prec_chol = precision_cholesky(covariances, structure.layout)
-        except NotPositiveDefinite as error:
-            more = _too_few(structure, stats, covariances, kept) if keep_few else None
-            if more is None:
-                raise ValueError(collapse_message(error, structure, stats, reg_covar)) from error
-            kept = more
-            continue
-        return Params(structure.layout, weights, means, covariances, prec_chol)
+            return _maximised(structure, stats, reg_covar, before)
+        except NotPositiveDefinite:
+            few = _too_few(structure, stats)
+            if not keep_few or not few.any():
+                raise
+            return _maximised(structure, stats, reg_covar, before, few)
+    except NotPositiveDefinite as error:
+        raise ValueError(collapse_message(error, structure, stats, reg_covar)) from error
 
 
-def _too_few(
-    structure: Structure, stats: Stats, covariances: NDArray | None, kept: NDArray[np.bool_] | None
-) -> NDArray[np.bool_] | None:
-    """The components `kept` and more (k,), of those with too few samples for `covariances`; None where there are no more.
+def _maximised(
+    structure: Structure,
+    stats: Stats,
+    reg_covar: float,
+    previous: NDArray[np.float64] | None,
+    kept: NDArray[np.bool_] | None = None,
+) -> Params:
+    weights, means, covariances = maximise(structure, stats, reg_covar, previous, kept)
+    return Params(structure.layout, weights, means, covariances, precision_cholesky(covariances, structure.layout))
 
-    Where covariances share a matrix that has no inverse there are none, and all with too few samples are meant.
-    """
+
+def _too_few(structure: Structure, stats: Stats) -> NDArray[np.bool_]:
+    """Which components (k,) hold fewer samples than their covariance takes: all, where the pooled ones are too few."""
     k, d = stats.sums.shape
-    few = held(stats) < structure.least_samples(d)
-    if stats.n_samples < k + d and (structure.least_samples(d) == 1 or covariances is None):
-        few[:] = True  # of what is shared, all samples together are too few
-    elif covariances is not None:
-        few &= without_factors(covariances, structure.layout)
-    more = few if kept is None else few | kept
-    return None if not few.any() or np.array_equal(more, kept) else more
+    least = structure.least_samples(d)
+    return held(stats) < least if least > 1 else np.full(k, stats.n_samples < k + d)
 
 
 def held(stats: Stats) -> NDArray[np.float64]:
