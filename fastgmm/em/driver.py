@@ -22,6 +22,8 @@ from fastgmm.sources.array import ArraySource
 from fastgmm.sources.dask import AnySource
 from fastgmm.stats import Stats
 
+#: What `reg_covar` is where none is given.
+REG_COVAR = 1e-6
 #: Iterations of the compiled loop between two looks at whether a start is hopeless: a call costs as much as one on 150 x 4.
 _BETWEEN = 8
 
@@ -281,20 +283,23 @@ def data_variance(stats: Stats) -> float:
 
 
 def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
-    """Warn where reg_covar is larger than the variance of the data, which is that of a mixture after an M-step.
+    """Warn where reg_covar, if it is the default, is larger than the variance of the data: that of a mixture after an M-step.
 
-    Parameters that none has made, such as single points to start from, say nothing of the data.
+    Parameters that none has made, such as single points to start from, say nothing of the data. Another value is the user's will.
+    The message holds no number that differs from fit to fit: Python's default filter then shows it once for each line of code.
     """
+    if reg_covar != REG_COVAR:
+        return
     own = float(params.weights @ params.variances.mean(axis=1)) - reg_covar
-    if reg_covar == 0 or own >= reg_covar:
+    if own >= reg_covar:
         return
     # the law of total variance: the mean of variances and the variance of means, of which supplied ones may be anywhere
     with np.errstate(over="ignore", invalid="ignore"):
         own += float((params.weights @ (params.means - params.weights @ params.means) ** 2).mean())
     if own < reg_covar:
         warn(
-            f"reg_covar={reg_covar:.3g} is larger than the variance of the data (about {max(own, 0.0):.3g}): the covariances "
-            "are little else. Scale the data, or pass a reg_covar of about 1e-6 of its variance",
+            f"reg_covar={reg_covar:.3g}, the default, is larger than the variance of the data: the covariances are little else. "
+            "Scale the data, or pass a reg_covar of about 1e-6 of its variance, 1e-6 * X.var()",
             UserWarning,
         )
 

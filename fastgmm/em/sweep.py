@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -346,6 +346,38 @@ def labels(source: Source, params: Params, n_threads: int | None = None) -> NDAr
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
     _evaluate(source, params.packed(source.dtype), LABELS, out, np.empty((0, 0), source.dtype), n_threads)
     return out
+
+
+def distinct(
+    source: AnySource, params: Params, components: Sequence[int], most: int, n_threads: int | None = None
+) -> NDArray[np.int64]:
+    """How many distinct samples have each of `components` as their most probable one, in one pass; `most` where there are more."""
+    merge = partial(_merged_rows, most=most)
+    found = _over(source, _distinct, merge, n_threads, params=params, components=components, most=most)
+    return np.array([len(rows) for rows in found], dtype=np.int64)
+
+
+def _distinct(
+    source: Source, *, params: Params, components: Sequence[int], most: int, n_threads: int | None
+) -> list[NDArray]:
+    """For each of `components` up to `most` of its distinct samples."""
+    found = [np.empty((0, source.n_features), source.dtype) for _ in components]
+    plan = lanes(source, len(params.weights), 0)
+    with closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
+            X = block.X[block.weights > 0] if block.weights.size else block.X
+            of = labels(ArraySource(X), params, n_threads)
+            found = _merged_rows(found, [X[of == j] for j in components], most)
+            if all(len(rows) == most for rows in found):
+                break
+    return found
+
+
+def _merged_rows(one: list[NDArray], other: list[NDArray], most: int) -> list[NDArray]:
+    return [
+        a if len(a) == most or not len(b) else np.unique(np.concatenate([a, b]), axis=0)[:most]
+        for a, b in zip(one, other, strict=True)
+    ]
 
 
 def log_prob(source: Source, params: Params, n_threads: int | None = None) -> NDArray:

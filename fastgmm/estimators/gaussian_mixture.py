@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
-from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
+from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, like_sklearn, memory_for, warn
 from fastgmm.covariance.cholesky import precision_cholesky
 from fastgmm.covariance.structures import STRUCTURES, Structure, has_structure
 from fastgmm.em import driver, online
@@ -20,6 +20,7 @@ from fastgmm.em import sweep as passes
 from fastgmm.em.monitor import SILENT, together
 from fastgmm.estimators import checkpoint as checkpoints
 from fastgmm.estimators import telling
+from fastgmm.estimators.degenerate import degenerate
 from fastgmm.estimators.fitted import FittedMixture
 from fastgmm.estimators.fitting import Fitting, Interrupted
 from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
@@ -146,7 +147,7 @@ class GaussianMixture(FittedMixture):
         *,
         covariance_type: str = "full",
         tol: float = 1e-3,
-        reg_covar: float = 1e-6,
+        reg_covar: float = driver.REG_COVAR,
         max_iter: int = 100,
         n_init: int = 1,
         init_params: str | ArrayLike = "kmeans",
@@ -252,7 +253,7 @@ class GaussianMixture(FittedMixture):
         y : ignored
         sample_weight : array-like of shape (n,), optional
             How many times each sample counts, not negative; not necessarily integers. Their scale has no influence on the
-            parameters, and a sample of weight 0 none at all. For a Dask collection also a Dask array or series in the same
+            parameters (it has on `bic`, `aic` and `icl`), and a sample of weight 0 none at all. For a Dask collection also a Dask array or series in the same
             partitions.
         batch_size : int, optional
             Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than each pass: fewer passes
@@ -289,8 +290,17 @@ class GaussianMixture(FittedMixture):
         Warns
         -----
         ConvergenceWarning
-            Where the best start did not converge; its parameters are kept. And where it did, but no other of three or more
-            starts came within 10 `tol` of its bound: then it was found by luck, and a better one may be left to find.
+            Where the best start did not converge; its parameters are kept.
+        LocalOptimumWarning
+            Where it did, but no other of three or more starts came within 10 `tol` of its bound: then it was found by luck, and
+            a better one may be left to find.
+        DegenerateWarning
+            Where components sit on so few distinct samples, or on samples that are equal in some direction, that it is
+            `reg_covar` alone that gives them a variance there; and where components hold no samples. The message says which, on
+            how many distinct samples, and what to do. `lower_bound_` and the criteria have no meaning then.
+        UserWarning
+            Where `reg_covar` has its default value and is larger than the variance of the data. The message is always the same,
+            so that Python's default filter shows it once for each line that calls `fit`.
         """
         self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
         return self
@@ -440,7 +450,9 @@ class GaussianMixture(FittedMixture):
                 like_sklearn(ConvergenceWarning),
             )
         elif batch_size is None and (told := fitting.found_once()):
-            warn(told, like_sklearn(ConvergenceWarning))
+            warn(told, LocalOptimumWarning)
+        if fit.n_iter > 0 and (told := degenerate(source, fit.params, structure, settings)):
+            warn(f"The fit is degenerate: {told}", DegenerateWarning)
         return source
 
     def _fitting(

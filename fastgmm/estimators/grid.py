@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
-from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise, possible
+from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
 from fastgmm.em.driver import Fit, Settings
+from fastgmm.estimators.degenerate import ROUNDING, are_equal, holds, needs
 from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, agglomerate
 from fastgmm.init.partition import members, stats_of
 from fastgmm.init.starts import Start, Supplied
@@ -38,8 +39,6 @@ _FEW = 12
 _CUTS = 8
 #: Of a normal distribution that is cut at its mean, the halves have means +- sqrt(2 / pi) and the variance 1 - 2 / pi.
 _HALF = 2.0 / math.pi
-#: A variance below this share of the variance of a feature is rounding: what is left of equal samples without reg_covar.
-_ROUNDING = 1e-12
 #: What EM raises where a component collapses, LAPACK where a matrix does.
 _FAILS = (ValueError, np.linalg.LinAlgError)
 
@@ -293,11 +292,7 @@ class Grid:
     # --- what is no fit ---
 
     def _spurious(self, params: Params, structure: Structure) -> str:
-        """Why a mixture is none of the data but of a few samples; '' where it is one.
-
-        The likelihood has no maximum where a component may sit on samples that are equal: what EM comes to there is as high as
-        `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969).
-        """
+        """Why a mixture is none of the data but of a few samples, see `degenerate`; '' where it is one."""
         assert self._whole is not None
         n, d = self._source.n_samples, self._source.n_features
         least, reg_covar = structure.least_samples(d), self._settings.reg_covar
@@ -311,16 +306,12 @@ class Grid:
             weights, means, covariances = maximise(STRUCTURES[params.layout], self._swept(params), 0.0)
             own = replace(params, weights=weights, means=means, covariances=covariances)
         variances, scaled = _smallest_variances(own), _smallest_variances(own, scale)
-        for j in np.argsort(variances, kind="stable"):
-            who = f"component {j} holds {held[j]:.4g} of {n} samples"
+        for j in np.argsort(variances, kind="stable").tolist():
             if held[j] < least:
-                enough = possible(held[j], d)
-                return f"{who}, and needs {least} for {structure.name!r} with {d} features: that is enough for {enough}"
-            if variances[j] <= floor or scaled[j] <= _ROUNDING:
-                return (
-                    f"{who}, which in some direction are equal up to a variance of {max(variances[j], 0.0):.3g} (reg_covar="
-                    f"{reg_covar:.3g}): that is enough for {possible(1, d)}; or scale the data, lower or raise reg_covar"
-                )
+                return holds(j, held[j], n) + needs(structure, held[j], d)
+            if variances[j] <= floor or scaled[j] <= ROUNDING:
+                variance = float(variances[j]) - (reg_covar if own is params else 0.0)
+                return holds(j, held[j], n) + are_equal(variance, reg_covar, d)
         return ""
 
 
