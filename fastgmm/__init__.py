@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastgmm import datasets as datasets
     from fastgmm import kernels as kernels
     from fastgmm import plotting as plotting
-    from fastgmm._errors import ConvergenceWarning, NotFittedError
+    from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, NotFittedError
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
     from fastgmm.estimators.storage import load
     from fastgmm.functional import (
@@ -32,7 +32,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ConvergenceWarning": "fastgmm._errors",
+    "DegenerateWarning": "fastgmm._errors",
     "GaussianMixture": "fastgmm.estimators.gaussian_mixture",
+    "LocalOptimumWarning": "fastgmm._errors",
     "NotFittedError": "fastgmm._errors",
     "Selection": "fastgmm.selection",
     "chunks": "fastgmm.sources.chunks",
@@ -50,7 +52,9 @@ _ROOMS = ("datasets", "kernels", "plotting")
 
 __all__ = [
     "ConvergenceWarning",
+    "DegenerateWarning",
     "GaussianMixture",
+    "LocalOptimumWarning",
     "NotFittedError",
     "Selection",
     "__version__",

@@ -22,7 +22,15 @@ class NotFittedError(ValueError, AttributeError):
 
 
 class ConvergenceWarning(UserWarning):
-    """EM or k-means stopped before it converged, found fewer clusters than asked for, or the best of several starts once only."""
+    """EM or k-means stopped before it converged, or found fewer clusters than asked for."""
+
+
+class LocalOptimumWarning(UserWarning):
+    """EM converged, to an optimum that only one of several starts reached: a better one may be left to find."""
+
+
+class DegenerateWarning(UserWarning):
+    """EM came to components that sit on a few equal samples, or hold none: likelihood and criteria tell nothing then."""
 
 
 class OutOfMemory(MemoryError):

@@ -101,7 +101,8 @@ def tell_of_doubts(args: Namespace, table: Table) -> None:
     again = "" if hasattr(args, "components") else "fit again with "
     if table.index_column is not None:
         _report.note(
-            f"{args.data}: {table.index_column.label} is taken for a feature, but {table.index_column.why}: if it is an index, leave it out: "
+            f"{args.data}: {table.index_column.label} is taken for a feature, but {table.index_column.why}: if it is an index, "
+            "leave it out: "
             f"{again}--drop {table.index_column.option}"
         )
     if table.header is not None:

@@ -230,13 +230,14 @@ def em_step(
     ValueError, TypeError
         As `log_density`; ValueError where a component collapses, or a sample is so far from all that its likelihood is 0.
     """
-    source, params = _model(X, weights, means, covariances, covariance_type, sample_weight)
+    found, params = _model(X, weights, means, covariances, covariance_type, sample_weight)
+    source = passes.precise(found, params.layout, len(params.weights))
     border.check_magnitude(source.largest, source.n_features, source.dtype)
     threads = border.check_threads(n_threads)
     reg_covar = border.check_non_negative("reg_covar", reg_covar)
     stats = passes.sweep(source, params, threads)
     check_likelihood(stats.log_likelihood, 1, params)
-    after = MaximumLikelihood(_structure(covariance_type), reg_covar).maximise(stats, params)
+    after = MaximumLikelihood(_structure(covariance_type), reg_covar, keep_few=True).maximise(stats, params)
     return EMStep(after.weights, after.means, after.covariances, stats.log_likelihood * source.weight_unit)
 
 

@@ -16,7 +16,7 @@ from fastgmm import _validation as border
 from fastgmm._compat import cached_property, optional
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
 from fastgmm.em.result import FitResult
-from fastgmm.estimators.fitted import Criteria
+from fastgmm.estimators.fitted import Criteria, warn_of_relative_weights
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.grid import Cell, Grid, Settings, Starts
 from fastgmm.fitting.progress import steps
@@ -244,7 +244,8 @@ def select(
     criterion : {'bic', 'icl', 'aic'}, default='bic'
         What the models are ranked by.
     sample_weight : array-like of shape (n,), optional
-        As in `GaussianMixture.fit`. n in the criteria is their sum, so their scale matters here.
+        As in `GaussianMixture.fit`. n in the criteria is their sum, so their scale matters here: relative ones have to be
+        multiplied by n / ``sample_weight.sum()``.
     init_params : str, default='hierarchical'
         As in `GaussianMixture`. 'hierarchical' needs one tree for all sizes; for up to 2000 samples it depends on the data alone.
     n_init : int, default=1
@@ -277,6 +278,8 @@ def select(
     -----
     ConvergenceWarning
         Where the best model did not converge.
+    UserWarning
+        Where the weights add up to what cannot be a number of samples, as `GaussianMixture.bic` says.
 
     Examples
     --------
@@ -302,6 +305,7 @@ def select(
     wanted = _check_types(covariance_types)
     source = open_source(X, sample_weight, min_samples=2)
     border.check_magnitude(source.largest, source.n_features, source.dtype)
+    warn_of_relative_weights(source)
     structures = _structures(wanted, source.n_features)
     what = f"a search of up to {max(sizes)} components in {source.n_features} features, {source.n_samples} samples"
     with memory_for(what, "Ask for fewer components or types of fewer parameters, such as 'VVI'"):

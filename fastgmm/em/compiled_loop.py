@@ -8,7 +8,7 @@ from fastgmm.em.callbacks import Callback
 from fastgmm.em.step import Step, check_likelihood
 from fastgmm.em.stop import Reason, Stop
 from fastgmm.em.sweep import SINGLE_LANE, accumulators, collect, far_apart, pooled, total
-from fastgmm.kernels.small import COLLAPSED, CONVERGED, NOT_FINITE, Constants, Mixture, iterate
+from fastgmm.kernels.small import COLLAPSED, CONVERGED, DOUBTFUL, NOT_FINITE, Constants, Mixture, iterate
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import COUNT_FLOOR
@@ -90,9 +90,11 @@ class CompiledLoop:
                 check_likelihood(lower_bound, len(bounds), self.params)
             if state == COLLAPSED:
                 # raises, with a message that says where and why; or finds factors by a hair's breadth
-                self._begin(self.step.maximise(self.stats))
-            elif state == CONVERGED or len(bounds) >= self.stop.max_iter:
-                return self.params, self.stop(bounds, change)
+                self._begin(self.step.maximise(self.stats, self.params))
+            elif state in (CONVERGED, DOUBTFUL) or len(bounds) >= self.stop.max_iter:
+                reason = self.stop(bounds, change, self.params, self.source.dtype)
+                if reason is not None:
+                    return self.params, reason
             self.callback.reached(self.params, bounds)
 
     def _begin(self, params: Params) -> None:

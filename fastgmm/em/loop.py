@@ -11,7 +11,7 @@ from fastgmm.em.compiled_loop import CompiledLoop
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step, check_likelihood
 from fastgmm.em.stop import Reason, Stop
-from fastgmm.em.sweep import sweep
+from fastgmm.em.sweep import precise, sweep
 from fastgmm.model.params import Params
 from fastgmm.sources.array import Source
 
@@ -53,6 +53,7 @@ def run(
     ValueError
         If a component collapses or the likelihood is not finite.
     """
+    source = precise(source, step.structure.layout, len(params.weights))
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
     # first of all, so that a run that resumes from a checkpoint comes to the same decision
@@ -75,7 +76,7 @@ def run(
         params = fallback if accelerator is None else accelerator.propose(stats, fallback, step)
         bounds.append(lower_bound)
         callback.iteration(len(bounds), lower_bound, change)
-        reason = stop(bounds, change)
+        reason = stop(bounds, change, fallback, source.dtype)
         if reason is None:
             callback.reached(params, bounds)
     return result_of(fallback, bounds, lower_bound, reason, stop)

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgmm._errors import warn
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import Structure, maximise, possible
+
+Float = NDArray[np.float64]
+
+#: What `reg_covar` is by default.
+REG_COVAR = 1e-6
 
 
 class Collapsed(ValueError):
@@ -53,24 +59,37 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class MaximumLikelihood:
-    """Maximise the likelihood of samples to which independent noise of variance `reg_covar` was added."""
+    """Maximise the likelihood of samples to which independent noise of variance `reg_covar` was added.
+
+    With `keep_few`, if a covariance is not positive definite, components that hold fewer samples than their covariances take keep
+    these: weights and means are still the most likely.
+    """
 
     structure: Structure
     reg_covar: float
+    keep_few: bool = False
 
     def maximise(self, stats: Stats, previous: Params | None = None) -> Params:
-        """Return the maximum; ValueError that explains a collapsed component.
+        """Return the maximum; `Collapsed` if there is none.
 
-        An M-step that iterates continues from the parameters of the step before.
+        An M-step that iterates continues from the parameters of the step before, which a component without samples keeps.
         """
-        structure = self.structure
+        before = None if previous is None else previous.covariances
         try:
-            before = None if previous is None else previous.covariances
-            weights, means, covariances = maximise(structure, stats, self.reg_covar, before)
-            prec_chol = structure.layout.precision_cholesky(covariances)
+            try:
+                return self._maximised(stats, before)
+            except NotPositiveDefinite:
+                few = _too_few(self.structure, stats)
+                if not self.keep_few or not few.any():
+                    raise
+                return self._maximised(stats, before, few)
         except NotPositiveDefinite as error:
-            raise Collapsed(collapse_message(error, structure, stats, self.reg_covar)) from error
-        return Params(structure.layout, weights, means, covariances, prec_chol)
+            raise Collapsed(collapse_message(error, self.structure, stats, self.reg_covar)) from error
+
+    def _maximised(self, stats: Stats, previous: Float | None, kept: NDArray[np.bool_] | None = None) -> Params:
+        weights, means, covariances = maximise(self.structure, stats, self.reg_covar, previous, kept)
+        layout = self.structure.layout
+        return Params(layout, weights, means, covariances, layout.precision_cholesky(covariances))
 
     def bound(self, stats: Stats, params: Params, total_weight: float) -> float:
         """Return the mean log-likelihood."""
@@ -89,6 +108,18 @@ class MaximumLikelihood:
         return self.reg_covar if self.structure.basic else None
 
 
+def _too_few(structure: Structure, stats: Stats) -> NDArray[np.bool_]:
+    """Which components (k,) hold fewer samples than their covariance takes: all, if the pooled ones are too few."""
+    k, d = stats.sums.shape
+    least = structure.least_samples(d)
+    return held(stats) < least if least > 1 else np.full(k, stats.n_samples < k + d)
+
+
+def held(stats: Stats) -> Float:
+    """Return how many samples each component holds, (k,): its share of their number, whatever the scale of weights."""
+    return stats.counts / stats.counts.sum() * stats.n_samples
+
+
 def collapse_message(error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float) -> str:
     """Say which component collapsed, how many samples it holds, and which reg_covar suits the scale of the data."""
     scale = data_variance(stats)
@@ -96,12 +127,16 @@ def collapse_message(error: NotPositiveDefinite, structure: Structure, stats: St
         shared = "tied covariance" if structure.layout.pools else "shape that the components share,"
         who = f"the {shared} of all {stats.n_samples} samples"
     else:
-        who = f"component {error.component}, which holds {stats.counts[error.component]:.6g} of {stats.n_samples} samples,"
+        who = (
+            f"component {error.component}, which holds {held(stats)[error.component]:.6g} of {stats.n_samples} samples,"
+        )
     raise_to = max(1e-6 * scale, 10 * reg_covar, 2 * abs(error.smallest) if math.isfinite(error.smallest) else 0.0)
     if scale > 0:
         remedy = f"Raise reg_covar to about {raise_to:.2g} ({raise_to / scale:.2g} of that variance)"
     else:
         remedy = f"All samples are equal. Raise reg_covar to about {max(raise_to, 1e-6):.2g}"
+    if scale > 0 and stats.dtype == np.float32:
+        remedy = f"Pass X as float64, since float32 rounds variances by about {np.finfo(np.float32).eps * scale:.2g}. {remedy}"
     return (
         f"{who} has an ill-defined empirical covariance (smallest eigenvalue or "
         f"variance {error.smallest:.3g}, reg_covar={reg_covar:.3g}, mean variance of the features {scale:.3g}). "
@@ -113,7 +148,7 @@ def _simpler(error: NotPositiveDefinite, structure: Structure, stats: Stats) -> 
     """Name the structures that so small a component can have, if it is too small for this one."""
     if error.component is None:
         return ""
-    count, d = float(stats.counts[error.component]), stats.sums.shape[1]
+    count, d = float(held(stats)[error.component]), stats.sums.shape[1]
     least = structure.least_samples(d)
     if count >= least:
         return ""
@@ -137,20 +172,23 @@ def data_variance(stats: Stats) -> float:
 
 
 def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
-    """Warn where reg_covar is larger than the variance of the data, which is that of a mixture after an M-step.
+    """Warn if reg_covar, with its default value, is larger than the variance of the data: that of a mixture after an M-step.
 
-    Parameters that none has made, such as single points to start from, say nothing of the data.
+    Parameters that none has made, such as single points to start from, say nothing of the data. Another value is the user's will.
+    The message holds no number that differs from fit to fit: Python's default filter then shows it once for each line of code.
     """
+    if reg_covar != REG_COVAR:
+        return
     own = float(params.weights @ params.variances.mean(axis=1)) - reg_covar
-    if reg_covar == 0 or own >= reg_covar:
+    if own >= reg_covar:
         return
     # the law of total variance: the mean of variances and the variance of means, of which supplied ones may be anywhere
     with np.errstate(over="ignore", invalid="ignore"):
         own += float((params.weights @ (params.means - params.weights @ params.means) ** 2).mean())
     if own < reg_covar:
         warn(
-            f"reg_covar={reg_covar:.3g} is larger than the variance of the data (about {max(own, 0.0):.3g}): the covariances "
-            "are little else. Scale the data, or pass a reg_covar of about 1e-6 of its variance",
+            f"reg_covar={reg_covar:.3g}, the default, is larger than the variance of the data: the covariances are little else. "
+            "Scale the data, or pass a reg_covar of about 1e-6 of its variance, 1e-6 * X.var()",
             UserWarning,
         )
 

@@ -7,11 +7,11 @@ a pass is left, by Ctrl-C as well: that ends the thread that reads ahead, which 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,10 @@ from fastgmm.kernels.tile import TILE, Samples, Sums, tile_width
 from fastgmm.model.layouts import FULL, Layout, Packed, pad, padded, symmetric
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
-from fastgmm.sources.array import LocalSource, Source
+from fastgmm.sources.array import ArraySource, LocalSource, Source
 
 Float = NDArray[np.float64]
+S = TypeVar("S", bound=Source)
 
 _MAX_LANES = 64
 #: So many samples, or fewer, make one lane.
@@ -88,6 +89,19 @@ def lanes(
     return Lanes(n_lanes, max(1, -(-rows // (n_lanes * _QUANTUM))) * _QUANTUM)
 
 
+def precise(source: S, layout: Layout, k: int) -> S | ArraySource:
+    """Return float32 samples as float64 where they are so few that matrices of their own are singular, or nearly; else `source`.
+
+    The rounding of a scatter in float32 is then as much as its smallest eigenvalues, which are what the likelihood is made of. The
+    copy is smaller than two sets of covariances.
+    """
+    few = isinstance(source, ArraySource) and source.n_samples < 2 * k * (source.n_features + 1)
+    if layout is FULL and few and source.dtype == np.float32:
+        assert isinstance(source, ArraySource)
+        return source.in_double()
+    return source
+
+
 @dataclass(frozen=True)
 class Total:
     """Mean (d,) and scatter about it (d, d) of all samples: what the tied M-step needs beyond first moments."""
@@ -128,14 +142,16 @@ class _Moments(NamedTuple):
 
 
 def total(source: Source, n_threads: int | None) -> Total:
-    """Mean and total scatter of a source, in two passes at the first call and from its memory afterwards."""
+    """Mean and total scatter of a source, in two passes at the first call and from its memory afterwards.
+
+    In float64 whatever the samples are: all that tied components are made of is a difference from it, which rounding in float32
+    may leave indefinite.
+    """
     if "total" not in source.memory:
-        # the kernel subtracts the mean as rounded to the dtype of the data
-        origin = pad(mean(source), source.dtype)
+        origin = pad(mean(source), np.float64)
         first, second = source.map_reduce(partial(_moments, origin=origin), _Moments.merge, n_threads)
         shift = first / source.total_weight
-        centre = origin[: source.n_features].astype(np.float64) + shift
-        source.memory["total"] = Total(centre, second - np.outer(first, shift))
+        source.memory["total"] = Total(origin[: source.n_features] + shift, second - np.outer(first, shift))
     return source.memory["total"]
 
 
@@ -256,7 +272,8 @@ def collect(source: LocalSource, layout: Layout, plan: Lanes, out: Sums, origin:
     counts = out.counts.sum(axis=0)
     sums = out.sums.reshape(n, k, -1).sum(axis=0)[:, :d]
     scatter = layout.collected(out.scatter.reshape(n, *layout.accumulator_shape(k, d)), k, d)
-    return Stats(layout, source.n_samples, float(out.log_likelihood.sum()), counts, sums, scatter, origin)
+    likelihood = float(out.log_likelihood.sum())
+    return Stats(layout, source.n_samples, likelihood, counts, sums, scatter, origin, source.dtype)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # of sums that are not finite, as the likelihood is then
@@ -276,6 +293,37 @@ def labels(source: LocalSource, params: Params, n_threads: int | None = None) ->
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
     _evaluate(source, params.packed(source.dtype), LABELS, out, np.empty((0, 0), source.dtype), n_threads)
     return out
+
+
+def distinct(
+    source: Source, params: Params, components: Sequence[int], most: int, n_threads: int | None = None
+) -> NDArray[np.int64]:
+    """How many distinct samples have each of `components` as their most probable one, in one pass; `most` where there are more."""
+    merge = partial(_merged_rows, most=most)
+    look = partial(_distinct, params=params, components=components, most=most)
+    found = source.map_reduce(look, merge, n_threads)
+    return np.array([len(rows) for rows in found], dtype=np.int64)
+
+
+def _distinct(source: LocalSource, *, params: Params, components: Sequence[int], most: int) -> list[NDArray]:
+    """For each of `components` up to `most` of its distinct samples."""
+    found = [np.empty((0, source.n_features), source.dtype) for _ in components]
+    plan = lanes(source, len(params.weights), 0)
+    with closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
+            X = block.X[block.weights > 0] if block.weights.size else block.X
+            of = labels(ArraySource(X), params)
+            found = _merged_rows(found, [X[of == j] for j in components], most)
+            if all(len(rows) == most for rows in found):
+                break
+    return found
+
+
+def _merged_rows(one: list[NDArray], other: list[NDArray], most: int) -> list[NDArray]:
+    return [
+        a if len(a) == most or not len(b) else np.unique(np.concatenate([a, b]), axis=0)[:most]
+        for a, b in zip(one, other, strict=True)
+    ]
 
 
 def log_prob(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
+from fastgmm._errors import warn
 from fastgmm.em import sweep as passes
 from fastgmm.em.result import FitResult
 from fastgmm.estimators import attributes
@@ -66,6 +67,29 @@ class Criteria(NamedTuple):
         """-2 log L + p log n (Schwarz, Ann. Stat. 6, 1978) and -2 log L + 2 p (Akaike 1974): lower is better."""
         penalty = n_parameters * math.log(total_weight)
         return cls(log_likelihood, total_weight, -2 * log_likelihood + penalty, -2 * log_likelihood + 2 * n_parameters)
+
+
+#: Weights that add up to less than this share of the samples that have one, or to 1, are taken for relative ones.
+_PLAUSIBLE = 0.1
+
+
+def warn_of_relative_weights(source: Source) -> None:
+    """Warn where weights do not add up to what can be a number of samples, as criteria take their sum to be.
+
+    They do where they are counts of repeated rows (their sum is not below the number of samples that have a weight), add up to
+    the number of samples, or are from a bootstrap. Shares and probabilities of membership add up to less; a sum of 1, or below a
+    tenth of the samples of positive weight, is that of weights of which only the ratios are meant.
+    """
+    total = source.total_weight * source.weight_unit
+    weights = None if source.local is None else source.local.weights
+    n = source.n_samples if weights is None else int(np.count_nonzero(weights))
+    if n > 1 and total <= max(1.0 + 1e-5, _PLAUSIBLE * n):
+        warn(
+            f"sample_weight adds up to {total:.6g} for {n} samples of positive weight, and the criteria (bic, icl, aic) take that "
+            "for the number of samples: they tell nothing of models then. Pass sample_weight * (n / sample_weight.sum()), where "
+            f"n is the number of samples that the weights stand for, such as {n}",
+            UserWarning,
+        )
 
 
 def _fitted(fit: FitResult, dtype: np.dtype) -> dict[str, Any]:
@@ -197,12 +221,16 @@ class FittedMixture(Estimator):
         return self._each(X, passes.log_prob, "log_likelihood")
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Return the (weighted) mean log-likelihood per sample; `y` is ignored. `X` as in `fit`."""
-        found = self._criteria(X, sample_weight)
-        return found.log_likelihood / found.total_weight
+        """Return the (weighted) mean log-likelihood per sample; `y` is ignored. `X` as in `fit`.
+
+        The scale of the weights has no influence on it.
+        """
+        source = self._source(X, sample_weight)
+        return passes.log_likelihood(source, self._params(), self.n_threads) / source.total_weight
 
     def _criteria(self, X: Any, sample_weight: ArrayLike | None = None) -> Criteria:
         source = self._source(X, sample_weight)
+        warn_of_relative_weights(source)
         n = source.total_weight * source.weight_unit
         if type(self).score_samples is FittedMixture.score_samples:
             self._refuse_overridden(DENSITY_HOOKS, "score")
@@ -217,12 +245,18 @@ class FittedMixture(Estimator):
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion on `X`, -2 log L + p log n; lower is better.
 
-        n is the number of samples, with weights their sum: what it is where integer weights stand for repeated rows.
+        n is the number of samples, with weights their sum: what it is where integer weights stand for repeated rows. So the scale
+        of the weights matters, unlike in `fit`: relative ones have to be multiplied by n / ``sample_weight.sum()`` first.
+
+        Warns
+        -----
+        UserWarning
+            Where the weights add up to 1, or to less than a tenth of the samples that have one: that is not their number.
         """
         return self._criteria(X, sample_weight).bic
 
     def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return Akaike's information criterion on `X`, -2 log L + 2 p; lower is better. L as in `bic`."""
+        """Return Akaike's information criterion on `X`, -2 log L + 2 p; lower is better. L and the warning as in `bic`."""
         return self._criteria(X, sample_weight).aic
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
@@ -230,10 +264,11 @@ class FittedMixture(Estimator):
 
         BIC, and what it costs that samples belong to no component for certain: z_ik are the responsibilities, and each sample
         is taken for one of its most probable component (Biernacki, Celeux & Govaert, IEEE Trans. Pattern Anal. Mach. Intell. 22,
-        2000). mclust prints the negative. L and n as in `bic`.
+        2000). mclust prints the negative. L, n and the warning as in `bic`.
         """
         self._refuse_overridden(DENSITY_HOOKS, "icl")
         source = self._source(X, sample_weight)
+        warn_of_relative_weights(source)
         sums = passes.classified(source, self._params(), self.n_threads).times(source.weight_unit)
         n = source.total_weight * source.weight_unit
         return Criteria.of(sums.log_likelihood, n, self._n_parameters()).bic - 2 * sums.certainty

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation as border
-from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
+from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, like_sklearn, memory_for, warn
 from fastgmm.em import online
 from fastgmm.em import sweep as passes
 from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.result import FitResult
-from fastgmm.em.step import MaximumLikelihood, warn_if_regularisation_dominates
+from fastgmm.em.step import REG_COVAR, MaximumLikelihood, warn_if_regularisation_dominates
 from fastgmm.em.stop import Stop
 from fastgmm.estimators.fitted import FIT_HOOKS, FittedMixture
 from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
+from fastgmm.fitting.degenerate import degenerate
 from fastgmm.fitting.progress import Lines, progress_bar
 from fastgmm.fitting.run import Fit, FitPlan, Interrupted
 from fastgmm.init.starts import STARTS, Start, Supplied, start_of
@@ -152,7 +153,7 @@ class GaussianMixture(FittedMixture):
         *,
         covariance_type: str = "full",
         tol: float = 1e-3,
-        reg_covar: float = 1e-6,
+        reg_covar: float = REG_COVAR,
         max_iter: int = 100,
         n_init: int = 1,
         init_params: str | ArrayLike = "kmeans",
@@ -259,7 +260,8 @@ class GaussianMixture(FittedMixture):
         y : ignored
         sample_weight : array-like of shape (n,), optional
             How many times each sample counts, not negative; not necessarily integers. Their scale has no influence on the
-            parameters, and a sample of weight 0 none at all. For a Dask collection also a Dask array or series in the same
+            parameters (it has on `bic`, `aic` and `icl`), and a sample of weight 0
+            none at all. For a Dask collection also a Dask array or series in the same
             partitions.
         batch_size : int, optional
             Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than each pass: fewer passes
@@ -296,8 +298,17 @@ class GaussianMixture(FittedMixture):
         Warns
         -----
         ConvergenceWarning
-            Where the best start did not converge; its parameters are kept. And where it did, but no other of three or more
-            starts came within 10 `tol` of its bound: then it was found by luck, and a better one may be left to find.
+            Where the best start did not converge; its parameters are kept.
+        LocalOptimumWarning
+            Where it did, but no other of three or more starts came within 10 `tol` of its bound: then it was found by luck, and
+            a better one may be left to find.
+        DegenerateWarning
+            Where components sit on so few distinct samples, or on samples that are equal in some direction, that it is
+            `reg_covar` alone that gives them a variance there; and where components hold no samples. The message says which, on
+            how many distinct samples, and what to do. `lower_bound_` and the criteria have no meaning then.
+        UserWarning
+            Where `reg_covar` has its default value and is larger than the variance of the data. The message is always the same,
+            so that Python's default filter shows it once for each line that calls `fit`.
         """
         self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
         return self
@@ -466,7 +477,9 @@ class GaussianMixture(FittedMixture):
                 like_sklearn(ConvergenceWarning),
             )
         elif batch_size is None and (text := fit.found_once()):
-            warn(text, like_sklearn(ConvergenceWarning))
+            warn(text, LocalOptimumWarning)
+        if result.n_iter > 0 and (text := degenerate(source, result.params, step, self.n_threads)):
+            warn(f"The fit is degenerate: {text}", DegenerateWarning)
         return source
 
     def _plan(self, source: Source, step: MaximumLikelihood, stop: Stop, warm: bool, batch_size: int | None) -> FitPlan:

@@ -15,6 +15,7 @@ from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.em.stop import Stop
+from fastgmm.fitting.degenerate import ROUNDING, are_equal, holds, needs
 from fastgmm.init.groups import members, stats_of
 from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, agglomerate
 from fastgmm.init.starts import STARTS
@@ -22,7 +23,7 @@ from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
-from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise, possible
+from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise
 from fastgmm.sources.array import ArraySource, Source
 
 Float = NDArray[np.float64]
@@ -40,8 +41,6 @@ _FEW = 12
 _CUTS = 8
 #: Of a normal distribution that is cut at its mean, the halves have means +- sqrt(2 / pi) and the variance 1 - 2 / pi.
 _HALF = 2.0 / math.pi
-#: A variance below this share of the variance of a feature is rounding: what is left of equal samples without reg_covar.
-_ROUNDING = 1e-12
 #: What EM raises where a component collapses, LAPACK where a matrix does.
 _FAILS = (ValueError, np.linalg.LinAlgError)
 
@@ -324,16 +323,12 @@ class Grid:
             weights, means, covariances = maximise(STRUCTURES[params.layout.name], self._swept(params), 0.0)
             own = replace(params, weights=weights, means=means, covariances=covariances)
         variances, scaled = _smallest_variances(own), _smallest_variances(own, scale)
-        for j in np.argsort(variances, kind="stable"):
-            who = f"component {j} holds {held[j]:.4g} of {n} samples"
+        for j in np.argsort(variances, kind="stable").tolist():
             if held[j] < least:
-                enough = possible(held[j], d)
-                return f"{who}, and needs {least} for {structure.name!r} with {d} features: that is enough for {enough}"
-            if variances[j] <= floor or scaled[j] <= _ROUNDING:
-                return (
-                    f"{who}, which in some direction are equal up to a variance of {max(variances[j], 0.0):.3g} (reg_covar="
-                    f"{reg_covar:.3g}): that is enough for {possible(1, d)}; or scale the data, lower or raise reg_covar"
-                )
+                return holds(j, held[j], n) + needs(structure, held[j], d)
+            if variances[j] <= floor or scaled[j] <= ROUNDING:
+                variance = float(variances[j]) - (reg_covar if own is params else 0.0)
+                return holds(j, held[j], n) + are_equal(variance, reg_covar, d)
         return ""
 
 

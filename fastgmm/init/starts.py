@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.em.step import Collapsed, Step
-from fastgmm.em.sweep import accumulate, mean, total
+from fastgmm.em.sweep import accumulate, mean, precise, total
 from fastgmm.init.best_of import best_of
 from fastgmm.init.em_em import em_em
 from fastgmm.init.groups import members, stats_of
@@ -151,8 +151,9 @@ class Start(NamedTuple):
         n_threads: int | None,
     ) -> Params:
         """Return first parameters; ValueError if a first covariance is not positive definite."""
+        samples = None if source is None else precise(source, step.structure.layout, k)
         try:
-            return self.find(source, step, k, random_state, n_threads)
+            return self.find(samples, step, k, random_state, n_threads)
         except Collapsed as error:
             raise error.at_the_start() from error
 
@@ -171,8 +172,7 @@ STARTS: dict[str, Start] = {
 }
 
 
-@dataclass(frozen=True)
-class Supplied:
+class Supplied(NamedTuple):
     """Checked first parameters from the user; None where none were given."""
 
     weights: Float | None = None
@@ -186,10 +186,10 @@ def start_of(init_params: str | NDArray, supplied: Supplied) -> Start:
         start = STARTS[init_params]
     else:
         start = Start(partial(from_groups, known=init_params), on_all=True, fixed=True)
-    if supplied == Supplied():
+    missing = [part is None for part in supplied]
+    if all(missing):
         return start
-    complete = None not in (supplied.weights, supplied.means, supplied.precisions)
-    if complete:
+    if not any(missing):
         return Start(partial(_completed, supplied=supplied, find=None), fixed=True, without_data=True)
     return start._replace(find=partial(_completed, supplied=supplied, find=start.find))
 

@@ -19,8 +19,9 @@ from fastgmm.kernels.simple import Diag, Spherical, Tied
 from fastgmm.kernels.sweep import sweep_lane
 
 #: What `iterate` ends with: it may go on; the bound changed by less than tol; the bound is no finite number; a covariance
-#: is not positive definite.
-UNDECIDED, CONVERGED, NOT_FINITE, COLLAPSED = 0, 1, 2, 3
+#: is not positive definite; the bound fell, or it is that of a single component, which EM is done with in one iteration: what
+#: changes may be rounding.
+UNDECIDED, CONVERGED, NOT_FINITE, COLLAPSED, DOUBTFUL = 0, 1, 2, 3, 4
 
 #: Multiplied with this and subtracted from the product, a number leaves its upper 26 bits (`_product`).
 _SPLIT = 2.0**27 + 1.0
@@ -80,6 +81,8 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
             return i + 1, COLLAPSED
         if abs(bound - previous) < constants.tol:
             return i + 1, CONVERGED
+        if constants.tol > 0.0 and (bound < previous or (len(mixture.weights) == 1 and previous > -np.inf)):
+            return i + 1, DOUBTFUL
     return len(bounds), UNDECIDED
 
 
@@ -92,6 +95,12 @@ def _repack(packed, mixture):
 
 
 @helper(ELEMENTWISE)
+def _lost(constants, out, c):
+    """Whether a component has lost its samples, and keeps its mean and its covariance."""
+    return out.counts[0, c] <= constants.count_floor
+
+
+@helper(ELEMENTWISE)
 def _weights_and_means(packed, mixture, constants, out):
     k, d = mixture.means.shape
     n = 0.0
@@ -100,8 +109,9 @@ def _weights_and_means(packed, mixture, constants, out):
     for c in range(k):
         count = out.counts[0, c] + constants.count_floor
         mixture.weights[c] = count / n
+        lost = _lost(constants, out, c)
         for j in range(d):
-            mixture.means[c, j] = packed.means[c, j] + out.sums[c, j] / count
+            mixture.means[c, j] = packed.means[c, j] + (0.0 if lost else out.sums[c, j] / count)
 
 
 @helper(ELEMENTWISE)
@@ -115,6 +125,8 @@ def _maximise_full(packed, mixture, constants, out):
     k, d = mixture.means.shape
     width = out.scatter.shape[1]
     for c in range(k):
+        if _lost(constants, out, c):
+            continue
         count = out.counts[0, c] + constants.count_floor
         for i in range(d):
             for j in range(i, d):
@@ -149,6 +161,8 @@ def _maximise_tied(packed, mixture, constants, out):
 def _maximise_diag(packed, mixture, constants, out):
     k, d = mixture.means.shape
     for c in range(k):
+        if _lost(constants, out, c):
+            continue
         count = out.counts[0, c] + constants.count_floor
         for j in range(d):
             s = out.sums[c, j]
@@ -164,6 +178,8 @@ def _maximise_diag(packed, mixture, constants, out):
 def _maximise_spherical(packed, mixture, constants, out):
     k, d = mixture.means.shape
     for c in range(k):
+        if _lost(constants, out, c):
+            continue
         count, scatter, squares = out.counts[0, c] + constants.count_floor, 0.0, 0.0
         for j in range(d):
             scatter += out.scatter[c, j]

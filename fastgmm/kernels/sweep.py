@@ -110,7 +110,8 @@ def _load_resp(given, row, m, work):
 def scatter_lanes(first_lane, step, samples, weights, origin, tile, width, sums, scatter):
     """Add the first moments and scatter about `origin` of lanes first_lane, first_lane + step, ... of a block: `_jit.Crew`.
 
-    weights : (n,) float, in, or (0,) where all are 1; origin : (1, d) float, in; tile : samples in a tile
+    weights : (n,) float, in, or (0,) where all are 1; tile : samples in a tile
+    origin : (1, d) float, in, in whose dtype all is computed, be that of the samples or a wider one
     width : samples in a lane; sums : (lanes, d) float64, inout
     scatter : (lanes * columns, columns) float64, inout, the upper triangle, as `full.accumulate` has it
     Cost: d (d + 1) flops a sample.
@@ -126,7 +127,7 @@ def scatter_lanes(first_lane, step, samples, weights, origin, tile, width, sums,
                 root[0, s] = 1.0 if s < m else 0.0
             if weights.shape[0] > 0:
                 for s in range(m):
-                    root[0, s] = np.sqrt(weights[first + s])
+                    root[0, s] = np.sqrt(np.float64(weights[first + s]))
             for i in range(0, d, 4):
                 weighted_differences(x, v, False, root, origin, 0, i, padded(m), sums, lane)
             add_products(v, scatter, lane * columns, columns, padded(m))

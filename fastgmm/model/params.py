@@ -44,6 +44,11 @@ class Params:
         """Variance of each feature in each component, shape (k, d)."""
         return self.layout.variances(self.covariances, *self.means.shape)
 
+    @property
+    def precision_diagonals(self) -> Float:
+        """Diagonal of the inverse covariance of each component, shape (k, d)."""
+        return self.layout.variances(self.precisions, *self.means.shape)
+
     def normalised(self) -> Params:
         """Return the same mixture with weights that add up to 1: those of single samples are 1 / n each."""
         return replace(self, weights=self.weights / self.weights.sum())

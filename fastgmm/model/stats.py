@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastgmm.model.layouts import FULL, Layout
 
 Float = NDArray[np.float64]
+FLOAT64 = np.dtype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Stats:
         (k, d), for diag; its trace, (k,), for spherical.
     origin : ndarray of shape (k, d)
         o_k; the means that the sweep was made with.
+    dtype : dtype
+        Of the samples, and so of the sums within tiles.
     """
 
     layout: Layout
@@ -42,6 +45,7 @@ class Stats:
     sums: Float
     scatter: Float
     origin: Float
+    dtype: np.dtype = FLOAT64
 
     def merge(self, other: Stats) -> Stats:
         """Return the statistics of both parts; they must be about the same origin and of the same layout."""
@@ -50,28 +54,25 @@ class Stats:
                 "only statistics of the same layout about the same origin can be merged, got layouts "
                 f"{self.layout.name!r} and {other.layout.name!r}: sweep all parts with the same parameters"
             )
-        return Stats(
-            self.layout,
-            self.n_samples + other.n_samples,
-            self.log_likelihood + other.log_likelihood,
-            self.counts + other.counts,
-            self.sums + other.sums,
-            self.scatter + other.scatter,
-            self.origin,
+        return replace(
+            self,
+            n_samples=self.n_samples + other.n_samples,
+            log_likelihood=self.log_likelihood + other.log_likelihood,
+            counts=self.counts + other.counts,
+            sums=self.sums + other.sums,
+            scatter=self.scatter + other.scatter,
         )
 
     def times(self, factor: float) -> Stats:
         """Return the statistics of samples that count `factor` times as much."""
         if factor == 1.0:
             return self
-        return Stats(
-            self.layout,
-            self.n_samples,
-            factor * self.log_likelihood,
-            factor * self.counts,
-            factor * self.sums,
-            factor * self.scatter,
-            self.origin,
+        return replace(
+            self,
+            log_likelihood=factor * self.log_likelihood,
+            counts=factor * self.counts,
+            sums=factor * self.sums,
+            scatter=factor * self.scatter,
         )
 
     def in_layout(self, layout: Layout) -> Stats:

@@ -18,7 +18,8 @@ from fastgmm.model.stats import Stats
 
 Float = NDArray[np.float64]
 
-#: Added to every count, so that a component without samples has a weight and a covariance (the regularisation).
+#: Added to every count, so that a component without samples has a weight. One that holds no more than this has lost its samples:
+#: of its sums nothing would be left but the floor, and it keeps its mean and its covariance.
 COUNT_FLOOR = 10 * np.finfo(np.float64).eps
 
 
@@ -122,22 +123,50 @@ def possible(count: float, d: int) -> str:
 # covariances that overflow or are no numbers have no Cholesky factors, which says so
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def maximise(
-    structure: Structure, stats: Stats, reg_covar: float, previous: Float | None = None
+    structure: Structure,
+    stats: Stats,
+    reg_covar: float,
+    previous: Float | None = None,
+    kept: NDArray[np.bool_] | None = None,
 ) -> tuple[Float, Float, Float]:
     """M-step: return weights (k,), means (k, d) and covariances that maximise the expected likelihood.
 
     `reg_covar` is added to the variances of the scatter, which keeps the structure: the covariances are those of samples to which
-    independent noise of that variance was added. A component without samples keeps its mean. `previous`, the covariances of
-    the step before, is where an M-step that iterates goes on.
+    independent noise of that variance was added. `previous`, the covariances of the step before, is where an M-step that
+    iterates continues. A component without samples keeps its mean and, where there is a step before, its covariance, as do
+    those that are `kept` (k,): the parts of it that components share are still those of all samples, if any is left.
 
     Raises NotPositiveDefinite where a matrix that components share is singular.
     """
     counts = stats.counts + COUNT_FLOOR
     weights = counts / counts.sum()
-    means = stats.origin + stats.sums / counts[:, None]
-    layout = stats.layout
+    lost, layout = stats.counts <= COUNT_FLOOR, stats.layout
+    moves = stats.sums / counts[:, None]
+    moves[lost] = 0.0
     within = layout.regularised(layout.within(stats.scatter, stats.sums, counts), reg_covar, counts)
-    return weights, means, structure.maximise(within, counts, previous)
+    kept = lost if kept is None else lost | kept
+    if previous is not None and kept.all():
+        return weights, stats.origin + moves, previous
+    if previous is None or layout.pools or not kept.any():
+        return weights, stats.origin + moves, _symmetric(structure.maximise(within, counts, previous))
+    # the scatter that a component's own covariance expects, in so small a number that it adds nothing to what others share
+    few = np.where(kept, COUNT_FLOOR, counts)
+    within[kept] = COUNT_FLOOR * previous[kept]
+    covariances = _symmetric(structure.maximise(within, few, previous))
+    if structure.basic:
+        covariances[kept] = previous[kept]  # to the bit
+    return weights, stats.origin + moves, covariances
+
+
+def _symmetric(covariances: Float) -> Float:
+    """Matrices (..., d, d) by their upper triangles, which is what factors are made of; others as they are.
+
+    If a component sits on few samples, what rounding leaves of a difference is all that there is off the diagonal.
+    """
+    if covariances.ndim < 3:
+        return covariances
+    upper = np.tri(covariances.shape[-1], dtype=np.bool_).T
+    return np.where(upper, covariances, np.swapaxes(covariances, -1, -2))
 
 
 def has_structure(structure: Structure, covariances: Float, weights: Float, rtol: float = 1e-4) -> bool:

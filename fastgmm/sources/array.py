@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -203,6 +203,11 @@ class ArraySource(InProcess):
             X, sample_weight = X[present], sample_weight[present]
         weights, unit = in_units(sample_weight, X.dtype)
         return cls(X, weights, unit, present)
+
+    def in_double(self) -> ArraySource:
+        """Return these samples, and their weights, as float64."""
+        weights = None if self.weights is None else self.weights.astype(np.float64)
+        return replace(self, X=self.X.astype(np.float64), weights=weights)
 
     @property
     def n_samples(self) -> int:

@@ -1,0 +1,132 @@
+"""Components that are none of the data but of a few samples, or of none: which, on how many distinct ones, and what to do.
+
+The likelihood has no maximum where a component may sit on samples that are equal in some direction: what EM comes to there is as
+high as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969), and criteria that are made of it tell
+nothing. `fit` warns of it; `select` leaves such a model out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm.em.step import MaximumLikelihood
+from fastgmm.em.sweep import distinct as count_distinct
+from fastgmm.model.params import Params
+from fastgmm.model.structures import Structure, possible
+from fastgmm.sources.array import Source
+
+Float = NDArray[np.float64]
+
+#: A variance below this share of the variance of a feature is rounding: what is left of equal samples without reg_covar.
+ROUNDING = 1e-12
+#: A component that holds less than this, in samples, holds none.
+_NONE = 0.1
+#: In a direction where the data vary this many times as much as `reg_covar`, a component that does not is flat. Where all of them
+#: vary no more, features are collinear or scaled down, which is no component's doing.
+_VARIES = 100.0
+#: Samples whose variance is below this share of `reg_covar` are equal; above it, it is `reg_covar` that hides how they differ.
+_EQUAL = 1e-2
+#: So many components are named in a warning.
+_NAMED = 5
+
+
+# --- words ---
+
+
+def holds(component: int, held: float, n: int, distinct: str = "") -> str:
+    """Say which component it is, how many of the samples it holds, and how many of these are `distinct`."""
+    return f"component {component} holds {held:.4g} of {n} samples{distinct and f' ({distinct} distinct)'}"
+
+
+def needs(structure: Structure, held: float, d: int) -> str:
+    """Say how many samples a component of the structure needs, and what so many are enough for."""
+    least = structure.least_samples(d)
+    return f", and needs {least} for {structure.name!r} with {d} features: that is enough for {possible(held, d)}"
+
+
+def are_equal(variance: float, reg_covar: float, d: int) -> str:
+    """Say that samples are equal in some direction, where their variance without `reg_covar` is so small, and what to do."""
+    remedy = "decrease n_components, or raise reg_covar"
+    if variance > _EQUAL * reg_covar:
+        remedy = "scale the data up, or lower reg_covar"
+    return (
+        f", which in some direction are equal up to a variance of {max(variance, 0.0):.3g} (reg_covar={reg_covar:.3g}): that is "
+        f"enough for {possible(1, d)}; {remedy}"
+    )
+
+
+# --- after a fit ---
+
+
+def degenerate(source: Source, params: Params, step: MaximumLikelihood, n_threads: int | None) -> str:
+    """Say which components of a fit sit on equal samples or hold none; '' where there are none such.
+
+    A few operations on the parameters find what is suspicious; only then the samples are looked at, in one pass.
+    """
+    n, d, reg_covar = source.n_samples, source.n_features, step.reg_covar
+    held = params.weights / params.weights.sum() * n
+    dead = held < _NONE
+    floor = 2 * reg_covar or ROUNDING * float(_total_variances(params).mean())
+    # the smallest variance in any direction is at least 1 / tr Sigma^-1
+    suspects = ~dead & (floor * params.precision_diagonals.sum(axis=1) >= 1.0)
+    if not (dead.any() or suspects.any()):
+        return ""
+    smallest = _flat(params, np.flatnonzero(suspects), floor)
+    flat = np.flatnonzero(np.isfinite(smallest))
+    variances = smallest[flat] - reg_covar
+    told = []
+    if flat.size:
+        most = max(step.structure.least_samples(d), 2)
+        distinct = count_distinct(source, params, flat.tolist(), most, n_threads)
+        # many that differ may lie in a plane, but not such that are a little apart in every direction
+        few = (distinct < most) | (variances <= _EQUAL * reg_covar)
+        who = [
+            holds(j, held[j], n, str(m) if m < most else f"at least {most}")
+            for j, m in zip(flat[few].tolist(), distinct[few].tolist(), strict=True)
+        ]
+        if who:
+            told.append(_listed(who) + are_equal(float(variances[few].min()), reg_covar, d))
+    if dead.any():
+        who = [holds(j, held[j], n) for j in np.flatnonzero(dead).tolist()]
+        told.append(
+            f"{_listed(who)}: no sample belongs to it. Decrease n_components, or start elsewhere, with another random_state, "
+            "init_params or a larger n_init"
+        )
+    return "; ".join(told)
+
+
+def _listed(who: Sequence[str]) -> str:
+    more = f" and {len(who) - _NAMED} more components" if len(who) > _NAMED else ""
+    return ", ".join(who[:_NAMED]) + more
+
+
+def _total_variances(params: Params) -> Float:
+    """Variance of each feature in the mixture, (d,): the mean of variances and the variance of means."""
+    spread = (params.means - params.weights @ params.means) ** 2
+    return params.weights @ (params.variances + spread)
+
+
+def _flat(params: Params, suspects: NDArray[np.intp], floor: float) -> Float:
+    """The smallest variance of each of the suspects (k,), infinite where none is up to `floor` in what the data do vary in."""
+    smallest = np.full(len(params.weights), np.inf)
+    varies = 0.5 * _VARIES * floor
+    matrices = params.layout.unique_matrices(params.covariances)
+    if matrices is None:
+        total = _total_variances(params)
+        for j in suspects:
+            variances = params.variances[j]
+            if ((variances <= floor) & (total > varies)).any():
+                smallest[j] = variances.min()
+        return smallest
+    centred = params.means - params.weights @ params.means
+    within = np.einsum("k,kij->ij", params.weights, params.layout.matrices(params.covariances, *params.means.shape))
+    total = within + (params.weights * centred.T) @ centred
+    for j in suspects:
+        values, axes = np.linalg.eigh(matrices[j if len(matrices) > 1 else 0])
+        thin = axes[:, values <= floor]
+        if thin.size and np.linalg.eigvalsh(thin.T @ total @ thin)[-1] > varies:
+            smallest[j] = values[0]
+    return smallest
