@@ -21,7 +21,7 @@ from conftest import compiled
 
 import fastgmm
 import fastgmm.datasets
-from fastgmm import GaussianMixture, _commands, _outputs, cli
+from fastgmm import GaussianMixture, _commands, _outputs, _wording, cli
 from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting import plot_mixture
@@ -89,6 +89,221 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plain(tmp_path: Path) -> Path:
     np.save(tmp_path / "iris.npy", fastgmm.datasets.load_iris().data)
     return tmp_path / "iris.npy"
+
+
+# --- what DATA holds ---
+
+
+def table_with(path: Path, index: Any, names: list[str] | None, sep: str = ",") -> Path:
+    """Iris with a first column of another kind."""
+    rows = [sep.join([str(i), *map(str, row)]) for i, row in zip(index, fastgmm.datasets.load_iris().data, strict=True)]
+    path.write_text("\n".join([*([sep.join(names)] if names else []), *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+NAMES = ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("index", "names", "why", "drop"),
+    [
+        (range(150), ["", *NAMES], "column 0 is taken for a feature, but has no name", "0"),
+        (range(150), ["Unnamed: 0", *NAMES], r"column 0 \('Unnamed: 0'\) .* has the name of an index", "0"),
+        (range(1, 151), ['""', *NAMES], "column 0 is taken for a feature, but has no name", "0"),
+        (np.random.default_rng(0).permutation(150), ["", *NAMES], "has no name", "0"),
+        (range(150), None, r"column 0 is taken .* counts 0, 1, 2, \.\.\.", "0"),
+        (range(1, 151), ["row", *NAMES], r"column 0 \('row'\) .* counts 1, 2, 3, \.\.\.", "row"),
+        (range(1000, 1150), ["id", *NAMES], r"column 0 \('id'\) .* counts 1000, 1001, 1002", "id"),
+    ],
+)
+def test_a_column_that_may_be_an_index(
+    run: Any, works: Any, tmp_path: Path, index: Any, names: list[str] | None, why: str, drop: str
+) -> None:
+    path = table_with(tmp_path / "t.csv", index, names)
+    result = run("fit", path, "-k", 2, "--json", "--output", tmp_path / "m.npz")
+    assert (result.status, json.loads(result.out)["n_features"]) == (0, 5)
+    assert re.fullmatch(rf"fastgmm: note: .*t\.csv: .*{why}.*if it is an index, leave it out: --drop {drop}\n", result.err)
+    assert run("select", path, "-k", "1", "--covariances", "EEE").err == result.err
+    again = run("score", tmp_path / "m.npz", path).err
+    assert again == result.err.replace("--drop", "fit again with --drop")
+    assert run("predict", tmp_path / "m.npz", path).err == again
+    assert json.loads(works("fit", path, "-k", 2, "--json", "--drop", drop))["n_features"] == 4
+    assert json.loads(works("fit", path, "-k", 2, "--json", "--columns", "0-4"))["n_features"] == 5  # asked for
+
+
+def test_an_index_in_several_files_and_other_formats(run: Any, works: Any, fails: Any, tmp_path: Path) -> None:
+    import pandas as pd
+
+    iris = fastgmm.datasets.load_iris().data
+    numbered = np.c_[np.arange(150), iris]
+    np.save(tmp_path / "t.npy", numbered)
+    np.save(tmp_path / "u.npy", np.c_[np.arange(150) * 2, iris])
+    pd.DataFrame(iris, columns=NAMES, index=np.arange(150) * 3).to_parquet(tmp_path / "t.parquet")
+    (tmp_path / "parts").mkdir()
+    for i in range(3):
+        pd.DataFrame(iris[50 * i :][:50], columns=NAMES).to_csv(tmp_path / "parts" / f"{i}.csv")
+    for path in (tmp_path / "t.npy", tmp_path / "parts", tmp_path / "parts" / "*.csv", tmp_path / "t.parquet"):
+        assert re.search("note: .* column [04].*--drop", run("fit", path, "-k", 2).err), path
+    works("fit", tmp_path / "u.npy", "-k", 2)
+    works("fit", tmp_path / "parts", "-k", 2, "--drop", 0, "--output", tmp_path / "m.npz")
+    works("predict", tmp_path / "m.npz", tmp_path / "parts")  # the model's names leave the index out
+    GaussianMixture(2, random_state=0).fit(iris).save(tmp_path / "unnamed.npz")
+    fails("gives 5 features, .* with 4; column 0 has no name.*: leave it out with --drop 0", "predict",
+          tmp_path / "unnamed.npz", tmp_path / "parts")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [
+        ("2019,2020", "1.5,2.5\n3.5,1\n2,7.25\n"),
+        ("2019,2020", "120,130\n118,170\n90,60\n"),
+        ("2000,2005,2010", "7,9,3\n8,1,4\n2,2,2\n"),
+        ("1,2,3,4", "1,0,2,9\n3,1,1,5\n0,7,2,2\n"),
+        ("101,7000,345", "1,0,2\n3,1,1\n0,7,4\n"),
+    ],
+)
+def test_a_header_of_numbers(run: Any, works: Any, tmp_path: Path, head: str, rest: str) -> None:
+    (tmp_path / "t.csv").write_text(f"{head}\n{rest * 9}", encoding="utf-8")
+    fit = ["fit", tmp_path / "t.csv", "-k", 1, "--json"]
+    result = run(*fit)
+    assert json.loads(result.out)["n_samples"] == 28
+    shown = re.escape(head.replace(",", ", "))
+    assert re.search(rf"^fastgmm: note: .*t\.csv: the first line \({shown}\) is taken for a sample.* --header yes, else", result.err)
+    named = json.loads(works(*fit, "--header", "yes"))
+    assert (named["n_samples"], named["feature_names"]) == (27, head.split(","))
+    assert json.loads(works(*fit, "--header", "no"))["n_samples"] == 28
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,2\n3,4\n5,7\n",
+        "5.1,3.5\n4.9,3\n4.7,3.2\n",
+        "3,4\n1,2\n5,6\n4,4\n",
+        "2019,2020\n2017,2021\n2020,2018\n",
+        "5\n1\n9\n3\n",
+        "x,y\n1,2\n3,4\n5,9\n",
+    ],
+)
+def test_tables_that_give_no_doubt(works: Any, tmp_path: Path, text: str) -> None:
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    works("fit", tmp_path / "t.csv", "-k", 1)
+
+
+@pytest.fixture
+def standard_input(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def give(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return give
+
+
+def test_standard_input(works: Any, run: Any, fails: Any, standard_input: Any, saved: Path) -> None:
+    content = Path(IRIS).read_bytes()
+    standard_input(content)
+    told = json.loads(works("fit", "-", "-k", 3, "--drop", "species", "--weights", "petal_width", "--json"))
+    expected = json.loads(works("fit", IRIS, "-k", 3, "--drop", "species", "--weights", "petal_width", "--json"))
+    assert told["data"] == "-"
+    assert (told["means"], told["bic"], told["feature_names"]) == (expected["means"], expected["bic"], expected["feature_names"])
+    standard_input(content)
+    assert works("predict", saved, "-") == works("predict", saved, IRIS)
+    standard_input(content)
+    assert "best: " in works("select", "-", "-k", "1:2", "--covariances", "EEE", "--columns", "0-3")
+    standard_input(content)
+    fails("standard input: column 4 .* is not numeric .*--drop species", "fit", "-", "-k", 3)
+    standard_input(b"")
+    fails("standard input is empty", "fit", "-", "-k", 3)
+    standard_input(b"\x93NUMPY")
+    fails("standard input, line 1 is not UTF-8 text", "score", saved, "-")
+    sample = works("sample", saved, "-n", 20)
+    standard_input(sample.encode())
+    assert len(works("predict", saved, "-").splitlines()) == 21
+
+
+def test_standard_input_of_a_process() -> None:
+    argv = [sys.executable, "-m", "fastgmm", "score", "nowhere.npz", "-"]
+    result = subprocess.run(argv, input="1,2\n", capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (2, "fastgmm: error: nowhere.npz: No such file or directory\n")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.txt.bz2", "t.tsv.xz"])
+def test_decimal_commas_comments_and_compressed_files(works: Any, tmp_path: Path, name: str) -> None:
+    import bz2
+    import gzip
+    import lzma
+
+    data = fastgmm.datasets.load_iris().data
+    sep = "\t" if "tsv" in name else ";"
+    lines = ["# measured by hand, 1936", sep.join(NAMES)]
+    lines += [sep.join(map(str, row)).replace(".", ",") + ("  # odd" if row[0] > 7 else "") for row in data]
+    text = "\n".join(lines).encode()
+    compress = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}.get(Path(name).suffix, bytes)
+    (tmp_path / name).write_bytes(compress(text))
+    found = json.loads(works("fit", tmp_path / name, "-k", 3, "--decimal", ",", "--comment", "#", "--json"))
+    assert found["feature_names"] == NAMES
+    expected = GaussianMixture(3, random_state=0).fit(data)
+    np.testing.assert_array_equal(found["means"], expected.means_)
+    in_python = fastgmm.chunks(tmp_path / name, decimal=",", comment="#")
+    np.testing.assert_array_equal(GaussianMixture(3, random_state=0).fit(in_python).means_, expected.means_)
+    (tmp_path / "parts").mkdir()
+    for i in range(2):
+        (tmp_path / "parts" / f"{i}-{name}").write_bytes(compress(text))
+    told = json.loads(works("fit", tmp_path / "parts", "-k", 3, "--decimal", ",", "--comment", "#", "--json"))
+    assert told["n_samples"] == 300
+
+
+# --- in the words of the command line ---
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("did not converge within max_iter=3 iterations. Increase max_iter or tol, or try other init_params.",
+         "did not converge within --max-iter 3 iterations. Increase --max-iter or --tol, or try other --init."),
+        ("raise n_init, or try another init_params, such as 'auto'", "raise --n-init, or try another --init, such as 'auto'"),
+        ("(smallest variance 1, reg_covar=1e-06, mean variance 2). Raise reg_covar to about 3",
+         "(smallest variance 1, --reg-covar 1e-06, mean variance 2). Raise --reg-covar to about 3"),
+        ("start with init_params='kmeans', n_threads=1, or random_state", "start with --init kmeans, --threads 1, or --seed"),
+        ("n_init.csv: 'n_init' and n_init/x.csv, and tolerance", "n_init.csv: 'n_init' and n_init/x.csv, and tolerance"),
+        ("a.csv: columns holds 'b', which is no column", "a.csv: --columns holds 'b', which is no column"),
+        ("the columns of the weights", "the columns of the weights"),
+        ("use --drop b (in Python: f(path, columns=['a (cm)'])); or", "use --drop b; or"),
+        ("scale the data or pass float64", "scale the data or pass --dtype float64"),
+        ("another init_params, or means_init", "another --init, or means_init (in Python)"),
+    ],
+)  # fmt: skip
+def test_messages_speak_of_options(text: str, expected: str) -> None:
+    assert _wording.in_options(text) == expected
+
+
+def test_options_that_messages_speak_of_are_there() -> None:
+    commands = cli._build()[1]
+    known = {option for command in commands.values() for option in command._option_string_actions}
+    assert set(_wording.OPTIONS.values()) <= known
+    assert {f"--{name}" for name in _wording._OPTIONS_OF_READING} <= known
+    known_in_python = set(GaussianMixture().get_params()) | {"covariance_types", "sample_weight", "checkpoint_every"}
+    assert set(_wording.OPTIONS) <= known_in_python
+
+
+def test_n_components_is_known_by_its_name_in_python(works: Any) -> None:
+    fit = ["fit", IRIS, "--drop", "species", "--json"]
+    for words in (["--n-components", 3], ["--n-components=3"], ["-k3"], ["--components", 3]):
+        assert json.loads(works(*fit, *words))["n_components"] == 3
+    assert json.loads(works("select", IRIS, "--drop", "species", "--n-components", "1:2", "--json"))["n_components"] == [1, 2]
+
+
+def test_criteria_have_the_digits_that_tell_models_apart(works: Any, tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(scale=1000.0, size=(90_000, 1))
+    np.save(tmp_path / "t.npy", X)
+    for command in (["fit", "-k", 1], ["select", "-k", 1, "--covariances", "V"]):
+        argv = [command[0], tmp_path / "t.npy", *command[1:]]
+        told = json.loads(works(*argv, "--json"))
+        best = told.get("best", told)
+        text = works(*argv, "--output", tmp_path / f"{command[0]}.npz")
+        for name, key in [("log-likelihood", "log_likelihood"), ("BIC", "bic"), ("AIC", "aic")]:
+            assert f"{name} {best[key]:.3f}" in text
+        assert best["bic"] > 1e6
+    assert f"BIC {best['bic']:.3f}" in works("score", tmp_path / "fit.npz", tmp_path / "t.npy")
 
 
 # --- demo, fit ---
@@ -438,9 +653,9 @@ def test_select_table_of_failed_models(works: Any, tmp_path: Path) -> None:
         (["-k", "3:1"], "got '3:1'; it must be numbers"),
         (["-k", "1,,2"], "got '1,,2'; it must be numbers"),
         (["-k", "1:99999"], "it must be numbers from 1 to 10000"),
-        (["-k", "1:3,2"], "n_components has 2 more than once"),
+        (["-k", "1:3,2"], "--components has 2 more than once"),
         (["--covariances", "EEF"], "unknown covariance type 'EEF'; did you mean"),
-        (["--covariances", ","], "covariance_types is empty"),
+        (["--covariances", ","], "--covariances is empty"),
         (["--covariances", "E"], "for data of one feature, but there are 2"),
         (["--criterion", "bci"], "unknown criterion 'bci'; did you mean bic"),
         (["--init", "kmean"], "unknown init 'kmean'; did you mean kmeans"),
@@ -601,7 +816,7 @@ def test_warmup(works: Any) -> None:
         (["fit", IRIS, "more", "-k", "3"], "too many arguments: more"),
         (["fit", IRIS, "-k", "3"], "column 4 .*'species'.* is not numeric .*--drop species"),
         (["fit", IRIS, "-k", "3", "--drop", "specis"], r"did you mean 'species'\?"),
-        (["fit", IRIS, "-k", "151", "--drop", "species"], "n_components = 151, n_samples = 150"),
+        (["fit", IRIS, "-k", "151", "--drop", "species"], "--components 151, n_samples = 150"),
         (["fit", IRIS, "-k", "3", "--key", "X"], "key is given, but it has a meaning for .npz only"),
         (["fit", "none.csv", "-k", "3"], "none.csv: No such file or directory"),
         (["fit", "none.xls", "-k", "3"], "none.xls: No such file or directory"),
@@ -833,7 +1048,7 @@ def test_options_of_text_with_several_files(works: Any, fails: Any, folder: Path
     assert (told["n_samples"], told["feature_names"]) == (4, ["0", "1"])
     for option in (["--header", "yes"], ["--delimiter", ","], ["--key", "A"]):
         name = option[0][2:]
-        fails(f"0.npy: {name} is given, but it has a meaning for", "fit", folder / "npy", "-k", 1, *option)
+        fails(f"0.npy: --{name} is given, but it has a meaning for", "fit", folder / "npy", "-k", 1, *option)
 
 
 def test_several_files_that_are_no_data(fails: Any, folder: Path) -> None:
@@ -909,7 +1124,7 @@ def test_weights(
     [
         (
             "v",
-            r"t\.csv: weights holds 'v', which is no column; there are .* a file of weights must end in \.npy or \.csv",
+            r"t\.csv: --weights holds 'v', which is no column; there are .* a file of weights must end in \.npy or \.csv",
         ),
         ("7", r"weights asks for column 7, but there are 5"),
         ("0-1", r"--weights is '0-1', which are 2 columns; it must be one"),
@@ -920,9 +1135,9 @@ def test_weights(
         ("text.npy", r"text\.npy is no \.npy file of weights: it holds <U1"),
         ("cut.npy", r"cut\.npy is no \.npy file of weights"),
         ("pickle.npy", r"pickle\.npy is no \.npy file of weights: it holds object"),
-        ("short.npy", r"sample_weight must have the shape \(150,\), a weight for each sample of X, got \(3,\)"),
-        ("minus.npy", r"sample_weight must not be negative, got sample_weight\[149\] = -1"),
-        ("zero.npy", r"sample_weight is zero for all samples"),
+        ("short.npy", r"--weights must have the shape \(150,\), a weight for each sample of X, got \(3,\)"),
+        ("minus.npy", r"--weights must not be negative, got --weights\[149\] = -1"),
+        ("zero.npy", r"--weights is zero for all samples"),
     ],
 )
 def test_bad_weights(fails: Any, weighted: Any, weights: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -995,7 +1210,7 @@ def test_ctrl_c_and_going_on(works: Any, fails: Any, tmp_path: Path) -> None:
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[-1] == f"fastgmm: interrupted; the same command goes on from {checkpoint}"
     assert sorted(os.listdir(tmp_path)) == ["c.npz", "x.npy"]
-    fails("n_init was 1 and is 2 now; delete it or choose another", *fit, "--n-init", 2, "--checkpoint", checkpoint)
+    fails("--n-init was 1 and is 2 now; delete it or choose another", *fit, "--n-init", 2, "--checkpoint", checkpoint)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = GaussianMixture(4, tol=0, max_iter=200, init_params="random_from_data", random_state=0).fit(

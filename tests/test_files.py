@@ -368,3 +368,86 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     path = write(tmp_path, b"PAR1", "t.parquet")
     fails(path, "run  pip install 'fastgmm[parquet]'", ImportError)
+
+
+# --- decimal commas, comments, compressed text ---
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "names", "rows"),
+    [
+        ("x;y\n1,5;2\n-3,25;4e1\n", {}, ("x", "y"), [[1.5, 2.0], [-3.25, 40.0]]),
+        ("1,5;2\n-3,25;4\n", {}, None, [[1.5, 2.0], [-3.25, 4.0]]),
+        ("1,5\t2\n-3,25\t4\n", {}, None, [[1.5, 2.0], [-3.25, 4.0]]),
+        ("1,5 2\n-3,25 4\n", {}, None, [[1.5, 2.0], [-3.25, 4.0]]),
+        ("x\n1,5\n-3,25\n", {}, ("x",), [[1.5], [-3.25]]),
+        ("1,5\n-3,25\n", {}, None, [[1.5], [-3.25]]),
+        ('x,y\n"1,5",2\n"-3,25","4"\n', {}, ("x", "y"), [[1.5, 2.0], [-3.25, 4.0]]),
+        ('"1,5",2\n"-3,25","4"\n', {}, None, [[1.5, 2.0], [-3.25, 4.0]]),
+        ('x,y;z\n"1,5",2\n"-3,25","4"\n', {"delimiter": "comma"}, ("x", "y;z"), [[1.5, 2.0], [-3.25, 4.0]]),
+        ('"a, b";"c;d"\n1,5;2\n', {}, ("a, b", "c;d"), [[1.5, 2.0]]),
+    ],
+)
+@pytest.mark.parametrize("block", [1, 1 << 19])
+def test_decimal_commas(
+    tmp_path: Path, text: str, options: dict, names: Any, rows: list, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_module, "_BLOCK", block)
+    path = write(tmp_path, text)
+    found = read_table(path, decimal=",", **options)
+    assert (found.names, found.data.tolist()) == (names, rows)
+    assert read_table(path, decimal=",", columns=[len(rows[0]) - 1], **options).data.tolist() == [row[-1:] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("x;y\n1.5;2\n", {"decimal": ","}, "'1.5' is not a number; it has a decimal point, but the decimal sign is to be a comma"),
+        ("x;y\n1,5;2\n1.234,5;2\n", {"decimal": ","}, "line 3, column 0 (counted from 0, 'x'): '1.234,5' is not a number"),
+        ('x,y\n"1,5",2\n1.5,3\n', {"decimal": ","}, "line 3, column 0 (counted from 0, 'x'): '1.5' is not a number; it has a"),
+        ('x,y\n"1,5",2\n1,5,3\n', {"decimal": ","}, "line 3 has 3 fields, but the header has 2: '1', '5', '3'; every line"),
+        ("x;y\n1,5;2\n1,e999;2\n", {"decimal": ","}, "'1,e999' is too large for float64"),
+        ("x;y\n1;2\n2,5;3\n", {}, "'2,5' is not a number; write it with a decimal point, or read it with --decimal ,"),
+        ("1,5;2\n2,5;3\n", {}, "line 1 holds numbers with decimal commas ('1,5', '2'): write them with decimal points, or read"),
+        ("1,5;2,5\n", {}, "line 1 holds numbers with decimal commas ('1,5', '2,5')"),
+        ("# from, a, sensor\nx,y\n1,2\n", {}, "if # begins a comment, leave comments out with --comment '#' (in Python: comment='#')"),
+        ("# by hand\n1,2\n", {}, "line 2 has 2 fields, but the header has 1: '1', '2'; if # begins a comment"),
+        ("1,2\n# gap\n3,4\n", {}, "line 2 has 1 field, but the first line has 2: '# gap'; if # begins a comment"),
+        ("1,2\n3,4 # odd\n", {}, "'4 # odd' is not a number; if # begins a comment, leave comments out"),
+        ("# x,y\n1,2\n3,\n", {}, "line 3, column 1 (counted from 0, 'y'): the value is missing"),
+        ("x y\n1 2 3\n2 3 4\n", {"delimiter": " "}, "if the first of them are R's row names, write the table with row.names = FALSE"),
+    ],
+)
+def test_decimal_commas_and_comments_that_are_wrong(tmp_path: Path, text: str, options: dict, message: str) -> None:
+    fails(write(tmp_path, text), message, **options)
+
+
+@pytest.mark.parametrize("block", [1, 1 << 19])
+def test_comments(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_module, "_BLOCK", block)
+    text = '# one, two\n\n  # three\n"x #1",y\n1,2\n#3,4\n5,6 # odd "quote\n7,8#9\n'
+    found = read_table(write(tmp_path, text), comment="#")
+    assert (found.names, found.data.tolist()) == (("x #1", "y"), [[1.0, 2.0], [5.0, 6.0], [7.0, 8.0]])
+    assert read_table(write(tmp_path, text), comment="#", columns=["y"]).data.tolist() == [[2.0], [6.0], [8.0]]
+    assert read_table(write(tmp_path, "%1\n1 2\n%\n3 4\n", "t.txt"), comment="%").data.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    fails(write(tmp_path, "#1\nx,y\n#\n1,\n"), "t.csv, line 4, column 1 (counted from 0, 'y'): the value is missing", comment="#")
+    fails(write(tmp_path, "# all\n#\n"), "t.csv is empty", comment="#")
+
+
+@pytest.mark.parametrize("extension", [".gz", ".bz2", ".xz"])
+def test_compressed_text(tmp_path: Path, extension: str) -> None:
+    import bz2
+    import gzip
+    import lzma
+
+    compress = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}[extension]
+    path = write(tmp_path, compress(IRIS.read_bytes()), f"iris.csv{extension}")
+    data, names = read_table(path, drop=["species"])
+    np.testing.assert_array_equal(data, load_iris().data)
+    assert names == load_iris().feature_names
+    assert describe(path).n_columns == 5
+    fails(path, f"iris.csv{extension}: column 4 (counted from 0, 'species') is not numeric (line 2 holds 'setosa')")
+    content = compress(b"x y\n" + b"".join(b"%d %d\n" % (i, i * i) for i in range(9000)))
+    fails(write(tmp_path, content[:-30], f"torn.txt{extension}"), f"torn.txt{extension} cannot be decompressed: ")
+    assert read_table(write(tmp_path, content, f"t.txt{extension}")).data.shape == (9000, 2)
+    fails(tmp_path / f"nowhere.csv{extension}", "nowhere", FileNotFoundError)

@@ -212,7 +212,7 @@ def _records(text: TextFile, delimiter: str, comment: str | None) -> Iterator[tu
 
 def _is_number(text: str, decimal: str = ".") -> bool:
     if decimal == ",":
-        text = text.translate(_TO_POINTS)
+        text = text.strip().translate(_TO_POINTS)
     # float() also takes "1_000" and digits of other scripts, which the C parser does not
     if "_" in text or not text.strip().isascii():
         return False
@@ -227,6 +227,11 @@ def _has_header(name: str, line: int, fields: Sequence[str], header: Header, dec
     if header != "auto":
         return header == "yes"
     numbers = sum(_is_number(field, decimal) for field in fields)
+    if decimal == "." and numbers < len(fields) and all(_is_number(field) or _has_decimal_comma(field) for field in fields):
+        raise ValueError(
+            f"{name}, line {line} holds numbers with decimal commas ({_excerpt(fields)}): write them with decimal points, or read "
+            "them with --decimal , (in Python: decimal=',')"
+        )
     if numbers == 0:
         return True
     counted = len(fields) > 1 and list(fields) == [str(j) for j in range(len(fields))]
@@ -355,8 +360,9 @@ def _locate(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[A
                 continue
             if (advice := _comment_advice(layout, row, fields, fields[j])) is not None:
                 return f"{name}, line {line}, {column_label(j, layout.names)}: {_shorten(fields[j])} is not a number; {advice}"
-            first = row == 0 and fields[j].strip().lower() not in _MISSING
-            if first and not _is_number(fields[j], layout.decimal) and not _has_decimal_comma(fields[j]):
+            # a first value that is a number neither way makes a column of words
+            words = fields[j].strip().lower() not in _MISSING and not any(_is_number(fields[j], sign) for sign in ".,")
+            if row == 0 and words:
                 return _text_column(name, layout, line, fields, picked)
             return f"{name}, line {line}, {column_label(j, layout.names)}: {problem}"
     return None
