@@ -24,6 +24,7 @@ from fastgmm.estimators.fitted import FIT_HOOKS, FittedMixture
 from fastgmm.estimators.fitting import Fitting, Interrupted
 from fastgmm.init.starts import INIT_PARAMS, Start, Supplied
 from fastgmm.params import Params
+from fastgmm.sources.array import ArraySource
 from fastgmm.sources.dask import AnySource, DaskSource, is_dask
 from fastgmm.sources.opening import open_source
 
@@ -472,7 +473,7 @@ class GaussianMixture(FittedMixture):
         with_bar: bool = False,
         saved: checkpoints.Checkpoint | None = None,
     ) -> Fitting:
-        supplied = self._check_supplied(structure, source.n_features)
+        supplied = self._check_supplied(structure, self.n_components, source.n_features)
         init_params = self._check_init_params(source)
         n_starts = self.n_init if isinstance(init_params, str) else 1  # from known groups they would be equal
         if saved is not None:
@@ -493,6 +494,24 @@ class GaussianMixture(FittedMixture):
             checkpoint=saved,
             batches=None if batch_size is None else (self._steps(structure, settings, source.n_features), batch_size),
         )
+
+    def _initialize(self, X: Any, resp: ArrayLike) -> None:
+        """Set the parameters that an M-step makes of responsibilities (n, k), but for those that were supplied.
+
+        A private method of scikit-learn's class that programs call; `fit` takes responsibilities as `init_params`.
+        """
+        structure, settings = self._check_arguments()
+        data = border.check_data(X)
+        k = border.check_data(resp, name="resp", axes="(n_samples, n_components)").shape[1]
+        known = border.check_groups("resp", resp, len(data), k)
+        source, supplied = ArraySource(data), self._check_supplied(structure, k, data.shape[1])
+        structure.check_features(source.n_features)
+        border.check_magnitude(source.largest, source.n_features, source.dtype)
+        whole = passes.total(source, settings.n_threads) if structure.layout == "tied" else None
+        start = Start(known, k, settings.reg_covar, supplied, settings.n_threads)
+        params = start.params(source, structure, border.check_random_state(self.random_state), whole)
+        arrays = (params.weights, params.means, params.covariances, params.prec_chol)
+        self._set_parameters([values.astype(source.dtype) for values in arrays])
 
     def _memory_for(self, source: AnySource) -> AbstractContextManager[None]:
         what = f"fitting {self.n_components} components of type {self.covariance_type!r} to {source.n_samples} samples"
@@ -544,8 +563,8 @@ class GaussianMixture(FittedMixture):
         known = border.check_groups("init_params", self.init_params, n, self.n_components)
         return known if source.present is None else known[source.present]
 
-    def _check_supplied(self, structure: Structure, d: int) -> Supplied:
-        k, layout = self.n_components, structure.layout
+    def _check_supplied(self, structure: Structure, k: int, d: int) -> Supplied:
+        layout = structure.layout
         weights, means, precisions = self.weights_init, self.means_init, self.precisions_init
         return Supplied(
             None if weights is None else border.check_weights("weights_init", weights, k),
