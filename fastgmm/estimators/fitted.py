@@ -54,6 +54,10 @@ _OUTCOME = ("converged_", "n_iter_", "lower_bound_")
 _SHOWN_COMPONENTS, _SHOWN_FEATURES = 10, 8
 
 
+def _is_ours(method: Any) -> bool:
+    return method is None or str(getattr(method, "__module__", "")).startswith("fastgmm.")
+
+
 class Criteria(NamedTuple):
     """Log-likelihood of all samples, each as often as its weight says, the sum of the weights, and what follows from them."""
 
@@ -158,11 +162,7 @@ class FittedMixture(Estimator):
     def _refuse_overridden(self, hooks: Iterable[str], method: str) -> None:
         """Raise TypeError where a subclass, or the instance, overrides methods that scikit-learn's `method` would call."""
         own, instance = type(self), vars(self)
-        found = [
-            name
-            for name in hooks
-            if getattr(own, name, None) is not getattr(FittedMixture, name, None) or name in instance
-        ]
+        found = [name for name in hooks if name in instance or not _is_ours(getattr(own, name, None))]
         if found:
             raise TypeError(
                 f"{own.__name__} overrides {', '.join(found)} of scikit-learn's GaussianMixture. fastgmm's {method} does not "

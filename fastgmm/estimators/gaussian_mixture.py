@@ -27,7 +27,7 @@ from fastgmm.init.starts import STARTS, Start, Supplied, start_of
 from fastgmm.model.checks import check_covariances, check_parameters
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure, has_structure
-from fastgmm.sources.array import Source
+from fastgmm.sources.array import ArraySource, Source
 from fastgmm.sources.dask import is_dask
 from fastgmm.sources.opening import open_source
 
@@ -502,6 +502,23 @@ class GaussianMixture(FittedMixture):
         n_starts = 1 if plan.earlier is not None else plan.n_starts
         return combine(lines, progress_bar(plan.source.n_samples, n_starts) if with_bar else SILENT)
 
+    def _initialize(self, X: Any, resp: ArrayLike) -> None:
+        """Set the parameters that an M-step makes of responsibilities (n, k), but for those that were supplied.
+
+        A private method of scikit-learn's class that programs call; `fit` takes responsibilities as `init_params`.
+        """
+        step, _ = self._check_arguments()
+        data = border.check_data(X)
+        k = border.check_data(resp, name="resp", axes="(n_samples, n_components)").shape[1]
+        known = border.check_groups("resp", resp, len(data), k)
+        source = ArraySource(data)
+        step.structure.check_features(source.n_features)
+        border.check_magnitude(source.largest, source.n_features, source.dtype)
+        start = start_of(known, self._check_supplied(step.structure, k, source.n_features))
+        params = start.params(source, step, k, border.check_random_state(self.random_state), self.n_threads)
+        arrays = (params.weights, params.means, params.covariances, params.prec_chol)
+        self._set_parameters([values.astype(source.dtype) for values in arrays])
+
     def _memory_for(self, source: Source) -> AbstractContextManager[None]:
         what = f"fitting {self.n_components} components of type {self.covariance_type!r} to {source.n_samples} samples"
         remedy = "Ask for fewer components, a type of fewer parameters such as 'diag', or n_threads=1"
@@ -539,7 +556,9 @@ class GaussianMixture(FittedMixture):
         return MaximumLikelihood(structure, reg_covar), Stop(tol, border.check_integer("max_iter", self.max_iter, 0))
 
     def _check_start(self, source: Source, structure: Structure) -> Start:
-        return start_of(self._check_init_params(source), self._check_supplied(structure, source.n_features))
+        return start_of(
+            self._check_init_params(source), self._check_supplied(structure, self.n_components, source.n_features)
+        )
 
     def _check_init_params(self, source: Source) -> str | NDArray:
         """The kind of start, or the known groups of the samples of a source."""
@@ -555,8 +574,8 @@ class GaussianMixture(FittedMixture):
         known = border.check_groups("init_params", self.init_params, n, self.n_components)
         return known if present is None else known[present]
 
-    def _check_supplied(self, structure: Structure, d: int) -> Supplied:
-        k, layout = self.n_components, structure.layout
+    def _check_supplied(self, structure: Structure, k: int, d: int) -> Supplied:
+        layout = structure.layout
         weights, means, precisions = self.weights_init, self.means_init, self.precisions_init
         return Supplied(
             None if weights is None else border.check_weights("weights_init", weights, k),

@@ -227,7 +227,11 @@ def _has_header(name: str, line: int, fields: Sequence[str], header: Header, dec
     if header != "auto":
         return header == "yes"
     numbers = sum(_is_number(field, decimal) for field in fields)
-    if decimal == "." and numbers < len(fields) and all(_is_number(field) or _has_decimal_comma(field) for field in fields):
+    if (
+        decimal == "."
+        and numbers < len(fields)
+        and all(_is_number(field) or _has_decimal_comma(field) for field in fields)
+    ):
         raise ValueError(
             f"{name}, line {line} holds numbers with decimal commas ({_excerpt(fields)}): write them with decimal points, or read "
             "them with --decimal , (in Python: decimal=',')"
