@@ -21,7 +21,7 @@ from conftest import compiled
 from distributed import Client, LocalCluster
 
 from fastgmm import GaussianMixture
-from fastgmm.em import driver
+from fastgmm.em.step import MaximumLikelihood
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources import dask as parts
 from fastgmm.sources import stream
@@ -121,7 +121,7 @@ def test_a_worker_that_dies_during_a_fit_costs_time_only(client, monkeypatch):
     X = data()
     expected = model(tol=1e-9).fit(X)
     assert expected.n_iter_ > 4
-    m_step, bounds, killed = driver.m_step, [], []
+    maximise, bounds, killed = MaximumLikelihood.maximise, [], []
 
     def kill_in_the_second(*arguments):
         bounds.append(arguments)
@@ -130,9 +130,9 @@ def test_a_worker_that_dies_during_a_fit_costs_time_only(client, monkeypatch):
             assert client.has_what()[addresses[0]]  # partitions that have to be computed again
             killed.extend(pids)
             os.kill(killed[0], signal.SIGKILL)
-        return m_step(*arguments)
+        return maximise(*arguments)
 
-    monkeypatch.setattr(driver, "m_step", kill_in_the_second)
+    monkeypatch.setattr(MaximumLikelihood, "maximise", kill_in_the_second)
     found = model(tol=1e-9).fit(uneven(X))
     assert_same(found, expected)
     client.wait_for_workers(2, timeout=30)

@@ -23,7 +23,8 @@ from fastgmm import GaussianMixture, _interrupts, _jit, kernels, load
 from fastgmm._atomic import replacing
 from fastgmm._cache import CodeFiles
 from fastgmm._errors import OutOfMemory, memory_for
-from fastgmm.em import online, sweep
+from fastgmm.em import loop, sweep
+from fastgmm.em.step import MaximumLikelihood
 from fastgmm.init import kmeans
 from fastgmm.model import cholesky, m_steps
 from fastgmm.sources.array import ArraySource
@@ -129,13 +130,13 @@ def test_ctrl_c_in_a_start_leaves_the_model_as_it_was(init, monkeypatch):
     assert (numba.get_num_threads(), threading.active_count()) == threads
 
 
-@pytest.mark.parametrize("phase", ["sweep", "m_step"])
+@pytest.mark.parametrize("phase", [(loop, "sweep"), (MaximumLikelihood, "maximise")], ids=["sweep", "M-step"])
 def test_ctrl_c_in_partial_fit_leaves_the_batch_out(phase, monkeypatch):
     X = data()
     model = GaussianMixture(3, random_state=0).partial_fit(X[:1000]).partial_fit(X[1000:2000])
     before = dict(vars(model))
     with monkeypatch.context() as patch:
-        Interrupt(patch, online, phase)
+        Interrupt(patch, *phase)
         with pytest.raises(KeyboardInterrupt):
             model.partial_fit(X[2000:])
     assert all(vars(model)[key] is value for key, value in before.items())

@@ -23,10 +23,10 @@ from conftest import assert_same_bits, edited, fit
 from fastgmm import GaussianMixture, chunks
 from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.result import FitResult
-from fastgmm.estimators import checkpoint as checkpoints
-from fastgmm.estimators import telling
-from fastgmm.estimators.checkpoint import Checkpoint, Draws
-from fastgmm.estimators.fitting import Fitting
+from fastgmm.fitting import checkpoint as checkpoints
+from fastgmm.fitting import progress
+from fastgmm.fitting.checkpoint import Checkpoint, Draws
+from fastgmm.fitting.run import StateCallback
 from fastgmm.sources.array import ArraySource, mark_rows
 from fastgmm.sources.opening import open_source
 
@@ -49,15 +49,15 @@ class Stop:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
         self.calls, self.call = 0, call
-        mine = getattr(Fitting, method)
+        mine = getattr(StateCallback, method)
 
-        def stopping(fitting: Fitting, *arguments: Any) -> None:
-            mine(fitting, *arguments)
+        def stopping(state: StateCallback, *arguments: Any) -> None:
+            mine(state, *arguments)
             self.calls += 1
             if self.calls == self.call:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(Fitting, method, stopping)
+        monkeypatch.setattr(StateCallback, method, stopping)
 
 
 def interrupted(estimator: GaussianMixture, X: Any, **options: Any) -> str:
@@ -99,12 +99,12 @@ def test_ctrl_c_keeps_the_best_start(monkeypatch):
         singles.append(fit(model(n_init=1, random_state=state), X))
     assert max(single.lower_bound_ for single in singles) == whole.lower_bound_
 
-    def stopping(fitting: Fitting, n_iter: int, *_: float) -> None:
-        if fitting._at.start == 2 and n_iter == 2:
+    def stopping(state: StateCallback, n_iter: int, *_: float) -> None:
+        if state.fit.at.start == 2 and n_iter == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Fitting, "iteration", stopping)
+        patch.setattr(StateCallback, "iteration", stopping)
         estimator = model()
         text = interrupted(estimator, X)
     best = max(singles[:2], key=lambda single: single.lower_bound_)
@@ -128,9 +128,9 @@ def test_ctrl_c_before_there_are_parameters_changes_nothing(monkeypatch, method)
 
 
 def test_ctrl_c_on_little_data(iris, monkeypatch):
-    from fastgmm.em import small
+    from fastgmm.em import compiled_loop
 
-    monkeypatch.setattr(small, "_FLOPS", 3e5)  # several calls
+    monkeypatch.setattr(compiled_loop, "_FLOPS", 3e5)  # several calls
     Stop(monkeypatch, "reached", 2)
     estimator = GaussianMixture(3, tol=0, max_iter=1000, random_state=0)
     text = interrupted(estimator, iris)
@@ -174,9 +174,9 @@ CHILD = """
 import json, sys, warnings
 import numpy as np
 from fastgmm import GaussianMixture
-from fastgmm.estimators import telling
+from fastgmm.fitting import progress
 warnings.simplefilter("ignore")
-telling.ProgressLines.seconds = 0.1
+progress.ProgressLines.seconds = 0.1
 estimator = GaussianMixture(**json.loads(sys.argv[2]))
 try:
     estimator.fit(sys.argv[1], progress=True, **json.loads(sys.argv[3]))
@@ -269,9 +269,9 @@ def test_going_on_with_all_kinds_of_data_and_starts(kind, init, tmp_path, monkey
         with monkeypatch.context() as patch:
             Stop(patch, "reached", call if kind == "little" else {1: 10, 2: 5}[call])
             if kind == "little":
-                from fastgmm.em import small
+                from fastgmm.em import compiled_loop
 
-                patch.setattr(small, "_FLOPS", 1e6)
+                patch.setattr(compiled_loop, "_FLOPS", 1e6)
             interrupted(model(**arguments), given, **options)
     assert_same_bits(fit(model(**arguments), given, **options), expected)
 
@@ -287,7 +287,7 @@ def test_going_on_where_nothing_was_told_to_stop(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "write", keeping)
-        patch.setattr("fastgmm.em.small._FLOPS", 4e5)
+        patch.setattr("fastgmm.em.compiled_loop._FLOPS", 4e5)
         expected = fit(model(max_iter=8), X, checkpoint=path, checkpoint_every=0)
     assert len(files) >= 6
     for content in files:
@@ -345,21 +345,21 @@ KILLED = """
 import os, signal, sys, warnings
 import numpy as np
 from fastgmm import GaussianMixture, chunks
-from fastgmm.estimators.fitting import Fitting
+from fastgmm.fitting.run import StateCallback
 from fastgmm.sources import stream
 warnings.simplefilter("ignore")
 folder, call = sys.argv[1], int(sys.argv[2])
 stream.LOADED = 4096
-reached, calls = Fitting.reached, 0
+reached, calls = StateCallback.reached, 0
 
-def killing(fitting, *arguments):
+def killing(state, *arguments):
     global calls
-    reached(fitting, *arguments)
+    reached(state, *arguments)
     calls += 1
     if calls == call:
         os.kill(os.getpid(), signal.SIGKILL)
 
-Fitting.reached = killing
+StateCallback.reached = killing
 data = chunks(folder + "/*.npy") if os.path.exists(folder + "/1.npy") else np.load(folder + "/0.npy")
 arguments = dict(n_init=3, random_state=0, tol=1e-6, max_iter=25, init_params="random_from_data")
 GaussianMixture(3, **arguments).fit(data, checkpoint=folder + "/c.npz", checkpoint_every=0)
@@ -637,13 +637,13 @@ def test_how_often_it_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
     write = Checkpoint.write
     monkeypatch.setattr(Checkpoint, "write", lambda self, at: (write(self, at), written.append(at.n_iter)))
-    reached = Fitting.reached
+    reached = StateCallback.reached
 
-    def passing(self: Fitting, *arguments: Any) -> None:
+    def passing(self: StateCallback, *arguments: Any) -> None:
         now[0] += 10.0
         reached(self, *arguments)
 
-    monkeypatch.setattr(Fitting, "reached", passing)
+    monkeypatch.setattr(StateCallback, "reached", passing)
     fit(model(n_init=1, tol=0.0, max_iter=20), data(), checkpoint=tmp_path / "c.npz")
     assert written == [6, 12, 18]
     written.clear()
@@ -656,8 +656,8 @@ def test_the_path_stays_where_it_was(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     with monkeypatch.context() as patch:
         Stop(patch, "reached", 3)
-        begin = Fitting.reached
-        patch.setattr(Fitting, "reached", lambda *a: (os.chdir(tmp_path / "elsewhere"), begin(*a))[1])
+        begin = StateCallback.reached
+        patch.setattr(StateCallback, "reached", lambda *a: (os.chdir(tmp_path / "elsewhere"), begin(*a))[1])
         interrupted(model(), data(), checkpoint="c.npz")
     assert sorted(os.listdir(tmp_path)) == ["c.npz", "elsewhere"]
 
@@ -700,8 +700,8 @@ class Terminal(io.StringIO):
 def test_progress_is_a_bar_on_a_terminal(monkeypatch, capsys):
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr(telling, "_BAR_SECONDS", 0.0)
-    monkeypatch.setattr(telling.Bar, "seconds", 0.0)
+    monkeypatch.setattr(progress, "_BAR_SECONDS", 0.0)
+    monkeypatch.setattr(progress.Bar, "seconds", 0.0)
     monkeypatch.setattr("fastgmm.em.sweep._BLOCK_MEMORY", 10_000)  # several blocks
     threads = threading.active_count()
     fit(model(n_init=2, max_iter=3), data(), progress=True)
@@ -723,7 +723,7 @@ def test_progress_is_lines_elsewhere_and_without_tqdm(terminal, monkeypatch):
     monkeypatch.setattr(sys, "stderr", screen)
     if terminal:
         monkeypatch.setitem(sys.modules, "tqdm", None)
-    monkeypatch.setattr(telling.ProgressLines, "seconds", 0.0)
+    monkeypatch.setattr(progress.ProgressLines, "seconds", 0.0)
     monkeypatch.setattr("fastgmm.em.sweep._BLOCK_MEMORY", 10_000)
     fit(model(n_init=1, max_iter=3), data(), progress=True)
     lines = screen.getvalue().splitlines()
@@ -744,7 +744,7 @@ def test_terminals_of_no_size_get_lines(lines):
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, 80, 0, 0))
     with os.fdopen(master), os.fdopen(slave, "w") as stream:
-        assert telling._draws_bars(stream) == (lines > 0)
+        assert progress._draws_bars(stream) == (lines > 0)
 
 
 def test_without_a_console_nothing_is_shown(monkeypatch, capfd):
@@ -761,8 +761,8 @@ def test_nothing_is_shown_unasked(capfd):
 
 def test_lines_come_now_and_then(monkeypatch):
     now, screen = [0.0], io.StringIO()
-    monkeypatch.setattr(telling.time, "monotonic", lambda: now[0])
-    lines = telling.ProgressLines(1000, 1, screen)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    lines = progress.ProgressLines(1000, 1, screen)
     lines.begin(0, 0)
     for n_iter in range(1, 101):
         for n_done in (250, 500, 750, 1000):
@@ -779,12 +779,12 @@ def test_lines_come_now_and_then(monkeypatch):
     ("seconds", "text"), [(0.2, "1 s"), (59.0, "59 s"), (61.0, "1:01 min"), (3599.5, "1:00 h"), (7260.0, "2:01 h")]
 )
 def test_durations(seconds, text):
-    assert telling._duration(seconds) == text
+    assert progress._duration(seconds) == text
 
 
 def test_verbose_tells_where_a_fit_goes_on(stopped, capsys):
     fit(model(verbose=1), data(), checkpoint=stopped)
-    assert "Start 1, going on after iteration " in capsys.readouterr().out
+    assert "Start 1, resuming after iteration " in capsys.readouterr().out
 
 
 def test_several_tell_all():
@@ -802,7 +802,7 @@ def test_several_tell_all():
     source = ArraySource(data())
     fitted = fit(model(), source.X)
     params = fitted._params()
-    outcome = Fit(params, True, 1, 0.0, [0.0])
+    outcome = FitResult(params, True, 1, 0.0, [0.0])
     several.begin(0, 1)
     several.block(2)
     several.iteration(3, 4.0, 5.0)

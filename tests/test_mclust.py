@@ -16,8 +16,10 @@ import pytest
 from mclust_reference import ITERATIONS, ONE_DIMENSIONAL, PARAMETERS_AFTER, PATH_DEPENDENT, STRUCTURES, Case
 
 from fastgmm._jit import JIT_DISABLED
-from fastgmm.em import driver
-from fastgmm.em.result import Fit, Settings
+from fastgmm.em.loop import run
+from fastgmm.em.result import FitResult
+from fastgmm.em.step import MaximumLikelihood
+from fastgmm.em.stop import Stop
 from fastgmm.em.sweep import accumulate
 from fastgmm.model import structures
 from fastgmm.model.layouts import FULL, TIED
@@ -43,15 +45,15 @@ def cell(name: str, structure: str) -> dict:
     return FILE["cases"][name]["structures"][structure]
 
 
-def em(case: Case, name: str, n_iter: int, tol: float = 0.0) -> Fit:
+def em(case: Case, name: str, n_iter: int, tol: float = 0.0) -> FitResult:
     """EM from the M-step of the labels, without regularisation."""
     structure = structures.STRUCTURES[name]
     source = ArraySource(case.X)
     components = np.arange(case.n_components)
     origin = np.array([case.X[case.labels == k].mean(axis=0) for k in components])
     stats = accumulate(source, structure.layout, origin, lambda a, b: case.labels[a:b, None] == components)
-    start = driver.m_step(structure, stats, 0.0)
-    return driver.run(source, start, structure, Settings(tol, 0.0, n_iter))
+    step = MaximumLikelihood(structure, 0.0)
+    return run(source, step.maximise(stats), step, Stop(tol, n_iter))
 
 
 @cache

@@ -12,10 +12,13 @@ from sklearn.base import clone
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step, sufficient_statistics
+from fastgmm.em.result import FitResult
+from fastgmm.em.step import MaximumLikelihood
 from fastgmm.em.sweep import total
-from fastgmm.init import em_em, hierarchical, starts
+from fastgmm.fitting import run as fitting
+from fastgmm.init import best_of, em_em, hierarchical, starts
 from fastgmm.init.hierarchical import TRACE, Agglomeration
-from fastgmm.init.starts import Start, Supplied
+from fastgmm.init.starts import Supplied, start_of
 from fastgmm.init.whitening import Whitening
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.array import ArraySource
@@ -182,8 +185,8 @@ def test_arguments_are_neither_changed_nor_copied():
 
 def test_there_is_one_start_from_known_groups(monkeypatch):
     X, labels = stretched()
-    run, calls = fastgmm.em.driver.run, itertools.count()
-    monkeypatch.setattr(fastgmm.em.driver, "run", lambda *args, **kwargs: (next(calls), run(*args, **kwargs))[1])
+    run, calls = fitting.run, itertools.count()
+    monkeypatch.setattr(fitting, "run", lambda *args, **kwargs: (next(calls), run(*args, **kwargs))[1])
     model = GaussianMixture(2, init_params=labels, n_init=5).fit(X)
     assert next(calls) == 1
     assert_same_bits(model, GaussianMixture(2, init_params=labels).fit(X))
@@ -239,7 +242,7 @@ def test_a_checkpoint_knows_the_groups(tmp_path):
     path = tmp_path / "checkpoint"
 
     steps = itertools.count()
-    write = fastgmm.estimators.checkpoint.Checkpoint.write
+    write = fastgmm.fitting.checkpoint.Checkpoint.write
 
     def interrupted(self, position):
         write(self, position)
@@ -247,7 +250,7 @@ def test_a_checkpoint_knows_the_groups(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fastgmm.estimators.checkpoint.Checkpoint, "write", interrupted)
+        patch.setattr(fastgmm.fitting.checkpoint.Checkpoint, "write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             GaussianMixture(2, **arguments).fit(X, checkpoint=path, checkpoint_every=0)
     with pytest.raises(ValueError, match="init_params is not what it was"):
@@ -612,18 +615,18 @@ def test_a_component_of_a_handful_of_samples_comes_last():
     X = rng.normal(size=(400, 2))
     tight, even = np.zeros((400, 2)), np.zeros((400, 2))
     tight[:3, 0] = tight[3:, 1] = even[:200, 0] = even[200:, 1] = 1.0
-    found = {name: sufficient_statistics(X, resp) for name, resp in (("tight", tight), ("even", even))}
-    ranks = {name: em_em.rank(stats, STRUCTURES["full"]) for name, stats in found.items()}
-    assert [ranks["tight"][0], ranks["even"][0]] == [False, True]
+    step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
+    found = [step.maximise(sufficient_statistics(X, resp)) for resp in (tight, even)]
+    results = [FitResult(params, True, 1, 0.0, [0.0]) for params in found]
+    assert [best_of.rank(result, step.structure, 400)[0] for result in results] == [False, True]
 
 
 def test_hierarchical_is_a_function_of_the_samples():
     X, _ = stretched()
     a, b = (start(X, "hierarchical", seed=seed) for seed in (0, 1))
     assert_same_bits(a, b)
-    source, supplied = ArraySource(X), Supplied()
+    source = ArraySource(X)
     labels = hierarchical.agglomerate(source).labels(2)
-    known_groups = Start(labels, 2, 1e-6, supplied, None).params(
-        source, STRUCTURES["full"], np.random.RandomState(), None
-    )
+    step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
+    known_groups = start_of(labels, Supplied()).params(source, step, 2, np.random.RandomState(), None)
     assert np.array_equal(known_groups.means, a.means_)

@@ -12,8 +12,8 @@ from scipy.linalg import expm
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step
-from fastgmm.em import driver
 from fastgmm.em import sweep as passes
+from fastgmm.em.step import MaximumLikelihood
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import COUNT_FLOOR, MCLUST_NAMES, STRUCTURES, has_structure, maximise
 from fastgmm.sources.array import ArraySource
@@ -216,7 +216,7 @@ class TestMStep:
         counts[1], within[1] = 0.0, 0.0
         scatter = in_layout(within, structure.layout.name) * (2 if structure.layout.name == "spherical" else 1)
         stats = Stats(structure.layout, 99, 0.0, counts, sums, scatter, np.arange(6.0).reshape(3, 2))
-        params = driver.m_step(structure, stats, 1e-3)
+        params = MaximumLikelihood(structure, 1e-3).maximise(stats)
         np.testing.assert_array_equal(params.means, stats.origin)
         assert params.weights[1] < 1e-14
         assert np.isfinite(params.prec_chol).all()
@@ -325,14 +325,14 @@ class TestFit:
         options = {"covariance_type": name, "random_state": 0, "tol": 0.0, "max_iter": 9}
         expected = fitted(X, **options)
 
-        calls, m_step = itertools.count(), driver.m_step
+        calls, maximise = itertools.count(), MaximumLikelihood.maximise
 
         def interrupted(*arguments):
             if next(calls) == 5:
                 raise KeyboardInterrupt
-            return m_step(*arguments)
+            return maximise(*arguments)
 
-        monkeypatch.setattr(driver, "m_step", interrupted)
+        monkeypatch.setattr(MaximumLikelihood, "maximise", interrupted)
         with pytest.raises(KeyboardInterrupt, match=r"interrupted after 5 iterations"):
             GaussianMixture(3, **options).fit(X, checkpoint=path, checkpoint_every=0)
         with warnings.catch_warnings():

@@ -94,6 +94,8 @@ class CompiledLoop:
             elif state in (CONVERGED, DOUBTFUL) or len(bounds) >= self.stop.max_iter:
                 reason = self.stop(bounds, change, self.params, self.source.dtype)
                 if reason is not None:
+                    if not reason.converged:
+                        self.callback.reached(self.params, bounds)
                     return self.params, reason
             self.callback.reached(self.params, bounds)
 

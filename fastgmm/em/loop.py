@@ -77,7 +77,7 @@ def run(
         bounds.append(lower_bound)
         callback.iteration(len(bounds), lower_bound, change)
         reason = stop(bounds, change, fallback, source.dtype)
-        if reason is None:
+        if reason is None or not reason.converged:
             callback.reached(params, bounds)
     return result_of(fallback, bounds, lower_bound, reason, stop)
 

@@ -139,7 +139,7 @@ class Online:
             bounds.append(lower_bound)
             callback.iteration(len(bounds), lower_bound, lower_bound - previous)
             reason = stop(bounds, lower_bound - previous if moved else math.inf)
-            if reason is None:
+            if reason is None or not reason.converged:
                 callback.reached(params, bounds)
         final = log_likelihood(source, params, self.n_threads) / source.total_weight
         return FitResult(params, reason.converged, len(bounds), final, bounds)

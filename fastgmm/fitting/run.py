@@ -50,14 +50,14 @@ class FitPlan:
     batches: tuple[Online, int] | None = None
 
 
-class _Reached(Callback):
+class StateCallback(Callback):
     """Keeps where a fit is, and writes its checkpoint if that is due."""
 
     def __init__(self, fit: Fit) -> None:
-        self._fit = fit
+        self.fit = fit
 
     def reached(self, params: Params, lower_bounds: list[float]) -> None:
-        fit = self._fit
+        fit = self.fit
         at = fit.at
         # one assignment, so that Ctrl-C finds the one or the other
         fit.at = replace(at, params=params, bounds=lower_bounds, n_iter=len(lower_bounds), draws=fit.drawn or at.draws)
@@ -162,7 +162,7 @@ class Fit:
 
     def _result(self, params: Params, bound: float) -> FitResult:
         plan, at = self.plan, self.at
-        callback = combine(self.callback, _Reached(self))
+        callback = combine(self.callback, StateCallback(self))
         if plan.batches is not None:
             online, batch_size = plan.batches
             assert plan.source.local is not None

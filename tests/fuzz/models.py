@@ -19,7 +19,7 @@ import numpy as np
 
 import fastgmm
 from fastgmm import GaussianMixture
-from fastgmm.estimators.fitting import Fitting
+from fastgmm.fitting.run import StateCallback
 
 from .choices import Choices, is_answer
 
@@ -93,23 +93,23 @@ def _model_file(covariance_type: str) -> bytes:
 @cache
 def _checkpoint_file(covariance_type: str) -> bytes:
     """Of a fit that was interrupted in its second start."""
-    reached = Fitting.reached
+    reached = StateCallback.reached
 
-    def stopping(fitting: Fitting, *arguments: Any) -> None:
-        reached(fitting, *arguments)
-        if fitting._at.start == 1:
+    def stopping(state: StateCallback, *arguments: Any) -> None:
+        reached(state, *arguments)
+        if state.fit.at.start == 1:
             raise KeyboardInterrupt
 
     with tempfile.TemporaryDirectory(dir=_folder()) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = os.path.join(folder, "c.npz")
-        Fitting.reached = stopping  # type: ignore[method-assign]
+        StateCallback.reached = stopping  # type: ignore[method-assign]
         try:
             _to_resume(covariance_type).fit(_X, checkpoint=path)
         except KeyboardInterrupt:
             pass
         finally:
-            Fitting.reached = reached  # type: ignore[method-assign]
+            StateCallback.reached = reached  # type: ignore[method-assign]
         with open(path, "rb") as file:
             return file.read()
 

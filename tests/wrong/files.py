@@ -13,7 +13,7 @@ import pandas as pd
 
 import fastgmm
 from fastgmm import GaussianMixture
-from fastgmm.estimators.fitting import Fitting
+from fastgmm.fitting.run import StateCallback
 from fastgmm.sources.files import read_table
 
 from . import FRAME, Row, X, blobs, fit, fitted, with_value
@@ -101,19 +101,19 @@ def _write_models(folder: Path) -> None:
 
 def _write_checkpoint(path: Path) -> None:
     """Of a fit that ended on the way."""
-    reached = Fitting.reached
+    reached = StateCallback.reached
 
-    def stopping(fitting: Fitting, *arguments: Any) -> None:
-        reached(fitting, *arguments)
+    def stopping(state: StateCallback, *arguments: Any) -> None:
+        reached(state, *arguments)
         raise KeyboardInterrupt
 
-    Fitting.reached = stopping  # type: ignore[method-assign]
+    StateCallback.reached = stopping  # type: ignore[method-assign]
     try:
         resumable().fit(X, checkpoint=path)
     except KeyboardInterrupt:
         pass
     finally:
-        Fitting.reached = reached  # type: ignore[method-assign]
+        StateCallback.reached = reached  # type: ignore[method-assign]
 
 
 def resumable(**arguments: Any) -> GaussianMixture:

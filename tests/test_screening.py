@@ -12,12 +12,15 @@ from conftest import assert_same_bits, fit
 import fastgmm
 from fastgmm import GaussianMixture, chunks
 from fastgmm.datasets import make_mixture
-from fastgmm.em import driver
-from fastgmm.em.result import Fit, Settings
+from fastgmm.em.compiled_loop import CompiledLoop
+from fastgmm.em.result import FitResult
+from fastgmm.em.step import MaximumLikelihood
+from fastgmm.em.stop import Stop
 from fastgmm.estimators.gaussian_mixture import check_parameters
-from fastgmm.init import shortlist as shortlists
-from fastgmm.init.shortlist import sample_size, shortlist
-from fastgmm.init.starts import Start, Supplied
+from fastgmm.fitting import run as fitting
+from fastgmm.fitting import screening
+from fastgmm.fitting.screening import sample_size, screened
+from fastgmm.model.checks import check_parameters
 from fastgmm.model.layouts import layout_named
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.array import ArraySource
@@ -26,22 +29,23 @@ from fastgmm.sources.array import ArraySource
 @pytest.fixture(autouse=True)
 def small_samples(monkeypatch):
     """A sample of 400 is enough."""
-    monkeypatch.setattr(shortlists, "SAMPLE", 400)
-    monkeypatch.setattr(shortlists, "NUMBERS", 1)
+    monkeypatch.setattr(screening, "SAMPLE", 400)
+    monkeypatch.setattr(screening, "NUMBERS", 1)
 
 
 @pytest.fixture
 def runs(monkeypatch):
-    """What each EM run was on, and what it came to: (samples, Fit)."""
-    found: list[tuple[int, Fit]] = []
-    run = driver.run
+    """What each EM run was on, and what it came to: (samples, FitResult)."""
+    found: list[tuple[int, FitResult]] = []
+    run = fitting.run
 
     def noted(source, *arguments, **named):
-        fit = run(source, *arguments, **named)
-        found.append((source.n_samples, fit))
-        return fit
+        result = run(source, *arguments, **named)
+        found.append((source.n_samples, result))
+        return result
 
-    monkeypatch.setattr(driver, "run", noted)
+    monkeypatch.setattr(fitting, "run", noted)
+    monkeypatch.setattr(screening, "run", noted)
     return found
 
 
@@ -61,7 +65,7 @@ def test_a_few_starts_go_on_to_all_samples(covariance_type, runs):
     on_sample, on_all = [f for n, f in runs if n < len(X)], [f for n, f in runs if n == len(X)]
     assert len(on_sample) == 6
     assert {n for n, _ in runs} <= {*range(300, 401), len(X)}
-    assert 1 <= len(on_all) <= shortlists.GO_ON
+    assert 1 <= len(on_all) <= screening.CONTINUE
     assert found.lower_bound_ == max(f.lower_bound for f in on_all)
     whole = [fit(model(covariance_type=covariance_type, n_init=1, random_state=i), X).lower_bound_ for i in range(6)]
     assert found.lower_bound_ > np.median(whole) - 5e-3
@@ -91,29 +95,26 @@ def test_nor_with_batches_or_going_on(runs):
 
 
 def test_the_sample_grows_with_the_parameters():
-    shortlists.NUMBERS = 120
+    screening.NUMBERS = 120
     assert sample_size(STRUCTURES["full"], 10, 8) == 120 * STRUCTURES["full"].n_parameters(10, 8) // 8
-    shortlists.NUMBERS = 1
+    screening.NUMBERS = 1
     assert sample_size(STRUCTURES["full"], 10, 8) == 400
 
 
-class Scripted(Start):
-    """Starts at given means, or fails."""
+def scripted(X, script):
+    """Screen starts at given means and variances, or which fail."""
+    places = iter(script)
 
-    def params(self, source, structure, random_state):
-        script = next(self.script)
-        if script is None:
+    def start():
+        place = next(places)
+        if place is None:
             raise ValueError("this one fails")
-        means, variances = script
+        means, variances = place
         matrices = np.array([variance * np.eye(2) for variance in variances])
         return check_parameters([0.5, 0.5], means, matrices, layout_named("full"))
 
-
-def scripted(X, script, k=2):
-    start = Scripted("kmeans", k, 1e-6, Supplied(), None)
-    object.__setattr__(start, "script", iter(script))
-    settings = Settings(1e-6, 1e-6, 500)
-    return shortlist(ArraySource(X), start, STRUCTURES["full"], settings, np.random.RandomState(0), len(script))
+    step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
+    return screened(ArraySource(X), start, len(script), step, Stop(1e-6, 500), None)
 
 
 def test_starts_that_come_to_the_same_optimum_go_on_once_and_failures_not_at_all():
@@ -160,15 +161,15 @@ def test_going_on_from_a_checkpoint_gives_the_same_bits(tmp_path, monkeypatch):
     X, path = overlapping(), tmp_path / "state.npz"
     expected = fit(model(), X)
     for stop in (2, 5):
-        m_step, calls = driver.m_step, itertools.count()
+        maximise, calls = MaximumLikelihood.maximise, itertools.count()
 
-        def interrupted(structure, stats, *arguments, m_step=m_step, calls=calls, stop=stop):
+        def interrupted(step, stats, *arguments, maximise=maximise, calls=calls, stop=stop):
             if stats.n_samples == len(X) and next(calls) == stop:
                 raise KeyboardInterrupt
-            return m_step(structure, stats, *arguments)
+            return maximise(step, stats, *arguments)
 
         with monkeypatch.context() as patch:
-            patch.setattr(driver, "m_step", interrupted)
+            patch.setattr(MaximumLikelihood, "maximise", interrupted)
             with pytest.raises(KeyboardInterrupt, match=r"interrupted"):
                 model().fit(X, checkpoint=path, checkpoint_every=0)
         assert path.exists()
@@ -179,14 +180,14 @@ def test_ctrl_c_among_the_runs_on_the_sample_leaves_the_model_as_it_was(monkeypa
     X = overlapping()
     estimator = fit(model(random_state=1, n_init=1), X)
     before = estimator.means_.copy()
-    calls, iterate = itertools.count(), driver.SmallRun.iterate
+    calls, iterate = itertools.count(), CompiledLoop._iterate
 
     def interrupted(*arguments):
         if next(calls) == 3:
             raise KeyboardInterrupt
         return iterate(*arguments)
 
-    monkeypatch.setattr(driver.SmallRun, "iterate", interrupted)
+    monkeypatch.setattr(CompiledLoop, "_iterate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         estimator.set_params(n_init=6).fit(X)
     assert np.array_equal(estimator.means_, before)
@@ -195,6 +196,6 @@ def test_ctrl_c_among_the_runs_on_the_sample_leaves_the_model_as_it_was(monkeypa
 def test_a_winner_that_was_found_once_on_the_sample_is_told_of():
     X = make_mixture(4000, 2, 9, separation=4.0, random_state=3).X
     with pytest.warns(
-        fastgmm.ConvergenceWarning, match=r"only one of 4 starts reached .* of a sample of \d+; the second"
+        fastgmm.LocalOptimumWarning, match=r"only one of 4 starts reached .* of a sample of \d+; the second"
     ):
         model(n_components=9, n_init=4, tol=1e-5, max_iter=2000).fit(X)
