@@ -71,7 +71,9 @@ def no_numbers(X: Any, name: str) -> str | None:
 def _choice(X: Any, frame: str, good: Sequence[Any]) -> str:
     shown = list(good[:8])
     if hasattr(X, "to_dummies"):
-        return f"choose columns of numbers, such as {frame}.select({shown}) or {frame}.select(polars.selectors.numeric())"
+        return (
+            f"choose columns of numbers, such as {frame}.select({shown}) or {frame}.select(polars.selectors.numeric())"
+        )
     if has_schema(X):
         return f"choose columns of numbers, such as {frame}.select({shown})"
     return f"choose columns of numbers, such as {frame}[{shown}] or {frame}.select_dtypes('number')"
@@ -87,12 +89,16 @@ def _remedies(X: Any, frame: str) -> dict[str, Callable[[list[Any]], str]]:
     if hasattr(X, "to_dummies"):
         return {
             "words": lambda c: f"encode categories as 0 and 1, {frame}.to_dummies({c})",
-            "digits": lambda c: f"convert numbers that are kept as text, {frame}.cast({dict.fromkeys(c, 'float')})".replace(
-                "'float'", "polars.Float64"
+            "digits": lambda c: (
+                f"convert numbers that are kept as text, {frame}.cast({dict.fromkeys(c, 'float')})".replace(
+                    "'float'", "polars.Float64"
+                )
             ),
             "times": lambda c: f"{of_times}(polars.col({c[0]!r}) - polars.col({c[0]!r}).min()).dt.total_seconds()",
             "nested": lambda c: f"make columns of what {_listed(c)} holds, numpy.vstack({frame}[{c[0]!r}])",
-            "decimals": lambda c: f"convert decimals, {frame}.cast({dict.fromkeys(c, 'float')})".replace("'float'", "polars.Float64"),
+            "decimals": lambda c: f"convert decimals, {frame}.cast({dict.fromkeys(c, 'float')})".replace(
+                "'float'", "polars.Float64"
+            ),
             "others": others,
         }
     if has_schema(X):
@@ -117,11 +123,17 @@ def _remedies(X: Any, frame: str) -> dict[str, Callable[[list[Any]], str]]:
     return {
         "words": lambda c: f"encode categories as 0 and 1, {dummies(c)}",
         "digits": lambda c: f"convert numbers that are kept as text, {as_float(c)}",
-        "texts": lambda c: f"encode categories as 0 and 1, {dummies(c)}; or convert numbers kept as text, {as_float(c)}",
+        "texts": lambda c: (
+            f"encode categories as 0 and 1, {dummies(c)}; or convert numbers kept as text, {as_float(c)}"
+        ),
         "times": lambda c: f"{of_times}({frame}[{c[0]!r}] - {frame}[{c[0]!r}].min()).dt.total_seconds()",
         "nested": lambda c: f"make columns of what {_listed(c)} holds, numpy.vstack({frame}[{c[0]!r}])",
-        "periods": lambda c: f"make times of periods, {frame}[{c[0]!r}].dt.to_timestamp(), and count time from its beginning",
-        "dates": lambda c: f"make times of dates, pandas.to_datetime({frame}[{c[0]!r}]), and count time from its beginning",
+        "periods": lambda c: (
+            f"make times of periods, {frame}[{c[0]!r}].dt.to_timestamp(), and count time from its beginning"
+        ),
+        "dates": lambda c: (
+            f"make times of dates, pandas.to_datetime({frame}[{c[0]!r}]), and count time from its beginning"
+        ),
         "intervals": lambda c: f"take the middle of intervals, pandas.IntervalIndex({frame}[{c[0]!r}]).mid",
         "decimals": lambda c: f"convert decimals, {as_float(c)}",
         "others": others,
@@ -170,14 +182,14 @@ def _of_pandas(X: Any) -> Iterator[_Unusable]:
         categories = getattr(dtype, "categories", None)
         if kind in "biuf" or (categories is not None and getattr(categories.dtype, "kind", "O") in "biuf"):
             continue
-        values = X.iloc[:, j] if at_hand else ()
+        values: Any = X.iloc[:, j] if at_hand else ()
         if kind == "c":
             yield _Unusable(name, str(dtype), "complex")
         elif kind in "mM":
             yield _Unusable(name, str(dtype), "times")
         elif str(dtype).startswith(("period", "interval")):
             yield _Unusable(name, str(dtype), str(dtype).partition("[")[0] + "s")
-        elif dtype == object:
+        elif str(dtype) == "object":
             if (found := _of_objects(values)) is not None:
                 yield _Unusable(name, *found)
         elif categories is not None:

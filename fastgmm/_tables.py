@@ -48,14 +48,14 @@ class IndexColumn(NamedTuple):
 class Table(NamedTuple):
     """Samples as `fit` takes them, the name of each feature if there are names, and weights (n,) if there are any.
 
-    index, header : the feature that may be an index, the fields of the first sample that may be names; None where none is
+    numbered, header : the feature that may be an index, the fields of the first sample that may be names; None where none is
     """
 
     data: NDArray[Any] | Chunks
     names: tuple[str, ...] | None
     n_features: int
     sample_weight: NDArray[Any] | None = None
-    index: IndexColumn | None = None
+    numbered: IndexColumn | None = None
     header: list[str] | None = None
 
 
@@ -91,7 +91,7 @@ def read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> Table:
     begin = _begin(data)
     header = None if first is None or args.header != "auto" else [first[j] for j in picked]
     return table._replace(
-        index=None if args.columns is not None else _index_column(begin, picked, names),
+        numbered=None if args.columns is not None else _index_column(begin, picked, names),
         header=header if header is not None and _is_header(begin, header) else None,
     )
 
@@ -99,10 +99,10 @@ def read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> Table:
 def tell_of_doubts(args: Namespace, table: Table) -> None:
     """Say on standard error what is taken for data and may be none: an index, a header of numbers."""
     again = "" if hasattr(args, "components") else "fit again with "
-    if table.index is not None:
+    if (column := table.numbered) is not None:
         _report.note(
-            f"{args.data}: {table.index.label} is taken for a feature, but {table.index.why}: if it is an index, leave it out: "
-            f"{again}--drop {table.index.option}"
+            f"{args.data}: {column.label} is taken for a feature, but {column.why}: if it is an index, leave it out: "
+            f"{again}--drop {column.option}"
         )
     if table.header is not None:
         shown = ", ".join(table.header[:5]) + (", ..." if len(table.header) > 5 else "")
@@ -154,7 +154,7 @@ def _is_header(data: NDArray[Any], fields: Sequence[str]) -> bool:
     head, rest = np.asarray(data[0], np.float64), data[1:]
     steps = np.diff(head)
     if len(head) > 1 and (steps == steps[0]).all() and (steps[0] == 1 or (steps[0] > 0 and len(head) > 2)):
-        years = 1900 <= head[0] and head[-1] <= 2100 and bool(((rest < 1900) | (rest > 2100)).any())
+        years = head[0] >= 1900 and head[-1] <= 2100 and bool(((rest < 1900) | (rest > 2100)).any())
         if len(head) > 3 or years or (rest != np.floor(rest)).any():
             return True
     low, high = rest.min(axis=0).astype(np.float64), rest.max(axis=0).astype(np.float64)

@@ -59,7 +59,7 @@ def shape_advice(shape: tuple[float, ...], name: str = "X") -> str:
 
 def parts_advice(X: Any, name: str = "X") -> str | None:
     """Say how several arrays or frames become one; None where `X` is no list of them, or array that holds them."""
-    if not isinstance(X, (list, tuple)) and (getattr(X, "dtype", None) != object or getattr(X, "ndim", 0) != 1):
+    if not isinstance(X, (list, tuple)) and (str(getattr(X, "dtype", "")) != "object" or X.ndim != 1):
         return None
     shapes = [tuple(part.shape) for part in X if hasattr(part, "shape") and hasattr(part, "__array__")]
     if not shapes or len(shapes) < len(X) or {len(shape) for shape in shapes} not in ({1}, {2}):
@@ -112,12 +112,16 @@ def _remedy(array: NDArray, name: str) -> str:
     if array.dtype.kind in "mM":
         return f"({name} - {name}.min()) / numpy.timedelta64(1, 's') counts seconds from the first"
     if array.dtype.kind not in "US":
-        return "pass an array of numbers" + ("" if array.dtype.names is None else f", such as {name}[{array.dtype.names[0]!r}]")
+        return "pass an array of numbers" + (
+            "" if array.dtype.names is None else f", such as {name}[{array.dtype.names[0]!r}]"
+        )
     for position, value in np.ndenumerate(array):
         try:
             float(value)
         except ValueError:
-            where = f"{name}[{', '.join(map(str, position))}] is {str(value)!r}" if position else f"it is {str(value)!r}"
+            where = (
+                f"{name}[{', '.join(map(str, position))}] is {str(value)!r}" if position else f"it is {str(value)!r}"
+            )
             return f"{where}; leave such columns out, or encode categories as columns of 0 and 1"
     return f"convert it with {name}.astype(float)"
 

@@ -592,7 +592,9 @@ def _data_arguments(parser: _Parser) -> Any:
         default=".",
         help="text: the decimal sign, a point or a comma (default: .)",
     )
-    group.add_argument("--comment", metavar="CHAR", help="text: the sign, such as '#', from which on a line is left out")
+    group.add_argument(
+        "--comment", metavar="CHAR", help="text: the sign, such as '#', from which on a line is left out"
+    )
     group.add_argument("--key", metavar="NAME", help=".npz: which array (default: the only one with two dimensions)")
     group.add_argument(
         "--dtype",

@@ -122,7 +122,9 @@ def test_a_column_that_may_be_an_index(
     path = table_with(tmp_path / "t.csv", index, names)
     result = run("fit", path, "-k", 2, "--json", "--output", tmp_path / "m.npz")
     assert (result.status, json.loads(result.out)["n_features"]) == (0, 5)
-    assert re.fullmatch(rf"fastgmm: note: .*t\.csv: .*{why}.*if it is an index, leave it out: --drop {drop}\n", result.err)
+    assert re.fullmatch(
+        rf"fastgmm: note: .*t\.csv: .*{why}.*if it is an index, leave it out: --drop {drop}\n", result.err
+    )
     assert run("select", path, "-k", "1", "--covariances", "EEE").err == result.err
     again = run("score", tmp_path / "m.npz", path).err
     assert again == result.err.replace("--drop", "fit again with --drop")
@@ -168,7 +170,9 @@ def test_a_header_of_numbers(run: Any, works: Any, tmp_path: Path, head: str, re
     result = run(*fit)
     assert json.loads(result.out)["n_samples"] == 28
     shown = re.escape(head.replace(",", ", "))
-    assert re.search(rf"^fastgmm: note: .*t\.csv: the first line \({shown}\) is taken for a sample.* --header yes, else", result.err)
+    assert re.search(
+        rf"^fastgmm: note: .*t\.csv: the first line \({shown}\) is taken for a sample.* --header yes, else", result.err
+    )
     named = json.loads(works(*fit, "--header", "yes"))
     assert (named["n_samples"], named["feature_names"]) == (27, head.split(","))
     assert json.loads(works(*fit, "--header", "no"))["n_samples"] == 28
@@ -204,7 +208,11 @@ def test_standard_input(works: Any, run: Any, fails: Any, standard_input: Any, s
     told = json.loads(works("fit", "-", "-k", 3, "--drop", "species", "--weights", "petal_width", "--json"))
     expected = json.loads(works("fit", IRIS, "-k", 3, "--drop", "species", "--weights", "petal_width", "--json"))
     assert told["data"] == "-"
-    assert (told["means"], told["bic"], told["feature_names"]) == (expected["means"], expected["bic"], expected["feature_names"])
+    assert (told["means"], told["bic"], told["feature_names"]) == (
+        expected["means"],
+        expected["bic"],
+        expected["feature_names"],
+    )
     standard_input(content)
     assert works("predict", saved, "-") == works("predict", saved, IRIS)
     standard_input(content)
@@ -289,7 +297,9 @@ def test_n_components_is_known_by_its_name_in_python(works: Any) -> None:
     fit = ["fit", IRIS, "--drop", "species", "--json"]
     for words in (["--n-components", 3], ["--n-components=3"], ["-k3"], ["--components", 3]):
         assert json.loads(works(*fit, *words))["n_components"] == 3
-    assert json.loads(works("select", IRIS, "--drop", "species", "--n-components", "1:2", "--json"))["n_components"] == [1, 2]
+    assert json.loads(works("select", IRIS, "--drop", "species", "--n-components", "1:2", "--json"))[
+        "n_components"
+    ] == [1, 2]
 
 
 def test_criteria_have_the_digits_that_tell_models_apart(works: Any, tmp_path: Path) -> None:

@@ -396,26 +396,56 @@ def test_decimal_commas(
     path = write(tmp_path, text)
     found = read_table(path, decimal=",", **options)
     assert (found.names, found.data.tolist()) == (names, rows)
-    assert read_table(path, decimal=",", columns=[len(rows[0]) - 1], **options).data.tolist() == [row[-1:] for row in rows]
+    assert read_table(path, decimal=",", columns=[len(rows[0]) - 1], **options).data.tolist() == [
+        row[-1:] for row in rows
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("x;y\n1.5;2\n", {"decimal": ","}, "'1.5' is not a number; it has a decimal point, but the decimal sign is to be a comma"),
-        ("x;y\n1,5;2\n1.234,5;2\n", {"decimal": ","}, "line 3, column 0 (counted from 0, 'x'): '1.234,5' is not a number"),
-        ('x,y\n"1,5",2\n1.5,3\n', {"decimal": ","}, "line 3, column 0 (counted from 0, 'x'): '1.5' is not a number; it has a"),
-        ('x,y\n"1,5",2\n1,5,3\n', {"decimal": ","}, "line 3 has 3 fields, but the header has 2: '1', '5', '3'; every line"),
+        (
+            "x;y\n1.5;2\n",
+            {"decimal": ","},
+            "'1.5' is not a number; it has a decimal point, but the decimal sign is to be a comma",
+        ),
+        (
+            "x;y\n1,5;2\n1.234,5;2\n",
+            {"decimal": ","},
+            "line 3, column 0 (counted from 0, 'x'): '1.234,5' is not a number",
+        ),
+        (
+            'x,y\n"1,5",2\n1.5,3\n',
+            {"decimal": ","},
+            "line 3, column 0 (counted from 0, 'x'): '1.5' is not a number; it has a",
+        ),
+        (
+            'x,y\n"1,5",2\n1,5,3\n',
+            {"decimal": ","},
+            "line 3 has 3 fields, but the header has 2: '1', '5', '3'; every line",
+        ),
         ("x;y\n1,5;2\n1,e999;2\n", {"decimal": ","}, "'1,e999' is too large for float64"),
         ("x;y\n1;2\n2,5;3\n", {}, "'2,5' is not a number; write it with a decimal point, or read it with --decimal ,"),
-        ("1,5;2\n2,5;3\n", {}, "line 1 holds numbers with decimal commas ('1,5', '2'): write them with decimal points, or read"),
+        (
+            "1,5;2\n2,5;3\n",
+            {},
+            "line 1 holds numbers with decimal commas ('1,5', '2'): write them with decimal points, or read",
+        ),
         ("1,5;2,5\n", {}, "line 1 holds numbers with decimal commas ('1,5', '2,5')"),
-        ("# from, a, sensor\nx,y\n1,2\n", {}, "if # begins a comment, leave comments out with --comment '#' (in Python: comment='#')"),
+        (
+            "# from, a, sensor\nx,y\n1,2\n",
+            {},
+            "if # begins a comment, leave comments out with --comment '#' (in Python: comment='#')",
+        ),
         ("# by hand\n1,2\n", {}, "line 2 has 2 fields, but the header has 1: '1', '2'; if # begins a comment"),
         ("1,2\n# gap\n3,4\n", {}, "line 2 has 1 field, but the first line has 2: '# gap'; if # begins a comment"),
         ("1,2\n3,4 # odd\n", {}, "'4 # odd' is not a number; if # begins a comment, leave comments out"),
         ("# x,y\n1,2\n3,\n", {}, "line 3, column 1 (counted from 0, 'y'): the value is missing"),
-        ("x y\n1 2 3\n2 3 4\n", {"delimiter": " "}, "if the first of them are R's row names, write the table with row.names = FALSE"),
+        (
+            "x y\n1 2 3\n2 3 4\n",
+            {"delimiter": " "},
+            "if the first of them are R's row names, write the table with row.names = FALSE",
+        ),
     ],
 )
 def test_decimal_commas_and_comments_that_are_wrong(tmp_path: Path, text: str, options: dict, message: str) -> None:
@@ -429,8 +459,15 @@ def test_comments(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) -
     found = read_table(write(tmp_path, text), comment="#")
     assert (found.names, found.data.tolist()) == (("x #1", "y"), [[1.0, 2.0], [5.0, 6.0], [7.0, 8.0]])
     assert read_table(write(tmp_path, text), comment="#", columns=["y"]).data.tolist() == [[2.0], [6.0], [8.0]]
-    assert read_table(write(tmp_path, "%1\n1 2\n%\n3 4\n", "t.txt"), comment="%").data.tolist() == [[1.0, 2.0], [3.0, 4.0]]
-    fails(write(tmp_path, "#1\nx,y\n#\n1,\n"), "t.csv, line 4, column 1 (counted from 0, 'y'): the value is missing", comment="#")
+    assert read_table(write(tmp_path, "%1\n1 2\n%\n3 4\n", "t.txt"), comment="%").data.tolist() == [
+        [1.0, 2.0],
+        [3.0, 4.0],
+    ]
+    fails(
+        write(tmp_path, "#1\nx,y\n#\n1,\n"),
+        "t.csv, line 4, column 1 (counted from 0, 'y'): the value is missing",
+        comment="#",
+    )
     fails(write(tmp_path, "# all\n#\n"), "t.csv is empty", comment="#")
 
 

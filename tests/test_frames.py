@@ -74,7 +74,9 @@ def test_what_is_advised_about_columns_of_pandas_makes_numbers(values: Any, patt
     X = frame(t=values)
     made = advised(message(X), pattern, X=X)
     if "to_timestamp" in pattern or "to_datetime" in pattern:  # and of times what is advised about times
-        made = advised(message(pd.DataFrame({"t": made})), r"\(X\['t'\].*total_seconds\(\)", X=pd.DataFrame({"t": made}))
+        made = advised(
+            message(pd.DataFrame({"t": made})), r"\(X\['t'\].*total_seconds\(\)", X=pd.DataFrame({"t": made})
+        )
     made = np.asarray(made, dtype=np.float64)
     GaussianMixture(1).fit(made if made.ndim == 2 else made[:, None])
 
@@ -98,7 +100,9 @@ def test_columns_that_are_numbers(column: Any) -> None:
 
 def test_a_missing_value_names_the_column() -> None:
     X = frame(n=pd.array([1, None, 3] * 20, "Int64"))
-    with pytest.raises(TypeError, match=r"X\[1, 2\] \(column 'n'\) is <NA>, which stands for a missing value: drop or impute"):
+    with pytest.raises(
+        TypeError, match=r"X\[1, 2\] \(column 'n'\) is <NA>, which stands for a missing value: drop or impute"
+    ):
         GaussianMixture(1).fit(X)
     assert fitted_to(X.dropna()) == ["a", "b", "n"]
 
@@ -112,14 +116,18 @@ def test_arrow() -> None:
         assert fitted_to(advised(text, r"pandas\.get_dummies\(.*\)", X=table)) == DUMMIES
     digits = pa.table({"a": ["1", "2.5", "4"]})
     assert advised(message(digits), r"X\['a'\]\.cast\('float64'\)", X=digits).to_pylist() == [1.0, 2.5, 4.0]
-    with pytest.raises(ValueError, match=r"chunk 0, column 's' is (large_)?string, not numbers: choose columns with columns="):
+    with pytest.raises(
+        ValueError, match=r"chunk 0, column 's' is (large_)?string, not numbers: choose columns with columns="
+    ):
         GaussianMixture(1).fit(fastgmm.chunks(X))
 
 
 def test_parquet(tmp_path: Any) -> None:
     path = tmp_path / "t.parquet"
     frame(s=GROUPS, t=pd.Timestamp("2020")).to_parquet(path)
-    with pytest.raises(ValueError, match=r"'s'\) is not numeric but (large_)?string, as are column 3 .*'t'\).*--drop s,t") as caught:
+    with pytest.raises(
+        ValueError, match=r"'s'\) is not numeric but (large_)?string, as are column 3 .*'t'\).*--drop s,t"
+    ) as caught:
         GaussianMixture(1).fit(path)
     chosen = advised(str(caught.value), r"fastgmm\.chunks\(.*?\]\)", fastgmm=fastgmm, path=path)
     assert GaussianMixture(1).fit(chosen).n_features_in_ == 2
@@ -129,7 +137,9 @@ def test_dask() -> None:
     X = dd.from_pandas(frame(s=GROUPS), npartitions=3)
     for there in (X, X.categorize(["s"])):
         text = message(there)
-        assert re.match(r"X has a column that holds no numbers: 's' \((str|category)\)\. Choose columns of numbers", text)
+        assert re.match(
+            r"X has a column that holds no numbers: 's' \((str|category)\)\. Choose columns of numbers", text
+        )
         assert fitted_to(advised(text, r"X\[\[.*?\]\]", X=there)) == ["a", "b"]
         assert fitted_to(advised(text, r"X\.select_dtypes\('number'\)", X=there)) == ["a", "b"]
         assert fitted_to(advised(text, r"dask\.dataframe\.get_dummies\(.*?\]\)\)", X=there)) == DUMMIES
@@ -146,7 +156,9 @@ def test_shapes_of_dask() -> None:
     import dask.array as da
 
     X = da.zeros((4, 5, 3))
-    with pytest.raises(ValueError, match=r"shape \(4, 5, 3\)\. Reshape your data: X\.reshape\(-1, 3\) if the last axis") as caught:
+    with pytest.raises(
+        ValueError, match=r"shape \(4, 5, 3\)\. Reshape your data: X\.reshape\(-1, 3\) if the last axis"
+    ) as caught:
         GaussianMixture(1).fit(X)
     assert advised(str(caught.value), r"X\.reshape\(-1, 3\)", X=X).shape == (20, 3)
     with pytest.raises(ValueError, match=r"X\.reshape\(-1, 1\) if it has a single feature"):
@@ -182,7 +194,9 @@ def test_what_is_advised_about_shapes_and_lists() -> None:
     assert advised(str(caught.value), r"X\.reshape\(-1, 3\)", X=X).shape == (20, 3)
     assert advised(str(caught.value), r"X\.reshape\(4, -1\)", X=X).shape == (4, 15)
     pieces = [X[0], X[1, :2], X[2]]
-    with pytest.raises(ValueError, match=r"numpy\.vstack\(X\) or, to go through one after another, fastgmm\.chunks") as caught:
+    with pytest.raises(
+        ValueError, match=r"numpy\.vstack\(X\) or, to go through one after another, fastgmm\.chunks"
+    ) as caught:
         GaussianMixture(1).fit(pieces)
     whole = GaussianMixture(1).fit(advised(str(caught.value), r"numpy\.vstack\(X\)", X=pieces))
     parts = GaussianMixture(1).fit(advised(str(caught.value), r"fastgmm\.chunks\(X\)", X=pieces, fastgmm=fastgmm))

@@ -227,7 +227,11 @@ def _has_header(name: str, line: int, fields: Sequence[str], header: Header, dec
     if header != "auto":
         return header == "yes"
     numbers = sum(_is_number(field, decimal) for field in fields)
-    if decimal == "." and numbers < len(fields) and all(_is_number(field) or _has_decimal_comma(field) for field in fields):
+    if (
+        decimal == "."
+        and numbers < len(fields)
+        and all(_is_number(field) or _has_decimal_comma(field) for field in fields)
+    ):
         raise ValueError(
             f"{name}, line {line} holds numbers with decimal commas ({_excerpt(fields)}): write them with decimal points, or read "
             "them with --decimal , (in Python: decimal=',')"
@@ -312,7 +316,9 @@ def _skip_record(lines: Iterator[str], delimiter: str) -> None:
     if delimiter == " ":
         next(line for line in lines if line.split())
         return
-    next(fields for fields in csv.reader(lines, delimiter=delimiter) if len(fields) > 1 or (fields and fields[0].strip()))
+    next(
+        fields for fields in csv.reader(lines, delimiter=delimiter) if len(fields) > 1 or (fields and fields[0].strip())
+    )
 
 
 def _fill(target: NDArray[Any], block: NDArray[Any], picked: list[int], every: bool, n_fields: int) -> None:
@@ -371,11 +377,14 @@ def _comment_advice(layout: Layout, row: int, fields: Sequence[str], field: str 
     begin = re.match(r"\s*([#%])", fields[0]) or (re.match(r"\s*([#%])", layout.first[0]) if row == 0 else None)
     if begin is None and _is_number(field.partition("#")[0], layout.decimal):
         begin = re.search("(#)", field)
-    if begin is None or layout.comment is not None or _is_number(field, layout.decimal) or field.strip().lower() in _MISSING:
+    if (
+        begin is None
+        or layout.comment is not None
+        or _is_number(field, layout.decimal)
+        or field.strip().lower() in _MISSING
+    ):
         return None
-    return (
-        f"if {begin[1]} begins a comment, leave comments out with --comment '{begin[1]}' (in Python: comment={begin[1]!r})"
-    )
+    return f"if {begin[1]} begins a comment, leave comments out with --comment '{begin[1]}' (in Python: comment={begin[1]!r})"
 
 
 def _uneven_advice(layout: Layout, row: int, fields: Sequence[str]) -> str:
@@ -403,7 +412,9 @@ def _problem(text: str, dtype: np.dtype[Any], decimal: str) -> str | None:
         if decimal == "." and _has_decimal_comma(word):
             advice = "; write it with a decimal point, or read it with --decimal , (in Python: decimal=',')"
         elif decimal == "," and _is_number(text):
-            advice = "; it has a decimal point, but the decimal sign is to be a comma (--decimal ,): both cannot be read"
+            advice = (
+                "; it has a decimal point, but the decimal sign is to be a comma (--decimal ,): both cannot be read"
+            )
         return f"{_shorten(text)} is not a number{advice}"
     value = float(text.translate(_TO_POINTS) if decimal == "," else text)
     if not np.isfinite(value):
@@ -425,9 +436,7 @@ def _text_column(name: str, layout: Layout, line: int, fields: list[str], picked
     bad = [j for j in picked if not _is_number(fields[j], layout.decimal)]
     good = [j for j in picked if _is_number(fields[j], layout.decimal)]
     more = f", as are {', '.join(column_label(j, layout.names) for j in bad[1:6])}" if bad[1:] else ""
-    message = (
-        f"{name}: {column_label(bad[0], layout.names)} is not numeric (line {line} holds {_shorten(fields[bad[0]])}){more}: "
-    )
+    message = f"{name}: {column_label(bad[0], layout.names)} is not numeric (line {line} holds {_shorten(fields[bad[0]])}){more}: "
     if good:
         return message + columns_hint(good, bad, layout.names)
     if layout.names is None:

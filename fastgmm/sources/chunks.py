@@ -89,7 +89,9 @@ def chunks(
         if any(paths):
             raise TypeError("the sequence mixes paths and arrays: pass one or the other")
     if form.given():
-        raise TypeError(f"{', '.join(form.given())} is given, but the chunks are no files of text: pass a path, or leave it out")
+        raise TypeError(
+            f"{', '.join(form.given())} is given, but the chunks are no files of text: pass a path, or leave it out"
+        )
     if isinstance(data, (list, tuple)):
         return Chunks(_Given(lambda: iter(data), columns))
     if hasattr(data, "to_batches"):  # Dataset and Table of pyarrow
@@ -124,7 +126,8 @@ def expand(path: str) -> list[str]:
             )
         if not found:
             raise ValueError(
-                f"{path} holds no file that can be read ({', '.join(files.READABLE)}) among {len(entries)}: choose another, or a pattern"
+                f"{path} holds no file that can be read ({', '.join(files.READABLE)}) among {len(entries)}: choose another, or a "
+                "pattern"
             )
         return found
     if not os.path.exists(path) and glob.has_magic(path):
@@ -238,7 +241,7 @@ class _FileChunk:
 
     path: str
     columns: Sequence[int | str] | None
-    form: Format = Format()
+    form: Format
 
     def pieces(self, first: int, rows: int | None) -> Iterator[NDArray]:
         kind = files.kind_of(self.path)

@@ -47,7 +47,11 @@ def row_blocks(X: Any) -> Any:
             f"X is a {type(X).__name__} of Dask: pass a dask.array of shape (n_samples, n_features) or a dask.dataframe"
         )
     if array.ndim != 2:
-        frame = "Pass X.to_frame() if it is a single feature" if hasattr(X, "to_frame") else border.shape_advice(array.shape)
+        frame = (
+            "Pass X.to_frame() if it is a single feature"
+            if hasattr(X, "to_frame")
+            else border.shape_advice(array.shape)
+        )
         raise ValueError(
             f"X must be two-dimensional, (n_samples, n_features), got a Dask {type(X).__name__} of shape {array.shape}. {frame}"
         )

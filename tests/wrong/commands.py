@@ -32,7 +32,10 @@ ROWS: list[Row] = [
             ("fit data.csv words.csv -k 2", r"too many arguments: words\.csv" + _SEE),
             ("fit data.csv -k", r"-k/--components: expected one argument" + _SEE),
             ("fit data.csv -k 0", r"got '0'; it must be an integer of at least 1" + _SEE),
-            ("fit data.csv -k 1:4", r"fit takes one number of components; to choose.*fastgmm select DATA -k 1:4; see fastgmm fit"),
+            (
+                "fit data.csv -k 1:4",
+                r"fit takes one number of components; to choose.*fastgmm select DATA -k 1:4; see fastgmm fit",
+            ),
             ("fit data.csv -k 2,3", r"got '2,3', but fit takes one number.*fastgmm select DATA -k 2,3"),
             ("fit data.csv -k 4:1", r"got '4:1'; it must be an integer of at least 1" + _SEE),
             ("fit data.csv --n_components 3", r"unknown option '--n_components'; did you mean --components\?"),
@@ -50,7 +53,10 @@ ROWS: list[Row] = [
             ("fit mixed -k 2", r"mixed holds files of several kinds.*pass a pattern"),
             ("fit notes.foo -k 2", r"the extension '\.foo' is not one that can be read; it must be"),
             ("fit words.csv -k 2", r"column 1 .*'b'\) is not numeric.*--drop b"),
-            ("fit comma.csv -k 1", r"'2,5' is not a number; write it with a decimal point, or read it with --decimal ,$"),
+            (
+                "fit comma.csv -k 1",
+                r"'2,5' is not a number; write it with a decimal point, or read it with --decimal ,$",
+            ),
             ("fit comment.csv -k 1", r"if # begins a comment, leave comments out with --comment '#'$"),
             ("fit data.csv -k 1 --decimal ;", r"unknown decimal sign ';'; it must be one of \., ,"),
             ("fit data.csv -k 1 --comment //", r"--comment is '//'; it must be one character"),
