@@ -357,8 +357,8 @@ def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Na
         )
     if table.n_features != model.n_features_in_:
         remedy = "choose that many with --columns"
-        if table.index_column is not None and table.n_features == model.n_features_in_ + 1:
-            remedy = f"{table.index_column.label} {table.index_column.why}: leave it out with --drop {table.index_column.option}"
+        if table.numbered is not None and table.n_features == model.n_features_in_ + 1:
+            remedy = f"{table.numbered.label} {table.numbered.why}: leave it out with --drop {table.numbered.option}"
         raise ValueError(
             f"{args.data} gives {table.n_features} features, but {args.model} was fitted with {model.n_features_in_}; {remedy}"
         )

@@ -182,21 +182,21 @@ def _of_pandas(X: Any) -> Iterator[_Unusable]:
         categories = getattr(dtype, "categories", None)
         if kind in "biuf" or (categories is not None and getattr(categories.dtype, "kind", "O") in "biuf"):
             continue
-        values = X.iloc[:, j] if at_hand else ()
+        values: Any = X.iloc[:, j] if at_hand else ()
         if kind == "c":
             yield _Unusable(name, str(dtype), "complex")
         elif kind in "mM":
             yield _Unusable(name, str(dtype), "times")
         elif str(dtype).startswith(("period", "interval")):
             yield _Unusable(name, str(dtype), str(dtype).partition("[")[0] + "s")
-        elif dtype == np.dtype("O"):
+        elif str(dtype) == "object":
             if (found := _of_objects(values)) is not None:
                 yield _Unusable(name, *found)
         elif categories is not None:
             if at_hand or getattr(X[name].cat, "known", True):
                 yield _Unusable(name, "category", "words")
         elif str(dtype).startswith(("str", "large_str")):
-            digits = at_hand and _are_digits(values.dropna().iloc[:_LOOKED_AT])  # type: ignore[union-attr]
+            digits = at_hand and _are_digits(values.dropna().iloc[:_LOOKED_AT])
             yield _Unusable(name, "str", "digits" if digits else "words" if at_hand else "texts")
         else:
             yield _Unusable(name, str(dtype), "decimals" if str(dtype).startswith("decimal") else "others")

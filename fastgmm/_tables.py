@@ -48,14 +48,14 @@ class IndexColumn(NamedTuple):
 class Table(NamedTuple):
     """Samples as `fit` takes them, the name of each feature if there are names, and weights (n,) if there are any.
 
-    index_column, header : the feature that may be an index, the fields of the first sample that may be names; None where none is
+    numbered, header : the feature that may be an index, the fields of the first sample that may be names; None where none is
     """
 
     data: NDArray[Any] | Chunks
     names: tuple[str, ...] | None
     n_features: int
     sample_weight: NDArray[Any] | None = None
-    index_column: IndexColumn | None = None
+    numbered: IndexColumn | None = None
     header: list[str] | None = None
 
 
@@ -91,7 +91,7 @@ def read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> Table:
     begin = _begin(data)
     header = None if first is None or args.header != "auto" else [first[j] for j in picked]
     return table._replace(
-        index_column=None if args.columns is not None else _index_column(begin, picked, names),
+        numbered=None if args.columns is not None else _index_column(begin, picked, names),
         header=header if header is not None and _is_header(begin, header) else None,
     )
 
@@ -99,11 +99,10 @@ def read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> Table:
 def tell_of_doubts(args: Namespace, table: Table) -> None:
     """Say on standard error what is taken for data and may be none: an index, a header of numbers."""
     again = "" if hasattr(args, "components") else "fit again with "
-    if table.index_column is not None:
+    if (column := table.numbered) is not None:
         _report.note(
-            f"{args.data}: {table.index_column.label} is taken for a feature, but {table.index_column.why}: if it is an index, "
-            "leave it out: "
-            f"{again}--drop {table.index_column.option}"
+            f"{args.data}: {column.label} is taken for a feature, but {column.why}: if it is an index, leave it out: "
+            f"{again}--drop {column.option}"
         )
     if table.header is not None:
         shown = ", ".join(table.header[:5]) + (", ..." if len(table.header) > 5 else "")

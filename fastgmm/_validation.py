@@ -18,7 +18,6 @@ from fastgmm._frames import column_names, has_schema, is_lazy, is_missing, no_nu
 
 _BLOCK = 1 << 22
 _SMALL = 1 << 12
-_MASKED = {np.ma.MaskedArray, type(np.ma.masked)}
 
 
 def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | None = None) -> NDArray:
@@ -60,7 +59,7 @@ def shape_advice(shape: tuple[float, ...], name: str = "X") -> str:
 
 def parts_advice(X: Any, name: str = "X") -> str | None:
     """Say how several arrays or frames become one; None where `X` is no list of them, or array that holds them."""
-    if not isinstance(X, (list, tuple)) and (getattr(X, "dtype", None) != np.dtype("O") or getattr(X, "ndim", 0) != 1):
+    if not isinstance(X, (list, tuple)) and (str(getattr(X, "dtype", "")) != "object" or X.ndim != 1):
         return None
     shapes = [tuple(part.shape) for part in X if hasattr(part, "shape") and hasattr(part, "__array__")]
     if not shapes or len(shapes) < len(X) or {len(shape) for shape in shapes} not in ({1}, {2}):
@@ -105,24 +104,7 @@ def _check_dense(X: Any, name: str) -> None:
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise TypeError(f"{name} is a sparse matrix, but dense data is required: pass {name}.toarray()")
     if isinstance(X, np.ma.MaskedArray):
-        _check_unmasked(X, name)
-    elif isinstance(X, (list, tuple)) and not _MASKED.isdisjoint(map(type, X)):
-        for i, row in enumerate(X):  # of which NumPy would take what is behind the masks
-            if isinstance(row, np.ma.MaskedArray):
-                _check_unmasked(row, f"{name}[{i}]")
-
-
-def _check_unmasked(X: np.ma.MaskedArray, name: str) -> None:
-    """Raise TypeError where values are masked; an array without masked ones is taken for its data."""
-    mask = np.ma.getmaskarray(X)
-    if mask.dtype.names is not None or not mask.any():  # records are refused as such
-        return
-    where = f"[{', '.join(map(str, np.argwhere(mask)[0]))}]" if mask.ndim else ""
-    drop = f"drop such samples, {name}[~np.ma.getmaskarray({name}).any(axis=1)].data, or " if mask.ndim == 2 else ""
-    raise TypeError(
-        f"{name} is a masked array with {int(mask.sum())} of {mask.size} values masked, the first {name}{where}. Missing values "
-        f"cannot be used: {drop}impute them, {name}.filled(value)"
-    )
+        raise TypeError(f"{name} is a masked array, but missing values are not supported: drop or impute them")
 
 
 def _remedy(array: NDArray, name: str) -> str:

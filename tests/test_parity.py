@@ -197,3 +197,18 @@ def test_the_classic_example():
     assert sorted(cross[1]) == [0, 5, 45]
     assert sorted(cross[2]) == [0, 0, 50]
     assert np.argmax(cross[2]) == np.argsort(cross[1])[1]  # the 5 stray versicolor are with virginica
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])
+def test_samples_of_integers_are_those_of_floats(covariance_type, dtype):
+    """Where scikit-learn 1.9 stores log-densities in the dtype of X, and so truncates them: the README says so."""
+    rng = np.random.default_rng(0)
+    pixels = np.concatenate([rng.normal(90, 30, (2000, 3)), rng.normal(150, 30, (2000, 3))]).clip(0, 255)
+    X = pixels.astype(dtype)
+    ours = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
+    theirs = SkMixture(3, covariance_type=covariance_type, random_state=0).fit(X.astype(float))
+    assert ours.score(X) == ours.score(X.astype(float)) == pytest.approx(theirs.score(X.astype(float)), rel=1e-6)
+    for method in ("predict", "predict_proba", "score_samples"):
+        np.testing.assert_array_equal(getattr(ours, method)(X), getattr(ours, method)(X.astype(float)))
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X.astype(float)))

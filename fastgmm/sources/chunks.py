@@ -126,8 +126,8 @@ def expand(path: str) -> list[str]:
             )
         if not found:
             raise ValueError(
-                f"{path} holds no file that can be read ({', '.join(files.READABLE)}) among {len(entries)}: choose "
-                "another, or a pattern"
+                f"{path} holds no file that can be read ({', '.join(files.READABLE)}) among {len(entries)}: choose another, or a "
+                "pattern"
             )
         return found
     if not os.path.exists(path) and glob.has_magic(path):
@@ -154,9 +154,6 @@ class Chunks:
 
 
 # --- files ---
-
-
-_PLAIN = Format()
 
 
 @dataclass(frozen=True)
@@ -244,7 +241,7 @@ class _FileChunk:
 
     path: str
     columns: Sequence[int | str] | None
-    form: Format = _PLAIN
+    form: Format
 
     def pieces(self, first: int, rows: int | None) -> Iterator[NDArray]:
         kind = files.kind_of(self.path)
@@ -351,7 +348,7 @@ class _Given:
         picked = [int(column) for column in self.columns if isinstance(column, (int, np.integer))]
         if len(picked) < len(self.columns):
             raise TypeError(f"columns of arrays must be integers counted from 0, got {list(self.columns)}")
-        array = np.asanyarray(array)  # a masked array stays one, to be checked
+        array = np.asarray(array)
         width = array.shape[1] if array.ndim == 2 else 0
         if any(not 0 <= column < width for column in picked):
             raise ValueError(

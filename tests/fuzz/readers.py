@@ -79,6 +79,11 @@ def one(data: bytes) -> None:
         table = _answer(lambda: read_table(path, **options, **layout))
         shape = _answer(lambda: describe(path, **layout))
         parts = _answer(lambda: [np.array(a) for a in fastgmm.chunks(path, columns=columns)])
+        if kind in (".csv", ".tsv", ".txt"):
+            form: dict[str, Any] = {**text, "decimal": ",", "comment": "#"}
+            commas = _answer(lambda: read_table(path, **options, **form))
+            described = _answer(lambda: describe(path, **form))
+            assert commas is None or (described is not None and commas.data.shape[1] <= described.n_columns)
         # all that is said of a file is true of it
         if table is not None:
             assert table.data.ndim == 2
