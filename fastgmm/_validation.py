@@ -84,10 +84,14 @@ def _check_unmasked(X: np.ma.MaskedArray, name: str) -> None:
     if mask.dtype.names is not None or not mask.any():  # records are refused as such
         return
     where = f"[{', '.join(map(str, np.argwhere(mask)[0]))}]" if mask.ndim else ""
-    drop = f"drop such samples, {name}[~np.ma.getmaskarray({name}).any(axis=1)].data, or " if mask.ndim == 2 else ""
+    remedy = (
+        f"drop such samples, {name}[~np.ma.getmaskarray({name}).any(axis=1)].data, or pass "
+        if mask.ndim == 2
+        else "pass "
+    )
     raise TypeError(
         f"{name} is a masked array with {int(mask.sum())} of {mask.size} values masked, the first {name}{where}. Missing values "
-        f"cannot be used: {drop}impute them, {name}.filled(value)"
+        f"cannot be used: {remedy}{name}.filled(value), which imputes them"
     )
 
 

@@ -113,7 +113,9 @@ def test_a_missing_attribute_is_named_and_from_parameters_too(names, method, tmp
     model = by_hand(GaussianMixture, theirs_fitted("full"), names)
     argument = {"sample": 3, "save": tmp_path / "m.npz"}.get(method, X)
     first = next((name for name in ("means_", "weights_", "precisions_cholesky_") if name not in names), "")
-    message = rf"no ({first}|weights_|precisions_cholesky_): .*GaussianMixture\.from_parameters" if names else "not fitted"
+    message = (
+        rf"no ({first}|weights_|precisions_cholesky_): .*GaussianMixture\.from_parameters" if names else "not fitted"
+    )
     with pytest.raises(fastgmm.NotFittedError, match=message) as caught:
         getattr(model, method)(argument)
     assert isinstance(caught.value, AttributeError)  # as scikit-learn's is
@@ -122,14 +124,22 @@ def test_a_missing_attribute_is_named_and_from_parameters_too(names, method, tmp
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("weights_", np.full((150, 3), 1 / 3), r"weights_ was assigned the shape \(150, 3\), but must have \(3,\).*from_para"),
+        (
+            "weights_",
+            np.full((150, 3), 1 / 3),
+            r"weights_ was assigned the shape \(150, 3\), but must have \(3,\).*from_para",
+        ),
         ("weights_", np.full((3, 1), 1 / 3), r"weights_ was assigned the shape \(3, 1\), but must have \(3,\)"),
         ("weights_", np.full(4, 0.25), r"weights_ was assigned the shape \(4,\), but must have \(3,\)"),
         ("weights_", [0.6, 0.6, -0.2], r"weights_ must not be negative and be finite, got weights_\[2\] = -0\.2"),
         ("weights_", [0.6, np.nan, 0.2], r"weights_ must not be negative and be finite, got weights_\[1\] = nan"),
         ("means_", np.zeros(4), r"means_ was assigned the shape \(4,\), but must have the shape \(n_components"),
         ("means_", np.zeros((3, 5)), r"n_features_in_ is 4, but means_ has the shape \(3, 5\)|X has 4 features"),
-        ("means_", np.zeros((2, 4)), r"precisions_cholesky_ was assigned the shape \(3, 4, 4\), but must have \(2, 4, 4\)"),
+        (
+            "means_",
+            np.zeros((2, 4)),
+            r"precisions_cholesky_ was assigned the shape \(3, 4, 4\), but must have \(2, 4, 4\)",
+        ),
         ("means_", np.full((3, 4), np.nan), r"Input means_ contains NaN: means_\[0, 0\]"),
         ("precisions_cholesky_", np.zeros((3, 4, 4)), r"precisions_cholesky_\[0\] is singular"),
         ("precisions_cholesky_", np.ones((3, 4, 4)), r"precisions_cholesky_\[0\] is singular"),
@@ -292,7 +302,11 @@ def test_initialize_sets_what_responsibilities_give(covariance_type):
 
 def test_initialize_keeps_what_was_supplied():
     resp = np.random.default_rng(0).dirichlet(np.ones(2), size=150)
-    supplied = {"weights_init": [0.3, 0.7], "means_init": X[:2], "precisions_init": np.stack([np.eye(4), 2 * np.eye(4)])}
+    supplied = {
+        "weights_init": [0.3, 0.7],
+        "means_init": X[:2],
+        "precisions_init": np.stack([np.eye(4), 2 * np.eye(4)]),
+    }
     model = GaussianMixture(2, **supplied)
     model._initialize(X, resp)
     assert_allclose(model.weights_, [0.3, 0.7])
@@ -485,7 +499,7 @@ WEIGHTS = np.ma.masked_less(np.arange(150.0), 2)
         (
             lambda: GaussianMixture(2).fit(MASKED),
             r"X is a masked array with 1 of 600 values masked, the first X\[7, 2\].*drop such samples, "
-            r"X\[~np\.ma\.getmaskarray\(X\)\.any\(axis=1\)\]\.data, or impute them, X\.filled\(value\)",
+            r"X\[~np\.ma\.getmaskarray\(X\)\.any\(axis=1\)\]\.data, or pass X\.filled\(value\), which imputes them",
         ),
         (
             lambda: GaussianMixture(2).fit(X, sample_weight=WEIGHTS),
@@ -497,9 +511,11 @@ WEIGHTS = np.ma.masked_less(np.arange(150.0), 2)
             r"sample_weight\[149\] is a masked array",
         ),
         (
-            lambda: GaussianMixture(2).fit(fastgmm.chunks(lambda: iter(np.ma.vsplit(MASKED, 3)), columns=[2, 3]))
-            if hasattr(np.ma, "vsplit")
-            else GaussianMixture(2).fit(fastgmm.chunks(lambda: iter([MASKED[:50], MASKED[50:]]), columns=[2, 3])),
+            lambda: (
+                GaussianMixture(2).fit(fastgmm.chunks(lambda: iter(np.ma.vsplit(MASKED, 3)), columns=[2, 3]))
+                if hasattr(np.ma, "vsplit")
+                else GaussianMixture(2).fit(fastgmm.chunks(lambda: iter([MASKED[:50], MASKED[50:]]), columns=[2, 3]))
+            ),
             r"chunk 0 is a masked array with 1 of 100 values masked, the first chunk 0\[7, 0\]",
         ),
         (lambda: GaussianMixture(2, init_params=WEIGHTS.astype(int)).fit(X), r"init_params is a masked array"),

@@ -659,7 +659,10 @@ def test_averages_of_another_covariance_type_cannot_be_saved(tmp_path):
     ("changes", "message"),
     [
         ({"averages.sums": None}, r"it lacks 'averages\.sums'; the file is damaged"),
-        ({"averages.sums": np.zeros((3, 2))}, r"averages\.sums has dtype float64 and shape \(3, 2\); it must be float64 \(3, 3\)"),
+        (
+            {"averages.sums": np.zeros((3, 2))},
+            r"averages\.sums has dtype float64 and shape \(3, 2\); it must be float64 \(3, 3\)",
+        ),
         ({"averages.origin": np.full((3, 3), np.nan)}, r"averages\.origin holds values that are not finite"),
         ({"averages.counts": np.array([0.5, 0.6, -0.1])}, r"its averages are of .* counts from -0\.1 on"),
         ({"averages.n_steps": np.array(0)}, r"its averages are of 3000 samples in 0 batches"),

@@ -387,7 +387,6 @@ class GaussianMixture(FittedMixture):
             # the weights of points are 1 / n each, and these parameters may stay for some batches
             return replace(params, weights=params.weights / params.weights.sum()), online.Averages()
         self._check_goes_on(source, "partial_fit", "call fit to start anew")
-        params = self._params(drawn=True)
         averages = getattr(self, "_averages", None)
         if averages is None and getattr(self, "_averages_lost", False):
             warn(
@@ -397,15 +396,15 @@ class GaussianMixture(FittedMixture):
                 UserWarning,
             )
         if averages is None:
+            params = self._params(drawn=True)
             return params, online.averages_of(params, settings.reg_covar)
-        if (
-            averages.stats.layout != structure.layout
-        ):  # of the same shape: diag and tied where k = d. Others can be gone on with
+        # of the same shape: diag and tied where k = d. Others can be gone on with
+        if averages.stats.layout != structure.layout:
             raise ValueError(
                 f"partial_fit goes on with averages of covariance_type={averages.stats.layout!r}, but covariance_type="
                 f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
             )
-        return params, averages
+        return self._params(drawn=True), averages
 
     def _fit(
         self,

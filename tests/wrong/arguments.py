@@ -515,7 +515,12 @@ ROWS: list[Row] = [
         TypeError,
         r"means_init is a sparse matrix",
     ),
-    ("masked means", lambda: fit(X, means_init=np.ma.masked_equal(np.eye(2), 1)), TypeError, r"means_init is a masked array"),
+    (
+        "masked means",
+        lambda: fit(X, means_init=np.ma.masked_equal(np.eye(2), 1)),
+        TypeError,
+        r"means_init is a masked array",
+    ),
     (
         "means of 10**400",
         lambda: fit(X, means_init=[[10**400, 0], [0, 0]]),

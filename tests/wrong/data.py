@@ -72,7 +72,12 @@ _X: list[tuple[str, Any, Any, str]] = [
     ("rows of unequal length", [[1, 2], [3]], ValueError, r"X cannot be made into an array.*rows of equal length"),
     ("sparse matrix", scipy.sparse.csr_matrix(X), TypeError, r"X is a sparse matrix.*X\.toarray\(\)"),
     ("sparse array", scipy.sparse.coo_array(X), TypeError, r"X is a sparse matrix"),
-    ("masked array", np.ma.masked_greater(X, 0), TypeError, r"X is a masked array with \d+ of 120 values masked.*impute"),
+    (
+        "masked array",
+        np.ma.masked_greater(X, 0),
+        TypeError,
+        r"X is a masked array with \d+ of 120 values masked.*impute",
+    ),
     ("names of two types", FRAME.rename(columns={"b": 1}), TypeError, r"string names.*\['int', 'str'\]"),
     (
         "None in a list",
