@@ -18,6 +18,7 @@ from fastgmm._frames import column_names, has_schema, is_lazy, is_missing, no_nu
 
 _BLOCK = 1 << 22
 _SMALL = 1 << 12
+_MASKED = {np.ma.MaskedArray, type(np.ma.masked)}
 
 
 def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | None = None) -> NDArray:
@@ -104,7 +105,11 @@ def _check_dense(X: Any, name: str) -> None:
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise TypeError(f"{name} is a sparse matrix, but dense data is required: pass {name}.toarray()")
     if isinstance(X, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, but missing values are not supported: drop or impute them")
+        _check_unmasked(X, name)
+    elif isinstance(X, (list, tuple)) and not _MASKED.isdisjoint(map(type, X)):
+        for i, row in enumerate(X):  # of which NumPy would take what is behind the masks
+            if isinstance(row, np.ma.MaskedArray):
+                _check_unmasked(row, f"{name}[{i}]")
 
 
 def _remedy(array: NDArray, name: str) -> str:
@@ -124,6 +129,23 @@ def _remedy(array: NDArray, name: str) -> str:
             )
             return f"{where}; leave such columns out, or encode categories as columns of 0 and 1"
     return f"convert it with {name}.astype(float)"
+
+
+def _check_unmasked(X: np.ma.MaskedArray, name: str) -> None:
+    """Raise TypeError where values are masked; an array without masked ones is taken for its data."""
+    mask = np.ma.getmaskarray(X)
+    if mask.dtype.names is not None or not mask.any():  # records are refused as such
+        return
+    where = f"[{', '.join(map(str, np.argwhere(mask)[0]))}]" if mask.ndim else ""
+    remedy = (
+        f"drop such samples, {name}[~np.ma.getmaskarray({name}).any(axis=1)].data, or pass "
+        if mask.ndim == 2
+        else "pass "
+    )
+    raise TypeError(
+        f"{name} is a masked array with {int(mask.sum())} of {mask.size} values masked, the first {name}{where}. Missing values "
+        f"cannot be used: {remedy}{name}.filled(value), which imputes them"
+    )
 
 
 def _from_objects(array: NDArray, name: str, columns: list[Any] | None) -> NDArray:

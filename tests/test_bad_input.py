@@ -181,7 +181,8 @@ class TestForms:
             lambda a: pd.DataFrame(a, columns=pd.MultiIndex.from_tuples([("x", 0), ("y", 1)])),
             lambda a: TestForms.view_of_a_field(a),
             lambda a: np.ascontiguousarray(a).view(np.matrix),
-            lambda a: np.ma.masked_array(a).data,
+            np.ma.masked_array,
+            lambda a: [np.ma.masked_array(row) for row in a],
             memoryview,
         ],
         ids=[
@@ -205,7 +206,8 @@ class TestForms:
             "names-of-two-levels",
             "field",
             "matrix",
-            "data-of-masked",
+            "masked-array",
+            "masked-rows",
             "memoryview",
         ],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import pickle
 import warnings
@@ -566,19 +567,114 @@ def test_copies_go_on_as_the_model_does():
     assert not hasattr(clone(model), "_averages")
 
 
-def test_a_loaded_model_starts_its_averages_anew(tmp_path):
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("covariance_type", [*LAYOUTS, "VEV", "EII"])
+def test_a_saved_stream_continues_as_in_the_same_process(covariance_type, dtype, tmp_path):
+    """100 batches, and one from elsewhere: its step is that of batch 101."""
+    rng = np.random.default_rng(0)
+    X = (np.array([[-4.0, 0.0, 0.0], [4.0, 0.0, 1.0], [0.0, 5.0, 2.0]])[rng.integers(3, size=5000)]).astype(dtype)
+    X += rng.normal(size=X.shape).astype(dtype)
+    odd = (10.0 + rng.normal(size=(50, 3))).astype(dtype)
+    model = GaussianMixture(3, covariance_type=covariance_type, random_state=0)
+    model = stream(model, X, 50)
+    assert model.n_iter_ == 100
+    before = model.means_.copy()
+    model.save(tmp_path / "m.npz")
+    others = [fastgmm.load(tmp_path / "m.npz"), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)]
+    others[0].save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "m.npz").read_bytes()
+    model.partial_fit(odd)
+    moved = np.abs(model.means_ - before).max()
+    weights, layout = others[0].weights_.astype(np.float64), STRUCTURES[covariance_type].layout
+    arrays = (weights / weights.sum(), before, others[0].covariances_)
+    anew = GaussianMixture.from_parameters(*arrays, covariance_type=layout).partial_fit(odd)
+    assert moved < 0.5 * np.abs(anew.means_ - before).max()
+    for other in others:
+        assert other.partial_fit(odd).n_iter_ == 101
+        assert_same_bits(other, model)
+
+
+def test_averages_that_are_not_ready_and_weighted_ones_are_saved_too(tmp_path):
+    X, weights = data(), np.linspace(0.5, 3.0, 3000)
+    model = GaussianMixture(3, random_state=0).partial_fit(X[:20], sample_weight=weights[:20])
+    assert not model._averages.ready
+    for start in range(20, 400, 20):
+        model.save(tmp_path / "m.npz")
+        loaded = fastgmm.load(tmp_path / "m.npz")
+        batch = X[start : start + 20], None, weights[start : start + 20]
+        assert_same_bits(loaded.partial_fit(*batch), model.partial_fit(*batch))
+    assert model._averages.ready
+
+
+def old_file(model, path):
+    """A file of format version 1."""
+    model.save(path)
+    with np.load(path) as archive:
+        entries = {name: array for name, array in archive.items() if not name.startswith("averages.")}
+    header = json.loads(str(entries.pop("header")))
+    np.savez(path, header=np.array(json.dumps({**header, "format_version": 1})), **entries)
+    return path
+
+
+def test_a_stream_from_an_old_file_says_what_it_lacks(tmp_path):
     X = data()
     model = stream(GaussianMixture(3, random_state=0, learning_decay=0.9, learning_offset=7.0), X, 500)
-    model.save(tmp_path / "m.npz")
-    loaded = fastgmm.load(tmp_path / "m.npz")
+    loaded = fastgmm.load(old_file(model, tmp_path / "m.npz"))
     assert loaded.get_params() == model.get_params()
     assert_same_bits(loaded, model)
-    arrays = (model.weights_, model.means_, model.covariances_)
-    fresh = GaussianMixture.from_parameters(*arrays).set_params(learning_decay=0.9, learning_offset=7.0)
-    fresh.partial_fit(X[:500])
-    loaded.partial_fit(X[:500])
-    assert loaded.n_iter_ == 1
-    assert_close(loaded, fresh, rtol=1e-10)
+    loaded.save(tmp_path / "again.npz")
+    fresh = GaussianMixture.from_parameters(model.weights_, model.means_, model.covariances_)
+    fresh.set_params(learning_decay=0.9, learning_offset=7.0).partial_fit(X[:500])
+    for other in (loaded, fastgmm.load(tmp_path / "again.npz")):  # saving it anew brings nothing back
+        with pytest.warns(UserWarning, match=r"file of format version 1, which holds no averages of partial_fit"):
+            other.partial_fit(X[:500])
+        assert other.n_iter_ == 1
+        assert_close(other, fresh, rtol=1e-10)
+        other.partial_fit(X[500:1000])  # and now there is nothing to say
+        other.save(tmp_path / "new.npz")
+        fastgmm.load(tmp_path / "new.npz").partial_fit(X[:500])
+
+
+def test_old_files_of_fits_lack_nothing(tmp_path):
+    X = data()
+    model = GaussianMixture(3, random_state=0).fit(X)
+    assert model.converged_
+    loaded = fastgmm.load(old_file(model, tmp_path / "m.npz"))
+    assert_same_bits(loaded.partial_fit(X[:500]), model.partial_fit(X[:500]))
+    unfinished = fastgmm.load(old_file(stream(GaussianMixture(3, random_state=0), X, 500), tmp_path / "m.npz"))
+    unfinished.fit(X).partial_fit(X[:500])  # a fit forgets what the file lacked
+
+
+def test_averages_of_another_covariance_type_cannot_be_saved(tmp_path):
+    X = np.ascontiguousarray(data()[:, :2])
+    model = stream(GaussianMixture(2, covariance_type="diag", random_state=0), X, 500)
+    with pytest.raises(ValueError, match=r"averages of partial_fit are of covariance_type='diag'.*set it back"):
+        model.set_params(covariance_type="tied").save(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"averages.sums": None}, r"it lacks 'averages\.sums'; the file is damaged"),
+        (
+            {"averages.sums": np.zeros((3, 2))},
+            r"averages\.sums has dtype float64 and shape \(3, 2\); it must be float64 \(3, 3\)",
+        ),
+        ({"averages.origin": np.full((3, 3), np.nan)}, r"averages\.origin holds values that are not finite"),
+        ({"averages.counts": np.array([0.5, 0.6, -0.1])}, r"its averages are of .* counts from -0\.1 on"),
+        ({"averages.n_steps": np.array(0)}, r"its averages are of 3000 samples in 0 batches"),
+        ({"averages.n_steps": np.array(1.0)}, r"averages\.n_steps has dtype float64 .*it must be int64 \(\)"),
+        ({"averages.ready": np.array(1)}, r"averages\.ready has dtype int64 .*it must be bool"),
+        ({"averages.weight": np.array(-1.0)}, r"in 6 batches of weight -1\.0"),
+    ],
+)
+def test_damaged_averages_are_refused(changes, message, tmp_path):
+    stream(GaussianMixture(3, random_state=0), data(), 500).save(tmp_path / "m.npz")
+    with np.load(tmp_path / "m.npz") as archive:
+        entries = {name: changes.get(name, array) for name, array in archive.items()}
+    np.savez(tmp_path / "m.npz", **{name: array for name, array in entries.items() if array is not None})
+    with pytest.raises(ValueError, match=message):
+        fastgmm.load(tmp_path / "m.npz")
 
 
 # --- fit(batch_size=...) ---

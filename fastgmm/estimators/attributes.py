@@ -79,6 +79,8 @@ def params(model: Any, *, drawn: bool = False) -> Params:
     found = structure(model)
     means = np.asarray(model.means_, np.float64)
     k, d = means.shape
+    if not math.isfinite(means.sum()):
+        border.check_array("means_", means, (k, d), "(n_components, n_features)")
     if not hasattr(model, "weights_"):
         raise missing(model, "weights_")
     weights = np.asarray(model.weights_, np.float64)

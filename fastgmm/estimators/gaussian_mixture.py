@@ -401,7 +401,6 @@ class GaussianMixture(FittedMixture):
                 first = start.params(samples, step, self.n_components, rng, self.n_threads)
             return first.normalised(), online.Averages()
         self._check_goes_on(source, "partial_fit", "call fit to start anew")
-        params = self._params(drawn=True)
         averages = getattr(self, "_averages", None)
         if averages is None and getattr(self, "_averages_lost", False):
             warn(
@@ -411,6 +410,7 @@ class GaussianMixture(FittedMixture):
                 UserWarning,
             )
         if averages is None:
+            params = self._params(drawn=True)
             return params, online.averages_of(params, step)
         if averages.stats.layout is not step.structure.layout:
             # of the same shape: diag and tied where k = d. A fit continues from others
@@ -418,7 +418,7 @@ class GaussianMixture(FittedMixture):
                 f"partial_fit goes on with averages of covariance_type={averages.stats.layout.name!r}, but covariance_type="
                 f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
             )
-        return params, averages
+        return self._params(drawn=True), averages
 
     def _fit(
         self,

@@ -115,9 +115,9 @@ def save(model: FittedMixture, path: str | os.PathLike[str]) -> None:
     model._check_is_fitted()
     params, arrays = _split_params(model.get_params(deep=False))
     entries = _parameters(model, name)
+    unfitted = {**_UNFITTED, "n_features_in_": entries["means_"].shape[1]}
     for entry, dtype in _DTYPES.items():
-        entries[entry] = np.asarray(getattr(model, entry, _UNFITTED.get(entry)), dtype=dtype)
-    entries["n_features_in_"] = np.asarray(entries["means_"].shape[1], np.int64)
+        entries[entry] = np.asarray(getattr(model, entry, unfitted[entry]), dtype=dtype)
     averages = getattr(model, "_averages", None)
     if averages is not None:
         entries |= _of_averages(averages, STRUCTURES[model.covariance_type].layout)

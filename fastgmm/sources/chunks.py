@@ -348,7 +348,7 @@ class _Given:
         picked = [int(column) for column in self.columns if isinstance(column, (int, np.integer))]
         if len(picked) < len(self.columns):
             raise TypeError(f"columns of arrays must be integers counted from 0, got {list(self.columns)}")
-        array = np.asarray(array)
+        array = np.asanyarray(array)  # a masked array stays one, to be checked
         width = array.shape[1] if array.ndim == 2 else 0
         if any(not 0 <= column < width for column in picked):
             raise ValueError(

@@ -469,7 +469,7 @@ ROWS: list[Row] = [
         r"gives component 0 no sample",
     ),
     ("sparse responsibilities", lambda: start(scipy.sparse.csr_matrix(RESP)), (TypeError, ValueError), r"init_params"),
-    ("masked responsibilities", lambda: start(np.ma.masked_array(RESP)), TypeError, r"init_params is a masked array"),
+    ("masked responsibilities", lambda: start(np.ma.masked_less(RESP, 2)), TypeError, r"init_params is a masked array"),
     (
         "labels that weights leave empty",
         lambda: fit(X, {"sample_weight": LABELS}, init_params=LABELS),
@@ -515,7 +515,12 @@ ROWS: list[Row] = [
         TypeError,
         r"means_init is a sparse matrix",
     ),
-    ("masked means", lambda: fit(X, means_init=np.ma.ones((2, 2))), TypeError, r"means_init is a masked array"),
+    (
+        "masked means",
+        lambda: fit(X, means_init=np.ma.masked_equal(np.eye(2), 1)),
+        TypeError,
+        r"means_init is a masked array",
+    ),
     (
         "means of 10**400",
         lambda: fit(X, means_init=[[10**400, 0], [0, 0]]),

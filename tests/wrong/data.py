@@ -109,7 +109,12 @@ _X: list[tuple[str, Any, Any, str]] = [
     ("rows of unequal length", [[1, 2], [3]], ValueError, r"X cannot be made into an array.*Pass rows of equal length"),
     ("sparse matrix", scipy.sparse.csr_matrix(X), TypeError, r"X is a sparse matrix.*X\.toarray\(\)"),
     ("sparse array", scipy.sparse.coo_array(X), TypeError, r"X is a sparse matrix"),
-    ("masked array", np.ma.masked_greater(X, 0), TypeError, r"X is a masked array.*impute"),
+    (
+        "masked array",
+        np.ma.masked_greater(X, 0),
+        TypeError,
+        r"X is a masked array with \d+ of 120 values masked.*impute",
+    ),
     ("names of two types", FRAME.rename(columns={"b": 1}), TypeError, r"string names.*\['int', 'str'\]"),
     (
         "None in a list",
@@ -310,7 +315,7 @@ _X: list[tuple[str, Any, Any, str]] = [
     ("a record array", np.rec.fromarrays([[1.0, 2.0]], names="p"), ValueError, r"X must hold numbers, got dtype"),
     ("raw bytes", np.zeros((4, 2), "V8"), ValueError, r"X must hold numbers, got dtype \|V8"),
     ("a sparse matrix of another kind", scipy.sparse.lil_matrix(X), TypeError, r"X is a sparse matrix.*X\.toarray\(\)"),
-    ("a masked array that hides nothing", np.ma.masked_array(X), TypeError, r"X is a masked array.*impute"),
+    ("a list of masked rows", list(np.ma.masked_greater(X, 0)), TypeError, r"X\[\d+\] is a masked array.*impute"),
     ("nothing", None, TypeError, rf"X is None, a NoneType.*{NO_ARRAY}"),
     ("a dictionary", {"a": [1.0, 2.0]}, TypeError, rf"X is \{{'a'.*a dict.*{NO_ARRAY}"),
     ("a set", {1.0, 2.0}, TypeError, rf"X is \{{.*a set.*{NO_ARRAY}"),
@@ -367,7 +372,7 @@ _WEIGHTS: list[tuple[str, Any, Any, str]] = [
     ("complex", np.ones(60) + 1j, ValueError, r"Complex data not supported: sample_weight"),
     ("missing", [None] * 60, TypeError, r"sample_weight\[0\] is None.*missing"),
     ("sparse", scipy.sparse.csr_matrix(np.ones((60, 1))), TypeError, r"sample_weight is a sparse matrix"),
-    ("masked", np.ma.masked_array(np.ones(60)), TypeError, r"sample_weight is a masked array"),
+    ("masked", np.ma.masked_equal(np.arange(60), 3), TypeError, r"sample_weight is a masked array.*sample_weight\[3\]"),
     ("a dictionary", {0: 1.0}, TypeError, r"sample_weight is \{0: 1\.0\}, a dict"),
     ("a generator", (w for w in [1.0]), TypeError, r"sample_weight is <generator "),
 ]

@@ -81,7 +81,7 @@ def _write_models(folder: Path) -> None:
         entries = dict(archive)
     header = str(entries["header"])
     forged = {
-        "newer": {"header": np.array(header.replace('"format_version": 1', '"format_version": 99'))},
+        "newer": {"header": np.array(header.replace('"format_version": 2', '"format_version": 99'))},
         "other-class": {"header": np.array(header.replace('"class": "G', '"class": "N'))},
         "other-type": {"header": np.array(header.replace('"full"', '"round"'))},
         "nan-model": {"means_": entries["means_"] * np.nan},
@@ -346,7 +346,7 @@ ROWS: list[Row] = [
         "save: another type",
         lambda: partial(fitted().set_params(covariance_type="diag").save, "new.npz"),
         ValueError,
-        r"cannot be saved: covariances_ has dtype.*fit it again before saving",
+        r"cannot be saved: covariance_type='diag' was set after the fit.*fit again, or set it back",
     ),
     (
         "save: a parameter that is an object",
