@@ -22,6 +22,8 @@ from fastgmm.sources.array import ArraySource
 from fastgmm.sources.dask import AnySource
 from fastgmm.stats import Stats
 
+#: A variance below this share of another one is rounding: what is left of equal samples without reg_covar.
+ROUNDING = 1e-12
 #: What `reg_covar` is where none is given.
 REG_COVAR = 1e-6
 #: Iterations of the compiled loop between two looks at whether a start is hopeless: a call costs as much as one on 150 x 4.
@@ -192,13 +194,17 @@ def m_step(
     """
     before = None if previous is None else previous.covariances
     try:
-        try:
+        few = _too_few(structure, stats) if keep_few and previous is not None else np.zeros(len(stats.counts), np.bool_)
+        if not few.any():
             return _maximised(structure, stats, reg_covar, before)
+        assert previous is not None
+        try:
+            params = _maximised(structure, stats, reg_covar, before)
+            if not _collapsed(params, previous)[few].any():
+                return params
         except NotPositiveDefinite:
-            few = _too_few(structure, stats)
-            if not keep_few or not few.any():
-                raise
-            return _maximised(structure, stats, reg_covar, before, few)
+            pass
+        return _maximised(structure, stats, reg_covar, before, few)
     except NotPositiveDefinite as error:
         raise ValueError(collapse_message(error, structure, stats, reg_covar)) from error
 
@@ -212,6 +218,11 @@ def _maximised(
 ) -> Params:
     weights, means, covariances = maximise(structure, stats, reg_covar, previous, kept)
     return Params(structure.layout, weights, means, covariances, precision_cholesky(covariances, structure.layout))
+
+
+def _collapsed(params: Params, previous: Params) -> NDArray[np.bool_]:
+    """Which components (k,) have a variance that is rounding beside the one before: what is left of equal samples."""
+    return (params.precision_diagonals * previous.variances).max(axis=1) > 1.0 / ROUNDING
 
 
 def _too_few(structure: Structure, stats: Stats) -> NDArray[np.bool_]:

@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from fastgmm.covariance.structures import Structure, possible
 from fastgmm.em import sweep as passes
-from fastgmm.em.driver import Settings
+from fastgmm.em.driver import ROUNDING, Settings
 from fastgmm.params import Params
 from fastgmm.sources.dask import AnySource
 
 Float = NDArray[np.float64]
 
-#: A variance below this share of the variance of a feature is rounding: what is left of equal samples without reg_covar.
-ROUNDING = 1e-12
 #: A component that holds less than this, in samples, holds none.
 _NONE = 0.1
 #: In a direction where the data vary this many times as much as `reg_covar`, a component that does not is flat. Where all of them

@@ -76,7 +76,9 @@ class GaussianMixture(FittedMixture):
             20 short EM runs from random means on a subsample, of 2000 samples or 120 numbers (d a sample) per free parameter,
             the best 3 ranked on all samples (Biernacki, Celeux & Govaert 2003).
         'auto'
-            Of 'kmeans', 'whitened', 'hierarchical' and 'em-em' the one that is most likely after 5 EM steps.
+            Of 'kmeans', 'whitened', 'hierarchical' and 'em-em' the one that is most likely after 5 EM steps. Those with a
+            component of a handful of samples come last; but none is taken that is less likely than 'kmeans', if each
+            component of that has the samples that its covariance takes.
         array-like of int, shape (n,)
             Known groups of the samples, numbered 0 to k - 1, each with a sample of positive weight.
         array-like of float, shape (n, k)

@@ -14,8 +14,8 @@ from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
 from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
-from fastgmm.em.driver import Fit, Settings
-from fastgmm.estimators.degenerate import ROUNDING, are_equal, holds, needs
+from fastgmm.em.driver import ROUNDING, Fit, Settings
+from fastgmm.estimators.degenerate import are_equal, holds, needs
 from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, agglomerate
 from fastgmm.init.partition import members, stats_of
 from fastgmm.init.starts import Start, Supplied

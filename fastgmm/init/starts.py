@@ -15,7 +15,7 @@ from fastgmm.covariance.cholesky import (
     precision_cholesky_from_precisions,
 )
 from fastgmm.covariance.structures import COUNT_FLOOR, Structure, maximise, regularised
-from fastgmm.em.driver import check_likelihood, collapse_message, m_step
+from fastgmm.em.driver import check_likelihood, collapse_message, held, m_step
 from fastgmm.em.sweep import Total, accumulate, mean, precise, sweep, total
 from fastgmm.init.em_em import em_em, rank
 from fastgmm.init.hierarchical import hierarchical
@@ -150,8 +150,13 @@ class Start:
     def _from_rivals(
         self, source: ArraySource, structure: Structure, random_state: np.random.RandomState, whole: Total | None
     ) -> Stats:
-        """Of several kinds the best after a few steps of EM; one that fails is out. ValueError of the first if all do."""
-        best: Stats | None = None
+        """Of several kinds the best after a few steps of EM, none less likely than k-means, which has seen all samples.
+
+        A group of its own that a subsample has hardly met is a handful beside the parameters it needs, and yet no accident,
+        unless its covariance is singular. One that fails is out; ValueError of the first if all do.
+        """
+        found: list[Stats] = []
+        floor = -np.inf
         failure: ValueError | None = None
         for kind in RIVALS:
             try:
@@ -163,12 +168,13 @@ class Start:
             except ValueError as error:
                 failure = failure or error
                 continue
-            if best is None or rank(stats, structure) > rank(best, structure):
-                best = stats
-        if best is None:
+            found.append(stats)
+            if kind == "kmeans" and held(stats).min() >= structure.least_samples(source.n_features):
+                floor = stats.log_likelihood
+        if not found:
             assert failure is not None
             raise failure
-        return best
+        return max((stats for stats in found if stats.log_likelihood >= floor), key=lambda stats: rank(stats, structure))
 
     def _from_known(self, source: Source, structure: Structure, known: NDArray, whole: Total | None) -> Stats:
         k = self.n_components
