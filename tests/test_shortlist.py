@@ -194,6 +194,6 @@ def test_ctrl_c_among_the_runs_on_the_sample_leaves_the_model_as_it_was(monkeypa
 def test_a_winner_that_was_found_once_on_the_sample_is_told_of():
     X = make_mixture(4000, 2, 9, separation=4.0, random_state=3).X
     with pytest.warns(
-        fastgmm.ConvergenceWarning, match=r"only one of 4 starts reached .* of a sample of \d+; the second"
+        fastgmm.LocalOptimumWarning, match=r"only one of 4 starts reached .* of a sample of \d+; the second"
     ):
         model(n_components=9, n_init=4, tol=1e-5, max_iter=2000).fit(X)
