@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
 
+_FLOAT64 = np.dtype(np.float64)
+
 
 @dataclass(frozen=True)
 class Stats:
@@ -42,7 +44,7 @@ class Stats:
     sums: Float
     scatter: Float
     origin: Float
-    dtype: np.dtype = np.dtype(np.float64)
+    dtype: np.dtype = _FLOAT64
 
     def merge(self, other: Stats) -> Stats:
         """Return the statistics of both parts; they must be about the same origin and of the same layout."""

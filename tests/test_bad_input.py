@@ -336,7 +336,8 @@ class TestHardData:
     def test_tiny_data_warn_of_reg_covar(self, covariance_type):
         data = blobs() * 1e-8
         with pytest.warns(
-            UserWarning, match=r"reg_covar=1e-06, the default, is larger than the variance of the data: .* 1e-6 \* X\.var\(\)"
+            UserWarning,
+            match=r"reg_covar=1e-06, the default, is larger than the variance of the data: .* 1e-6 \* X\.var\(\)",
         ) as record:
             model = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(data)
         assert [w.filename for w in record if "reg_covar" in str(w.message)] == [__file__]

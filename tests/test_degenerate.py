@@ -92,7 +92,9 @@ class TestTheWarning:
         (message,) = messages[0]
         assert "(2 distinct), which in some direction are equal" in message
         assert "component 0" not in message
-        assert [[m.partition(" holds")[0] for m in one] for one in messages] == [["The fit is degenerate: component 1"]] * 3
+        assert [[m.partition(" holds")[0] for m in one] for one in messages] == [
+            ["The fit is degenerate: component 1"]
+        ] * 3
         assert all("(2 distinct)" in one[0] for one in messages)
 
     def test_many_are_counted(self):
@@ -244,7 +246,9 @@ class TestFewerSamplesThanACovarianceTakes:
         X = np.array([[0.0, 0.0], [1.0, 0.5], [-1.0, 0.3], [0.4, -1.0], [6.0, 0.0]])
         resp = em_step(X, [0.75, 0.25], [[0.0, 0.0], [9.0, 0.0]], np.stack([np.eye(2)] * 2), reg_covar=0.0)
         assert np.array_equal(resp.covariances[1], np.eye(2))
-        np.testing.assert_allclose(resp.means[1], X[4], rtol=1e-3, atol=1e-12)  # it moves to the sample that it is left with
+        np.testing.assert_allclose(
+            resp.means[1], X[4], rtol=1e-3, atol=1e-12
+        )  # it moves to the sample that it is left with
         assert resp.weights[1] * 5 < 1.0 + 1e-9
 
     def test_of_what_is_shared_all_together_may_be_too_few(self):

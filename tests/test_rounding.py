@@ -128,11 +128,13 @@ def test_a_collapse_in_float32_says_that_float64_helps():
     rng = np.random.default_rng(0)
     x = 100.0 * rng.normal(size=(500, 3))
     X = np.hstack([x, x.sum(axis=1, keepdims=True) + 1e-3 * rng.normal(size=(500, 1))])
-    with pytest.raises(ValueError, match=r"Pass X as float64, since float32 rounds variances by about 0\.00\d+\. Raise"):
+    with pytest.raises(
+        ValueError, match=r"Pass X as float64, since float32 rounds variances by about 0\.00\d+\. Raise"
+    ):
         GaussianMixture(1, reg_covar=1e-9).fit(X.astype(np.float32))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert GaussianMixture(1, reg_covar=1e-9).fit(X).converged_
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="ill-defined empirical covariance") as caught:
         GaussianMixture(1, reg_covar=0.0).fit(np.hstack([x, x]))
     assert "float64" not in str(caught.value)

@@ -622,7 +622,9 @@ def test_auto_is_never_worse_than_kmeans_where_subsamples_hardly_see_a_group(d):
     rng = np.random.default_rng(d)
     X = rng.normal(size=(60_000, d))
     X[20_000:40_000, 0] += 6.0
-    X[:60] = 0.3 * rng.normal(size=(60, d)) + 10.0  # 2 of 2000, and of 60 no covariance but a handful for each of its parameters
+    X[:60] = (
+        0.3 * rng.normal(size=(60, d)) + 10.0
+    )  # 2 of 2000, and of 60 no covariance but a handful for each of its parameters
     found = {
         kind: GaussianMixture(3, init_params=kind, max_iter=5, random_state=0).fit(X) for kind in ("kmeans", "auto")
     }

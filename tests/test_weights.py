@@ -262,7 +262,9 @@ class TestTheSumOfWeights:
         assert mended == pytest.approx(model.bic(self.X), rel=1e-12)
 
     def test_select(self):
-        with pytest.warns(UserWarning, match=r"sample_weight adds up to 1 for 500 samples of positive weight") as record:
+        with pytest.warns(
+            UserWarning, match=r"sample_weight adds up to 1 for 500 samples of positive weight"
+        ) as record:
             fastgmm.select(self.X, [1, 2], ["VVV"], sample_weight=np.full(500, 1 / 500))
         assert [w.filename for w in record] == [__file__]
         with warnings.catch_warnings():

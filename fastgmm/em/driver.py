@@ -246,7 +246,9 @@ def collapse_message(
         shared = "tied covariance" if structure.layout == "tied" else "shape that the components share,"
         who = f"the {shared} of all {stats.n_samples} samples"
     else:
-        who = f"component {error.component}, which holds {held(stats)[error.component]:.6g} of {stats.n_samples} samples,"
+        who = (
+            f"component {error.component}, which holds {held(stats)[error.component]:.6g} of {stats.n_samples} samples,"
+        )
     raise_to = max(1e-6 * scale, 10 * reg_covar, 2 * abs(error.smallest) if math.isfinite(error.smallest) else 0.0)
     if scale > 0:
         remedy = f"Raise reg_covar to about {raise_to:.2g} ({raise_to / scale:.2g} of that variance)"

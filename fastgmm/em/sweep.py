@@ -97,11 +97,9 @@ def precise(source: S, layout: str, k: int) -> S | ArraySource:
     The rounding of a scatter in float32 is then as much as its smallest eigenvalues, which are what the likelihood is made of. The
     copy is smaller than two sets of covariances.
     """
-    few = isinstance(source, ArraySource) and source.n_samples < 2 * k * (source.n_features + 1)
-    if layout == "full" and few and source.dtype == np.float32:
-        assert isinstance(source, ArraySource)
-        return source.in_double()
-    return source
+    if layout != "full" or not isinstance(source, ArraySource) or source.dtype != np.float32:
+        return source
+    return source.in_double() if source.n_samples < 2 * k * (source.n_features + 1) else source
 
 
 @dataclass(frozen=True)

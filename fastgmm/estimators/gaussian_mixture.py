@@ -255,8 +255,8 @@ class GaussianMixture(FittedMixture):
         y : ignored
         sample_weight : array-like of shape (n,), optional
             How many times each sample counts, not negative; not necessarily integers. Their scale has no influence on the
-            parameters (it has on `bic`, `aic` and `icl`), and a sample of weight 0 none at all. For a Dask collection also a Dask array or series in the same
-            partitions.
+            parameters (it has on `bic`, `aic` and `icl`), and a sample of weight 0 none at all. For a Dask collection also a
+            Dask array or series in the same partitions.
         batch_size : int, optional
             Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than each pass: fewer passes
             over large data, for parameters near those of EM. It pays with many batches; with a few EM is better. At most

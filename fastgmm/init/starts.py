@@ -174,7 +174,9 @@ class Start:
         if not found:
             assert failure is not None
             raise failure
-        return max((stats for stats in found if stats.log_likelihood >= floor), key=lambda stats: rank(stats, structure))
+        return max(
+            (stats for stats in found if stats.log_likelihood >= floor), key=lambda stats: rank(stats, structure)
+        )
 
     def _from_known(self, source: Source, structure: Structure, known: NDArray, whole: Total | None) -> Stats:
         k = self.n_components
