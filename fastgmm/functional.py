@@ -231,7 +231,8 @@ def em_step(
     Raises
     ------
     ValueError, TypeError
-        As `log_density`; ValueError where a component with samples enough collapses, or a sample is so far from all that its likelihood is 0.
+        As `log_density`; ValueError where a component with samples enough collapses, or a sample is so far from all that its
+        likelihood is 0.
     """
     found, params = _model(X, weights, means, covariances, covariance_type, sample_weight)
     source = passes.precise(found, params.layout, len(params.weights))
