@@ -2,7 +2,8 @@
 
 Arrays in, arrays out; the same checks and the same kernels as the estimators. `covariance_type`, any of `GaussianMixture`'s,
 says how `covariances` is to be read: (k, d, d) for 'full', (d, d) for 'tied', (k, d) for 'diag', (k,) for 'spherical'.
-float32 data give float32 results, computed in float32 within tiles and added up in float64. `n_threads` as in `GaussianMixture`.
+float32 data give float32 results, computed in float32 within tiles and added up in float64; `em_step` computes in float64 where
+they are fewer than twice the samples that full covariances take. `n_threads` as in `GaussianMixture`.
 """
 
 from __future__ import annotations
@@ -223,12 +224,15 @@ def em_step(
     -------
     EMStep
         ``weights``, ``means``, ``covariances`` after the step, float64, and ``log_likelihood``, the weighted sum over samples
-        of ``log p(x_i)`` under the parameters *before* it.
+        of ``log p(x_i)`` under the parameters *before* it. A component without samples keeps its mean and its covariance. Where
+        a component that holds fewer samples than its covariance takes (d + 1, for 'full') would have a singular one, all
+        such components keep their covariances.
 
     Raises
     ------
     ValueError, TypeError
-        As `log_density`; ValueError where a component collapses, or a sample is so far from all that its likelihood is 0.
+        As `log_density`; ValueError where a component with samples enough collapses, or a sample is so far from all that its
+        likelihood is 0.
     """
     found, params = _model(X, weights, means, covariances, covariance_type, sample_weight)
     source = passes.precise(found, params.layout, len(params.weights))

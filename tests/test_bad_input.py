@@ -339,7 +339,8 @@ class TestHardData:
     def test_tiny_data_warn_of_reg_covar(self, covariance_type):
         data = blobs() * 1e-8
         with pytest.warns(
-            UserWarning, match=r"reg_covar=1e-06 is larger than the variance of the data \(about"
+            UserWarning,
+            match=r"reg_covar=1e-06, the default, is larger than the variance of the data: .* 1e-6 \* X\.var\(\)",
         ) as record:
             model = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(data)
         assert [w.filename for w in record if "reg_covar" in str(w.message)] == [__file__]
@@ -348,6 +349,20 @@ class TestHardData:
         )
         if covariance_type != "tied":
             assert_allclose(diagonal, 1e-6, rtol=1e-6)
+
+    @pytest.mark.parametrize("reg_covar", [1e-5, 2e-6, 1e-7])
+    def test_another_reg_covar_than_the_default_is_meant_so(self, reg_covar):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            GaussianMixture(3, reg_covar=reg_covar, random_state=0).fit(blobs() * 1e-8)
+            GaussianMixture(3, reg_covar=reg_covar, random_state=0).partial_fit(blobs() * 1e-8)
+
+    def test_a_line_of_code_is_warned_once(self):
+        with warnings.catch_warnings(record=True) as record:
+            warnings.resetwarnings()  # the default action is that of Python without options
+            for i in range(5):
+                GaussianMixture(3, random_state=0).fit(blobs(seed=i) * 1e-8 * (i + 1))
+        assert [str(w.message).partition(",")[0] for w in record] == ["reg_covar=1e-06"]
 
     @pytest.mark.parametrize("covariance_type", TYPES)
     @pytest.mark.parametrize("scale", [1.0, 1e8])
@@ -369,13 +384,9 @@ class TestHardData:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             model.set_params(random_state=0).fit(blobs())
-        with pytest.warns(
-            UserWarning, match=r"reg_covar=1e-06 is larger than the variance of the data \(about [0-9.]+e-0[89]\)"
-        ):
+        with pytest.warns(UserWarning, match=r"reg_covar=1e-06, the default, is larger than the variance of the data"):
             model.fit(blobs() * 1e-4 / blobs().std())
-        with pytest.warns(
-            UserWarning, match=r"reg_covar=1e-06 is larger than the variance of the data \(about [0-9.]+e-0[89]\)"
-        ):
+        with pytest.warns(UserWarning, match=r"reg_covar=1e-06, the default, is larger than the variance of the data"):
             GaussianMixture(n_components, random_state=0).partial_fit(blobs() * 1e-4 / blobs().std())
 
     @pytest.mark.parametrize("covariance_type", TYPES)

@@ -621,6 +621,28 @@ def test_a_component_of_a_handful_of_samples_comes_last():
     assert [best_of.rank(result, step.structure, 400)[0] for result in results] == [False, True]
 
 
+@pytest.mark.parametrize("d", [30, 40])
+def test_auto_is_never_worse_than_kmeans_where_subsamples_hardly_see_a_group(d):
+    rng = np.random.default_rng(d)
+    X = rng.normal(size=(60_000, d))
+    X[20_000:40_000, 0] += 6.0
+    X[:60] = (
+        0.3 * rng.normal(size=(60, d)) + 10.0
+    )  # 2 of 2000, and of 60 no covariance but a handful for each of its parameters
+    found = {
+        kind: GaussianMixture(3, init_params=kind, max_iter=5, random_state=0).fit(X) for kind in ("kmeans", "auto")
+    }
+    assert found["auto"].score(X) >= found["kmeans"].score(X) - 1e-9
+    assert np.sort(found["auto"].weights_)[0] * len(X) == pytest.approx(60, abs=0.1)
+
+
+def test_auto_does_not_take_kmeans_for_better_where_it_has_singular_covariances():
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(300, 3)), 8.0 + rng.normal(size=(300, 3)), np.full((2, 3), 60.0)])
+    model = GaussianMixture(2, init_params="auto", random_state=0).fit(X)
+    assert model.weights_.min() * len(X) > 100
+
+
 def test_hierarchical_is_a_function_of_the_samples():
     X, _ = stretched()
     a, b = (start(X, "hierarchical", seed=seed) for seed in (0, 1))

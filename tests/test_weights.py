@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.cluster import kmeans_plusplus as sklearn_plusplus
 
 import fastgmm
-from fastgmm import GaussianMixture, em_step, kmeans, kmeans_plusplus, sufficient_statistics
+from fastgmm import GaussianMixture, cli, em_step, kmeans, kmeans_plusplus, sufficient_statistics
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 # one lane, several lanes
@@ -217,3 +217,84 @@ def test_weights_are_not_changed():
     w.flags.writeable = False
     fastgmm.GaussianMixture(2, random_state=0).fit(X, sample_weight=w)
     assert np.array_equal(w, before)
+
+
+class TestTheSumOfWeights:
+    """The criteria take it for the number of samples."""
+
+    X = np.random.default_rng(0).normal(size=(500, 2))
+
+    def criteria(self, weights, data=None):
+        """What warns, of each criterion."""
+        X = self.X if data is None else data
+        model = GaussianMixture(1).fit(X, sample_weight=weights)
+        told = {}
+        for name in ("bic", "aic", "icl", "score"):
+            with warnings.catch_warnings(record=True) as record:
+                warnings.simplefilter("always")
+                getattr(model, name)(X, sample_weight=weights)
+            told[name] = [str(w.message) for w in record]
+        return told
+
+    @pytest.mark.parametrize("given", ["array", "chunks", "dask"])
+    @pytest.mark.parametrize("equal", [True, False])
+    def test_that_add_up_to_1(self, given, equal):
+        weights = np.full(500, 1 / 500) if equal else np.random.default_rng(1).dirichlet(np.ones(500))
+        make = {
+            "array": lambda: None,
+            "chunks": lambda: fastgmm.chunks([self.X[:300], self.X[300:]]),
+            "dask": lambda: pytest.importorskip("dask.array").from_array(self.X, chunks=(300, 2)),
+        }
+        told = self.criteria(weights, make[given]())
+        expected = "sample_weight adds up to 1 for 500 samples of positive weight, and the criteria (bic, icl, aic) take that for"
+        for name in ("bic", "aic", "icl"):
+            (message,) = told[name]
+            assert message.startswith(expected)
+            assert "Pass sample_weight * (n / sample_weight.sum())" in message
+        assert told["score"] == []
+
+    def test_the_remedy_gives_the_criteria_of_the_samples(self):
+        weights = np.full(500, 1 / 500)
+        model = GaussianMixture(2, random_state=0).fit(self.X, sample_weight=weights)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            mended = model.bic(self.X, sample_weight=weights * (500 / weights.sum()))
+        assert mended == pytest.approx(model.bic(self.X), rel=1e-12)
+
+    def test_select(self):
+        with pytest.warns(
+            UserWarning, match=r"sample_weight adds up to 1 for 500 samples of positive weight"
+        ) as record:
+            fastgmm.select(self.X, [1, 2], ["VVV"], sample_weight=np.full(500, 1 / 500))
+        assert [w.filename for w in record] == [__file__]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = fastgmm.select(self.X, [1, 2, 3], ["EII", "VVV"], sample_weight=np.ones(500))
+        assert (found.best_n_components, found.best_covariance_type) == (1, "EII")
+
+    def test_zeros_are_no_samples(self):
+        weights = np.where(np.arange(500) < 30, 0.1, 0.0)
+        assert self.criteria(weights)["bic"][0].startswith("sample_weight adds up to 3 for 30 samples")
+        assert self.criteria(10.0 * weights)["bic"] == []
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda rng: None,
+            lambda rng: np.ones(500),
+            lambda rng: rng.integers(0, 4, size=500),
+            lambda rng: np.full(500, 1000),
+            lambda rng: rng.multinomial(500, np.full(500, 1 / 500)),  # bootstrap
+            lambda rng: 500 * rng.dirichlet(np.ones(500)),
+            lambda rng: rng.dirichlet(np.ones(3), size=500)[:, 0],  # memberships of one of three groups
+        ],
+        ids=["none", "ones", "repeats", "counts", "bootstrap", "adding up to n", "memberships"],
+    )
+    def test_what_can_be_a_number_of_samples(self, make):
+        assert not any(self.criteria(make(np.random.default_rng(0))).values())
+
+    def test_the_command_line_warns(self, tmp_path, capsys):
+        path = tmp_path / "table.csv"
+        np.savetxt(path, np.c_[self.X, np.full(500, 1 / 500)], delimiter=",", header="a,b,w", comments="")
+        assert cli.main(["fit", str(path), "-k", "1", "--weights", "w"]) == 0
+        assert "sample_weight adds up to 1 for 500 samples" in capsys.readouterr().err

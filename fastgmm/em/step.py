@@ -17,6 +17,8 @@ from fastgmm.model.structures import Structure, maximise, possible
 
 Float = NDArray[np.float64]
 
+#: A variance below this share of another one is rounding: what is left of equal samples without reg_covar.
+ROUNDING = 1e-12
 #: What `reg_covar` is by default.
 REG_COVAR = 1e-6
 
@@ -76,13 +78,16 @@ class MaximumLikelihood:
         """
         before = None if previous is None else previous.covariances
         try:
-            try:
+            few = _too_few(self.structure, stats) if self.keep_few else None
+            if previous is None or few is None or not few.any():
                 return self._maximised(stats, before)
+            try:
+                params = self._maximised(stats, before)
+                if not _collapsed(params, previous)[few].any():
+                    return params
             except NotPositiveDefinite:
-                few = _too_few(self.structure, stats)
-                if not self.keep_few or not few.any():
-                    raise
-                return self._maximised(stats, before, few)
+                pass
+            return self._maximised(stats, before, few)
         except NotPositiveDefinite as error:
             raise Collapsed(collapse_message(error, self.structure, stats, self.reg_covar)) from error
 
@@ -106,6 +111,11 @@ class MaximumLikelihood:
     def compiled_reg_covar(self) -> float | None:
         """`reg_covar`, if nothing but the layout restricts the covariances."""
         return self.reg_covar if self.structure.basic else None
+
+
+def _collapsed(params: Params, previous: Params) -> NDArray[np.bool_]:
+    """Which components (k,) have a variance that is rounding beside the one before: what is left of equal samples."""
+    return (params.precision_diagonals * previous.variances).max(axis=1) > 1.0 / ROUNDING
 
 
 def _too_few(structure: Structure, stats: Stats) -> NDArray[np.bool_]:

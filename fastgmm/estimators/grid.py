@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from fastgmm.em import sweep as passes
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
-from fastgmm.em.step import MaximumLikelihood
+from fastgmm.em.step import ROUNDING, MaximumLikelihood
 from fastgmm.em.stop import Stop
-from fastgmm.fitting.degenerate import ROUNDING, are_equal, holds, needs
+from fastgmm.fitting.degenerate import are_equal, holds, needs
 from fastgmm.init.groups import members, stats_of
 from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, agglomerate
 from fastgmm.init.starts import STARTS

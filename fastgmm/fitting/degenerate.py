@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.em.step import MaximumLikelihood
+from fastgmm.em.step import ROUNDING, MaximumLikelihood
 from fastgmm.em.sweep import distinct as count_distinct
 from fastgmm.model.params import Params
 from fastgmm.model.structures import Structure, possible
@@ -20,8 +20,6 @@ from fastgmm.sources.array import Source
 
 Float = NDArray[np.float64]
 
-#: A variance below this share of the variance of a feature is rounding: what is left of equal samples without reg_covar.
-ROUNDING = 1e-12
 #: A component that holds less than this, in samples, holds none.
 _NONE = 0.1
 #: In a direction where the data vary this many times as much as `reg_covar`, a component that does not is flat. Where all of them

@@ -155,7 +155,18 @@ def maximise(
     covariances = _symmetric(structure.maximise(within, few, previous))
     if structure.basic:
         covariances[kept] = previous[kept]  # to the bit
+    elif structure.mclust_name[0] == "V":
+        # a volume of its own is that before, where the shape that was made of the others' samples has changed
+        growth = _log_volumes(previous[kept]) - _log_volumes(covariances[kept])
+        covariances[kept] *= np.exp(growth).reshape(-1, *[1] * (covariances.ndim - 1))
     return weights, stats.origin + moves, covariances
+
+
+def _log_volumes(covariances: Float) -> Float:
+    """Logarithm of the d-th root of determinants, (k,), of covariances (k, d, d), or (k, d) where they are diagonal."""
+    if covariances.ndim == 3:
+        return np.linalg.slogdet(covariances)[1] / covariances.shape[-1]
+    return np.log(covariances).mean(axis=-1)
 
 
 def _symmetric(covariances: Float) -> Float:
