@@ -34,9 +34,10 @@ Side = Callable[[Problem], Outcome]
 
 
 def fastgmm_iterations(problem: Problem) -> Outcome:
-    """EM driver on prepared input: what `fit` runs after its checks."""
-    from fastgmm.em import driver
-    from fastgmm.em.result import Settings
+    """EM loop on prepared input: what `fit` runs after its checks."""
+    from fastgmm.em import loop
+    from fastgmm.em.step import MaximumLikelihood
+    from fastgmm.em.stop import Stop
     from fastgmm.model.checks import check_parameters
     from fastgmm.model.layouts import layout_named
     from fastgmm.model.structures import STRUCTURES
@@ -45,8 +46,8 @@ def fastgmm_iterations(problem: Problem) -> Outcome:
     case = problem.case
     source = ArraySource(problem.X)
     params = check_parameters(problem.weights, problem.means, problem.covariances, layout_named(case.covariance_type))
-    settings = Settings(tol=0.0, reg_covar=REG_COVAR, max_iter=case.n_iter)
-    fit = driver.run(source, params, STRUCTURES[case.covariance_type], settings)
+    step = MaximumLikelihood(STRUCTURES[case.covariance_type], REG_COVAR)
+    fit = loop.run(source, params, step, Stop(0.0, case.n_iter))
     return Outcome(fit.n_iter, fit.lower_bounds, fit.params.weights, fit.params.means, fit.params.covariances)
 
 

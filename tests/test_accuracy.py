@@ -11,9 +11,10 @@ import pytest
 from conftest import compiled, load_bench
 
 from fastgmm import GaussianMixture, em_step, kernels, log_prob, responsibilities
-from fastgmm.em import driver
+from fastgmm.em import loop
 from fastgmm.em import sweep as passes
-from fastgmm.em.result import Settings
+from fastgmm.em.step import MaximumLikelihood
+from fastgmm.em.stop import Stop
 from fastgmm.kernels import micro
 from fastgmm.model.checks import check_parameters
 from fastgmm.model.layouts import layout_named
@@ -301,10 +302,10 @@ def test_a_sample_that_no_component_reaches_is_told_of(n):
     X = np.random.default_rng(0).normal(size=(n, 1))
     X[-1] = 1e200
     start = check_parameters([0.5, 0.5], [[0.0], [1.0]], [1.0, 1.0], layout_named("spherical"))
-    settings = Settings(tol=0.0, reg_covar=1e-6, max_iter=3)
+    step = MaximumLikelihood(STRUCTURES["spherical"], 1e-6)
     with pytest.raises(
         ValueError, match=r"log-likelihood became -inf in iteration 1: some sample is too far from every component"
     ):
-        driver.run(ArraySource(X), start, STRUCTURES["spherical"], settings)
+        loop.run(ArraySource(X), start, step, Stop(0.0, 3))
     with pytest.raises(ValueError, match=r"Scale the data, raise reg_covar, or start elsewhere"):
-        driver.run(ArraySource(X), start, STRUCTURES["spherical"], settings)
+        loop.run(ArraySource(X), start, step, Stop(0.0, 3))

@@ -285,17 +285,16 @@ def fail():
     raise AssertionError
 
 def interrupted():
-    from fastgmm.estimators.fitting import Fitting
-    mine = Fitting.iteration
+    from fastgmm.fitting.run import _Reached
     def stop(*_):
         raise KeyboardInterrupt
-    Fitting.iteration = stop
+    _Reached.iteration = stop
     try:
         GaussianMixture(3, random_state=0, n_threads=1).fit(fastgmm.chunks([X[:1000], X[1000:]]))
     except KeyboardInterrupt:
         return
     finally:
-        Fitting.iteration = mine
+        del _Reached.iteration  # that of the base class again
     raise AssertionError
 
 def stored():

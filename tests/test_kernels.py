@@ -17,7 +17,7 @@ from conftest import compiled, random_mixture
 
 from fastgmm import em_step, kernels, log_density, log_prob, responsibilities, sufficient_statistics
 from fastgmm.em import sweep as passes
-from fastgmm.em.driver import m_step
+from fastgmm.em.step import MaximumLikelihood
 from fastgmm.estimators.gaussian_mixture import check_parameters
 from fastgmm.model.layouts import layout_named
 from fastgmm.sources.array import ArraySource
@@ -324,7 +324,8 @@ def test_m_step_of_merged_statistics_is_that_of_the_whole():
 
     whole = passes.sweep(ArraySource(X), params)
     parts = passes.sweep(ArraySource(X[:300]), params).merge(passes.sweep(ArraySource(X[300:]), params))
-    a, b = m_step(STRUCTURES["full"], whole, 1e-6), m_step(STRUCTURES["full"], parts, 1e-6)
+    step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
+    a, b = step.maximise(whole), step.maximise(parts)
     np.testing.assert_allclose(a.covariances, b.covariances, rtol=1e-11)
     with pytest.raises(ValueError, match="same origin"):
         whole.merge(passes.sweep(ArraySource(X), check_parameters(w, m + 1, c, layout_named("full"))))

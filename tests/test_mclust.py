@@ -16,8 +16,10 @@ import pytest
 from mclust_reference import ITERATIONS, ONE_DIMENSIONAL, PARAMETERS_AFTER, PATH_DEPENDENT, STRUCTURES, Case
 
 from fastgmm._jit import JIT_DISABLED
-from fastgmm.em import driver
-from fastgmm.em.result import Fit, Settings
+from fastgmm.em import loop
+from fastgmm.em.result import FitResult
+from fastgmm.em.step import MaximumLikelihood
+from fastgmm.em.stop import Stop
 from fastgmm.em.sweep import accumulate
 from fastgmm.model import structures
 from fastgmm.model.layouts import FULL, TIED
@@ -43,15 +45,15 @@ def cell(name: str, structure: str) -> dict:
     return FILE["cases"][name]["structures"][structure]
 
 
-def em(case: Case, name: str, n_iter: int, tol: float = 0.0) -> Fit:
+def em(case: Case, name: str, n_iter: int, tol: float = 0.0) -> FitResult:
     """EM from the M-step of the labels, without regularisation."""
     structure = structures.STRUCTURES[name]
     source = ArraySource(case.X)
     components = np.arange(case.n_components)
     origin = np.array([case.X[case.labels == k].mean(axis=0) for k in components])
     stats = accumulate(source, structure.layout, origin, lambda a, b: case.labels[a:b, None] == components)
-    start = driver.m_step(structure, stats, 0.0)
-    return driver.run(source, start, structure, Settings(tol, 0.0, n_iter))
+    step = MaximumLikelihood(structure, 0.0)
+    return loop.run(source, step.maximise(stats), step, Stop(tol, n_iter))
 
 
 @cache
@@ -164,7 +166,7 @@ def test_bic_of_one_component(name, structure):
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("name", ["faithful", "iris"])
 def test_not_worse_than_a_search_from_its_partitions(name, structure):
-    """mclust stops at a relative gain of 1e-5, some 4e-5 per sample: from the same partition, EM goes on from there."""
+    """mclust stops at a relative gain of 1e-5, some 4e-5 per sample: from the same partition, EM continues from there."""
     found = FILE["searches"][name]
     X = CASES[f"{name} 2"].X
     for size, expected in enumerate(found["bic"][structure], start=1):

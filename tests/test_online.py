@@ -18,8 +18,9 @@ import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step, sufficient_statistics
 from fastgmm.datasets import make_mixture
 from fastgmm.em import online
+from fastgmm.em import sweep as passes
 from fastgmm.em.online import Averages, Online, averages_of, batches, blend
-from fastgmm.em.result import Settings
+from fastgmm.em.step import MaximumLikelihood
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.array import ArraySource
 from fastgmm.sources.stream import StreamSource
@@ -146,22 +147,21 @@ def test_a_step_is_that_of_the_paper(layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_model_goes_on_from_averages_that_give_its_parameters(layout):
+def test_a_model_continues_from_averages_that_give_its_parameters(layout):
     params = known(layout)._params()
-    reg = 1e-3
-    averages = averages_of(params, reg)
-    again = online.m_step(STRUCTURES[layout], averages.stats, reg)
+    step = MaximumLikelihood(STRUCTURES[layout], 1e-3)
+    again = step.maximise(averages_of(params, step).stats)
     np.testing.assert_allclose(again.weights, params.weights, rtol=1e-12)
     np.testing.assert_allclose(again.means, params.means, rtol=1e-12)
     np.testing.assert_allclose(again.covariances, params.covariances, rtol=1e-12, atol=1e-12)
 
 
 def steps(decay=0.6, offset=1.0, memory=1.0):
-    return Online(STRUCTURES["diag"], Settings(1e-3, 1e-6, 10), decay, offset, memory)
+    return Online(MaximumLikelihood(STRUCTURES["diag"], 1e-6), decay, offset, memory)
 
 
 def test_step_sizes():
-    stats = averages_of(known("diag")._params(), 0.0).stats
+    stats = averages_of(known("diag")._params(), MaximumLikelihood(STRUCTURES["diag"], 0.0)).stats
     assert steps().gamma(Averages(stats, 3, 300.0, True), 100.0, 100) == pytest.approx(5**-0.6)
     # a batch that weighs half as much as the mean of all
     assert steps().gamma(Averages(stats, 3, 350.0, True), 50.0, 100) == pytest.approx(0.5 * 5**-0.6)
@@ -180,7 +180,7 @@ def test_step_sizes():
 def test_with_decay_one_all_batches_weigh_alike(layout):
     """Statistics under fixed parameters, however they are cut, are those of all samples."""
     X, model = data(1000), known(layout)
-    sweep, params = online.sweep, model._params()
+    sweep, params = passes.sweep, model._params()
 
     stats, averages, learning = None, Averages(ready=True), steps(1.0, 0.0)
     for rows in (slice(0, 10), slice(10, 700), slice(700, 1000)):

@@ -1,4 +1,4 @@
-"""Several starts in one fit: which are given up, what that leaves of the winner, and what is told of it."""
+"""Several starts in one fit: which are stopped early, what that leaves of the winner, and what is told of it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 import sklearn.exceptions
 from conftest import assert_same_bits, edited, fit
+from kit import during_fits
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
 from fastgmm.datasets import make_mixture
 from fastgmm.em.callbacks import Callback
-from fastgmm.em.restarts import Best, found_once, mark
 from fastgmm.em.result import FitResult
-from fastgmm.estimators import checkpoint as checkpoints
-from fastgmm.estimators import telling
-from fastgmm.estimators.fitting import Fitting
+from fastgmm.estimators import gaussian_mixture
+from fastgmm.fitting import checkpoint as checkpoints
+from fastgmm.fitting.pruning import found_once, mark
+from fastgmm.fitting.run import Fit
 from fastgmm.model.layouts import DIAG
 from fastgmm.model.params import Params
 
@@ -30,18 +31,18 @@ class Noting(Callback):
     """Keeps what each start came to."""
 
     def __init__(self) -> None:
-        self.fits: list[Fit] = []
+        self.fits: list[FitResult] = []
 
-    def end(self, fit: Fit) -> None:
-        self.fits.append(fit)
+    def end(self, result: FitResult) -> None:
+        self.fits.append(result)
 
     @property
     def n_iter(self) -> int:
         return sum(fit.n_iter for fit in self.fits)
 
     @property
-    def given_up(self) -> list[str]:
-        return [fit.given_up for fit in self.fits]
+    def stopped_early(self) -> list[str]:
+        return [fit.stopped_early for fit in self.fits]
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def noting(monkeypatch):
 
     def listen(model: GaussianMixture) -> Noting:
         heard = Noting()
-        monkeypatch.setattr(telling, "Lines", lambda *_: heard)
+        monkeypatch.setattr(gaussian_mixture, "Lines", lambda *_: heard)
         model.set_params(verbose=1)
         return heard
 
@@ -73,39 +74,6 @@ def whole_starts(estimator: GaussianMixture, X: Any, **options: Any) -> list[Gau
     return [fit(GaussianMixture(random_state=draws, **arguments), X, **options) for _ in range(estimator.n_init)]
 
 
-# --- the rule ---
-
-
-def falling(n: int, first: float = 1.0, ratio: float = 0.5) -> list[float]:
-    """Bounds of `n` iterations with gains that fall by `ratio`."""
-    return np.cumsum([-10.0, *first * ratio ** np.arange(n - 1)]).tolist()
-
-
-def test_a_start_is_given_up_where_twice_its_last_gain_in_all_iterations_left_is_too_little():
-    bounds = falling(10)
-    reach = bounds[-1] + 2 * (bounds[-1] - bounds[-2]) * 90
-    assert Best(reach + 1e-9, 100).hopeless(bounds)
-    assert not Best(reach - 1e-9, 100).hopeless(bounds)
-    assert not Best(reach + 1e-9, 101).hopeless(bounds)
-
-
-def test_not_before_five_iterations_and_not_while_gains_grow():
-    far = Best(1e9, 100)
-    for n in range(5):
-        assert not far.hopeless(falling(n) if n else [])
-    assert far.hopeless(falling(5))
-    for place in range(1, 4):  # one of the last four gains is larger than that before
-        gains = [1.0, 0.5, 0.4, 0.3, 0.2, 0.1]
-        gains[-place] = gains[-place - 1] * 1.01
-        assert not far.hopeless(np.cumsum([-10.0, *gains]).tolist()), place
-    assert far.hopeless(np.cumsum([-10.0, 0.1, 1.0, 0.5, 0.4, 0.3, 0.2]).tolist())
-
-
-def test_the_last_iteration_decides_by_its_bound():
-    assert Best(-8.0, 5).hopeless(falling(5))  # -8.125, and no iteration left
-    assert not Best(-8.125, 5).hopeless(falling(5))
-
-
 # --- winners ---
 
 
@@ -121,15 +89,15 @@ def test_the_winner_at_the_default_tol_is_that_of_whole_starts(n, layout, init, 
         singles = whole_starts(several, X)
         bounds = [single.lower_bound_ for single in singles]
         best = singles[int(np.argmax(bounds))]
-        if any("begins" in text for text in heard.given_up):
+        if any("begins" in text for text in heard.stopped_early):
             # which of equal starts ends higher is a matter of the last digit
             assert several.lower_bound_ == pytest.approx(best.lower_bound_, rel=1e-12)
             assert several.n_iter_ == best.n_iter_
         else:
             assert_same_bits(several, best)
         for found, single in zip(heard.fits, singles, strict=True):
-            if found.given_up:
-                assert found.n_iter < single.n_iter_ or "begins" in found.given_up
+            if found.stopped_early:
+                assert found.n_iter < single.n_iter_ or "begins" in found.stopped_early
             else:
                 assert found.lower_bounds == single.lower_bounds_
 
@@ -144,18 +112,18 @@ def test_hopeless_starts_save_iterations(n, noting):
         fit(several, X)
         singles = whole_starts(several, X)
         saved.append(1 - heard.n_iter / sum(single.n_iter_ for single in singles))
-        kept = [found.lower_bound for found in heard.fits if not found.given_up]
+        kept = [found.lower_bound for found in heard.fits if not found.stopped_early]
         assert several.lower_bound_ == max(kept)
         for found, single in zip(heard.fits, singles, strict=True):
             assert found.lower_bounds == single.lower_bounds_[: found.n_iter]
-            if found.given_up:  # the rule, at the iteration where it was applied
+            if found.stopped_early:  # the rule, at the iteration where it was applied
                 assert not found.converged
-                rival = float(found.given_up.rpartition(" ")[2])
+                rival = float(found.stopped_early.rpartition(" ")[2])
                 bounds = found.lower_bounds
                 assert bounds[-1] + 2 * (bounds[-1] - bounds[-2]) * (150 - found.n_iter) < rival + 1e-5
-        # no start is better but such as were given up
+        # no start is better but such as were stopped early
         better = [i for i, single in enumerate(singles) if single.lower_bound_ > several.lower_bound_]
-        assert all(heard.fits[i].given_up for i in better)
+        assert all(heard.fits[i].stopped_early for i in better)
     assert sum(saved) / len(saved) > 0.05
 
 
@@ -170,7 +138,7 @@ def test_a_plateau_is_waited_for(n, noting):
     singles = whole_starts(several, X)
     gains = [np.diff(single.lower_bounds_) for single in singles[1:]]
     assert any(min(gain[:5]) < 0.1 * max(gain[5:]) for gain in gains)
-    assert heard.given_up == [""] * 4
+    assert heard.stopped_early == [""] * 4
     assert several.lower_bound_ == max(single.lower_bound_ for single in singles)
 
 
@@ -201,7 +169,7 @@ def test_a_start_that_begins_as_the_best_one_did_is_not_run(layout, iris, noting
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it was reached five times
         several.fit(iris)
-    assert heard.given_up == [""] + ["begins where start 0 did"] * 4
+    assert heard.stopped_early == [""] + ["begins where start 0 did"] * 4
     assert heard.n_iter == several.n_iter_
     assert_same_bits(several, fit(GaussianMixture(2, covariance_type=layout, random_state=0), iris))
 
@@ -272,15 +240,15 @@ def test_no_warning_of_a_fit_that_goes_on_and_one_warning_where_it_did_not_conve
 
 
 def hard(n: int, **arguments: Any) -> tuple[GaussianMixture, Any]:
-    """A fit in which starts are given up."""
+    """A fit in which starts are stopped early."""
     return model(random_state=1, max_iter=120, **arguments), overlapping(n, 1)
 
 
 @pytest.mark.parametrize("n", [400, 1500])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_going_on_from_any_checkpoint_gives_the_same_bits_and_warning(n, layout, tmp_path, monkeypatch, noting):
+def test_resuming_from_any_checkpoint_gives_the_same_bits_and_warning(n, layout, tmp_path, monkeypatch, noting):
     path, files = tmp_path / "c.npz", []
-    write, best = checkpoints.Checkpoint.write, Fitting.best
+    write, best = checkpoints.Checkpoint.write, Fit.best
 
     def keeping(self: checkpoints.Checkpoint, position: Any) -> None:
         write(self, position)
@@ -289,7 +257,7 @@ def test_going_on_from_any_checkpoint_gives_the_same_bits_and_warning(n, layout,
     estimator, X = hard(n, covariance_type=layout)
     heard = noting(estimator)
     with monkeypatch.context() as patch:
-        patch.setattr("fastgmm.em.small._FLOPS", 1.5e6)  # some iterations a call
+        patch.setattr("fastgmm.em.compiled_loop._FLOPS", 1.5e6)  # some iterations a call
         patch.setattr(checkpoints.Checkpoint, "write", keeping)
         fit(estimator, X, checkpoint=path, checkpoint_every=0)
     assert_same_bits(fit(hard(n, covariance_type=layout)[0], X), estimator)
@@ -300,41 +268,39 @@ def test_going_on_from_any_checkpoint_gives_the_same_bits_and_warning(n, layout,
         more = noting(again)
         seen: list = []
         with monkeypatch.context() as patch:
-            patch.setattr(Fitting, "best", lambda self, s=seen: (s.append(self), best(self))[1])
+            patch.setattr(Fit, "best", lambda self, s=seen: (s.append(self), best(self))[1])
             fit(again, X, checkpoint=path)
         assert_same_bits(again, estimator)
-        assert [list(fitting._at.ends) for fitting in seen] == [ends]
-        assert more.given_up == heard.given_up[len(heard.fits) - len(more.fits) :]
+        assert [list(running.at.ends) for running in seen] == [ends]
+        assert more.stopped_early == heard.stopped_early[len(heard.fits) - len(more.fits) :]
 
 
-def test_starts_of_those_checkpoints_are_given_up(noting):
+def test_starts_of_those_checkpoints_are_stopped_early(noting):
     for n in (400, 1500):
         estimator, X = hard(n)
         heard = noting(estimator)
         fit(estimator, X)
-        assert any("cannot reach" in text for text in heard.given_up)
+        assert any("cannot reach" in text for text in heard.stopped_early)
 
 
-def test_ctrl_c_after_a_start_was_given_up_keeps_the_best(monkeypatch, noting, tmp_path):
+def test_ctrl_c_after_a_start_was_stopped_early_keeps_the_best(monkeypatch, noting, tmp_path):
     estimator, X = hard(1500)
     heard = noting(estimator)
     fit(estimator, X)
-    first = next(i for i, text in enumerate(heard.given_up) if text)
+    first = next(i for i, text in enumerate(heard.stopped_early) if text)
     if first == 5:
         pytest.fail("the last one: choose other data")
     whole = heard.fits
     best = max(whole[: first + 1], key=lambda found: found.lower_bound)
-    begun = Fitting.iteration
 
-    def stopping(fitting: Fitting, n_iter: int, *more: float) -> None:
-        begun(fitting, n_iter, *more)
-        if fitting._at.start == first + 1 and n_iter == 3:
+    def stopping(running: Fit, n_iter: int, *_: float) -> None:
+        if running.at.start == first + 1 and n_iter == 3:
             raise KeyboardInterrupt
 
     stopped, _ = hard(1500)
     path = tmp_path / "c.npz"
     with monkeypatch.context() as patch:
-        patch.setattr(Fitting, "iteration", stopping)
+        during_fits(patch, "iteration", stopping)
         with pytest.raises(KeyboardInterrupt, match=rf"in start {first + 2} of 6, .*keeps those of start"):
             fit(stopped, X, checkpoint=path)
     assert stopped.lower_bounds_ == best.lower_bounds
@@ -346,24 +312,24 @@ def test_weights_chunks_and_threads_make_no_difference(noting):
     weights = np.random.default_rng(0).integers(1, 3, size=len(X)).astype(float)
     heard = noting(estimator)
     fit(estimator, X, sample_weight=weights)
-    assert any(heard.given_up)
+    assert any(heard.stopped_early)
     for given, arguments in ((chunks([X[:700], X[700:]]), {}), (X, {"n_threads": 1})):
         other, _ = hard(1500, **arguments)
         fit(other, given, sample_weight=weights)
         assert_same_bits(other, estimator)
 
 
-def test_batches_are_not_given_up(noting):
+def test_batches_are_not_stopped_early(noting):
     estimator, X = hard(1500)
     heard = noting(estimator.set_params(max_iter=30))
     with warnings.catch_warnings():
         warnings.simplefilter("error", fastgmm.ConvergenceWarning)
         warnings.filterwarnings("ignore", message=".*did not converge")
         estimator.fit(X, batch_size=300)
-    assert heard.given_up == [""] * 6
+    assert heard.stopped_early == [""] * 6
 
 
-def test_dask_gives_up_as_memory_does(noting):
+def test_dask_stops_early_as_memory_does(noting):
     da = pytest.importorskip("dask.array")
     estimator, X = hard(1500)
     heard = noting(estimator)
@@ -380,9 +346,9 @@ def test_what_is_printed(capsys, monkeypatch, iris):
     fit(estimator.set_params(verbose=2, verbose_interval=1000), X, progress=True)
     out, err = capsys.readouterr()
     assert " iterations: cannot reach the bound -" in out
-    assert ", given up after " in err
+    assert ", stopped early after " in err
     GaussianMixture(2, n_init=2, verbose=1, random_state=0).fit(iris)
-    assert "  given up after 0 iterations: begins where start 0 did\n" in capsys.readouterr().out
+    assert "  stopped early after 0 iterations: begins where start 0 did\n" in capsys.readouterr().out
 
 
 # --- damaged checkpoints ---
@@ -403,14 +369,15 @@ def test_what_is_printed(capsys, monkeypatch, iris):
 def test_damage_is_refused(changes, message, tmp_path, monkeypatch):
     path: Path = tmp_path / "c.npz"
     estimator, X = hard(1500)
-    monkeypatch.setattr(
-        Fitting,
-        "iteration",
-        lambda self, n, *_: (_ for _ in ()).throw(KeyboardInterrupt) if self._at.start == 1 else None,
-    )
-    with pytest.raises(KeyboardInterrupt):
-        fit(estimator, X, checkpoint=path)
-    monkeypatch.undo()
+
+    def stopping(running: Fit, *_: float) -> None:
+        if running.at.start == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        during_fits(patch, "iteration", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            fit(estimator, X, checkpoint=path)
     np.savez(path, **edited(dict(np.load(path)), changes))
     with pytest.raises(ValueError, match=message):
         fit(hard(1500)[0], X, checkpoint=path)

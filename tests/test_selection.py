@@ -387,8 +387,8 @@ def test_without_pandas(of_faithful, monkeypatch):
 
 
 def test_progress(faithful, capsys, monkeypatch):
-    monkeypatch.setattr("fastgmm.estimators.telling._LINE_SECONDS", 0.0)
-    monkeypatch.setattr("fastgmm.estimators.telling.ProgressLines.seconds", 0.0)
+    monkeypatch.setattr("fastgmm.fitting.progress._LINE_SECONDS", 0.0)
+    monkeypatch.setattr("fastgmm.fitting.progress.ProgressLines.seconds", 0.0)
     select(faithful, [1, 2], ["EEE", "VVV"], progress=True)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "model 1 of 4: EEE, 1 component"

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from conftest import compiled, random_mixture
 
-from fastgmm.em import driver, small
+from fastgmm.em import compiled_loop, loop
 from fastgmm.em import sweep as passes
 from fastgmm.em.callbacks import Callback
-from fastgmm.em.result import Settings
-from fastgmm.em.small import SmallRun
+from fastgmm.em.compiled_loop import CompiledLoop
+from fastgmm.em.step import MaximumLikelihood
+from fastgmm.em.stop import Stop
 from fastgmm.model.checks import check_parameters
 from fastgmm.model.layouts import layout_named
 from fastgmm.model.structures import STRUCTURES
@@ -24,7 +25,7 @@ LAYOUTS = ["full", "tied", "diag", "spherical"]
 
 
 class Noting(Callback):
-    """Keeps what is told of iterations, and where EM could be gone on from."""
+    """Keeps what is told of iterations, and where EM could be resumed."""
 
     def __init__(self, lines):
         self.lines, self.places = lines, []
@@ -38,32 +39,25 @@ class Noting(Callback):
 
 def run(X, mixture, layout, *, weights=None, tol=0.0, reg_covar=1e-6, max_iter=12, **options):
     source = ArraySource(X, weights)
-    settings = Settings(tol, reg_covar, max_iter)
     params = check_parameters(*mixture, layout_named(layout))
-    return driver.run(source, params, STRUCTURES[layout], settings, **options)
-
-
-@pytest.fixture
-def step_by_step(monkeypatch):
-    """Call to switch the compiled loop off."""
-    return lambda: monkeypatch.setattr(SmallRun, "suits", lambda *arguments: False)
+    step = MaximumLikelihood(STRUCTURES[layout], reg_covar)
+    return loop.run(source, params, step, Stop(tol, max_iter), **options)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("d", "k"), [(1, 2), (2, 3), (4, 3), (9, 2), (17, 4)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_same_parameters_as_sweep_by_sweep(layout, d, k, dtype, weighted, step_by_step):
+def test_same_parameters_as_sweep_by_sweep(layout, d, k, dtype, weighted):
     rng = np.random.default_rng(d)
     X = (rng.normal(size=(300, d)) + 2.0 * rng.integers(3, size=(300, 1)) + 5.0).astype(dtype)
     weights = rng.uniform(0.0, 1.5, size=300).astype(dtype) if weighted else None
     # samples as means: no component starves, whose last digits would then decide
     mixture = (np.full(k, 1.0 / k), X[:k].astype(np.float64), random_mixture(layout, k, d)[2])
     lines: list[tuple] = []
-    quick = run(X, mixture, layout, weights=weights, monitor=Noting(lines))
-    step_by_step()
+    quick = run(X, mixture, layout, weights=weights, callback=Noting(lines))
     expected: list[tuple] = []
-    slow = run(X, mixture, layout, weights=weights, monitor=Noting(expected))
+    slow = run(X, mixture, layout, weights=weights, callback=Noting(expected), compiled_loop=False)
     # in float32 the parameters that go into the kernels are rounded, and a digit may fall to the other side
     rtol = 1e-9 if dtype == np.float64 else 2e-3
     assert quick.n_iter == slow.n_iter == 12
@@ -75,7 +69,7 @@ def test_same_parameters_as_sweep_by_sweep(layout, d, k, dtype, weighted, step_b
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_converges_alike(layout, faithful, step_by_step):
+def test_converges_alike(layout, faithful):
     mixture = (
         [0.5, 0.5],
         [[2.0, 55.0], [4.3, 80.0]],
@@ -87,8 +81,7 @@ def test_converges_alike(layout, faithful, step_by_step):
         }[layout],
     )
     quick = run(faithful, mixture, layout, tol=1e-4, max_iter=200)
-    step_by_step()
-    slow = run(faithful, mixture, layout, tol=1e-4, max_iter=200)
+    slow = run(faithful, mixture, layout, tol=1e-4, max_iter=200, compiled_loop=False)
     assert quick.converged
     assert slow.converged
     assert quick.n_iter == slow.n_iter
@@ -99,7 +92,7 @@ def test_converges_alike(layout, faithful, step_by_step):
 def test_many_calls_are_one_call(layout, iris, monkeypatch):
     mixture = random_mixture(layout, 3, 4, spread=3.0)
     whole = run(iris, mixture, layout, reg_covar=1e-3, max_iter=9)
-    monkeypatch.setattr(small, "_FLOPS", 2.0 * small._flops(ArraySource(iris), whole.params))
+    monkeypatch.setattr(compiled_loop, "_FLOPS", 2.0 * compiled_loop.flops(ArraySource(iris), whole.params))
     parts = run(iris, mixture, layout, reg_covar=1e-3, max_iter=9)
     assert parts.lower_bounds == whole.lower_bounds
     for name in ("weights", "means", "covariances", "prec_chol"):
@@ -108,23 +101,20 @@ def test_many_calls_are_one_call(layout, iris, monkeypatch):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("compiled", [True, False])
-def test_going_on_gives_the_same_bits(layout, dtype, compiled, iris, monkeypatch, step_by_step):
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_resuming_gives_the_same_bits(layout, dtype, is_compiled, iris, monkeypatch):
     X = iris.astype(dtype)
     mixture = random_mixture(layout, 3, 4, spread=3.0)
     noting = Noting([])
-    if compiled:
-        monkeypatch.setattr(
-            small, "_FLOPS", 2.0 * small._flops(ArraySource(X), check_parameters(*mixture, layout_named(layout)))
-        )
-    else:
-        step_by_step()
-    expected = run(X, mixture, layout, reg_covar=1e-3, max_iter=9, monitor=noting)
-    assert len(noting.places) == (5 if compiled else 9)
-    source = ArraySource(X)
+    if is_compiled:
+        params = check_parameters(*mixture, layout_named(layout))
+        monkeypatch.setattr(compiled_loop, "_FLOPS", 2.0 * compiled_loop.flops(ArraySource(X), params))
+    expected = run(X, mixture, layout, reg_covar=1e-3, max_iter=9, callback=noting, compiled_loop=is_compiled)
+    # not after the last iteration, from which there is nothing to resume
+    assert [len(done) for _, done in noting.places] == ([2, 4, 6, 8] if is_compiled else [*range(1, 9)])
+    source, step = ArraySource(X), MaximumLikelihood(STRUCTURES[layout], 1e-3)
     for params, done in noting.places[:3]:
-        settings = Settings(0.0, 1e-3, 9)
-        again = driver.run(source, params, STRUCTURES[layout], settings, done=done)
+        again = loop.run(source, params, step, Stop(0.0, 9), done=done, compiled_loop=is_compiled)
         assert again.lower_bounds == expected.lower_bounds
         for name in ("weights", "means", "covariances", "prec_chol"):
             assert np.array_equal(getattr(again.params, name), getattr(expected.params, name)), name
@@ -132,15 +122,17 @@ def test_going_on_gives_the_same_bits(layout, dtype, compiled, iris, monkeypatch
 
 def test_long_iterations_are_left_to_the_kernels_that_can_be_interrupted(monkeypatch, iris):
     params = check_parameters(*random_mixture("full", 3, 4), layout_named("full"))
-    assert SmallRun.suits(ArraySource(iris), params, STRUCTURES["full"], None)
-    monkeypatch.setattr(small, "_FLOPS", 10.0)
-    assert not SmallRun.suits(ArraySource(iris), params, STRUCTURES["full"], None)
+    step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
+    assert CompiledLoop.suits(ArraySource(iris), params, step, None)
+    assert not CompiledLoop.suits(ArraySource(iris), params, MaximumLikelihood(STRUCTURES["VEV"], 1e-6), None)
+    monkeypatch.setattr(compiled_loop, "_FLOPS", 10.0)
+    assert not CompiledLoop.suits(ArraySource(iris), params, step, None)
     monkeypatch.undo()
-    assert not SmallRun.suits(ArraySource(np.zeros((passes.SINGLE_LANE + 1, 4))), params, STRUCTURES["full"], None)
+    assert not CompiledLoop.suits(ArraySource(np.zeros((passes.SINGLE_LANE + 1, 4))), params, step, None)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_collapse_is_told_alike(layout, step_by_step):
+def test_a_collapse_is_told_alike(layout):
     X = np.repeat([[0.0, 1.0], [5.0, 6.0]], 20, axis=0)
     X[:20] += np.random.default_rng(0).normal(size=(20, 2))
     if layout == "tied":
@@ -148,21 +140,19 @@ def test_a_collapse_is_told_alike(layout, step_by_step):
     ones = {"full": np.array([np.eye(2)] * 2), "tied": np.eye(2), "diag": np.ones((2, 2)), "spherical": np.ones(2)}
     mixture = ([0.5, 0.5], [[0.0, 1.0], [5.0, 6.0]], ones[layout])
     messages = []
-    for _ in range(2):
+    for is_compiled in (True, False):
         with pytest.raises(ValueError, match=r"Raise reg_covar to about") as caught:
-            run(X, mixture, layout, reg_covar=0.0, max_iter=100)
+            run(X, mixture, layout, reg_covar=0.0, max_iter=100, compiled_loop=is_compiled)
         messages.append(str(caught.value).partition("(")[0])
-        step_by_step()
     assert messages[0] == messages[1]
 
 
-def test_a_likelihood_that_is_no_number_is_told_alike(step_by_step):
+def test_a_likelihood_that_is_no_number_is_told_alike():
     X = np.zeros((40, 1))
     mixture = ([1.0], [[1e150]], [[[1e-200]]])
-    for _ in range(2):
+    for is_compiled in (True, False):
         with pytest.raises(ValueError, match="log-likelihood became -inf in iteration 1"):
-            run(X, mixture, "full")
-        step_by_step()
+            run(X, mixture, "full", compiled_loop=is_compiled)
 
 
 @compiled

@@ -12,10 +12,15 @@ from sklearn.base import clone
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step, sufficient_statistics
+from fastgmm.em.result import FitResult
+from fastgmm.em.step import MaximumLikelihood
 from fastgmm.em.sweep import total
+from fastgmm.fitting import run as fitting
+from fastgmm.fitting.checkpoint import Checkpoint
 from fastgmm.init import em_em, hierarchical, starts
+from fastgmm.init.best_of import rank
 from fastgmm.init.hierarchical import TRACE, Agglomeration
-from fastgmm.init.starts import Start, Supplied
+from fastgmm.init.starts import Supplied, start_of
 from fastgmm.init.whitening import Whitening
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.array import ArraySource
@@ -182,8 +187,8 @@ def test_arguments_are_neither_changed_nor_copied():
 
 def test_there_is_one_start_from_known_groups(monkeypatch):
     X, labels = stretched()
-    run, calls = fastgmm.em.driver.run, itertools.count()
-    monkeypatch.setattr(fastgmm.em.driver, "run", lambda *args, **kwargs: (next(calls), run(*args, **kwargs))[1])
+    run, calls = fitting.run, itertools.count()
+    monkeypatch.setattr(fitting, "run", lambda *args, **kwargs: (next(calls), run(*args, **kwargs))[1])
     model = GaussianMixture(2, init_params=labels, n_init=5).fit(X)
     assert next(calls) == 1
     assert_same_bits(model, GaussianMixture(2, init_params=labels).fit(X))
@@ -239,7 +244,7 @@ def test_a_checkpoint_knows_the_groups(tmp_path):
     path = tmp_path / "checkpoint"
 
     steps = itertools.count()
-    write = fastgmm.estimators.checkpoint.Checkpoint.write
+    write = Checkpoint.write
 
     def interrupted(self, position):
         write(self, position)
@@ -247,7 +252,7 @@ def test_a_checkpoint_knows_the_groups(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fastgmm.estimators.checkpoint.Checkpoint, "write", interrupted)
+        patch.setattr(Checkpoint, "write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             GaussianMixture(2, **arguments).fit(X, checkpoint=path, checkpoint_every=0)
     with pytest.raises(ValueError, match="init_params is not what it was"):
@@ -575,26 +580,26 @@ def test_kinds_that_fail_are_left_out(monkeypatch):
     def fails(*_):
         raise ValueError("collapsed")
 
-    monkeypatch.setattr(starts, "hierarchical", fails)
-    monkeypatch.setattr(starts.Start, "_from_kmeans", fails)
+    monkeypatch.setitem(starts.CANDIDATES, "hierarchical", fails)
+    monkeypatch.setitem(starts.CANDIDATES, "kmeans", fails)
     model = GaussianMixture(2, init_params="auto", random_state=0).fit(X)
     assert agreement(model.predict(X), labels) > 0.99
-    monkeypatch.setattr(starts.Start, "_from_whitened", fails)
-    monkeypatch.setattr(starts, "em_em", fails)
+    monkeypatch.setitem(starts.CANDIDATES, "whitened", fails)
+    monkeypatch.setitem(starts.CANDIDATES, "em-em", fails)
     with pytest.raises(ValueError, match="collapsed"):
         GaussianMixture(2, init_params="auto", random_state=0).fit(X)
 
 
 def test_short_runs_that_fail_are_left_out(monkeypatch):
     X, labels = stretched(d=2)
-    short_run, calls = em_em._short_run, itertools.count()
+    spread, calls = em_em._spread, itertools.count()  # of each short run
 
     def sometimes(*arguments):
         if next(calls) % 2:
             raise ValueError("collapsed")
-        return short_run(*arguments)
+        return spread(*arguments)
 
-    monkeypatch.setattr(em_em, "_short_run", sometimes)
+    monkeypatch.setattr(em_em, "_spread", sometimes)
     model = GaussianMixture(2, init_params="em-em", random_state=0).fit(X)
     assert next(calls) == em_em.RUNS
     assert agreement(model.predict(X), labels) > 0.99
@@ -613,17 +618,17 @@ def test_a_component_of_a_handful_of_samples_comes_last():
     tight, even = np.zeros((400, 2)), np.zeros((400, 2))
     tight[:3, 0] = tight[3:, 1] = even[:200, 0] = even[200:, 1] = 1.0
     found = {name: sufficient_statistics(X, resp) for name, resp in (("tight", tight), ("even", even))}
-    ranks = {name: em_em.rank(stats, STRUCTURES["full"]) for name, stats in found.items()}
-    assert [ranks["tight"][0], ranks["even"][0]] == [False, True]
+    step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
+    results = {name: FitResult(step.maximise(stats), False, 1, -3.0, [-3.0]) for name, stats in found.items()}
+    ranks = {name: rank(result, STRUCTURES["full"], 400) for name, result in results.items()}
+    assert ranks == {"tight": (False, -3.0), "even": (True, -3.0)}
 
 
 def test_hierarchical_is_a_function_of_the_samples():
     X, _ = stretched()
     a, b = (start(X, "hierarchical", seed=seed) for seed in (0, 1))
     assert_same_bits(a, b)
-    source, supplied = ArraySource(X), Supplied()
+    source, step = ArraySource(X), MaximumLikelihood(STRUCTURES["full"], 1e-6)
     labels = hierarchical.agglomerate(source).labels(2)
-    known_groups = Start(labels, 2, 1e-6, supplied, None).params(
-        source, STRUCTURES["full"], np.random.RandomState(), None
-    )
+    known_groups = start_of(labels, Supplied()).params(source, step, 2, np.random.RandomState(), None)
     assert np.array_equal(known_groups.means, a.means_)

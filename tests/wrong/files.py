@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from kit import interrupt_in_start
 
 import fastgmm
 from fastgmm import GaussianMixture
-from fastgmm.estimators.fitting import Fitting
 from fastgmm.sources.files import read_table
 
 from . import FRAME, Row, X, blobs, fit, fitted, with_value
@@ -95,19 +95,7 @@ def _write_models(folder: Path) -> None:
 
 def _write_checkpoint(path: Path) -> None:
     """Of a fit that ended on the way."""
-    reached = Fitting.reached
-
-    def stopping(fitting: Fitting, *arguments: Any) -> None:
-        reached(fitting, *arguments)
-        raise KeyboardInterrupt
-
-    Fitting.reached = stopping  # type: ignore[method-assign]
-    try:
-        resumable().fit(X, checkpoint=path)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        Fitting.reached = reached  # type: ignore[method-assign]
+    interrupt_in_start(0, lambda: resumable().fit(X, checkpoint=path))
 
 
 def resumable(**arguments: Any) -> GaussianMixture:

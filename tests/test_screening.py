@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import assert_same_bits, fit
+from kit import stop_at
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
 from fastgmm.datasets import make_mixture
-from fastgmm.em import driver
-from fastgmm.em.result import Fit, Settings
-from fastgmm.estimators.gaussian_mixture import check_parameters
-from fastgmm.init import shortlist as shortlists
-from fastgmm.init.shortlist import sample_size, shortlist
-from fastgmm.init.starts import Start, Supplied
-from fastgmm.model.layouts import layout_named
+from fastgmm.em.compiled_loop import CompiledLoop
+from fastgmm.em.result import FitResult
+from fastgmm.em.step import MaximumLikelihood
+from fastgmm.em.stop import Stop
+from fastgmm.fitting import run as fitting
+from fastgmm.fitting import screening
+from fastgmm.fitting.screening import sample_size, screened
+from fastgmm.model.checks import check_parameters
+from fastgmm.model.layouts import FULL
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.array import ArraySource
 
@@ -26,22 +29,23 @@ from fastgmm.sources.array import ArraySource
 @pytest.fixture(autouse=True)
 def small_samples(monkeypatch):
     """A sample of 400 is enough."""
-    monkeypatch.setattr(shortlists, "SAMPLE", 400)
-    monkeypatch.setattr(shortlists, "NUMBERS", 1)
+    monkeypatch.setattr(screening, "SAMPLE", 400)
+    monkeypatch.setattr(screening, "NUMBERS", 1)
 
 
 @pytest.fixture
 def runs(monkeypatch):
-    """What each EM run was on, and what it came to: (samples, Fit)."""
-    found: list[tuple[int, Fit]] = []
-    run = driver.run
+    """What each EM run, on a sample or on all, was on, and what it came to: (samples, FitResult)."""
+    found: list[tuple[int, FitResult]] = []
+    run = fitting.run
 
     def noted(source, *arguments, **named):
-        fit = run(source, *arguments, **named)
-        found.append((source.n_samples, fit))
-        return fit
+        result = run(source, *arguments, **named)
+        found.append((source.n_samples, result))
+        return result
 
-    monkeypatch.setattr(driver, "run", noted)
+    for module in (fitting, screening):
+        monkeypatch.setattr(module, "run", noted)
     return found
 
 
@@ -55,13 +59,13 @@ def model(**arguments: Any) -> GaussianMixture:
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "VEI"])
-def test_a_few_starts_go_on_to_all_samples(covariance_type, runs):
+def test_a_few_starts_continue_on_all_samples(covariance_type, runs):
     X = overlapping()
     found = fit(model(covariance_type=covariance_type), X)
     on_sample, on_all = [f for n, f in runs if n < len(X)], [f for n, f in runs if n == len(X)]
     assert len(on_sample) == 6
     assert {n for n, _ in runs} <= {*range(300, 401), len(X)}
-    assert 1 <= len(on_all) <= shortlists.GO_ON
+    assert 1 <= len(on_all) <= screening.CONTINUE
     assert found.lower_bound_ == max(f.lower_bound for f in on_all)
     whole = [fit(model(covariance_type=covariance_type, n_init=1, random_state=i), X).lower_bound_ for i in range(6)]
     assert found.lower_bound_ > np.median(whole) - 5e-3
@@ -91,32 +95,29 @@ def test_nor_with_batches_or_going_on(runs):
 
 
 def test_the_sample_grows_with_the_parameters():
-    shortlists.NUMBERS = 120
+    screening.NUMBERS = 120
     assert sample_size(STRUCTURES["full"], 10, 8) == 120 * STRUCTURES["full"].n_parameters(10, 8) // 8
-    shortlists.NUMBERS = 1
+    screening.NUMBERS = 1
     assert sample_size(STRUCTURES["full"], 10, 8) == 400
 
 
-class Scripted(Start):
-    """Starts at given means, or fails."""
+def scripted(X, script):
+    """Of starts at given means and variances, or that fail."""
+    entries = iter(script)
 
-    def params(self, source, structure, random_state):
-        script = next(self.script)
-        if script is None:
+    def start():
+        entry = next(entries)
+        if entry is None:
             raise ValueError("this one fails")
-        means, variances = script
+        means, variances = entry
         matrices = np.array([variance * np.eye(2) for variance in variances])
-        return check_parameters([0.5, 0.5], means, matrices, layout_named("full"))
+        return check_parameters([0.5, 0.5], means, matrices, FULL)
+
+    step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
+    return screened(ArraySource(X), start, len(script), step, Stop(1e-6, 500), None)
 
 
-def scripted(X, script, k=2):
-    start = Scripted("kmeans", k, 1e-6, Supplied(), None)
-    object.__setattr__(start, "script", iter(script))
-    settings = Settings(1e-6, 1e-6, 500)
-    return shortlist(ArraySource(X), start, STRUCTURES["full"], settings, np.random.RandomState(0), len(script))
-
-
-def test_starts_that_come_to_the_same_optimum_go_on_once_and_failures_not_at_all():
+def test_starts_that_come_to_the_same_optimum_continue_once_and_failures_not_at_all():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(800, 2)) + np.repeat([[0, 0], [10, 0], [0, 14], [10, 14]], 200, axis=0)
     near, far, other = [[5.0, 0.0], [5.0, 14.0]], [[5.0, 2.0], [5.0, 12.0]], [[0.0, 7.0], [10.0, 7.0]]
@@ -156,19 +157,12 @@ def test_weights(runs):
     assert_same_bits(a, b)
 
 
-def test_going_on_from_a_checkpoint_gives_the_same_bits(tmp_path, monkeypatch):
+def test_resuming_from_a_checkpoint_gives_the_same_bits(tmp_path, monkeypatch):
     X, path = overlapping(), tmp_path / "state.npz"
     expected = fit(model(), X)
     for stop in (2, 5):
-        m_step, calls = driver.m_step, itertools.count()
-
-        def interrupted(structure, stats, *arguments, m_step=m_step, calls=calls, stop=stop):
-            if stats.n_samples == len(X) and next(calls) == stop:
-                raise KeyboardInterrupt
-            return m_step(structure, stats, *arguments)
-
         with monkeypatch.context() as patch:
-            patch.setattr(driver, "m_step", interrupted)
+            stop_at(patch, "iteration", stop + 1)  # of those on all samples
             with pytest.raises(KeyboardInterrupt, match=r"interrupted"):
                 model().fit(X, checkpoint=path, checkpoint_every=0)
         assert path.exists()
@@ -179,14 +173,14 @@ def test_ctrl_c_among_the_runs_on_the_sample_leaves_the_model_as_it_was(monkeypa
     X = overlapping()
     estimator = fit(model(random_state=1, n_init=1), X)
     before = estimator.means_.copy()
-    calls, iterate = itertools.count(), driver.SmallRun.iterate
+    calls, iterate = itertools.count(), CompiledLoop._iterate
 
     def interrupted(*arguments):
         if next(calls) == 3:
             raise KeyboardInterrupt
         return iterate(*arguments)
 
-    monkeypatch.setattr(driver.SmallRun, "iterate", interrupted)
+    monkeypatch.setattr(CompiledLoop, "_iterate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         estimator.set_params(n_init=6).fit(X)
     assert np.array_equal(estimator.means_, before)
