@@ -134,7 +134,7 @@ def fastgmm_results(case: Case, mixture: Mixture) -> Iterator[Results]:
     step = fastgmm.em_step(*arguments, covariance_type=case.structure, reg_covar=NOTHING)
     yield _parameters(*step[:3])
     if case.structure == case.layout:  # the compiled loop over small data has an M-step of its own
-        from fastgmm.em.loop import run
+        from fastgmm.em import loop
         from fastgmm.em.step import MaximumLikelihood
         from fastgmm.em.stop import Stop
         from fastgmm.model.checks import check_parameters
@@ -144,7 +144,7 @@ def fastgmm_results(case: Case, mixture: Mixture) -> Iterator[Results]:
 
         source, params = ArraySource(mixture.X), check_parameters(*arguments[1:], layout_named(case.layout))
         step = MaximumLikelihood(STRUCTURES[case.structure], NOTHING)
-        after = run(source, params, step, Stop(0.0, 1)).params
+        after = loop.run(source, params, step, Stop(0.0, 1)).params
         yield _parameters(after.weights, after.means, after.covariances)
 
 

@@ -20,6 +20,7 @@ from fastgmm import GaussianMixture
 from fastgmm.datasets import load_faithful, load_iris, make_mixture
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.result import FitResult
+from fastgmm.estimators import gaussian_mixture
 
 
 def cases(n_samples: int) -> dict[str, tuple[Any, int]]:
@@ -35,14 +36,14 @@ class Counting(Callback):
 
     n_iter = 0
 
-    def end(self, fit: FitResult) -> None:
-        self.n_iter += fit.n_iter
+    def end(self, result: FitResult) -> None:
+        self.n_iter += result.n_iter
 
 
 def run(X: Any, k: int, n_starts: int, random_state: Any, arguments: dict[str, Any]) -> tuple[float, int, float]:
     """Seconds, EM iterations of all starts, and the lower bound of a fit."""
     counting = Counting()
-    with patch("fastgmm.estimators.gaussian_mixture.Lines", lambda *_: counting):  # in place of what verbose=1 prints
+    with patch.object(gaussian_mixture, "Lines", lambda *_: counting):  # in place of what verbose=1 prints
         model = GaussianMixture(k, n_init=n_starts, random_state=random_state, verbose=1, **arguments)
         begun = time.perf_counter()
         model.fit(X)

@@ -34,8 +34,8 @@ Side = Callable[[Problem], Outcome]
 
 
 def fastgmm_iterations(problem: Problem) -> Outcome:
-    """EM driver on prepared input: what `fit` runs after its checks."""
-    from fastgmm.em.loop import run
+    """EM loop on prepared input: what `fit` runs after its checks."""
+    from fastgmm.em import loop
     from fastgmm.em.step import MaximumLikelihood
     from fastgmm.em.stop import Stop
     from fastgmm.model.checks import check_parameters
@@ -47,7 +47,7 @@ def fastgmm_iterations(problem: Problem) -> Outcome:
     source = ArraySource(problem.X)
     params = check_parameters(problem.weights, problem.means, problem.covariances, layout_named(case.covariance_type))
     step = MaximumLikelihood(STRUCTURES[case.covariance_type], REG_COVAR)
-    fit = run(source, params, step, Stop(0.0, case.n_iter))
+    fit = loop.run(source, params, step, Stop(0.0, case.n_iter))
     return Outcome(fit.n_iter, fit.lower_bounds, fit.params.weights, fit.params.means, fit.params.covariances)
 
 

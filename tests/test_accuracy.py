@@ -11,8 +11,8 @@ import pytest
 from conftest import compiled, load_bench
 
 from fastgmm import GaussianMixture, em_step, kernels, log_prob, responsibilities
+from fastgmm.em import loop
 from fastgmm.em import sweep as passes
-from fastgmm.em.loop import run
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.em.stop import Stop
 from fastgmm.kernels import micro
@@ -306,6 +306,6 @@ def test_a_sample_that_no_component_reaches_is_told_of(n):
     with pytest.raises(
         ValueError, match=r"log-likelihood became -inf in iteration 1: some sample is too far from every component"
     ):
-        run(ArraySource(X), start, step, Stop(0.0, 3))
+        loop.run(ArraySource(X), start, step, Stop(0.0, 3))
     with pytest.raises(ValueError, match=r"Scale the data, raise reg_covar, or start elsewhere"):
-        run(ArraySource(X), start, step, Stop(0.0, 3))
+        loop.run(ArraySource(X), start, step, Stop(0.0, 3))

@@ -285,17 +285,16 @@ def fail():
     raise AssertionError
 
 def interrupted():
-    from fastgmm.fitting.run import StateCallback
-    mine = StateCallback.iteration
+    from fastgmm.fitting.run import _Reached
     def stop(*_):
         raise KeyboardInterrupt
-    StateCallback.iteration = stop
+    _Reached.iteration = stop
     try:
         GaussianMixture(3, random_state=0, n_threads=1).fit(fastgmm.chunks([X[:1000], X[1000:]]))
     except KeyboardInterrupt:
         return
     finally:
-        StateCallback.iteration = mine
+        del _Reached.iteration  # that of the base class again
     raise AssertionError
 
 def stored():

@@ -19,9 +19,9 @@ import pandas as pd
 import pytest
 from conftest import compiled
 from distributed import Client, LocalCluster
+from kit import during_fits
 
 from fastgmm import GaussianMixture
-from fastgmm.em.step import MaximumLikelihood
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources import dask as parts
 from fastgmm.sources import stream
@@ -121,18 +121,16 @@ def test_a_worker_that_dies_during_a_fit_costs_time_only(client, monkeypatch):
     X = data()
     expected = model(tol=1e-9).fit(X)
     assert expected.n_iter_ > 4
-    maximise, bounds, killed = MaximumLikelihood.maximise, [], []
+    killed = []
 
-    def kill_in_the_second(*arguments):
-        bounds.append(arguments)
-        if len(bounds) == 2:
+    def kill_in_the_second(fit, n_iter, *bounds):
+        if n_iter == 2:
             addresses, pids = zip(*client.run(os.getpid).items(), strict=True)
             assert client.has_what()[addresses[0]]  # partitions that have to be computed again
             killed.extend(pids)
             os.kill(killed[0], signal.SIGKILL)
-        return maximise(*arguments)
 
-    monkeypatch.setattr(MaximumLikelihood, "maximise", kill_in_the_second)
+    during_fits(monkeypatch, "iteration", kill_in_the_second)
     found = model(tol=1e-9).fit(uneven(X))
     assert_same(found, expected)
     client.wait_for_workers(2, timeout=30)

@@ -1,4 +1,4 @@
-"""Fits that take long: what they show, Ctrl-C that keeps the best so far, and checkpoints that go on to the same bits."""
+"""Fits that take long: what they show, Ctrl-C that keeps the best so far, and checkpoints that resume to the same bits."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import numba
 import numpy as np
 import pytest
 from conftest import assert_same_bits, edited, fit
+from kit import during_fits, stop_at
 
 from fastgmm import GaussianMixture, chunks
 from fastgmm.em.callbacks import SILENT, Callback, combine
@@ -26,7 +27,7 @@ from fastgmm.em.result import FitResult
 from fastgmm.fitting import checkpoint as checkpoints
 from fastgmm.fitting import progress
 from fastgmm.fitting.checkpoint import Checkpoint, Draws
-from fastgmm.fitting.run import StateCallback
+from fastgmm.fitting.run import Fit, _Reached
 from fastgmm.sources.array import ArraySource, mark_rows
 from fastgmm.sources.opening import open_source
 
@@ -44,22 +45,6 @@ def model(**arguments: Any) -> GaussianMixture:
     return GaussianMixture(**{"n_components": 3, **defaults, **arguments})
 
 
-class Stop:
-    """Ctrl-C where the given call of a monitor's method is made, counted from 1 over all starts."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str, call: int) -> None:
-        self.calls, self.call = 0, call
-        mine = getattr(StateCallback, method)
-
-        def stopping(state: StateCallback, *arguments: Any) -> None:
-            mine(state, *arguments)
-            self.calls += 1
-            if self.calls == self.call:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(StateCallback, method, stopping)
-
-
 def interrupted(estimator: GaussianMixture, X: Any, **options: Any) -> str:
     with pytest.raises(KeyboardInterrupt) as caught:
         fit(estimator, X, **options)
@@ -73,7 +58,7 @@ def test_ctrl_c_in_the_first_start_keeps_what_it_has_come_to(monkeypatch):
     X = data()
     threads = numba.get_num_threads()
     with monkeypatch.context() as patch:
-        Stop(patch, "iteration", 5)
+        stop_at(patch, "iteration", 5)
         estimator = model(n_threads=1)
         text = interrupted(estimator, X)
     # the bound of iteration 5 is known, its parameters are not yet
@@ -82,7 +67,7 @@ def test_ctrl_c_in_the_first_start_keeps_what_it_has_come_to(monkeypatch):
     assert not estimator.converged_
     assert estimator.n_features_in_ == 3
     assert "in start 1 of 3, after 4 iterations; the model keeps the parameters that it had come to" in text
-    assert f"lower bound {expected.lower_bound_:.6g}). With warm_start=True another fit goes on from them" in text
+    assert f"lower bound {expected.lower_bound_:.6g}). Fit again with warm_start=True to continue from them" in text
     assert numba.get_num_threads() == threads
     assert estimator.predict(X).shape == (1500,)
 
@@ -99,12 +84,12 @@ def test_ctrl_c_keeps_the_best_start(monkeypatch):
         singles.append(fit(model(n_init=1, random_state=state), X))
     assert max(single.lower_bound_ for single in singles) == whole.lower_bound_
 
-    def stopping(state: StateCallback, n_iter: int, *_: float) -> None:
-        if state.fit.at.start == 2 and n_iter == 2:
+    def stopping(running: Fit, n_iter: int, *_: float) -> None:
+        if running.at.start == 2 and n_iter == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(StateCallback, "iteration", stopping)
+        during_fits(patch, "iteration", stopping)
         estimator = model()
         text = interrupted(estimator, X)
     best = max(singles[:2], key=lambda single: single.lower_bound_)
@@ -120,7 +105,7 @@ def test_ctrl_c_before_there_are_parameters_changes_nothing(monkeypatch, method)
     before = dict(vars(fitted))
     for estimator in (fresh, fitted):
         with monkeypatch.context() as patch:
-            Stop(patch, method, 1)
+            stop_at(patch, method, 1)
             assert interrupted(estimator, data()) == ""
     assert not hasattr(fresh, "means_")
     assert vars(fitted).keys() == before.keys()
@@ -128,10 +113,8 @@ def test_ctrl_c_before_there_are_parameters_changes_nothing(monkeypatch, method)
 
 
 def test_ctrl_c_on_little_data(iris, monkeypatch):
-    from fastgmm.em import compiled_loop
-
-    monkeypatch.setattr(compiled_loop, "_FLOPS", 3e5)  # several calls
-    Stop(monkeypatch, "reached", 2)
+    monkeypatch.setattr("fastgmm.em.compiled_loop._FLOPS", 3e5)  # several calls
+    stop_at(monkeypatch, "reached", 2)
     estimator = GaussianMixture(3, tol=0, max_iter=1000, random_state=0)
     text = interrupted(estimator, iris)
     assert f"after {estimator.n_iter_} iterations; the model keeps" in text
@@ -148,7 +131,7 @@ def test_ctrl_c_ends_the_thread_that_reads(monkeypatch):
     caught = []
     for call in (1, 4):
         with monkeypatch.context() as patch:
-            Stop(patch, "block", call)
+            stop_at(patch, "block", call)
             try:
                 fit(model(), chunks([X[:700], X[700:]]))
             except KeyboardInterrupt as stop:
@@ -161,7 +144,7 @@ def test_ctrl_c_and_then_a_warm_start(monkeypatch):
     X = data()
     estimator = model(n_init=1, warm_start=True, max_iter=1000)
     with monkeypatch.context() as patch:
-        Stop(patch, "reached", 6)
+        stop_at(patch, "reached", 6)
         interrupted(estimator, X)
     fit(estimator, X)
     whole = fit(model(n_init=1, max_iter=1000), X)
@@ -192,7 +175,7 @@ except KeyboardInterrupt as stop:
 @posix
 @pytest.mark.parametrize("many", [False, True])
 def test_a_real_ctrl_c(many, tmp_path):
-    # a fit that would go on for hours, of data in a file or from many starts
+    # a fit that would take hours, of data in a file or from many starts
     X = data(200_000 if not many else 2000, 8)
     path = tmp_path / "x.npy"
     np.save(path, X)
@@ -221,16 +204,16 @@ def test_a_real_ctrl_c(many, tmp_path):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.6, 1.0])
-def test_going_on_after_ctrl_c_gives_the_bits_of_a_fit_without(layout, share, tmp_path, monkeypatch):
+def test_resuming_after_ctrl_c_gives_the_bits_of_a_fit_without(layout, share, tmp_path, monkeypatch):
     X, path = data(), tmp_path / "c.npz"
     arguments: dict = {"covariance_type": layout, "reg_covar": 1e-3}
     with monkeypatch.context() as patch:
-        whole = Stop(patch, "reached", -1)
+        whole = stop_at(patch, "reached", -1)
         expected = fit(model(**arguments), X)
     with monkeypatch.context() as patch:
-        Stop(patch, "reached", 1 + int(share * (whole.calls - 1)))
+        stop_at(patch, "reached", 1 + int(share * (whole.n - 1)))
         text = interrupted(model(**arguments), X, checkpoint=path, checkpoint_every=3600)
-    assert f"Another fit with checkpoint={str(path)!r} goes on as if nothing had been" in text
+    assert f"Call fit again with checkpoint={str(path)!r} to resume exactly where it stopped" in text
     assert os.listdir(tmp_path) == ["c.npz"]
     again = fit(model(**arguments), X, checkpoint=path)
     assert_same_bits(again, expected)
@@ -250,7 +233,7 @@ def test_going_on_after_ctrl_c_gives_the_bits_of_a_fit_without(layout, share, tm
         ("float32", "random"),
     ],
 )
-def test_going_on_with_all_kinds_of_data_and_starts(kind, init, tmp_path, monkeypatch):
+def test_resuming_with_all_kinds_of_data_and_starts(kind, init, tmp_path, monkeypatch):
     from fastgmm.sources import stream
 
     X, options = data(300 if kind == "little" else 1500), {}
@@ -267,16 +250,14 @@ def test_going_on_with_all_kinds_of_data_and_starts(kind, init, tmp_path, monkey
     options["checkpoint"], options["checkpoint_every"] = tmp_path / "c.npz", 0
     for call in (1, 2):  # twice, and the second time in a later start
         with monkeypatch.context() as patch:
-            Stop(patch, "reached", call if kind == "little" else {1: 10, 2: 5}[call])
+            stop_at(patch, "reached", call if kind == "little" else {1: 10, 2: 5}[call])
             if kind == "little":
-                from fastgmm.em import compiled_loop
-
-                patch.setattr(compiled_loop, "_FLOPS", 1e6)
+                patch.setattr("fastgmm.em.compiled_loop._FLOPS", 1e6)
             interrupted(model(**arguments), given, **options)
     assert_same_bits(fit(model(**arguments), given, **options), expected)
 
 
-def test_going_on_where_nothing_was_told_to_stop(tmp_path, monkeypatch):
+def test_resuming_where_nothing_was_told_to_stop(tmp_path, monkeypatch):
     """The file of every single moment leads to the same fit."""
     X, path, files = data(600, 2), tmp_path / "c.npz", []
     write = Checkpoint.write
@@ -302,7 +283,7 @@ def test_seeds_of_all_kinds(tmp_path, monkeypatch):
         expected = fit(model(random_state=make()), X)
         common.seed(5)
         with monkeypatch.context() as patch:
-            Stop(patch, "reached", 30)
+            stop_at(patch, "reached", 30)
             interrupted(model(random_state=make()), X, checkpoint=path)
         common.seed(99)
         before = common.get_state()[1].tolist()
@@ -313,7 +294,7 @@ def test_seeds_of_all_kinds(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_warm_starts_go_on(tmp_path, monkeypatch):
+def test_warm_starts_resume(tmp_path, monkeypatch):
     X, path = data(), tmp_path / "c.npz"
 
     def warm() -> GaussianMixture:
@@ -322,16 +303,16 @@ def test_warm_starts_go_on(tmp_path, monkeypatch):
 
     expected, estimator = fit(warm(), X), warm()
     with monkeypatch.context() as patch:
-        Stop(patch, "reached", 4)
+        stop_at(patch, "reached", 4)
         interrupted(estimator, X, checkpoint=path)
-    # in another process there is no fit to go on from
+    # in another process there is no fit to continue from
     assert_same_bits(fit(model(max_iter=20, warm_start=True), X, checkpoint=path), expected)
 
 
 def test_fit_predict_takes_the_same_options(tmp_path, monkeypatch, capsys):
     X, path = data(), tmp_path / "c.npz"
     with monkeypatch.context() as patch:
-        Stop(patch, "reached", 4)
+        stop_at(patch, "reached", 4)
         with pytest.raises(KeyboardInterrupt):
             model().fit_predict(X, checkpoint=path)
     with warnings.catch_warnings():
@@ -345,21 +326,21 @@ KILLED = """
 import os, signal, sys, warnings
 import numpy as np
 from fastgmm import GaussianMixture, chunks
-from fastgmm.fitting.run import StateCallback
+from fastgmm.fitting.run import _Reached
 from fastgmm.sources import stream
 warnings.simplefilter("ignore")
 folder, call = sys.argv[1], int(sys.argv[2])
 stream.LOADED = 4096
-reached, calls = StateCallback.reached, 0
+reached, calls = _Reached.reached, 0
 
-def killing(state, *arguments):
+def killing(self, *arguments):
     global calls
-    reached(state, *arguments)
+    reached(self, *arguments)
     calls += 1
     if calls == call:
         os.kill(os.getpid(), signal.SIGKILL)
 
-StateCallback.reached = killing
+_Reached.reached = killing
 data = chunks(folder + "/*.npy") if os.path.exists(folder + "/1.npy") else np.load(folder + "/0.npy")
 arguments = dict(n_init=3, random_state=0, tol=1e-6, max_iter=25, init_params="random_from_data")
 GaussianMixture(3, **arguments).fit(data, checkpoint=folder + "/c.npz", checkpoint_every=0)
@@ -368,7 +349,7 @@ GaussianMixture(3, **arguments).fit(data, checkpoint=folder + "/c.npz", checkpoi
 
 @posix
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_killed_process_is_gone_on_with(chunked, tmp_path, monkeypatch):
+def test_a_killed_process_is_resumed(chunked, tmp_path, monkeypatch):
     from fastgmm.sources import stream
 
     X = data()
@@ -393,7 +374,7 @@ def test_a_killed_process_is_gone_on_with(chunked, tmp_path, monkeypatch):
 def stopped(tmp_path, monkeypatch) -> Path:
     """The checkpoint of a fit that was interrupted in its second start."""
     with monkeypatch.context() as patch:
-        Stop(patch, "reached", 30)
+        stop_at(patch, "reached", 30)
         interrupted(model(), data(), checkpoint=tmp_path / "c.npz")
     assert json.loads(str(np.load(tmp_path / "c.npz")["header"]))["start"] == 1
     return tmp_path / "c.npz"
@@ -625,7 +606,7 @@ def test_a_disk_that_fills_up_does_not_end_the_fit(tmp_path, monkeypatch):
     ):
         again = fit(model(), X, checkpoint=path, checkpoint_every=0)
     assert_same_bits(again, fit(model(), X))
-    Stop(monkeypatch, "reached", 3)
+    stop_at(monkeypatch, "reached", 3)
     text = interrupted(model(), X, checkpoint=path)
     assert "after 3 iterations" in text
     assert "The checkpoint" in text
@@ -637,27 +618,26 @@ def test_how_often_it_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
     write = Checkpoint.write
     monkeypatch.setattr(Checkpoint, "write", lambda self, at: (write(self, at), written.append(at.n_iter)))
-    reached = StateCallback.reached
+    reached = _Reached.reached
 
-    def passing(self: StateCallback, *arguments: Any) -> None:
+    def passing(self: _Reached, *arguments: Any) -> None:
         now[0] += 10.0
         reached(self, *arguments)
 
-    monkeypatch.setattr(StateCallback, "reached", passing)
+    monkeypatch.setattr(_Reached, "reached", passing)
     fit(model(n_init=1, tol=0.0, max_iter=20), data(), checkpoint=tmp_path / "c.npz")
     assert written == [6, 12, 18]
     written.clear()
-    fit(model(n_init=1, tol=0.0, max_iter=4), data(), checkpoint=tmp_path / "c.npz", checkpoint_every=0)
-    assert written[:4] == [1, 2, 3, 4]
+    fit(model(n_init=1, tol=0.0, max_iter=5), data(), checkpoint=tmp_path / "c.npz", checkpoint_every=0)
+    assert written == [1, 2, 3, 4, 0]  # at last the start that is done
 
 
 def test_the_path_stays_where_it_was(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
     with monkeypatch.context() as patch:
-        Stop(patch, "reached", 3)
-        begin = StateCallback.reached
-        patch.setattr(StateCallback, "reached", lambda *a: (os.chdir(tmp_path / "elsewhere"), begin(*a))[1])
+        stop_at(patch, "reached", 3)
+        during_fits(patch, "reached", lambda *_: os.chdir(tmp_path / "elsewhere"))
         interrupted(model(), data(), checkpoint="c.npz")
     assert sorted(os.listdir(tmp_path)) == ["c.npz", "elsewhere"]
 
@@ -782,7 +762,7 @@ def test_durations(seconds, text):
     assert progress._duration(seconds) == text
 
 
-def test_verbose_tells_where_a_fit_goes_on(stopped, capsys):
+def test_verbose_tells_where_a_fit_resumes(stopped, capsys):
     fit(model(verbose=1), data(), checkpoint=stopped)
     assert "Start 1, resuming after iteration " in capsys.readouterr().out
 

@@ -16,7 +16,7 @@ import pytest
 from mclust_reference import ITERATIONS, ONE_DIMENSIONAL, PARAMETERS_AFTER, PATH_DEPENDENT, STRUCTURES, Case
 
 from fastgmm._jit import JIT_DISABLED
-from fastgmm.em.loop import run
+from fastgmm.em import loop
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.em.stop import Stop
@@ -53,7 +53,7 @@ def em(case: Case, name: str, n_iter: int, tol: float = 0.0) -> FitResult:
     origin = np.array([case.X[case.labels == k].mean(axis=0) for k in components])
     stats = accumulate(source, structure.layout, origin, lambda a, b: case.labels[a:b, None] == components)
     step = MaximumLikelihood(structure, 0.0)
-    return run(source, step.maximise(stats), step, Stop(tol, n_iter))
+    return loop.run(source, step.maximise(stats), step, Stop(tol, n_iter))
 
 
 @cache
@@ -166,7 +166,7 @@ def test_bic_of_one_component(name, structure):
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("name", ["faithful", "iris"])
 def test_not_worse_than_a_search_from_its_partitions(name, structure):
-    """mclust stops at a relative gain of 1e-5, some 4e-5 per sample: from the same partition, EM goes on from there."""
+    """mclust stops at a relative gain of 1e-5, some 4e-5 per sample: from the same partition, EM continues from there."""
     found = FILE["searches"][name]
     X = CASES[f"{name} 2"].X
     for size, expected in enumerate(found["bic"][structure], start=1):

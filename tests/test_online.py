@@ -19,6 +19,7 @@ import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step, sufficient_statistics
 from fastgmm.datasets import make_mixture
 from fastgmm.em import online
+from fastgmm.em import sweep as passes
 from fastgmm.em.online import Averages, Online, averages_of, batches, blend
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.model.structures import STRUCTURES
@@ -147,10 +148,9 @@ def test_a_step_is_that_of_the_paper(layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_model_goes_on_from_averages_that_give_its_parameters(layout):
+def test_a_model_continues_from_averages_that_give_its_parameters(layout):
     params = known(layout)._params()
-    reg = 1e-3
-    step = MaximumLikelihood(STRUCTURES[layout], reg)
+    step = MaximumLikelihood(STRUCTURES[layout], 1e-3)
     again = step.maximise(averages_of(params, step).stats)
     np.testing.assert_allclose(again.weights, params.weights, rtol=1e-12)
     np.testing.assert_allclose(again.means, params.means, rtol=1e-12)
@@ -181,7 +181,7 @@ def test_step_sizes():
 def test_with_decay_one_all_batches_weigh_alike(layout):
     """Statistics under fixed parameters, however they are cut, are those of all samples."""
     X, model = data(1000), known(layout)
-    sweep, params = online.sweep, model._params()
+    sweep, params = passes.sweep, model._params()
 
     stats, averages, learning = None, Averages(ready=True), steps(1.0, 0.0)
     for rows in (slice(0, 10), slice(10, 700), slice(700, 1000)):

@@ -1,4 +1,4 @@
-"""Several starts in one fit: which are given up, what that leaves of the winner, and what is told of it."""
+"""Several starts in one fit: which are stopped early, what that leaves of the winner, and what is told of it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import sklearn.exceptions
 from conftest import assert_same_bits, edited, fit
+from kit import during_fits
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
 from fastgmm.datasets import make_mixture
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.result import FitResult
+from fastgmm.estimators import gaussian_mixture
 from fastgmm.fitting import checkpoint as checkpoints
-from fastgmm.fitting.pruning import CannotCatchUp, found_once, mark
-from fastgmm.fitting.run import Fit, StateCallback
+from fastgmm.fitting.pruning import found_once, mark
+from fastgmm.fitting.run import Fit
 from fastgmm.model.layouts import DIAG
 from fastgmm.model.params import Params
 
@@ -31,8 +33,8 @@ class Noting(Callback):
     def __init__(self) -> None:
         self.fits: list[FitResult] = []
 
-    def end(self, fit: FitResult) -> None:
-        self.fits.append(fit)
+    def end(self, result: FitResult) -> None:
+        self.fits.append(result)
 
     @property
     def n_iter(self) -> int:
@@ -49,7 +51,7 @@ def noting(monkeypatch):
 
     def listen(model: GaussianMixture) -> Noting:
         heard = Noting()
-        monkeypatch.setattr("fastgmm.estimators.gaussian_mixture.Lines", lambda *_: heard)
+        monkeypatch.setattr(gaussian_mixture, "Lines", lambda *_: heard)
         model.set_params(verbose=1)
         return heard
 
@@ -70,39 +72,6 @@ def whole_starts(estimator: GaussianMixture, X: Any, **options: Any) -> list[Gau
     arguments = estimator.get_params() | {"n_init": 1, "verbose": 0}
     draws = np.random.RandomState(arguments.pop("random_state"))
     return [fit(GaussianMixture(random_state=draws, **arguments), X, **options) for _ in range(estimator.n_init)]
-
-
-# --- the rule ---
-
-
-def falling(n: int, first: float = 1.0, ratio: float = 0.5) -> list[float]:
-    """Bounds of `n` iterations with gains that fall by `ratio`."""
-    return np.cumsum([-10.0, *first * ratio ** np.arange(n - 1)]).tolist()
-
-
-def test_a_start_is_stopped_early_where_twice_its_last_gain_in_all_iterations_left_is_too_little():
-    bounds = falling(10)
-    reach = bounds[-1] + 2 * (bounds[-1] - bounds[-2]) * 90
-    assert CannotCatchUp(reach + 1e-9, 100)(bounds)
-    assert not CannotCatchUp(reach - 1e-9, 100)(bounds)
-    assert not CannotCatchUp(reach + 1e-9, 101)(bounds)
-
-
-def test_not_before_five_iterations_and_not_while_gains_grow():
-    far = CannotCatchUp(1e9, 100)
-    for n in range(5):
-        assert not far(falling(n) if n else [])
-    assert far(falling(5))
-    for place in range(1, 4):  # one of the last four gains is larger than that before
-        gains = [1.0, 0.5, 0.4, 0.3, 0.2, 0.1]
-        gains[-place] = gains[-place - 1] * 1.01
-        assert not far(np.cumsum([-10.0, *gains]).tolist()), place
-    assert far(np.cumsum([-10.0, 0.1, 1.0, 0.5, 0.4, 0.3, 0.2]).tolist())
-
-
-def test_the_last_iteration_decides_by_its_bound():
-    assert CannotCatchUp(-8.0, 5)(falling(5))  # -8.125, and no iteration left
-    assert not CannotCatchUp(-8.125, 5)(falling(5))
 
 
 # --- winners ---
@@ -152,7 +121,7 @@ def test_hopeless_starts_save_iterations(n, noting):
                 rival = float(found.stopped_early.rpartition(" ")[2])
                 bounds = found.lower_bounds
                 assert bounds[-1] + 2 * (bounds[-1] - bounds[-2]) * (150 - found.n_iter) < rival + 1e-5
-        # no start is better but such as were given up
+        # no start is better but such as were stopped early
         better = [i for i, single in enumerate(singles) if single.lower_bound_ > several.lower_bound_]
         assert all(heard.fits[i].stopped_early for i in better)
     assert sum(saved) / len(saved) > 0.05
@@ -272,13 +241,13 @@ def test_no_warning_of_a_fit_that_goes_on_and_one_warning_where_it_did_not_conve
 
 
 def hard(n: int, **arguments: Any) -> tuple[GaussianMixture, Any]:
-    """A fit in which starts are given up."""
+    """A fit in which starts are stopped early."""
     return model(random_state=1, max_iter=120, **arguments), overlapping(n, 1)
 
 
 @pytest.mark.parametrize("n", [400, 1500])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_going_on_from_any_checkpoint_gives_the_same_bits_and_warning(n, layout, tmp_path, monkeypatch, noting):
+def test_resuming_from_any_checkpoint_gives_the_same_bits_and_warning(n, layout, tmp_path, monkeypatch, noting):
     path, files = tmp_path / "c.npz", []
     write, best = checkpoints.Checkpoint.write, Fit.best
 
@@ -324,17 +293,15 @@ def test_ctrl_c_after_a_start_was_stopped_early_keeps_the_best(monkeypatch, noti
         pytest.fail("the last one: choose other data")
     whole = heard.fits
     best = max(whole[: first + 1], key=lambda found: found.lower_bound)
-    begun = StateCallback.iteration
 
-    def stopping(state: StateCallback, n_iter: int, *more: float) -> None:
-        begun(state, n_iter, *more)
-        if state.fit.at.start == first + 1 and n_iter == 3:
+    def stopping(running: Fit, n_iter: int, *_: float) -> None:
+        if running.at.start == first + 1 and n_iter == 3:
             raise KeyboardInterrupt
 
     stopped, _ = hard(1500)
     path = tmp_path / "c.npz"
     with monkeypatch.context() as patch:
-        patch.setattr(StateCallback, "iteration", stopping)
+        during_fits(patch, "iteration", stopping)
         with pytest.raises(KeyboardInterrupt, match=rf"in start {first + 2} of 6, .*keeps those of start"):
             fit(stopped, X, checkpoint=path)
     assert stopped.lower_bounds_ == best.lower_bounds
@@ -363,7 +330,7 @@ def test_batches_are_not_stopped_early(noting):
     assert heard.stopped_early == [""] * 6
 
 
-def test_dask_gives_up_as_memory_does(noting):
+def test_dask_stops_early_as_memory_does(noting):
     da = pytest.importorskip("dask.array")
     estimator, X = hard(1500)
     heard = noting(estimator)
@@ -403,14 +370,15 @@ def test_what_is_printed(capsys, monkeypatch, iris):
 def test_damage_is_refused(changes, message, tmp_path, monkeypatch):
     path: Path = tmp_path / "c.npz"
     estimator, X = hard(1500)
-    monkeypatch.setattr(
-        StateCallback,
-        "iteration",
-        lambda self, n, *_: (_ for _ in ()).throw(KeyboardInterrupt) if self.fit.at.start == 1 else None,
-    )
-    with pytest.raises(KeyboardInterrupt):
-        fit(estimator, X, checkpoint=path)
-    monkeypatch.undo()
+
+    def stopping(running: Fit, *_: float) -> None:
+        if running.at.start == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        during_fits(patch, "iteration", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            fit(estimator, X, checkpoint=path)
     np.savez(path, **edited(dict(np.load(path)), changes))
     with pytest.raises(ValueError, match=message):
         fit(hard(1500)[0], X, checkpoint=path)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import assert_same_bits, fit
+from kit import stop_at
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
@@ -16,12 +17,11 @@ from fastgmm.em.compiled_loop import CompiledLoop
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.em.stop import Stop
-from fastgmm.estimators.gaussian_mixture import check_parameters
 from fastgmm.fitting import run as fitting
 from fastgmm.fitting import screening
 from fastgmm.fitting.screening import sample_size, screened
 from fastgmm.model.checks import check_parameters
-from fastgmm.model.layouts import layout_named
+from fastgmm.model.layouts import FULL
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.array import ArraySource
 
@@ -35,7 +35,7 @@ def small_samples(monkeypatch):
 
 @pytest.fixture
 def runs(monkeypatch):
-    """What each EM run was on, and what it came to: (samples, FitResult)."""
+    """What each EM run, on a sample or on all, was on, and what it came to: (samples, FitResult)."""
     found: list[tuple[int, FitResult]] = []
     run = fitting.run
 
@@ -44,8 +44,8 @@ def runs(monkeypatch):
         found.append((source.n_samples, result))
         return result
 
-    monkeypatch.setattr(fitting, "run", noted)
-    monkeypatch.setattr(screening, "run", noted)
+    for module in (fitting, screening):
+        monkeypatch.setattr(module, "run", noted)
     return found
 
 
@@ -59,7 +59,7 @@ def model(**arguments: Any) -> GaussianMixture:
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "VEI"])
-def test_a_few_starts_go_on_to_all_samples(covariance_type, runs):
+def test_a_few_starts_continue_on_all_samples(covariance_type, runs):
     X = overlapping()
     found = fit(model(covariance_type=covariance_type), X)
     on_sample, on_all = [f for n, f in runs if n < len(X)], [f for n, f in runs if n == len(X)]
@@ -102,22 +102,22 @@ def test_the_sample_grows_with_the_parameters():
 
 
 def scripted(X, script):
-    """Screen starts at given means and variances, or which fail."""
-    places = iter(script)
+    """Of starts at given means and variances, or that fail."""
+    entries = iter(script)
 
     def start():
-        place = next(places)
-        if place is None:
+        entry = next(entries)
+        if entry is None:
             raise ValueError("this one fails")
-        means, variances = place
+        means, variances = entry
         matrices = np.array([variance * np.eye(2) for variance in variances])
-        return check_parameters([0.5, 0.5], means, matrices, layout_named("full"))
+        return check_parameters([0.5, 0.5], means, matrices, FULL)
 
     step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
     return screened(ArraySource(X), start, len(script), step, Stop(1e-6, 500), None)
 
 
-def test_starts_that_come_to_the_same_optimum_go_on_once_and_failures_not_at_all():
+def test_starts_that_come_to_the_same_optimum_continue_once_and_failures_not_at_all():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(800, 2)) + np.repeat([[0, 0], [10, 0], [0, 14], [10, 14]], 200, axis=0)
     near, far, other = [[5.0, 0.0], [5.0, 14.0]], [[5.0, 2.0], [5.0, 12.0]], [[0.0, 7.0], [10.0, 7.0]]
@@ -157,19 +157,12 @@ def test_weights(runs):
     assert_same_bits(a, b)
 
 
-def test_going_on_from_a_checkpoint_gives_the_same_bits(tmp_path, monkeypatch):
+def test_resuming_from_a_checkpoint_gives_the_same_bits(tmp_path, monkeypatch):
     X, path = overlapping(), tmp_path / "state.npz"
     expected = fit(model(), X)
     for stop in (2, 5):
-        maximise, calls = MaximumLikelihood.maximise, itertools.count()
-
-        def interrupted(step, stats, *arguments, maximise=maximise, calls=calls, stop=stop):
-            if stats.n_samples == len(X) and next(calls) == stop:
-                raise KeyboardInterrupt
-            return maximise(step, stats, *arguments)
-
         with monkeypatch.context() as patch:
-            patch.setattr(MaximumLikelihood, "maximise", interrupted)
+            stop_at(patch, "iteration", stop + 1)  # of those on all samples
             with pytest.raises(KeyboardInterrupt, match=r"interrupted"):
                 model().fit(X, checkpoint=path, checkpoint_every=0)
         assert path.exists()

@@ -25,7 +25,7 @@ LAYOUTS = ["full", "tied", "diag", "spherical"]
 
 
 class Noting(Callback):
-    """Keeps what is told of iterations, and where EM could be gone on from."""
+    """Keeps what is told of iterations, and where EM could be resumed."""
 
     def __init__(self, lines):
         self.lines, self.places = lines, []
@@ -38,9 +38,10 @@ class Noting(Callback):
 
 
 def run(X, mixture, layout, *, weights=None, tol=0.0, reg_covar=1e-6, max_iter=12, **options):
+    source = ArraySource(X, weights)
     params = check_parameters(*mixture, layout_named(layout))
     step = MaximumLikelihood(STRUCTURES[layout], reg_covar)
-    return loop.run(ArraySource(X, weights), params, step, Stop(tol, max_iter), **options)
+    return loop.run(source, params, step, Stop(tol, max_iter), **options)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -100,21 +101,20 @@ def test_many_calls_are_one_call(layout, iris, monkeypatch):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("compiled", [True, False])
-def test_going_on_gives_the_same_bits(layout, dtype, compiled, iris, monkeypatch):
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_resuming_gives_the_same_bits(layout, dtype, is_compiled, iris, monkeypatch):
     X = iris.astype(dtype)
     mixture = random_mixture(layout, 3, 4, spread=3.0)
     noting = Noting([])
-    if compiled:
-        first = check_parameters(*mixture, layout_named(layout))
-        monkeypatch.setattr(compiled_loop, "_FLOPS", 2.0 * compiled_loop.flops(ArraySource(X), first))
-    options = {"reg_covar": 1e-3, "max_iter": 9, "compiled_loop": compiled}
-    expected = run(X, mixture, layout, callback=noting, **options)
-    assert len(noting.places) == (5 if compiled else 9)
-    source = ArraySource(X)
+    if is_compiled:
+        params = check_parameters(*mixture, layout_named(layout))
+        monkeypatch.setattr(compiled_loop, "_FLOPS", 2.0 * compiled_loop.flops(ArraySource(X), params))
+    expected = run(X, mixture, layout, reg_covar=1e-3, max_iter=9, callback=noting, compiled_loop=is_compiled)
+    # not after the last iteration, from which there is nothing to resume
+    assert [len(done) for _, done in noting.places] == ([2, 4, 6, 8] if is_compiled else [*range(1, 9)])
+    source, step = ArraySource(X), MaximumLikelihood(STRUCTURES[layout], 1e-3)
     for params, done in noting.places[:3]:
-        step = MaximumLikelihood(STRUCTURES[layout], 1e-3)
-        again = loop.run(source, params, step, Stop(0.0, 9), done=done, compiled_loop=compiled)
+        again = loop.run(source, params, step, Stop(0.0, 9), done=done, compiled_loop=is_compiled)
         assert again.lower_bounds == expected.lower_bounds
         for name in ("weights", "means", "covariances", "prec_chol"):
             assert np.array_equal(getattr(again.params, name), getattr(expected.params, name)), name
@@ -122,8 +122,9 @@ def test_going_on_gives_the_same_bits(layout, dtype, compiled, iris, monkeypatch
 
 def test_long_iterations_are_left_to_the_kernels_that_can_be_interrupted(monkeypatch, iris):
     params = check_parameters(*random_mixture("full", 3, 4), layout_named("full"))
-    step = MaximumLikelihood(STRUCTURES["full"], 0.0)
+    step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
     assert CompiledLoop.suits(ArraySource(iris), params, step, None)
+    assert not CompiledLoop.suits(ArraySource(iris), params, MaximumLikelihood(STRUCTURES["VEV"], 1e-6), None)
     monkeypatch.setattr(compiled_loop, "_FLOPS", 10.0)
     assert not CompiledLoop.suits(ArraySource(iris), params, step, None)
     monkeypatch.undo()
@@ -139,9 +140,9 @@ def test_a_collapse_is_told_alike(layout):
     ones = {"full": np.array([np.eye(2)] * 2), "tied": np.eye(2), "diag": np.ones((2, 2)), "spherical": np.ones(2)}
     mixture = ([0.5, 0.5], [[0.0, 1.0], [5.0, 6.0]], ones[layout])
     messages = []
-    for quickly in (True, False):
+    for is_compiled in (True, False):
         with pytest.raises(ValueError, match=r"Raise reg_covar to about") as caught:
-            run(X, mixture, layout, reg_covar=0.0, max_iter=100, compiled_loop=quickly)
+            run(X, mixture, layout, reg_covar=0.0, max_iter=100, compiled_loop=is_compiled)
         messages.append(str(caught.value).partition("(")[0])
     assert messages[0] == messages[1]
 
@@ -149,9 +150,9 @@ def test_a_collapse_is_told_alike(layout):
 def test_a_likelihood_that_is_no_number_is_told_alike():
     X = np.zeros((40, 1))
     mixture = ([1.0], [[1e150]], [[[1e-200]]])
-    for quickly in (True, False):
+    for is_compiled in (True, False):
         with pytest.raises(ValueError, match="log-likelihood became -inf in iteration 1"):
-            run(X, mixture, "full", compiled_loop=quickly)
+            run(X, mixture, "full", compiled_loop=is_compiled)
 
 
 @compiled

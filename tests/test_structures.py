@@ -8,6 +8,7 @@ import warnings
 import naive
 import numpy as np
 import pytest
+from kit import stop_at
 from scipy.linalg import expm
 
 import fastgmm
@@ -320,19 +321,12 @@ class TestFit:
             assert a.lower_bounds_ == other.lower_bounds_
 
     @pytest.mark.parametrize("name", SOME)
-    def test_a_checkpoint_goes_on_to_the_same_bits(self, name, tmp_path, monkeypatch):
+    def test_a_checkpoint_resumes_to_the_same_bits(self, name, tmp_path, monkeypatch):
         X, path = heaps(n=1500), tmp_path / "state.npz"
         options = {"covariance_type": name, "random_state": 0, "tol": 0.0, "max_iter": 9}
         expected = fitted(X, **options)
 
-        calls, maximise = itertools.count(), MaximumLikelihood.maximise
-
-        def interrupted(*arguments):
-            if next(calls) == 5:
-                raise KeyboardInterrupt
-            return maximise(*arguments)
-
-        monkeypatch.setattr(MaximumLikelihood, "maximise", interrupted)
+        stop_at(monkeypatch, "iteration", 6)
         with pytest.raises(KeyboardInterrupt, match=r"interrupted after 5 iterations"):
             GaussianMixture(3, **options).fit(X, checkpoint=path, checkpoint_every=0)
         with warnings.catch_warnings():

@@ -56,12 +56,16 @@ def run(
     source = precise(source, step.structure.layout, len(params.weights))
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
-    # first of all, so that a run that resumes from a checkpoint comes to the same decision
-    reason = stop(bounds)
-    if reason is None and compiled_loop and accelerator is None and CompiledLoop.suits(source, params, step, n_threads):
+    reason: Reason | None
+    compiled_loop = compiled_loop and accelerator is None and len(bounds) < stop.max_iter
+    if compiled_loop and CompiledLoop.suits(source, params, step, n_threads):
+        # asks the rules itself, after every few iterations from the first one on, wherever the run is resumed
         loop = CompiledLoop(source, params, step, stop, n_threads, callback)
         params, reason = loop.run(lower_bound, bounds)
         lower_bound = bounds[-1] if bounds else lower_bound
+    else:
+        # first of all, so that a run that resumes from a checkpoint comes to the same decision
+        reason = stop(bounds)
     fallback = params
     while reason is None:
         stats = sweep(source, params, n_threads, callback=callback)

@@ -276,7 +276,7 @@ class GaussianMixture(FittedMixture):
             File that the fit writes its state to, and goes on from where it exists: the result has the bits of a fit that
             was never interrupted, with all `n_init` starts. A fit that ends removes it; Ctrl-C writes it once more. Going
             on, draws come from the state in the file, and `random_state` is not touched. The format is that of
-            `fastgmm.estimators.checkpoint`.
+            `fastgmm.fitting.checkpoint`.
         checkpoint_every : float, default=60
             Seconds between two writings of the file, at least; 0 writes it after each iteration (on up to 1024 samples,
             where iterations take microseconds, after each tenth of a second).

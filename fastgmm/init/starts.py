@@ -186,10 +186,11 @@ def start_of(init_params: str | NDArray, supplied: Supplied) -> Start:
         start = STARTS[init_params]
     else:
         start = Start(partial(from_groups, known=init_params), on_all=True, fixed=True)
-    missing = [part is None for part in supplied]
-    if all(missing):
+    # arrays are compared element by element: only `is` tells whether there is one
+    given = [part is not None for part in (supplied.weights, supplied.means, supplied.precisions)]
+    if not any(given):
         return start
-    if not any(missing):
+    if all(given):
         return Start(partial(_completed, supplied=supplied, find=None), fixed=True, without_data=True)
     return start._replace(find=partial(_completed, supplied=supplied, find=start.find))
 

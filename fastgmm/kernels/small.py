@@ -1,7 +1,7 @@
 """The whole EM loop over data of a single lane, compiled.
 
 On 150 x 4 an iteration's kernel takes 6 microseconds, and the calls of NumPy from Python that lead from its sums to the
-next packed parameters took 55. Here they are a few loops. The formulas are those of ``covariance.structures`` (M-step) and
+next packed parameters took 55. Here they are a few loops. The formulas are those of ``model.structures`` (M-step) and
 ``Params.packed``, where they are explained and which the tests hold these against; a reader who changes one changes both.
 """
 
@@ -143,7 +143,7 @@ def _maximise_tied(packed, mixture, constants, out):
     n = 0.0
     for c in range(k):
         n += out.counts[0, c] + constants.count_floor
-    # the total scatter, about other origins, less that between the components: `em.sweep._pooled_about`, and the M-step
+    # the total scatter, about other origins, less that between the components: `em.sweep.pooled`, and the M-step
     for i in range(d):
         for j in range(i, d):
             value = constants.scatter[i, j]

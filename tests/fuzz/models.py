@@ -16,10 +16,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from kit import interrupt_in_start
 
 import fastgmm
 from fastgmm import GaussianMixture
-from fastgmm.fitting.run import StateCallback
 
 from .choices import Choices, is_answer
 
@@ -93,23 +93,10 @@ def _model_file(covariance_type: str) -> bytes:
 @cache
 def _checkpoint_file(covariance_type: str) -> bytes:
     """Of a fit that was interrupted in its second start."""
-    reached = StateCallback.reached
-
-    def stopping(state: StateCallback, *arguments: Any) -> None:
-        reached(state, *arguments)
-        if state.fit.at.start == 1:
-            raise KeyboardInterrupt
-
     with tempfile.TemporaryDirectory(dir=_folder()) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = os.path.join(folder, "c.npz")
-        StateCallback.reached = stopping  # type: ignore[method-assign]
-        try:
-            _to_resume(covariance_type).fit(_X, checkpoint=path)
-        except KeyboardInterrupt:
-            pass
-        finally:
-            StateCallback.reached = reached  # type: ignore[method-assign]
+        interrupt_in_start(1, lambda: _to_resume(covariance_type).fit(_X, checkpoint=path))
         with open(path, "rb") as file:
             return file.read()
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from kit import interrupt_in_start
 
 import fastgmm
 from fastgmm import GaussianMixture
-from fastgmm.fitting.run import StateCallback
 from fastgmm.sources.files import read_table
 
 from . import FRAME, Row, X, blobs, fit, fitted, with_value
@@ -101,19 +101,7 @@ def _write_models(folder: Path) -> None:
 
 def _write_checkpoint(path: Path) -> None:
     """Of a fit that ended on the way."""
-    reached = StateCallback.reached
-
-    def stopping(state: StateCallback, *arguments: Any) -> None:
-        reached(state, *arguments)
-        raise KeyboardInterrupt
-
-    StateCallback.reached = stopping  # type: ignore[method-assign]
-    try:
-        resumable().fit(X, checkpoint=path)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        StateCallback.reached = reached  # type: ignore[method-assign]
+    interrupt_in_start(0, lambda: resumable().fit(X, checkpoint=path))
 
 
 def resumable(**arguments: Any) -> GaussianMixture:
