@@ -6,11 +6,11 @@ import warnings
 
 import numpy as np
 import pytest
+from fastgmm.em.small import SmallRun
 
 import fastgmm
 from fastgmm import DegenerateWarning, GaussianMixture, chunks, em_step, select
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, has_structure
-from fastgmm.em.small import SmallRun
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 ALL = [*LAYOUTS, *MCLUST_NAMES]

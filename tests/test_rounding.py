@@ -6,11 +6,11 @@ import warnings
 
 import numpy as np
 import pytest
+from fastgmm.em.small import SmallRun
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step
 from fastgmm.model.structures import MCLUST_NAMES
-from fastgmm.em.small import SmallRun
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 
