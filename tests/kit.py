@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastgmm.fitting.run import Fit, _Reached
+from fastgmm.fitting.run import Fit, StateCallback
 
 
 class Calls:
@@ -21,13 +21,13 @@ def during_fits(patch: pytest.MonkeyPatch, hook: str, action: Callable[..., None
 
     An action that raises ends the fit.
     """
-    original = getattr(_Reached, hook)
+    original = getattr(StateCallback, hook)
 
-    def hooked(self: _Reached, *arguments: Any) -> None:
+    def hooked(self: StateCallback, *arguments: Any) -> None:
         original(self, *arguments)
-        action(self._fit, *arguments)
+        action(self.fit, *arguments)
 
-    patch.setattr(_Reached, hook, hooked)
+    patch.setattr(StateCallback, hook, hooked)
 
 
 def stop_at(patch: pytest.MonkeyPatch, hook: str, call: int) -> Calls:

@@ -1207,8 +1207,8 @@ def test_ctrl_c_and_going_on(works: Any, fails: Any, tmp_path: Path) -> None:
     slow = (
         "import sys, time\n"
         "from fastgmm import cli\n"
-        "from fastgmm.fitting.run import _Reached\n"
-        "_Reached.iteration = lambda *_: time.sleep(0.05)\n"  # so that it does not end before it is stopped
+        "from fastgmm.fitting.run import StateCallback\n"
+        "StateCallback.iteration = lambda *_: time.sleep(0.05)\n"  # so that it does not end before it is stopped
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     argv = [sys.executable, "-c", slow, *fit, "-vv", "--checkpoint", str(checkpoint), "--output", str(saved)]

@@ -285,16 +285,16 @@ def fail():
     raise AssertionError
 
 def interrupted():
-    from fastgmm.fitting.run import _Reached
+    from fastgmm.fitting.run import StateCallback
     def stop(*_):
         raise KeyboardInterrupt
-    _Reached.iteration = stop
+    StateCallback.iteration = stop
     try:
         GaussianMixture(3, random_state=0, n_threads=1).fit(fastgmm.chunks([X[:1000], X[1000:]]))
     except KeyboardInterrupt:
         return
     finally:
-        del _Reached.iteration  # that of the base class again
+        del StateCallback.iteration  # that of the base class again
     raise AssertionError
 
 def stored():

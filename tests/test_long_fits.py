@@ -27,7 +27,7 @@ from fastgmm.em.result import FitResult
 from fastgmm.fitting import checkpoint as checkpoints
 from fastgmm.fitting import progress
 from fastgmm.fitting.checkpoint import Checkpoint, Draws
-from fastgmm.fitting.run import Fit, _Reached
+from fastgmm.fitting.run import Fit, StateCallback
 from fastgmm.sources.array import ArraySource, mark_rows
 from fastgmm.sources.opening import open_source
 
@@ -326,12 +326,12 @@ KILLED = """
 import os, signal, sys, warnings
 import numpy as np
 from fastgmm import GaussianMixture, chunks
-from fastgmm.fitting.run import _Reached
+from fastgmm.fitting.run import StateCallback
 from fastgmm.sources import stream
 warnings.simplefilter("ignore")
 folder, call = sys.argv[1], int(sys.argv[2])
 stream.LOADED = 4096
-reached, calls = _Reached.reached, 0
+reached, calls = StateCallback.reached, 0
 
 def killing(self, *arguments):
     global calls
@@ -340,7 +340,7 @@ def killing(self, *arguments):
     if calls == call:
         os.kill(os.getpid(), signal.SIGKILL)
 
-_Reached.reached = killing
+StateCallback.reached = killing
 data = chunks(folder + "/*.npy") if os.path.exists(folder + "/1.npy") else np.load(folder + "/0.npy")
 arguments = dict(n_init=3, random_state=0, tol=1e-6, max_iter=25, init_params="random_from_data")
 GaussianMixture(3, **arguments).fit(data, checkpoint=folder + "/c.npz", checkpoint_every=0)
@@ -618,13 +618,13 @@ def test_how_often_it_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
     write = Checkpoint.write
     monkeypatch.setattr(Checkpoint, "write", lambda self, at: (write(self, at), written.append(at.n_iter)))
-    reached = _Reached.reached
+    reached = StateCallback.reached
 
-    def passing(self: _Reached, *arguments: Any) -> None:
+    def passing(self: StateCallback, *arguments: Any) -> None:
         now[0] += 10.0
         reached(self, *arguments)
 
-    monkeypatch.setattr(_Reached, "reached", passing)
+    monkeypatch.setattr(StateCallback, "reached", passing)
     fit(model(n_init=1, tol=0.0, max_iter=20), data(), checkpoint=tmp_path / "c.npz")
     assert written == [6, 12, 18]
     written.clear()

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from fastgmm.em.small import SmallRun
+from fastgmm.em.compiled_loop import CompiledLoop
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step
@@ -33,7 +33,7 @@ def fitted(X, k=1, **arguments):
 def loop(request, monkeypatch):
     """Both loops of EM over few samples."""
     if request.param != "compiled":
-        monkeypatch.setattr(SmallRun, "suits", lambda *arguments: False)
+        monkeypatch.setattr(CompiledLoop, "suits", lambda *arguments: False)
 
 
 @pytest.mark.usefixtures("loop")
@@ -116,7 +116,7 @@ def test_both_loops_stop_alike(layout, dtype, iris, monkeypatch):
         return fitted(iris.astype(dtype), 3, covariance_type=layout, tol=1e-14, max_iter=5000)
 
     compiled = fit()
-    monkeypatch.setattr(SmallRun, "suits", lambda *arguments: False)
+    monkeypatch.setattr(CompiledLoop, "suits", lambda *arguments: False)
     plain = fit()
     assert compiled.converged_
     assert plain.converged_
