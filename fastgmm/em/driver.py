@@ -10,6 +10,7 @@ import numpy as np
 
 from fastgmm._errors import warn
 from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
+from fastgmm.covariance.collinear import collinear, numbered, told
 from fastgmm.covariance.structures import Structure, maximise, possible
 from fastgmm.em.monitor import SILENT, Monitor
 from fastgmm.em.restarts import Best
@@ -163,14 +164,34 @@ def m_step(structure: Structure, stats: Stats, reg_covar: float, previous: Param
         weights, means, covariances = maximise(structure, stats, reg_covar, before)
         prec_chol = precision_cholesky(covariances, structure.layout)
     except NotPositiveDefinite as error:
-        raise ValueError(collapse_message(error, structure, stats, reg_covar)) from error
+        raise Collapsed(error, structure, stats, reg_covar) from error
     return Params(structure.layout, weights, means, covariances, prec_chol)
+
+
+class Collapsed(ValueError):
+    """A component, or the covariance that all share, is singular; `which` says so without advice, `held` how many samples."""
+
+    def __init__(self, error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float) -> None:
+        super().__init__(collapse_message(error, structure, stats, reg_covar))
+        if error.component is None:
+            self.held = float(stats.n_samples)
+            who = "the covariance that all components share"
+        else:
+            self.held = float(stats.counts[error.component] / stats.counts.sum() * stats.n_samples)
+            who = f"component {error.component} holds {self.held:.4g} of {stats.n_samples} samples, and its covariance"
+        self.which = (
+            f"{who} is singular (smallest eigenvalue or variance {error.smallest:.3g}, reg_covar={reg_covar:.3g})"
+        )
+
+    def __reduce__(self) -> tuple[type[ValueError], tuple[str]]:
+        return ValueError, (str(self),)
 
 
 def collapse_message(
     error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float, when: str = ""
 ) -> str:
     """Say which component collapsed, how many samples it holds, and which reg_covar suits the scale of the data."""
+    k, d = stats.sums.shape
     scale = data_variance(stats)
     if error.component is None:
         shared = "tied covariance" if structure.layout == "tied" else "shape that the components share,"
@@ -178,15 +199,35 @@ def collapse_message(
     else:
         who = f"component {error.component}, which holds {stats.counts[error.component]:.6g} of {stats.n_samples} samples,"
     raise_to = max(1e-6 * scale, 10 * reg_covar, 2 * abs(error.smallest) if math.isfinite(error.smallest) else 0.0)
-    if scale > 0:
-        remedy = f"Raise reg_covar to about {raise_to:.2g} ({raise_to / scale:.2g} of that variance)"
+    fewer = "decrease the number of components, " if k > 1 else ""
+    if scale == 0:
+        remedy = (
+            f"All samples are equal. Raise reg_covar to about {max(raise_to, 1e-6):.2g}, {fewer}or scale the input data"
+        )
+    elif found := _collinear(stats):
+        remedy = (
+            f"Of all samples {told(found, numbered(d))} (features counted from 0): leave out what others imply, or raise "
+            f"reg_covar to about {raise_to:.2g} ({raise_to / scale:.2g} of that variance)"
+        )
     else:
-        remedy = f"All samples are equal. Raise reg_covar to about {max(raise_to, 1e-6):.2g}"
+        remedy = f"Raise reg_covar to about {raise_to:.2g} ({raise_to / scale:.2g} of that variance), {fewer}or scale the input data"
     return (
         f"Fitting the mixture model failed: {when}{who} has an ill-defined empirical covariance (smallest eigenvalue or "
         f"variance {error.smallest:.3g}, reg_covar={reg_covar:.3g}, mean variance of the features {scale:.3g}). "
-        f"{remedy}, decrease the number of components, or scale the input data.{_simpler(error, structure, stats)}"
+        f"{remedy}.{_simpler(error, structure, stats)}"
     )
+
+
+def _collinear(stats: Stats) -> dict[int, list[int]]:
+    """Features that are linear combinations of others in all samples, as far as there are enough of these to tell."""
+    k, d = stats.sums.shape
+    if stats.layout not in ("full", "tied") or stats.n_samples <= d:
+        return {}
+    n = float(stats.counts.sum())
+    shift = stats.origin - (stats.counts @ stats.origin + stats.sums.sum(axis=0)) / n
+    within = stats.scatter if stats.layout == "tied" else stats.scatter.sum(axis=0)
+    cross = stats.sums.T @ shift
+    return collinear(within + cross + cross.T + (stats.counts * shift.T) @ shift)
 
 
 def _simpler(error: NotPositiveDefinite, structure: Structure, stats: Stats) -> str:
@@ -199,7 +240,7 @@ def _simpler(error: NotPositiveDefinite, structure: Structure, stats: Stats) -> 
         return ""
     return (
         f" A component needs {least} samples at least for covariance_type={structure.name!r} with {d} features; with fewer "
-        f"there are {possible(count, d)}."
+        f"there are {', '.join(repr(other.name) for other in possible(count, d, structure))}."
     )
 
 

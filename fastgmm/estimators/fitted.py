@@ -16,6 +16,7 @@ from fastgmm.covariance.structures import STRUCTURES, Structure
 from fastgmm.em import sweep as passes
 from fastgmm.em.driver import Fit
 from fastgmm.estimators.base import Estimator
+from fastgmm.estimators.left_out import LeftOut, without
 from fastgmm.params import Params
 from fastgmm.sources.dask import AnySource, each_block, is_dask, row_blocks
 from fastgmm.sources.opening import open_source
@@ -109,8 +110,16 @@ class FittedMixture(Estimator):
         border.check_threads(self.n_threads)
         names = border.feature_names(X)
         source = open_source(X, sample_weight)
+        left_out = self._left_out_of(source.n_features, names)
+        if left_out is not None:
+            return source.of_features(left_out.kept(self.n_features_in_))
         self._check_features(source.n_features, names)
         return source
+
+    def _left_out_of(self, d: int, names: NDArray | None) -> LeftOut | None:
+        """What of data of `d` features with such names the model, which `select` made, was chosen without; None for no others."""
+        left_out: LeftOut | None = getattr(self, "_left_out", None)
+        return left_out if left_out is not None and left_out.are_in(d, names, self.n_features_in_) else None
 
     def _check_features(self, got: int, names: NDArray | None) -> None:
         fitted = getattr(self, "feature_names_in_", None)
@@ -125,6 +134,10 @@ class FittedMixture(Estimator):
         self._check_is_fitted()
         border.check_threads(self.n_threads)
         array, d = row_blocks(X), self.n_features_in_
+        left_out = None if math.isnan(array.shape[1]) else self._left_out_of(array.shape[1], border.feature_names(X))
+        if left_out is not None:
+            X = without(X, left_out.kept(d))
+            array = row_blocks(X)
         # an unknown number of columns is looked at later, in each block
         self._check_features(d if math.isnan(array.shape[1]) else array.shape[1], border.feature_names(X))
         return each_block(array, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)

@@ -484,7 +484,7 @@ class GaussianMixture(FittedMixture):
     def _keep(self, fit: driver.Fit, source: AnySource, names: NDArray | None, **others: Any) -> None:
         others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
         # averages of an earlier partial_fit belong to other parameters
-        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", **others)
+        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", "_left_out", **others)
 
     def _check_enough(self, source: AnySource) -> None:
         if source.n_samples < self.n_components:

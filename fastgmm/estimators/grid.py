@@ -6,15 +6,17 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.covariance.cholesky import NotPositiveDefinite, precision_cholesky
+from fastgmm.covariance.collinear import ROUNDING, collinear, numbered, told
 from fastgmm.covariance.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise, possible
 from fastgmm.em import driver
 from fastgmm.em import sweep as passes
-from fastgmm.em.driver import Fit, Settings
+from fastgmm.em.driver import Collapsed, Fit, Settings
 from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, agglomerate
 from fastgmm.init.partition import members, stats_of
 from fastgmm.init.starts import Start, Supplied
@@ -38,10 +40,21 @@ _FEW = 12
 _CUTS = 8
 #: Of a normal distribution that is cut at its mean, the halves have means +- sqrt(2 / pi) and the variance 1 - 2 / pi.
 _HALF = 2.0 / math.pi
-#: A variance below this share of the variance of a feature is rounding: what is left of equal samples without reg_covar.
-_ROUNDING = 1e-12
 #: What EM raises where a component collapses, LAPACK where a matrix does.
 _FAILS = (ValueError, np.linalg.LinAlgError)
+
+
+class Reason(NamedTuple):
+    """Why there is no fit.
+
+    what : what happened
+    held : so many samples the structures have to do with that are advised instead
+    otherwise : other advice, which can be followed whatever the structure
+    """
+
+    what: str
+    held: float = math.inf
+    otherwise: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class Cell:
 
     fit: Fit | None = None
     sums: passes.Classified | None = None
-    reason: str = ""
+    reason: Reason | None = None
 
     @property
     def log_likelihood(self) -> float:
@@ -113,6 +126,8 @@ class Grid:
 
     Where a grid of a sample has the cell, its fit is the first candidate, and the only one unless it fails or is less likely
     than a structure within. Where a candidate comes to a component that sits on a few nearly equal samples, the next one counts.
+    A cell that no division of the samples among components makes valid is refused before it runs. `names` are what messages
+    call the features.
     """
 
     def __init__(
@@ -125,8 +140,13 @@ class Grid:
         *,
         sample: Grid | None = None,
         told: Callable[[int, Structure], None] = lambda k, structure: None,
+        names: Sequence[str] | None = None,
+        n_distinct: int | None = None,
     ) -> None:
         self._source, self._settings, self._starts, self._sample, self._told = source, settings, starts, sample, told
+        self._names = numbered(source.n_features) if names is None else names
+        self._n_distinct = source.n_samples if n_distinct is None else n_distinct
+        self._collinear: dict[int, list[int]] = {}
         self._structures = sorted(structures, key=lambda structure: MCLUST_NAMES.index(structure.mclust_name))
         self._sizes = sorted(sizes)
         self._whole: passes.Total | None = None
@@ -135,6 +155,7 @@ class Grid:
     def run(self) -> dict[tuple[int, str], Cell]:
         """Fit all cells."""
         self._whole = passes.total(self._source, self._settings.n_threads)
+        self._collinear = collinear(self._whole.scatter)
         for k in self._sizes:
             for structure in self._structures:
                 self._told(k, structure)
@@ -146,8 +167,8 @@ class Grid:
     # --- one cell ---
 
     def _cell(self, k: int, structure: Structure) -> Cell:
-        if k > self._source.n_samples:
-            return Cell(reason=f"there are {k} components for {self._source.n_samples} samples")
+        if reason := self._impossible(k, structure):
+            return Cell(reason=reason)
         within = self._contained(k, structure)
         floor = max((cell.log_likelihood for cell in within), default=-math.inf)
         sampled = None if self._sample is None else self._sample.fit(k, structure)
@@ -184,19 +205,24 @@ class Grid:
         """What the candidates that are best after a few iterations come to; more than these where they stay below `floor`."""
         trials: list[Fit] = []
         ended: list[Cell] = []
-        reasons: list[str] = []
+        reasons: list[Reason] = []
         for first in candidates:
             try:
                 trials.append(self._em(first(), structure, _TRIAL))
             except _FAILS as error:
-                reasons.append(str(error))
+                reasons.append(_of_error(error))
         for trial in sorted(trials, key=lambda fit: -fit.lower_bound):
             finalists = max(_FINALISTS, _FEW // len(trial.params.weights))
             if len(ended) >= finalists and max(cell.log_likelihood for cell in ended) >= floor:
                 break
             cell = self._ended(trial, structure)
-            (reasons.append(cell.reason) if cell.fit is None else ended.append(cell))
-        return max(ended, key=lambda cell: cell.log_likelihood) if ended else Cell(reason="".join(reasons[:1]))
+            if cell.reason is None:
+                ended.append(cell)
+            else:
+                reasons.append(cell.reason)
+        if ended:
+            return max(ended, key=lambda cell: cell.log_likelihood)
+        return Cell(reason=reasons[0] if reasons else Reason("there is nothing to begin from"))
 
     def _ended(self, trial: Fit, structure: Structure) -> Cell:
         """What a trial comes to in the end."""
@@ -205,12 +231,14 @@ class Grid:
             if not trial.converged and trial.n_iter < self._settings.max_iter:
                 fit = self._em(trial.params, structure, self._settings.max_iter, trial.lower_bounds)
         except _FAILS as error:
-            return Cell(reason=str(error))
+            return Cell(reason=_of_error(error))
         if reason := self._spurious(fit.params, structure):
             return Cell(reason=reason)
         sums = passes.classified(self._source, fit.params, self._settings.n_threads)
         return (
-            Cell(fit, sums) if math.isfinite(sums.log_likelihood) else Cell(reason="the log-likelihood is not finite")
+            Cell(fit, sums)
+            if math.isfinite(sums.log_likelihood)
+            else Cell(reason=Reason("the log-likelihood is not finite"))
         )
 
     def _contained(self, k: int, structure: Structure) -> list[Cell]:
@@ -292,8 +320,51 @@ class Grid:
 
     # --- what is no fit ---
 
-    def _spurious(self, params: Params, structure: Structure) -> str:
-        """Why a mixture is none of the data but of a few samples; '' where it is one.
+    def reasons(self) -> dict[tuple[int, str], str]:
+        """Why cells have no fit, with advice that can be followed: structures that have not failed, too, or fewer components."""
+        return {
+            key: self._worded(key[0], STRUCTURES[key[1]], cell.reason)
+            for key, cell in self.cells.items()
+            if cell.reason is not None
+        }
+
+    def _worded(self, k: int, structure: Structure, reason: Reason) -> str:
+        d = self._source.n_features
+        failed = {self._kind(STRUCTURES[name]) for size, name in self.cells if size == k and not self._has_fit(k, name)}
+        enough = [
+            repr(other.name)
+            for other in possible(reason.held, d, structure)
+            if self._kind(other) not in failed and not self._impossible(k, other)
+        ]
+        advice = [f"choose {' or '.join([', '.join(enough[:-1]), enough[-1]] if enough[1:] else enough)}"] if enough else []
+        if reason.otherwise:
+            advice.append(reason.otherwise)
+        elif k > 1 and not self._impossible(k, structure):
+            advice.append("ask for fewer components")
+        return reason.what + (": " + "; or ".join(advice) if advice else "")
+
+    def _kind(self, structure: Structure) -> str:
+        """By mclust's name, which is of one letter for one feature."""
+        return structure.mclust_name if self._source.n_features > 1 else structure.in_one_feature.name
+
+    def _has_fit(self, k: int, name: str) -> bool:
+        return self.cells[k, name].fit is not None
+
+    def _impossible(self, k: int, structure: Structure) -> Reason | None:
+        """Why a cell can have no fit, whatever is begun from."""
+        d, n = self._source.n_features, self._n_distinct
+        least = structure.least_in_all(k, d)
+        if least > n:
+            what = f"{_components(k)} of type {structure.name!r} with {d} feature{'s' * (d > 1)} need {least} distinct samples"
+            most = max((size for size in range(1, k) if structure.least_in_all(size, d) <= n), default=0)
+            advice = f"ask for {_components(most)} at most" if most else ""
+            return Reason(f"{what} at least, and there are {n}", math.inf, advice)
+        if self._collinear and structure.layout in ("full", "tied"):
+            return Reason(told(self._collinear, self._names), math.inf, "leave out what others imply")
+        return None
+
+    def _spurious(self, params: Params, structure: Structure) -> Reason | None:
+        """Why a mixture is none of the data but of a few samples; None where it is one.
 
         The likelihood has no maximum where a component may sit on samples that are equal: what EM comes to there is as high as
         `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969).
@@ -314,14 +385,34 @@ class Grid:
         for j in np.argsort(variances, kind="stable"):
             who = f"component {j} holds {held[j]:.4g} of {n} samples"
             if held[j] < least:
-                enough = possible(held[j], d)
-                return f"{who}, and needs {least} for {structure.name!r} with {d} features: that is enough for {enough}"
-            if variances[j] <= floor or scaled[j] <= _ROUNDING:
-                return (
+                return Reason(f"{who}, and needs {least} for {structure.name!r} with {d} features", held[j])
+            if variances[j] <= floor or scaled[j] <= ROUNDING:
+                what = (
                     f"{who}, which in some direction are equal up to a variance of {max(variances[j], 0.0):.3g} (reg_covar="
-                    f"{reg_covar:.3g}): that is enough for {possible(1, d)}; or scale the data, lower or raise reg_covar"
+                    f"{reg_covar:.3g})"
                 )
-        return ""
+                return Reason(what, 1.0, self._lower(variances[j] - (floor - reg_covar), scale))
+        return None
+
+    def _lower(self, variance: float, scale: Float) -> str:
+        """Advice where samples do vary in a direction, and only `reg_covar` hides how much.
+
+        Never to raise it: a variance that is below it makes no fit, and there are no other ones of equal samples.
+        """
+        if variance <= ROUNDING * float(scale.max()) ** 2 or variance > self._settings.reg_covar:
+            return ""
+        return f"lower reg_covar to below {variance:.2g}"
+
+
+def _components(k: int) -> str:
+    return f"{k} component{'s' * (k > 1)}"
+
+
+def _of_error(error: Exception) -> Reason:
+    """Of what EM raised, without its advice to raise reg_covar: what that came to would be no fit either."""
+    if isinstance(error, Collapsed):
+        return Reason(error.which, error.held)
+    return Reason(str(error))
 
 
 def _smallest_variances(params: Params, scale: Float | None = None) -> Float:
