@@ -192,6 +192,8 @@ class Grid:
             return
         stats = self._swept(best.fit.params.in_layout("full"))
         for structure in self._structures:
+            if self._impossible(k, structure):
+                continue
             cell, within = self.cells[k, structure.name], self._contained(k, structure)
             floor = max((other.log_likelihood for other in within), default=-math.inf)
             candidates: list[Callable[[], Params]] = [partial(self._maximised, stats, structure)]
