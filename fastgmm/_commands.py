@@ -164,8 +164,8 @@ def select(args: Namespace) -> None:
     table = _tables.read(args, args.columns, args.dtype)
     read = time.perf_counter() - begin
     _tables.tell_of_doubts(args, table)
-    names = ("tol", "reg_covar", "max_iter", "n_init", "criterion", "progress")
-    options = {name: getattr(args, name) for name in names}
+    taken = ("tol", "reg_covar", "max_iter", "n_init", "criterion", "progress")
+    options = {name: getattr(args, name) for name in taken}
     options |= {"init_params": args.init, "random_state": args.seed, "n_threads": args.threads}
     begin = time.perf_counter()
     try:
@@ -176,8 +176,9 @@ def select(args: Namespace) -> None:
         raise KeyboardInterrupt("nothing was written") from None
     spent = time.perf_counter() - begin
     model = found.best_model
+    names = None if table.names is None else tuple(table.names[j] for j in found.features)
     if args.output:
-        _save(model, table.names, args.output)
+        _save(model, names, args.output)
     if args.table:
         _outputs.write_rows(args.table, selection.Row._fields, found.table)
     if figure is not None:
@@ -185,7 +186,7 @@ def select(args: Namespace) -> None:
         _write_figure(args.plot, figure)
     source = open_here(table.data)
     sizes = _cluster_sizes(model, source, args.labels)
-    best = found.ranking(1)[0]._asdict() | _model_summary(model, table.names) | {"cluster_sizes": sizes}
+    best = found.ranking(1)[0]._asdict() | _model_summary(model, names) | {"cluster_sizes": sizes}
     summary = _head("select", args) | {"n_samples": source.n_samples, "sample_weight": args.weights}
     summary |= {"init": args.init, "seed": args.seed} | _selection_summary(found)
     summary |= {"best": best, "seconds": {"read": read, "select": spent}, "files": files}
@@ -355,7 +356,7 @@ def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Na
             f"{args.data} gives the features {', '.join(names[:8])}, but {args.model} was fitted with "
             f"{', '.join(expected[:8])}; choose the same columns in the same order"
         )
-    if table.n_features != model.n_features_in_:
+    if table.n_features != model.n_features_in_ and model._left_out_of(table.n_features, None) is None:
         remedy = "choose that many with --columns"
         if table.numbered is not None and table.n_features == model.n_features_in_ + 1:
             remedy = f"{table.numbered.label} {table.numbered.why}: leave it out with --drop {table.numbered.option}"

@@ -18,7 +18,8 @@ from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
 from fastgmm.em.result import FitResult
 from fastgmm.estimators.fitted import Criteria, warn_of_relative_weights
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
-from fastgmm.estimators.grid import Cell, Grid, Settings, Starts
+from fastgmm.estimators.grid import Grid, Settings, Starts
+from fastgmm.estimators.left_out import LeftOut, constant_features, listed
 from fastgmm.fitting.progress import steps
 from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure
@@ -34,6 +35,7 @@ CRITERIA = ("bic", "icl", "aic")
 #: samples the mean gap in BIC to the best known, 4e5 and 5e5 in all, was for 7 overlapping clusters 47 from 3000 samples, 21
 #: from 5000, 15 from 10 000, and 11 without; on heavy tails 87, 54, 278 and 179.
 _LARGE, _SAMPLE = 10_000, 5_000
+_SIZES = range(1, 10)
 #: What fits on a line of 80 characters.
 _COLUMNS = 7
 
@@ -92,7 +94,13 @@ class Selection:
     reasons: Mapping[tuple[int, str], str]
     _fits: Mapping[tuple[int, str], FitResult] = field(repr=False)
     _arguments: Mapping[str, Any] = field(repr=False)
-    _data: tuple[int, np.dtype, NDArray | None] = field(repr=False)
+    _data: tuple[int, np.dtype, NDArray | None, LeftOut | None] = field(repr=False)
+
+    @property
+    def features(self) -> tuple[int, ...]:
+        """Indices of the features of X that the models have: all but those that are constant."""
+        d, _, _, left_out = self._data
+        return tuple(range(d)) if left_out is None else tuple(left_out.kept(d).tolist())
 
     @property
     def table(self) -> list[Row]:
@@ -163,9 +171,11 @@ class Selection:
                 f"there is no fit of {n_components} components with {covariance_type!r}: {self.reasons[key]}"
             )
         model = GaussianMixture(key[0], covariance_type=covariance_type, **self._arguments)
-        model.n_features_in_, dtype, names = self._data
+        model.n_features_in_, dtype, names, left_out = self._data
         if names is not None:
             model.feature_names_in_ = names
+        if left_out is not None:
+            model._left_out = left_out
         model._set_fitted(self._fits[key], dtype)
         return model
 
@@ -182,7 +192,17 @@ class Selection:
             f"  {row.covariance_type}, {row.n_components}  {getattr(row, self.criterion):.3f}"
             for row in self.ranking(3)
         ]
-        return "\n\n".join([*parts, "\n".join([f"Top {len(top)} models by {name}:", *top]), *self._failures()])
+        head = f"Top {len(top)} models by {name}:"
+        return "\n\n".join([*parts, "\n".join([head, *top, *self._at_the_end()]), *self._failures()])
+
+    def _at_the_end(self) -> list[str]:
+        """A line where the best size is the largest one tried, or the largest that has a fit."""
+        k, sizes = self.best_n_components, self.n_components
+        if len(sizes) == 1 or k < max(size for size, _ in self._fits):
+            return []
+        if k == max(sizes):
+            return [f"The best has {k} components, the most that were tried: try more."]
+        return [f"The best has {k} component{'s' * (k > 1)}, the most that have a fit."]
 
     def _blocks(self) -> Iterable[str]:
         """The table, in as many blocks as lines of 80 characters need."""
@@ -208,7 +228,7 @@ class Selection:
 
 def select(
     X: Any,
-    n_components: int | Iterable[int] = range(1, 10),
+    n_components: int | Iterable[int] = _SIZES,
     covariance_types: str | Iterable[str] = "all",
     criterion: str = "bic",
     *,
@@ -232,7 +252,13 @@ def select(
 
     Components that sit on a few samples that are equal, in some direction, have a likelihood that only `reg_covar` keeps
     from infinity. What comes to one is no fit, nor is what gives a component fewer samples than its covariance needs:
-    such models are left out, as NaN with a reason, and never win.
+    such models are left out, as NaN with a reason, and never win. So are, before they run, those that need more distinct
+    samples than there are, or features that are no linear combinations of others.
+
+    A feature that is constant, up to rounding and among samples of positive weight, is left out with a warning: the models and
+    the number of their parameters are those of the other features (`Selection.features`), in ``means_`` and all else. Methods of
+    the models that take data take the same columns as `select` did, which they leave the constant ones out of whatever their
+    values there are, or those without the constant ones. Only `fit` starts anew with all columns that it is passed.
 
     Parameters
     ----------
@@ -267,8 +293,8 @@ def select(
     Raises
     ------
     ValueError, TypeError
-        For input or arguments that cannot be used, and where no model at all could be fitted. One that cannot be fitted does not
-        end the search.
+        For input or arguments that cannot be used, if all features are constant, and if no model at all could be fitted.
+        One model that cannot be fitted does not end the search.
     OSError
         For files that cannot be read.
     KeyboardInterrupt
@@ -279,7 +305,9 @@ def select(
     ConvergenceWarning
         Where the best model did not converge.
     UserWarning
-        Where the weights add up to what cannot be a number of samples, as `GaussianMixture.bic` says.
+        Where the weights add up to what cannot be a number of samples, as `GaussianMixture.bic` says; where features are constant;
+        where no model of two components or more has a fit, so that one component is all there is to choose; where the best of the
+        default sizes is the largest one.
 
     Examples
     --------
@@ -306,14 +334,19 @@ def select(
     source = open_source(X, sample_weight, min_samples=2)
     border.check_magnitude(source.largest, source.n_features, source.dtype)
     warn_of_relative_weights(source)
+    source, left_out = _varying(source, names, settings.n_threads)
+    kept = np.arange(source.n_features) if left_out is None else left_out.kept(source.n_features)
+    called = [repr(str(names[j])) for j in kept] if names is not None else [f"feature {j}" for j in kept]
     structures = _structures(wanted, source.n_features)
     what = f"a search of up to {max(sizes)} components in {source.n_features} features, {source.n_samples} samples"
     with memory_for(what, "Ask for fewer components or types of fewer parameters, such as 'VVI'"):
-        cells = _search(source, structures, sizes, settings, (init_params, n_init, rng), progress)
+        grid = _search(source, structures, sizes, settings, (init_params, n_init, rng), called, progress)
     arguments = {"tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
     arguments |= {"random_state": random_state, "n_threads": n_threads}
-    found = _selection(source, structures, sizes, criterion, cells, arguments, names)
+    data = (source.n_features, source.dtype, None if names is None else names[kept], left_out)
+    found = _selection(source, structures, sizes, criterion, grid, arguments, data)
     _check_found(found)
+    _warn_of_size(found, by_default=n_components is _SIZES)
     return found
 
 
@@ -374,10 +407,15 @@ def _search(
     sizes: Sequence[int],
     settings: Settings,
     start: tuple[str, int, np.random.RandomState],
+    names: Sequence[str],
     progress: bool,
-) -> dict[tuple[int, str], Cell]:
+) -> Grid:
     init_params, n_init, rng = start
     sample = source.for_start(rng)
+    n_distinct = source.n_samples
+    if sample.n_samples == n_distinct:  # all are at hand
+        most = STRUCTURES["VVV"].least_in_all(max(sizes), source.n_features)  # no structure needs more
+        n_distinct = sample.n_distinct(min(most, n_distinct))
     large = source.n_samples > _LARGE
     if large:
         sample = sample.subsample(_SAMPLE, rng)
@@ -388,7 +426,10 @@ def _search(
 
     def grid(of: Source, of_sample: Grid | None, which: str) -> Grid:
         tell = _silent if told is None else told.of(which)
-        return Grid(of, structures, sizes, settings, starts, sample=of_sample, told=tell)
+        distinct = n_distinct if of is source else None
+        return Grid(
+            of, structures, sizes, settings, starts, sample=of_sample, told=tell, names=names, n_distinct=distinct
+        )
 
     try:
         starts = Starts(sample, init_params, n_init, rng, settings)
@@ -396,7 +437,9 @@ def _search(
         if large:
             of_sample = grid(sample, None, ", of a sample")
             of_sample.run()
-        return grid(source, of_sample, "").run()
+        of_all = grid(source, of_sample, "")
+        of_all.run()
+        return of_all
     finally:
         if told is not None:
             told.close()
@@ -432,10 +475,11 @@ def _selection(
     structures: list[Structure],
     sizes: tuple[int, ...],
     criterion: str,
-    cells: dict[tuple[int, str], Cell],
+    grid: Grid,
     arguments: Mapping[str, Any],
-    names: NDArray | None,
+    data: tuple[int, np.dtype, NDArray | None, LeftOut | None],
 ) -> Selection:
+    cells = grid.cells
     shape = (len(sizes), len(structures))
     values = {name: np.full(shape, np.nan) for name in ("bic", "icl", "aic", "log_likelihood", "entropy")}
     n_parameters, converged = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
@@ -460,21 +504,59 @@ def _selection(
         **values,
         n_parameters=n_parameters,
         converged=converged,
-        reasons={key: cell.reason for key, cell in cells.items() if cell.fit is None},
+        reasons=grid.reasons(),
         _fits={key: cell.fit for key, cell in cells.items() if cell.fit is not None},
         _arguments=arguments,
-        _data=(source.n_features, source.dtype, names),
+        _data=data,
     )
+
+
+def _varying(source: Source, names: NDArray | None, n_threads: int | None) -> tuple[Source, LeftOut | None]:
+    """The source without its constant features, of which a warning tells; ValueError where there are no others."""
+    constant = constant_features(source, n_threads)
+    if not constant.size:
+        return source, None
+    if constant.size == source.n_features:
+        what = "the feature is" if constant.size == 1 else f"all {constant.size} features are"
+        raise ValueError(
+            f"{what} constant, so that none of the models could be fitted: all samples of positive weight are equal. Pass "
+            "data that vary"
+        )
+    one = constant.size == 1
+    warn(
+        f"{listed(constant, names)} {'is constant and is' if one else 'are constant and are'} left out: "
+        f"{'it says' if one else 'they say'} nothing of components, and most covariances would be singular. "
+        "The models have the other features, and still take X as it is",
+        UserWarning,
+    )
+    left_out = LeftOut(constant, names)
+    return source.of_features(left_out.kept(source.n_features - constant.size)), left_out
+
+
+def _warn_of_size(found: Selection, *, by_default: bool) -> None:
+    """Warn where nothing but one component was left to choose, and where the default sizes ended too early."""
+    sizes = {k for k, _ in found._fits}
+    rejected = [reason for (k, _), reason in found.reasons.items() if k > 1]
+    if sizes == {1} and rejected:
+        reason, count = Counter(rejected).most_common(1)[0]
+        warn(
+            f"None of the {len(rejected)} models of two components or more could be fitted, which leaves those of one component: "
+            f"that one is the best does not say that there is one cluster. {count} of them: {reason}",
+            UserWarning,
+        )
+    elif by_default and found.best_n_components == max(found.n_components):
+        warn(
+            f"The best model has {found.best_n_components} components, as many as were tried: a larger number may be better, pass "
+            f"n_components=range(1, {2 * found.best_n_components + 1})",
+            UserWarning,
+        )
 
 
 def _check_found(found: Selection) -> None:
     if not found._fits:
         counts = Counter(found.reasons.values()).most_common(2)
         told = "; ".join(f"{reason} ({count} of them)" for reason, count in counts)
-        raise ValueError(
-            f"none of the {found.bic.size} models could be fitted: {told}. Ask for fewer components or simpler types, or "
-            "raise reg_covar"
-        )
+        raise ValueError(f"none of the {found.bic.size} models could be fitted: {told}")
     best = found._best
     if not best.converged:
         warn(

@@ -18,7 +18,7 @@ from test_estimator import assert_same_fit, blobs
 import fastgmm
 from fastgmm import GaussianMixture
 from fastgmm.datasets import load_iris
-from fastgmm.model.cholesky import upper_factor
+from fastgmm.model.layouts import layout_named
 
 TYPES = ("full", "tied", "diag", "spherical")
 X = load_iris().data
@@ -240,7 +240,7 @@ def test_any_square_factor_gives_the_densities_of_its_precision(covariance_type)
 def test_factors_of_features_of_very_different_scales():
     """Singular is what is so after each feature has its own unit."""
     P = np.diag([1e-9, 1.0, 1e9]) @ np.array([[2.0, 0, 0], [1, 3, 0], [-1, 1, 4]])
-    U = upper_factor(P[None], "full")[0]
+    U = layout_named("full").upper_factor(P[None])[0]
     assert_allclose(U @ U.T, P @ P.T, rtol=1e-12)
     assert_array_equal(np.tril(U, -1), 0.0)
     assert (np.diag(U) > 0).all()

@@ -6,10 +6,10 @@ import warnings
 
 import numpy as np
 import pytest
-from fastgmm.em.small import SmallRun
 
 import fastgmm
 from fastgmm import DegenerateWarning, GaussianMixture, chunks, em_step, select
+from fastgmm.em.compiled_loop import CompiledLoop
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, has_structure
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
@@ -138,7 +138,7 @@ class TestTheWarning:
 def loop(request, monkeypatch):
     """Both loops of EM over few samples."""
     if request.param != "compiled":
-        monkeypatch.setattr(SmallRun, "suits", lambda *arguments: False)
+        monkeypatch.setattr(CompiledLoop, "suits", lambda *arguments: False)
 
 
 def laid_out(matrix, layout, k):

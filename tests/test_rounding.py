@@ -6,10 +6,10 @@ import warnings
 
 import numpy as np
 import pytest
-from fastgmm.em.compiled_loop import CompiledLoop
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step
+from fastgmm.em.compiled_loop import CompiledLoop
 from fastgmm.model.structures import MCLUST_NAMES
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm._errors import warn
 from fastgmm.model.cholesky import NotPositiveDefinite
+from fastgmm.model.collinear import collinear, numbered, told
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import Structure, maximise, possible
@@ -24,15 +25,29 @@ REG_COVAR = 1e-6
 
 
 class Collapsed(ValueError):
-    """A covariance is not positive definite."""
+    """A covariance is not positive definite; `which` says so without advice, `held` how many samples it is of."""
 
-    def __init__(self, explanation: str) -> None:
+    def __init__(self, explanation: str, which: str = "", held: float = math.inf) -> None:
         super().__init__(f"Fitting the mixture model failed: {explanation}")
-        self.explanation = explanation
+        self.explanation, self.which, self.held = explanation, which, held
+
+    @classmethod
+    def of(cls, error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float) -> Collapsed:
+        """Return the error of statistics whose maximum is not positive definite."""
+        if error.component is None:
+            count, who = float(stats.n_samples), "the covariance that all components share"
+        else:
+            count = float(held(stats)[error.component])
+            who = f"component {error.component} holds {count:.4g} of {stats.n_samples} samples, and its covariance"
+        which = f"{who} is singular (smallest eigenvalue or variance {error.smallest:.3g}, reg_covar={reg_covar:.3g})"
+        return cls(collapse_message(error, structure, stats, reg_covar), which, count)
 
     def at_the_start(self) -> Collapsed:
         """Return the same error of first parameters."""
-        return Collapsed(f"already at the start {self.explanation}")
+        return Collapsed(f"already at the start {self.explanation}", self.which, self.held)
+
+    def __reduce__(self) -> tuple:
+        return Collapsed, (self.explanation, self.which, self.held)
 
 
 class Step(Protocol):
@@ -89,7 +104,7 @@ class MaximumLikelihood:
                 pass
             return self._maximised(stats, before, few)
         except NotPositiveDefinite as error:
-            raise Collapsed(collapse_message(error, self.structure, stats, self.reg_covar)) from error
+            raise Collapsed.of(error, self.structure, stats, self.reg_covar) from error
 
     def _maximised(self, stats: Stats, previous: Float | None, kept: NDArray[np.bool_] | None = None) -> Params:
         weights, means, covariances = maximise(self.structure, stats, self.reg_covar, previous, kept)
@@ -141,17 +156,40 @@ def collapse_message(error: NotPositiveDefinite, structure: Structure, stats: St
             f"component {error.component}, which holds {held(stats)[error.component]:.6g} of {stats.n_samples} samples,"
         )
     raise_to = max(1e-6 * scale, 10 * reg_covar, 2 * abs(error.smallest) if math.isfinite(error.smallest) else 0.0)
-    if scale > 0:
-        remedy = f"Raise reg_covar to about {raise_to:.2g} ({raise_to / scale:.2g} of that variance)"
+    fewer = "decrease the number of components, " if len(stats.counts) > 1 else ""
+    if scale == 0:
+        remedy = (
+            f"All samples are equal. Raise reg_covar to about {max(raise_to, 1e-6):.2g}, {fewer}or scale the input data"
+        )
+    elif found := _collinear(stats):
+        remedy = (
+            f"Of all samples {told(found, numbered(stats.sums.shape[1]))} (features counted from 0): leave out what others "
+            f"imply, or raise reg_covar to about {raise_to:.2g} ({raise_to / scale:.2g} of that variance)"
+        )
     else:
-        remedy = f"All samples are equal. Raise reg_covar to about {max(raise_to, 1e-6):.2g}"
+        remedy = (
+            f"Raise reg_covar to about {raise_to:.2g} ({raise_to / scale:.2g} of that variance), {fewer}or scale the input "
+            "data"
+        )
     if scale > 0 and stats.dtype == np.float32:
         remedy = f"Pass X as float64, since float32 rounds variances by about {np.finfo(np.float32).eps * scale:.2g}. {remedy}"
     return (
         f"{who} has an ill-defined empirical covariance (smallest eigenvalue or "
         f"variance {error.smallest:.3g}, reg_covar={reg_covar:.3g}, mean variance of the features {scale:.3g}). "
-        f"{remedy}, decrease the number of components, or scale the input data.{_simpler(error, structure, stats)}"
+        f"{remedy}.{_simpler(error, structure, stats)}"
     )
+
+
+def _collinear(stats: Stats) -> dict[int, list[int]]:
+    """Features that are linear combinations of others in all samples, as far as there are enough of these to tell."""
+    d = stats.sums.shape[1]
+    if stats.layout.unique_matrices(stats.scatter) is None or stats.n_samples <= d:
+        return {}
+    n = float(stats.counts.sum())
+    shift = stats.origin - (stats.counts @ stats.origin + stats.sums.sum(axis=0)) / n
+    within = stats.scatter if stats.layout.pools else stats.scatter.sum(axis=0)
+    cross = stats.sums.T @ shift
+    return collinear(within + cross + cross.T + (stats.counts * shift.T) @ shift)
 
 
 def _simpler(error: NotPositiveDefinite, structure: Structure, stats: Stats) -> str:
@@ -164,7 +202,7 @@ def _simpler(error: NotPositiveDefinite, structure: Structure, stats: Stats) -> 
         return ""
     return (
         f" A component needs {least} samples at least for covariance_type={structure.name!r} with {d} features; with fewer "
-        f"there are {possible(count, d)}."
+        f"there are {', '.join(repr(other.name) for other in possible(count, d, structure))}."
     )
 
 

@@ -127,6 +127,25 @@ def _sum(source: LocalSource) -> Float:
     return total
 
 
+def ranges(source: Source, n_threads: int | None) -> tuple[Float, Float]:
+    """Least and greatest value of each feature, each (d,), of the samples of positive weight."""
+    return source.map_reduce(_ranges, _wider, n_threads)
+
+
+def _ranges(source: LocalSource) -> tuple[Float, Float]:
+    found = np.full(source.n_features, np.inf), np.full(source.n_features, -np.inf)
+    with closing(source.blocks(max(1, (1 << 20) // source.n_features))) as blocks:
+        for block in blocks:
+            X = block.X[block.weights > 0] if block.weights.size else block.X
+            if len(X):
+                found = _wider(found, (X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)))
+    return found
+
+
+def _wider(one: tuple[Float, Float], other: tuple[Float, Float]) -> tuple[Float, Float]:
+    return np.minimum(one[0], other[0]), np.maximum(one[1], other[1])
+
+
 def _weighted_sum(weights: NDArray, X: NDArray) -> Float:
     return np.einsum("i,ij->j", weights.astype(np.float64), X, dtype=np.float64)
 

@@ -17,6 +17,7 @@ from fastgmm.em import sweep as passes
 from fastgmm.em.result import FitResult
 from fastgmm.estimators import attributes
 from fastgmm.estimators.base import Estimator
+from fastgmm.estimators.left_out import LeftOut, without
 from fastgmm.estimators.notebook import Table
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure
@@ -139,6 +140,7 @@ class FittedMixture(Estimator):
     lower_bounds_: list[float]
     n_features_in_: int
     feature_names_in_: NDArray
+    _left_out: LeftOut
 
     def _set_fitted(self, fit: FitResult, dtype: np.dtype, *gone: str, **others: Any) -> None:
         """Set what a fit came to and other attributes, and leave those out that are `gone`."""
@@ -176,8 +178,16 @@ class FittedMixture(Estimator):
         border.check_threads(self.n_threads)
         names = border.feature_names(X)
         source = open_source(X, sample_weight)
+        left_out = self._left_out_of(source.n_features, names)
+        if left_out is not None:
+            return source.of_features(left_out.kept(self.n_features_in_))
         self._check_features(source.n_features, names)
         return source
+
+    def _left_out_of(self, d: int, names: NDArray | None) -> LeftOut | None:
+        """What of data of `d` features with such names the model, which `select` made, was chosen without; None for no others."""
+        left_out: LeftOut | None = getattr(self, "_left_out", None)
+        return left_out if left_out is not None and left_out.are_in(d, names, self.n_features_in_) else None
 
     def _check_features(self, got: int, names: NDArray | None) -> None:
         fitted = getattr(self, "feature_names_in_", None)
@@ -192,6 +202,10 @@ class FittedMixture(Estimator):
         self._check_is_fitted()
         border.check_threads(self.n_threads)
         width, d = row_blocks(X).shape[1], attributes.n_features(self)
+        left_out = None if math.isnan(width) else self._left_out_of(width, border.feature_names(X))
+        if left_out is not None:
+            X = without(X, left_out.kept(d))
+            width = row_blocks(X).shape[1]
         # an unknown number of columns is looked at later, in each block
         self._check_features(d if math.isnan(width) else width, border.feature_names(X))
         return each_block(X, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)

@@ -531,7 +531,7 @@ class GaussianMixture(FittedMixture):
     def _keep(self, fit: FitResult, source: Source, names: NDArray | None, **others: Any) -> None:
         others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
         # averages of an earlier partial_fit belong to other parameters
-        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", "_averages_lost", **others)
+        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", "_averages_lost", "_left_out", **others)
 
     def _check_enough(self, source: Source) -> None:
         if source.n_samples < self.n_components:

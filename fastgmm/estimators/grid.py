@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,18 @@ from numpy.typing import NDArray
 from fastgmm.em import sweep as passes
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
-from fastgmm.em.step import ROUNDING, MaximumLikelihood
+from fastgmm.em.step import ROUNDING, Collapsed, MaximumLikelihood
 from fastgmm.em.stop import Stop
-from fastgmm.fitting.degenerate import are_equal, holds, needs
+from fastgmm.fitting.degenerate import are_flat, holds
 from fastgmm.init.groups import members, stats_of
 from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, agglomerate
 from fastgmm.init.starts import STARTS
 from fastgmm.model.cholesky import NotPositiveDefinite
+from fastgmm.model.collinear import collinear, numbered, told
 from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
-from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise
+from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise, possible
 from fastgmm.sources.array import ArraySource, Source
 
 Float = NDArray[np.float64]
@@ -45,13 +47,26 @@ _HALF = 2.0 / math.pi
 _FAILS = (ValueError, np.linalg.LinAlgError)
 
 
+class Reason(NamedTuple):
+    """Why there is no fit.
+
+    what : what happened
+    held : so many samples the structures have to do with that are advised instead
+    otherwise : other advice, which can be followed whatever the structure
+    """
+
+    what: str
+    held: float = math.inf
+    otherwise: str = ""
+
+
 @dataclass(frozen=True)
 class Cell:
     """What one size and structure came to: a fit and the sums of its criteria, or the reason why there is none."""
 
     fit: FitResult | None = None
     sums: passes.Classified | None = None
-    reason: str = ""
+    reason: Reason | None = None
 
     @property
     def log_likelihood(self) -> float:
@@ -126,6 +141,8 @@ class Grid:
 
     Where a grid of a sample has the cell, its fit is the first candidate, and the only one unless it fails or is less likely
     than a structure within. Where a candidate comes to a component that sits on a few nearly equal samples, the next one counts.
+    A cell that no division of the samples among components makes valid is refused before it runs. `names` are what messages
+    call the features.
     """
 
     def __init__(
@@ -138,14 +155,20 @@ class Grid:
         *,
         sample: Grid | None = None,
         told: Callable[[int, Structure], None] = lambda k, structure: None,
+        names: Sequence[str] | None = None,
+        n_distinct: int | None = None,
     ) -> None:
         self._source, self._settings, self._starts, self._sample, self._told = source, settings, starts, sample, told
+        self._names = numbered(source.n_features) if names is None else names
+        self._n_distinct = source.n_samples if n_distinct is None else n_distinct
+        self._collinear: dict[int, list[int]] = {}
         self._structures = sorted(structures, key=lambda structure: MCLUST_NAMES.index(structure.mclust_name))
         self._sizes = sorted(sizes)
         self.cells: dict[tuple[int, str], Cell] = {}
 
     def run(self) -> dict[tuple[int, str], Cell]:
         """Fit all cells."""
+        self._collinear = collinear(passes.total(self._source, self._settings.n_threads).scatter)
         for k in self._sizes:
             for structure in self._structures:
                 self._told(k, structure)
@@ -157,8 +180,8 @@ class Grid:
     # --- one cell ---
 
     def _cell(self, k: int, structure: Structure) -> Cell:
-        if k > self._source.n_samples:
-            return Cell(reason=f"there are {k} components for {self._source.n_samples} samples")
+        if reason := self._impossible(k, structure):
+            return Cell(reason=reason)
         within = self._contained(k, structure)
         floor = max((cell.log_likelihood for cell in within), default=-math.inf)
         sampled = None if self._sample is None else self._sample.fit(k, structure)
@@ -182,6 +205,8 @@ class Grid:
             return
         stats = self._swept(best.fit.params.in_layout(FULL))
         for structure in self._structures:
+            if self._impossible(k, structure):
+                continue
             cell, within = self.cells[k, structure.name], self._contained(k, structure)
             floor = max((other.log_likelihood for other in within), default=-math.inf)
             candidates: list[Callable[[], Params]] = [partial(self._maximised, stats, structure)]
@@ -195,19 +220,24 @@ class Grid:
         """What the candidates that are best after a few iterations come to; more than these where they stay below `floor`."""
         trials: list[FitResult] = []
         ended: list[Cell] = []
-        reasons: list[str] = []
+        reasons: list[Reason] = []
         for first in candidates:
             try:
                 trials.append(self._em(first(), structure, _TRIAL))
             except _FAILS as error:
-                reasons.append(str(error))
+                reasons.append(_of_error(error))
         for trial in sorted(trials, key=lambda fit: -fit.lower_bound):
             finalists = max(_FINALISTS, _FEW // len(trial.params.weights))
             if len(ended) >= finalists and max(cell.log_likelihood for cell in ended) >= floor:
                 break
             cell = self._ended(trial, structure)
-            (reasons.append(cell.reason) if cell.fit is None else ended.append(cell))
-        return max(ended, key=lambda cell: cell.log_likelihood) if ended else Cell(reason="".join(reasons[:1]))
+            if cell.reason is None:
+                ended.append(cell)
+            else:
+                reasons.append(cell.reason)
+        if ended:
+            return max(ended, key=lambda cell: cell.log_likelihood)
+        return Cell(reason=reasons[0] if reasons else Reason("there is nothing to begin from"))
 
     def _ended(self, trial: FitResult, structure: Structure) -> Cell:
         """What a trial comes to in the end."""
@@ -216,12 +246,14 @@ class Grid:
             if not trial.converged and trial.n_iter < self._settings.max_iter:
                 fit = self._em(trial.params, structure, self._settings.max_iter, trial.lower_bounds)
         except _FAILS as error:
-            return Cell(reason=str(error))
+            return Cell(reason=_of_error(error))
         if reason := self._spurious(fit.params, structure):
             return Cell(reason=reason)
         sums = passes.classified(self._source, fit.params, self._settings.n_threads)
         return (
-            Cell(fit, sums) if math.isfinite(sums.log_likelihood) else Cell(reason="the log-likelihood is not finite")
+            Cell(fit, sums)
+            if math.isfinite(sums.log_likelihood)
+            else Cell(reason=Reason("the log-likelihood is not finite"))
         )
 
     def _contained(self, k: int, structure: Structure) -> list[Cell]:
@@ -303,8 +335,53 @@ class Grid:
 
     # --- what is no fit ---
 
-    def _spurious(self, params: Params, structure: Structure) -> str:
-        """Why a mixture is none of the data but of a few samples; '' where it is one.
+    def reasons(self) -> dict[tuple[int, str], str]:
+        """Why cells have no fit, with advice that can be followed: structures that have not failed, too, or fewer components."""
+        return {
+            key: self._worded(key[0], STRUCTURES[key[1]], cell.reason)
+            for key, cell in self.cells.items()
+            if cell.reason is not None
+        }
+
+    def _worded(self, k: int, structure: Structure, reason: Reason) -> str:
+        d = self._source.n_features
+        failed = {self._kind(STRUCTURES[name]) for size, name in self.cells if size == k and not self._has_fit(k, name)}
+        enough = [
+            repr(other.name)
+            for other in possible(reason.held, d, structure)
+            if self._kind(other) not in failed and not self._impossible(k, other)
+        ]
+        advice = (
+            [f"choose {' or '.join([', '.join(enough[:-1]), enough[-1]] if enough[1:] else enough)}"] if enough else []
+        )
+        if reason.otherwise:
+            advice.append(reason.otherwise)
+        elif k > 1 and not self._impossible(k, structure):
+            advice.append("ask for fewer components")
+        return reason.what + (": " + "; or ".join(advice) if advice else "")
+
+    def _kind(self, structure: Structure) -> str:
+        """By mclust's name, which is of one letter for one feature."""
+        return structure.mclust_name if self._source.n_features > 1 else structure.in_one_feature.name
+
+    def _has_fit(self, k: int, name: str) -> bool:
+        return self.cells[k, name].fit is not None
+
+    def _impossible(self, k: int, structure: Structure) -> Reason | None:
+        """Why a cell can have no fit, whatever is begun from."""
+        d, n = self._source.n_features, self._n_distinct
+        least = structure.least_in_all(k, d)
+        if least > n:
+            what = f"{_components(k)} of type {structure.name!r} with {d} feature{'s' * (d > 1)} need {least} distinct samples"
+            most = max((size for size in range(1, k) if structure.least_in_all(size, d) <= n), default=0)
+            advice = f"ask for {_components(most)} at most" if most else ""
+            return Reason(f"{what} at least, and there are {n}", math.inf, advice)
+        if self._collinear and structure.layout in ("full", "tied"):
+            return Reason(told(self._collinear, self._names), math.inf, "leave out what others imply")
+        return None
+
+    def _spurious(self, params: Params, structure: Structure) -> Reason | None:
+        """Why a mixture is none of the data but of a few samples; None where it is one.
 
         The likelihood has no maximum where a component may sit on samples that are equal: what EM comes to there is as high as
         `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969).
@@ -325,11 +402,33 @@ class Grid:
         variances, scaled = _smallest_variances(own), _smallest_variances(own, scale)
         for j in np.argsort(variances, kind="stable").tolist():
             if held[j] < least:
-                return holds(j, held[j], n) + needs(structure, held[j], d)
+                what = f"{holds(j, held[j], n)}, and needs {least} for {structure.name!r} with {d} features"
+                return Reason(what, held[j])
             if variances[j] <= floor or scaled[j] <= ROUNDING:
                 variance = float(variances[j]) - (reg_covar if own is params else 0.0)
-                return holds(j, held[j], n) + are_equal(variance, reg_covar, d)
-        return ""
+                what = holds(j, held[j], n) + are_flat(variance, reg_covar)
+                return Reason(what, 1.0, self._lower(variances[j] - (floor - reg_covar), scale))
+        return None
+
+    def _lower(self, variance: float, scale: Float) -> str:
+        """Advice where samples do vary in a direction, and only `reg_covar` hides how much.
+
+        Never to raise it: a variance that is below it makes no fit, and there are no other ones of equal samples.
+        """
+        if variance <= ROUNDING * float(scale.max()) ** 2 or variance > self._settings.reg_covar:
+            return ""
+        return f"lower reg_covar to below {variance:.2g}"
+
+
+def _components(k: int) -> str:
+    return f"{k} component{'s' * (k > 1)}"
+
+
+def _of_error(error: Exception) -> Reason:
+    """Of what EM raised, without its advice to raise reg_covar: what that came to would be no fit either."""
+    if isinstance(error, Collapsed):
+        return Reason(error.which, error.held)
+    return Reason(str(error))
 
 
 def _smallest_variances(params: Params, scale: Float | None = None) -> Float:

@@ -18,6 +18,8 @@ entry                     dtype                         what
 ``lower_bounds_``         float64 (n,)
 ``n_features_in_``        int64, 0-d                    d
 ``feature_names_in_``     string (d,)                   only if the model has names
+``left_out``              int64 (c,)                    only if `select` left constant features out: their indices in its X
+``left_out_of``           string (d + c,)               only with ``left_out``, if X had names: those of all its columns
 ``param.means_init``      real                          only if given; likewise the other array parameters, and
                                                         ``init_params`` where it is no string
 ``averages.counts``       float64 (k,)                  these eight: only after `partial_fit`, the running averages
@@ -49,6 +51,7 @@ from numpy.typing import NDArray
 from fastgmm._errors import NotFittedError, like_sklearn
 from fastgmm.em.online import Averages
 from fastgmm.estimators import archive, attributes
+from fastgmm.estimators.left_out import LeftOut
 from fastgmm.model.layouts import Layout
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import STRUCTURES
@@ -123,6 +126,11 @@ def save(model: FittedMixture, path: str | os.PathLike[str]) -> None:
         entries |= _of_averages(averages, STRUCTURES[model.covariance_type].layout)
     if hasattr(model, "feature_names_in_"):
         entries["feature_names_in_"] = np.asarray(model.feature_names_in_, dtype=np.str_)
+    left_out: LeftOut | None = getattr(model, "_left_out", None)
+    if left_out is not None:
+        entries["left_out"] = np.asarray(left_out.indices, np.int64)
+        if left_out.names is not None:
+            entries["left_out_of"] = np.asarray(left_out.names, dtype=np.str_)
     problem = _inconsistency(params, entries)
     if problem:
         raise ValueError(
@@ -185,6 +193,9 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
         model._averages = averages
     elif (header["format_version"] == 1 and not model.converged_) or header.get("averages_lost") is True:
         model._averages_lost = True
+    if "left_out" in entries:
+        names = entries.get("left_out_of")
+        model._left_out = LeftOut(entries["left_out"], None if names is None else names.astype(object))
     return model
 
 
@@ -309,7 +320,8 @@ def _surplus(model_class: type[GaussianMixture], params: dict[str, Any], entries
         known.add("init_params")
     if unknown := sorted(set(params) - known):
         return f"its header holds unknown parameters: {', '.join(map(repr, unknown))}"
-    allowed = {*_ENTRIES, *_AVERAGES, "feature_names_in_", *(f"param.{name}" for name in _ARRAY_PARAMS)}
+    allowed = {*_ENTRIES, *_AVERAGES, "feature_names_in_", "left_out", "left_out_of"}
+    allowed |= {f"param.{name}" for name in _ARRAY_PARAMS}
     if unknown := sorted(set(entries) - allowed):
         return f"it holds unknown entries: {', '.join(map(repr, unknown))}"
     for entry, array in entries.items():
@@ -337,4 +349,18 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
     names = entries.get("feature_names_in_")
     if names is not None and (names.dtype.kind != "U" or names.shape != (d,)):
         return f"feature_names_in_ has dtype {names.dtype} and shape {names.shape}; it must be {d} strings"
+    return _left_out_problem(entries, d)
+
+
+def _left_out_problem(entries: dict[str, NDArray[Any]], d: int) -> str | None:
+    """Say what keeps entries from being features that a model of `d` others was chosen without, or return None."""
+    indices, names = entries.get("left_out"), entries.get("left_out_of")
+    if indices is None:
+        return None if names is None else "it holds left_out_of without left_out"
+    n = d + indices.size
+    ascending = indices.ndim == 1 and indices.dtype == np.int64 and (np.diff(indices) > 0).all()
+    if not ascending or not indices.size or indices[0] < 0 or indices[-1] >= n:
+        return f"left_out is {indices.tolist()}; it must be ascending indices of features, of which there are {n}"
+    if names is not None and (names.dtype.kind != "U" or names.shape != (n,)):
+        return f"left_out_of has dtype {names.dtype} and shape {names.shape}; it must be {n} strings"
     return None

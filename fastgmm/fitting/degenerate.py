@@ -39,21 +39,20 @@ def holds(component: int, held: float, n: int, distinct: str = "") -> str:
     return f"component {component} holds {held:.4g} of {n} samples{distinct and f' ({distinct} distinct)'}"
 
 
-def needs(structure: Structure, held: float, d: int) -> str:
-    """Say how many samples a component of the structure needs, and what so many are enough for."""
-    least = structure.least_samples(d)
-    return f", and needs {least} for {structure.name!r} with {d} features: that is enough for {possible(held, d)}"
+def are_flat(variance: float, reg_covar: float) -> str:
+    """Say that samples are equal in some direction, in which their variance without `reg_covar` is so small."""
+    return (
+        f", which in some direction are equal up to a variance of {max(variance, 0.0):.3g} (reg_covar={reg_covar:.3g})"
+    )
 
 
-def are_equal(variance: float, reg_covar: float, d: int) -> str:
-    """Say that samples are equal in some direction, where their variance without `reg_covar` is so small, and what to do."""
+def are_equal(variance: float, reg_covar: float, d: int, structure: Structure) -> str:
+    """Say that samples are equal in some direction, and what to do."""
     remedy = "decrease n_components, or raise reg_covar"
     if variance > _EQUAL * reg_covar:
         remedy = "scale the data up, or lower reg_covar"
-    return (
-        f", which in some direction are equal up to a variance of {max(variance, 0.0):.3g} (reg_covar={reg_covar:.3g}): that is "
-        f"enough for {possible(1, d)}; {remedy}"
-    )
+    enough = ", ".join(repr(other.name) for other in possible(1, d, structure))
+    return f"{are_flat(variance, reg_covar)}{enough and f': that is enough for {enough}'}; {remedy}"
 
 
 # --- after a fit ---
@@ -86,7 +85,7 @@ def degenerate(source: Source, params: Params, step: MaximumLikelihood, n_thread
             for j, m in zip(flat[few].tolist(), distinct[few].tolist(), strict=True)
         ]
         if who:
-            told.append(_listed(who) + are_equal(float(variances[few].min()), reg_covar, d))
+            told.append(_listed(who) + are_equal(float(variances[few].min()), reg_covar, d, step.structure))
     if dead.any():
         who = [holds(j, held[j], n) for j in np.flatnonzero(dead).tolist()]
         told.append(

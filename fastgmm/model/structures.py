@@ -31,6 +31,8 @@ class Structure:
     n_covariance_parameters : of k components and d features
     maximise : the M-step, ``(within, counts, previous) -> covariances``, see `m_steps`
     least_samples : of d features, that a component needs for its covariance to be regular
+    least_in_all : distinct samples of d features, that k components need together: with fewer the likelihood has no maximum
+        however they are divided among the components
     one_feature : whether it is meant for one feature only
     """
 
@@ -39,6 +41,7 @@ class Structure:
     n_covariance_parameters: Callable[[int, int], int]
     maximise: Callable[[Float, Float, Float | None], Float]
     least_samples: Callable[[int], int]
+    least_in_all: Callable[[int, int], int]
     one_feature: bool = False
 
     def n_parameters(self, k: int, d: int) -> int:
@@ -49,6 +52,11 @@ class Structure:
     def mclust_name(self) -> str:
         """Of three letters."""
         return _SAME.get(self.name, self.name)
+
+    @property
+    def in_one_feature(self) -> Structure:
+        """What it is of one feature, where neither shape nor orientation are anything: 'E' or 'V'."""
+        return STRUCTURES[self.mclust_name[0]]
 
     def contains(self, other: Structure) -> bool:
         """Whether every mixture of the other structure is one of this: each letter is the same or further on in I, E, V."""
@@ -88,22 +96,54 @@ def _more_than_d(d: int) -> int:
     return d + 1
 
 
+# Of m distinct samples in groups of m_k, W_k has the rank m_k - 1 at most, and the sum of all W_k the rank m - k.
+
+
+def _any_varies(k: int, d: int) -> int:
+    return k + 1
+
+
+def _each_varies(k: int, d: int) -> int:
+    return 2 * k
+
+
+def _sum_regular(k: int, d: int) -> int:
+    return k + d
+
+
+def _one_regular(k: int, d: int) -> int:
+    # eigenvalues are added up in their order: the smallest ones are all 0 unless one component has d + 1 samples
+    return k - 1 + d + 1
+
+
+def _each_varies_sum_regular(k: int, d: int) -> int:
+    return max(2 * k, k + d)
+
+
+def _each_varies_one_regular(k: int, d: int) -> int:
+    return 2 * (k - 1) + d + 1
+
+
+def _each_regular(k: int, d: int) -> int:
+    return k * (d + 1)
+
+
 #: The names of mclust (Scrucca, Fop, Murphy & Raftery, The R Journal 8(1), 2016, table 3), simpler ones first.
 _MCLUST = (
-    Structure("EII", SPHERICAL, lambda k, d: 1, m_steps.eii, _pooled),
-    Structure("VII", SPHERICAL, lambda k, d: k, m_steps.vii, _two),
-    Structure("EEI", DIAG, lambda k, d: d, m_steps.eei, _pooled),
-    Structure("VEI", DIAG, lambda k, d: k + d - 1, m_steps.vei, _two),
-    Structure("EVI", DIAG, lambda k, d: 1 + k * (d - 1), m_steps.evi, _two),
-    Structure("VVI", DIAG, lambda k, d: k * d, m_steps.vvi, _two),
-    Structure("EEE", TIED, lambda k, d: d + _axes(d), m_steps.eee, _pooled),
-    Structure("VEE", FULL, lambda k, d: k + d - 1 + _axes(d), m_steps.vee, _two),
-    Structure("EVE", FULL, lambda k, d: 1 + k * (d - 1) + _axes(d), m_steps.eve, _more_than_d),
-    Structure("VVE", FULL, lambda k, d: k * d + _axes(d), m_steps.vve, _more_than_d),
-    Structure("EEV", FULL, lambda k, d: d + k * _axes(d), m_steps.eev, _pooled),
-    Structure("VEV", FULL, lambda k, d: k + d - 1 + k * _axes(d), m_steps.vev, _two),
-    Structure("EVV", FULL, lambda k, d: 1 + k * (d - 1) + k * _axes(d), m_steps.evv, _more_than_d),
-    Structure("VVV", FULL, lambda k, d: k * (d + _axes(d)), m_steps.vvv, _more_than_d),
+    Structure("EII", SPHERICAL, lambda k, d: 1, m_steps.eii, _pooled, _any_varies),
+    Structure("VII", SPHERICAL, lambda k, d: k, m_steps.vii, _two, _each_varies),
+    Structure("EEI", DIAG, lambda k, d: d, m_steps.eei, _pooled, _any_varies),
+    Structure("VEI", DIAG, lambda k, d: k + d - 1, m_steps.vei, _two, _each_varies),
+    Structure("EVI", DIAG, lambda k, d: 1 + k * (d - 1), m_steps.evi, _two, _each_varies),
+    Structure("VVI", DIAG, lambda k, d: k * d, m_steps.vvi, _two, _each_varies),
+    Structure("EEE", TIED, lambda k, d: d + _axes(d), m_steps.eee, _pooled, _sum_regular),
+    Structure("VEE", FULL, lambda k, d: k + d - 1 + _axes(d), m_steps.vee, _two, _each_varies_sum_regular),
+    Structure("EVE", FULL, lambda k, d: 1 + k * (d - 1) + _axes(d), m_steps.eve, _more_than_d, _each_regular),
+    Structure("VVE", FULL, lambda k, d: k * d + _axes(d), m_steps.vve, _more_than_d, _each_regular),
+    Structure("EEV", FULL, lambda k, d: d + k * _axes(d), m_steps.eev, _pooled, _one_regular),
+    Structure("VEV", FULL, lambda k, d: k + d - 1 + k * _axes(d), m_steps.vev, _two, _each_varies_one_regular),
+    Structure("EVV", FULL, lambda k, d: 1 + k * (d - 1) + k * _axes(d), m_steps.evv, _more_than_d, _each_regular),
+    Structure("VVV", FULL, lambda k, d: k * (d + _axes(d)), m_steps.vvv, _more_than_d, _each_regular),
 )
 MCLUST_NAMES = tuple(structure.name for structure in _MCLUST)
 _BY_NAME = {structure.name: structure for structure in _MCLUST}
@@ -114,10 +154,15 @@ STRUCTURES |= _BY_NAME
 STRUCTURES |= {name: replace(_BY_NAME[_SAME[name]], name=name, one_feature=True) for name in ("E", "V")}
 
 
-def possible(count: float, d: int) -> str:
-    """The structures of d features that a component of so many samples can have, by mclust's names; of none as of one."""
-    names = [structure.name for structure in _MCLUST if structure.least_samples(d) <= max(count, 1.0)]
-    return ", ".join(map(repr, names))
+def possible(count: float, d: int, failed: Structure) -> list[Structure]:
+    """Structures of d features that a component of so many samples, of none as of one, can have where `failed` cannot be had.
+
+    None that contains `failed`, which asks for as much. By mclust's names, of which there are two for one feature.
+    """
+    known: tuple[Structure, ...] = _MCLUST
+    if d == 1:
+        known, failed = (STRUCTURES["E"], STRUCTURES["V"]), failed.in_one_feature
+    return [other for other in known if other.least_samples(d) <= max(count, 1.0) and not other.contains(failed)]
 
 
 # covariances that overflow or are no numbers have no Cholesky factors, which says so

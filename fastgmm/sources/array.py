@@ -68,6 +68,9 @@ class Source(Protocol):
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Samples that first parameters are found from: all, or where there are too many a sample of them."""
 
+    def of_features(self, kept: NDArray[np.int64]) -> Source:
+        """The same samples with the features `kept` alone."""
+
     def map_reduce(
         self,
         function: Callable[..., T],
@@ -97,6 +100,9 @@ class LocalSource(Source, Protocol):
     @property
     def present(self) -> NDArray[np.bool_] | None:
         """Which samples of the user's data these are, a mask; None where all of them."""
+
+    def of_features(self, kept: NDArray[np.int64]) -> LocalSource:
+        """The same samples with the features `kept` alone."""
 
     def blocks(self, rows: int) -> Generator[Block, None, None]:
         """Blocks of `rows` samples, the last one shorter. A block is good until the next one is asked for.
@@ -266,6 +272,20 @@ class ArraySource(InProcess):
                 "samples have next to no weight. Decrease n_components, or start with init_params='kmeans'"
             )
         return ArraySource.weighted(self.X[rows], counts.astype(np.float64))
+
+    def of_features(self, kept: NDArray[np.int64]) -> ArraySource:
+        """The same samples with the features `kept`, in a copy."""
+        return replace(self, X=np.take(self.X, kept, axis=1))
+
+    def n_distinct(self, most: int) -> int:
+        """How many samples differ from each other; `most` where there are as many, or more."""
+        rows = max(2 * most, 4096)
+        seen = self.X[:0]
+        for start in range(0, self.n_samples, rows):
+            seen = np.unique(np.concatenate([seen, self.X[start : start + rows]]), axis=0)
+            if len(seen) >= most:
+                return most
+        return len(seen)
 
     def blocks(self, rows: int) -> Generator[Block, None, None]:
         for start in range(0, self.n_samples, rows):

@@ -10,7 +10,7 @@ import functools
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -123,6 +123,12 @@ class DaskSource:
         if on_block is not None:
             on_block(self.n_samples)
         return found
+
+    def of_features(self, kept: NDArray[np.int64]) -> DaskSource:
+        """The same samples with the features `kept` alone, in a copy on the workers."""
+        dask = _dask()
+        parts = dask.persist(*[dask.delayed(_features)(part, kept) for part in self.parts])
+        return replace(self, parts=parts, n_features=len(kept))
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Samples to start from, gathered here: all up to 64 MiB of them, else a systematic sample of that size.
@@ -404,6 +410,10 @@ def _take(X: Any, weights: Any, dtype: np.dtype, exponent: int | None) -> tuple[
     if not of_samples.all():
         samples, of_samples = samples[of_samples > 0], of_samples[of_samples > 0]
     return samples, None if exponent is None else np.ldexp(of_samples, -exponent).astype(dtype)
+
+
+def _features(part: tuple[NDArray, NDArray | None], kept: NDArray[np.int64]) -> tuple[NDArray, NDArray | None]:
+    return np.take(part[0], kept, axis=1), part[1]
 
 
 def _sum_of_weights(part: tuple[NDArray, NDArray]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +38,24 @@ class Reader(Protocol):
 
     def mapped(self) -> NDArray | None:
         """All samples as an array that takes no memory of its own, if there is such a thing."""
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """A reader of some of the columns of another."""
+
+    reader: Reader
+    kept: NDArray[np.int64]
+
+    def pieces(self, rows: int | None = None) -> Iterator[tuple[int, NDArray]]:
+        for chunk, piece in self.reader.pieces(rows):
+            yield chunk, as_matrix(piece, self.label(chunk))[:, self.kept]
+
+    def label(self, chunk: int) -> str:
+        return self.reader.label(chunk)
+
+    def mapped(self) -> NDArray | None:
+        return None
 
 
 class StreamError(ValueError):
@@ -137,6 +155,11 @@ class StreamSource(InProcess):
             f"{self.reader.label(chunk)} had {self.lengths[chunk]} samples on the first pass and has {now} now: data must stay "
             "the same while they are used. Nothing was changed; fit again"
         )
+
+    def of_features(self, kept: NDArray[np.int64]) -> StreamSource:
+        """The same samples with the features `kept` alone, picked while they are read."""
+        marks = None if self.marks is None else self.marks[:, kept]
+        return replace(self, reader=_Columns(self.reader, kept), n_features=len(kept), marks=marks)
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Samples to start from: all where they are mapped and not too many, else a sample of 64 MiB.
