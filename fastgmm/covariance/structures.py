@@ -157,7 +157,7 @@ def possible(count: float, d: int, failed: Structure) -> list[Structure]:
 
     None that contains `failed`, which asks for as much. By mclust's names, of which there are two for one feature.
     """
-    known = _MCLUST
+    known: tuple[Structure, ...] = _MCLUST
     if d == 1:
         known, failed = (STRUCTURES["E"], STRUCTURES["V"]), failed.in_one_feature
     return [other for other in known if other.least_samples(d) <= max(count, 1.0) and not other.contains(failed)]

@@ -80,6 +80,8 @@ class FittedMixture(Estimator):
     lower_bounds_: list[float]
     n_features_in_: int
     feature_names_in_: NDArray
+    #: Features that `select` left out of the data, None where there are none.
+    _left_out: LeftOut | None = None
 
     def _set_fitted(self, fit: Fit, dtype: np.dtype, *gone: str, **others: Any) -> None:
         """Set what a fit came to and other attributes, and leave those out that are `gone`."""
@@ -118,7 +120,7 @@ class FittedMixture(Estimator):
 
     def _left_out_of(self, d: int, names: NDArray | None) -> LeftOut | None:
         """What of data of `d` features with such names the model, which `select` made, was chosen without; None for no others."""
-        left_out: LeftOut | None = getattr(self, "_left_out", None)
+        left_out = self._left_out
         return left_out if left_out is not None and left_out.are_in(d, names, self.n_features_in_) else None
 
     def _check_features(self, got: int, names: NDArray | None) -> None:

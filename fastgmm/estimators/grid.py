@@ -338,7 +338,9 @@ class Grid:
             for other in possible(reason.held, d, structure)
             if self._kind(other) not in failed and not self._impossible(k, other)
         ]
-        advice = [f"choose {' or '.join([', '.join(enough[:-1]), enough[-1]] if enough[1:] else enough)}"] if enough else []
+        advice = (
+            [f"choose {' or '.join([', '.join(enough[:-1]), enough[-1]] if enough[1:] else enough)}"] if enough else []
+        )
         if reason.otherwise:
             advice.append(reason.otherwise)
         elif k > 1 and not self._impossible(k, structure):
