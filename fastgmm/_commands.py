@@ -176,9 +176,9 @@ def select(args: Namespace) -> None:
         raise KeyboardInterrupt("nothing was written") from None
     spent = time.perf_counter() - begin
     model = found.best_model
-    names = None if table.names is None else tuple(table.names[j] for j in found.features)
+    kept = None if table.names is None else tuple(table.names[j] for j in found.features)
     if args.output:
-        _save(model, names, args.output)
+        _save(model, kept, args.output)
     if args.table:
         _outputs.write_rows(args.table, selection.Row._fields, found.table)
     if figure is not None:
@@ -186,7 +186,7 @@ def select(args: Namespace) -> None:
         _write_figure(args.plot, figure)
     source = open_here(table.data)
     sizes = _cluster_sizes(model, source, args.labels)
-    best = found.ranking(1)[0]._asdict() | _model_summary(model, names) | {"cluster_sizes": sizes}
+    best = found.ranking(1)[0]._asdict() | _model_summary(model, kept) | {"cluster_sizes": sizes}
     summary = _head("select", args) | {"n_samples": source.n_samples, "sample_weight": args.weights}
     summary |= {"init": args.init, "seed": args.seed} | _selection_summary(found)
     summary |= {"best": best, "seconds": {"read": read, "select": spent}, "files": files}

@@ -523,10 +523,10 @@ def _varying(source: Source, names: NDArray | None, n_threads: int | None) -> tu
             "data that vary"
         )
     one = constant.size == 1
+    is_out, says = ("is constant and is left out", "it says") if one else ("are constant and are left out", "they say")
     warn(
-        f"{listed(constant, names)} {'is constant and is' if one else 'are constant and are'} left out: "
-        f"{'it says' if one else 'they say'} nothing of components, and most covariances would be singular. "
-        "The models have the other features, and still take X as it is",
+        f"{listed(constant, names)} {is_out}: {says} nothing of components, and most covariances would be singular. The models have "
+        "the other features, and take X as it is",
         UserWarning,
     )
     left_out = LeftOut(constant, names)
@@ -540,8 +540,8 @@ def _warn_of_size(found: Selection, *, by_default: bool) -> None:
     if sizes == {1} and rejected:
         reason, count = Counter(rejected).most_common(1)[0]
         warn(
-            f"None of the {len(rejected)} models of two components or more could be fitted, which leaves those of one component: "
-            f"that one is the best does not say that there is one cluster. {count} of them: {reason}",
+            f"None of the {len(rejected)} models of two components or more could be fitted, so that one component is the best for "
+            f"want of others, which does not say that there is one cluster. {count} of them: {reason}",
             UserWarning,
         )
     elif by_default and found.best_n_components == max(found.n_components):

@@ -249,10 +249,88 @@ def test_histogram_has_area_one_and_few_bins_with_outliers(faithful: Any) -> Non
     drawn = plotting.plot_mixture(GaussianMixture(2, random_state=0).fit(X), X, ax=Figure())
     heights, edges, _ = drawn.histograms[0].get_data()
     assert 9 <= len(heights) <= 100
-    assert np.diff(edges) @ heights == pytest.approx(1)
+    assert np.diff(edges) @ heights == pytest.approx(272 / 273)  # of those that are shown
+    assert edges[-1] < 110
     same = np.ones((5, 1))
     model = GaussianMixture.from_parameters([1.0], [[1.0]], [[1.0]], covariance_type="diag")
     assert len(plotting.plot_mixture(model, same, ax=Figure()).histograms) == 1
+
+
+# --- what part of the plane is shown ---
+
+
+def groups() -> Any:
+    """Two groups of 150 samples within a dozen units, and a sample far away."""
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.normal(size=(150, 3)), [6, 2, 0] + rng.normal(size=(150, 3)), [[1e4, 1e4, 1e4]]])
+
+
+@pytest.mark.parametrize("features", [[0], [0, 1], [0, 1, 2]])
+@pytest.mark.parametrize("k", [2, 3])
+def test_an_outlier_does_not_squash_the_rest(features: list[int], k: int) -> None:
+    X = groups()
+    model = GaussianMixture(k, random_state=0).fit(X)
+    drawn = plotting.plot_mixture(model, X, ax=Figure(), features=features)
+    for axes in drawn.axes:
+        assert axes.get_xlim()[0] < X[:-1].min() + 3
+        assert 2 < axes.get_xlim()[1] < 20
+    far = int(model.predict(X[-1:])[0])
+    words = [*(text.get_text() for text in drawn.texts if hasattr(text, "get_text"))]
+    words += [text.get_title().get_text() for text in drawn.texts if hasattr(text, "get_title")]
+    assert any(f"outside: 1 of 301 samples and component {far}" in word for word in words)
+
+
+def test_ordinary_data_are_shown_to_the_last_sample(iris: Any) -> None:
+    rng = np.random.default_rng(0)
+    for X in (iris[:, :2], rng.normal(size=(5000, 2)), rng.exponential(size=(1000, 2))):
+        drawn = plotting.plot_mixture(GaussianMixture(2, random_state=0).fit(X), X, ax=Figure())
+        for (low, high), column in zip((drawn.axes[0].get_xlim(), drawn.axes[0].get_ylim()), X.T, strict=True):
+            assert low < column.min() < column.max() < high
+        assert len(drawn.texts) == 2  # the numbers, and nothing that is outside
+
+
+def test_a_small_group_of_its_own_is_shown() -> None:
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(3000, 2)), 200 + rng.normal(size=(30, 2))])
+    drawn = plotting.plot_mixture(GaussianMixture(2, random_state=0).fit(X), X, ax=Figure())
+    assert drawn.axes[0].get_xlim()[1] > 200
+
+
+def test_weights_say_where_the_bulk_of_the_data_is() -> None:
+    X = groups()
+    weights = np.where(np.arange(301) == 300, 1000.0, 1.0)
+    drawn = plotting.plot_mixture(GaussianMixture(2, random_state=0).fit(X), X, ax=Figure(), sample_weight=weights)
+    assert drawn.axes[0].get_xlim()[1] > 1e4
+
+
+def test_without_data_a_far_component_of_little_weight_is_outside() -> None:
+    model = GaussianMixture.from_parameters(
+        [0.6, 0.399, 0.001], [[0, 0], [5, 5], [1e5, 0]], np.ones(3), covariance_type="VII"
+    )
+    drawn = plotting.plot_mixture(model, ax=Figure())
+    assert drawn.axes[0].get_xlim()[1] < 20
+    assert drawn.texts[-1].get_text() == "outside: component 2"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("d", "n_crosses"), [(2, 3), (3, 9)])
+def test_components_on_equal_samples_are_marked(d: int, n_crosses: int) -> None:
+    """Of sizes 1, 3 and 1, with standard deviations of 0.001: the root of reg_covar."""
+    X = np.array([[0, 0, 1], [3, 1, 2], [3, 1, 2], [3, 1, 2], [-2, 2, 0.5]])[:, :d]
+    model = GaussianMixture(3, random_state=0).fit(X)
+    assert np.sqrt(np.diagonal(model.covariances_, axis1=1, axis2=2)) == pytest.approx(1e-3)
+    drawn = plotting.plot_mixture(model, X, ax=Figure())
+    assert len(drawn.crosses) == n_crosses
+    where = {tuple(cross.get_offsets()[0]) for cross in drawn.crosses[:3]}
+    assert where == {*map(tuple, model.means_[:, :2])}
+    assert plotting.plot_mixture(GaussianMixture(2).fit(groups()[:-1, :d]), ax=Figure()).crosses == []
+
+
+def test_a_spike_does_not_set_the_height() -> None:
+    X = np.concatenate([groups()[:300, 0], np.full(20, 2.0)])[:, None]
+    model = GaussianMixture.from_parameters([0.47, 0.47, 0.06], [[0], [6], [2]], [1, 1, 1e-6], covariance_type="V")
+    drawn = plotting.plot_mixture(model, X, ax=Figure())
+    assert drawn.lines[3].get_ydata().max() > 20
+    assert drawn.axes[0].get_ylim()[1] < 0.4
 
 
 # --- where it is drawn ---

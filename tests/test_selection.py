@@ -6,6 +6,7 @@ import itertools
 import math
 import re
 
+import mclust_reference
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,9 +17,11 @@ from fastgmm.datasets import make_mixture
 from fastgmm.em import sweep as passes
 from fastgmm.estimators.grid import Grid
 from fastgmm.functional import sufficient_statistics
+from fastgmm.model.cholesky import NotPositiveDefinite
+from fastgmm.model.collinear import collinear, described
 from fastgmm.model.layouts import DIAG, FULL, SPHERICAL, TIED, layout_named
 from fastgmm.model.params import Params
-from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES
+from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, maximise
 from fastgmm.sources.array import ArraySource
 
 # BIC of Old Faithful with 1 to 3 components, mclust 5 and 6, in the sign of scikit-learn
@@ -267,13 +270,16 @@ def test_a_component_on_equal_samples_never_wins():
 @pytest.mark.parametrize("reg_covar", [1e-6, 0.0])
 @pytest.mark.parametrize("name", ["VVV", "VEV", "EVI", "VII"])
 def test_a_cell_that_is_all_traps_has_a_reason(name, reg_covar):
-    X = np.repeat([[0.0, 0.0], [5.0, 1.0], [2.0, 7.0]], 10, axis=0)
-    found = select(X, [1, 3], [name], reg_covar=reg_covar)
+    # each of three points thrice more, moved along one line only: enough distinct samples, but none vary across it
+    points = np.repeat([[0.0, 0.0], [50.0, 1.0], [20.0, 70.0]], 4, axis=0)
+    X = np.repeat(points + np.outer(np.tile([0.0, 1e-7, 2e-7, 3e-7], 3), [1.0, 0.0]), 3, axis=0)
+    with pytest.warns(UserWarning, match="None of the 1 models of two components or more could be fitted"):
+        found = select(X, [1, 3], [name], reg_covar=reg_covar)
     assert np.isnan(found.bic[1, 0])
     reason = found.reasons[3, name]
-    assert re.search(r"component \d,? (which )?holds 10 of 30 samples|components share, of all 30 samples", reason), (
-        reason
-    )
+    assert re.search(
+        r"component \d holds 12 of 36 samples|the covariance that all components share is singular", reason
+    ), reason
     assert np.isfinite(found.bic[0, 0])
     assert found.best_n_components == 1
     assert not found.converged[1, 0]
@@ -294,13 +300,353 @@ def test_a_component_of_too_few_samples_has_a_reason():
 
 
 def test_more_components_than_samples(faithful):
-    found = select(faithful[:5], [1, 6], ["EII"])
-    assert found.reasons == {(6, "EII"): "there are 6 components for 5 samples"}
+    with pytest.warns(UserWarning, match="None of the 1 models of two components or more"):
+        found = select(faithful[:5], [1, 6], ["EII"])
+    assert found.reasons == {
+        (
+            6,
+            "EII",
+        ): "6 components of type 'EII' with 2 features need 7 distinct samples at least, and there are 5: ask for 4 "
+        "components at most"
+    }
 
 
 def test_no_cell_at_all():
-    with pytest.raises(ValueError, match=r"none of the 28 models could be fitted: .*\(\d+ of them\)"):
-        select(np.ones((20, 2)), [1, 2])
+    X = np.random.default_rng(0).normal(size=(4, 5))
+    with pytest.raises(ValueError, match=r"none of the 2 models could be fitted: .*choose 'EII', .*\(1 of them\)"):
+        select(X, [1, 2], ["VVV"])
+
+
+# --- what cannot be valid ---
+
+#: Distinct samples that k components of d features take, by the rank of the scatter of the components, one by one and together.
+LEAST = {
+    "EII": lambda k, d: k + 1,
+    "VII": lambda k, d: 2 * k,
+    "EEI": lambda k, d: k + 1,
+    "VEI": lambda k, d: 2 * k,
+    "EVI": lambda k, d: 2 * k,
+    "VVI": lambda k, d: 2 * k,
+    "EEE": lambda k, d: k + d,
+    "VEE": lambda k, d: max(2 * k, k + d),
+    "EVE": lambda k, d: k * (d + 1),
+    "VVE": lambda k, d: k * (d + 1),
+    "EEV": lambda k, d: k + d,
+    "VEV": lambda k, d: 2 * k + d - 1,
+    "EVV": lambda k, d: k * (d + 1),
+    "VVV": lambda k, d: k * (d + 1),
+}
+
+
+def regular(name, sizes, d):
+    """Whether the M-step of groups of so many random samples is regular."""
+    rng = np.random.default_rng(sum(sizes) + d)
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    X = rng.normal(size=(len(labels), d)) + 3 * rng.normal(size=(len(sizes), d))[labels]
+    structure = STRUCTURES[name]
+    stats = sufficient_statistics(X, np.eye(len(sizes))[labels], covariance_type=structure.layout)
+    try:
+        covariances = maximise(structure, stats, 0.0)[2]
+    except NotPositiveDefinite:
+        return False
+    if structure.layout == "spherical":
+        return bool(covariances.min() > 1e-9)
+    if structure.layout == "diag":
+        return bool(covariances.min() > 1e-9)
+    return bool(np.linalg.eigvalsh(covariances).min() > 1e-9) if np.isfinite(covariances).all() else False
+
+
+@pytest.mark.parametrize("name", MCLUST_NAMES)
+@pytest.mark.parametrize(("k", "d"), [(1, 3), (2, 1), (2, 3), (3, 2)])
+def test_what_is_refused_is_what_no_division_makes_regular(name, k, d):
+    least = STRUCTURES[name].least_in_all(k, d)
+    assert least == LEAST[name](k, d)
+
+    def divisions(n):
+        return [sizes for sizes in itertools.combinations_with_replacement(range(1, n + 1), k) if sum(sizes) == n]
+
+    if least - 1 >= k and name not in ("EVE", "VVE", "EVV"):  # these spend all iterations on what is singular
+        assert not any(regular(name, sizes, d) for sizes in divisions(least - 1))
+    assert any(regular(name, sizes, d) for sizes in divisions(least))
+
+
+def test_nothing_is_refused_that_mclust_fits():
+    found = [
+        (case, name, cell)
+        for of, case in mclust_reference.cases().items()
+        for name, cell in mclust_reference.load()["cases"][of]["structures"].items()
+        if cell["converged"]["loglik"] is not None and not case.undefined(name)
+    ]
+    assert len(found) > 150
+    for case, name, _ in found:
+        n_distinct = len(np.unique(case.X, axis=0))
+        assert STRUCTURES[name].least_in_all(case.n_components, case.X.shape[1]) <= n_distinct
+
+
+def test_cells_that_cannot_be_valid_do_not_run(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(7, 5))
+    ran = set()
+    em = Grid._em
+
+    def counted(self, params, structure, *arguments, **options):
+        ran.add((len(params.weights), structure.name))
+        return em(self, params, structure, *arguments, **options)
+
+    monkeypatch.setattr(Grid, "_em", counted)
+    with pytest.warns(
+        UserWarning, match=r"None of the 2 models of two components or more.*so that one component is the best"
+    ):
+        found = select(X, range(1, 4), ["EVE"])
+    assert ran == {(1, "EVE")}
+    assert found.reasons[2, "EVE"].startswith(
+        "2 components of type 'EVE' with 5 features need 12 distinct samples at least, and there are 7: choose 'EII', "
+    )
+    assert found.reasons[3, "EVE"].endswith("; or ask for 1 component at most")
+    ran.clear()
+    found = select(X, [3], "all")
+    refused = {name for name in MCLUST_NAMES if LEAST[name](3, 5) > 7}
+    assert refused == {"EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV"}
+    assert {name for _, name in found.reasons} >= refused
+    assert not {name for _, name in ran} & refused
+
+
+def test_samples_that_are_equal_count_once():
+    X = np.repeat(np.random.default_rng(0).normal(size=(5, 2)), 40, axis=0)
+    found = select(X, [2], ["VVI", "VVV"])
+    assert list(found.reasons) == [(2, "VVV")]
+    assert "need 6 distinct samples at least, and there are 5" in found.reasons[2, "VVV"]
+
+
+# --- reasons and their advice ---
+
+
+def advised(reason):
+    """Names of structures in the advice of a reason."""
+    return set(re.findall(r"'([EVI]+)'", reason.partition(": ")[2]))
+
+
+def test_advice_is_of_structures_that_can_be_had():
+    X = np.random.default_rng(0).normal(size=(7, 5))
+    found = select(X, [2, 3])
+    failed = {k: {name for size, name in found.reasons if size == k} for k in (2, 3)}
+    assert len(failed[3]) > 8
+    for (k, name), reason in found.reasons.items():
+        assert name not in advised(reason)
+        assert advised(reason)
+        assert not advised(reason) & failed[k], reason
+        for other in advised(reason):
+            assert LEAST[other](k, 5) <= 7
+        assert "raise" not in reason
+
+
+@pytest.mark.parametrize("types", [["E", "V"], ["VVV", "EEE"]])
+def test_advice_for_one_feature_is_of_one_letter(types):
+    X = np.repeat([[0.0], [1.0], [2.0], [4.0]], 50, 0)
+    found = select(X, [2], types)
+    (reason,) = found.reasons.values()
+    assert advised(reason) == ({"E"} if types == ["E", "V"] else set())
+    assert not re.search("'[EVI]{3}'", reason.partition(": ")[2])
+
+
+def test_of_lower_and_raise_advice_is_what_helps(faithful):
+    X = faithful * 1e-4
+    found = select(X, [1, 2], ["VVV"], reg_covar=1e-12)
+    assert not found.reasons
+    with pytest.raises(ValueError, match=r"could be fitted: .*lower reg_covar to below (\d\S+) \(") as told:
+        select(X, [1, 2], ["VVV"], reg_covar=1e-2)
+    assert "raise" not in str(told.value)
+    value = float(re.search(r"lower reg_covar to below (\S+) \(", str(told.value))[1])
+    assert not select(X, [1], ["VVV"], reg_covar=0.5 * value).reasons
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_collinear_features_are_named(faithful, frame):
+    x, y = faithful.T
+    X = np.c_[x, 2 * x, y]
+    found = select(pd.DataFrame(X, columns=["a", "b", "c"]) if frame else X, [1, 2])
+    names = ("'a'", "'b'") if frame else ("feature 0", "feature 1")
+    assert {name for _, name in found.reasons} == set(MCLUST_NAMES[6:])
+    assert set(found.reasons.values()) == {
+        f"{names[1]} is a linear combination of {names[0]}: choose 'EII', 'VII', 'EEI', 'VEI', 'EVI' or 'VVI'; or leave out what "
+        "others imply"
+    }
+
+
+def test_all_of_the_exact_case_of_two_collinear_columns(faithful):
+    x = faithful[:, :1]
+    found = select(np.c_[x, 2 * x], [2])
+    assert "feature 1 is a linear combination of feature 0: " in found.reasons[2, "VVV"]
+
+
+def test_collinear_features_of_a_fit_that_collapses(faithful):
+    x, y = faithful.T
+    with pytest.raises(
+        ValueError,
+        match=r"feature 2 is a linear combination of feature 0 and feature 1 \(features counted from 0\): leave out",
+    ) as told:
+        GaussianMixture(1, reg_covar=0).fit(np.c_[x, y, x - y])
+    assert "decrease the number of components" not in str(told.value)
+    with pytest.raises(ValueError, match="ill-defined") as told:  # few samples, and no collinear features
+        GaussianMixture(1, reg_covar=0).fit(faithful[:2])
+    assert "linear combination" not in str(told.value)
+
+
+def test_collinear():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 4))
+    X = np.c_[X[:, :2], X[:, 0] * 1e6, X[:, 2], X[:, 1] - 3 * X[:, 2] + 7, X[:, 3], np.full(100, 3.0)]
+    centred = X - X.mean(axis=0)
+    found = collinear(centred.T @ centred)
+    assert found == {2: [0], 4: [1, 3], 6: []}
+    assert described(found, "abcdefg") == (
+        "c is a linear combination of a; e is a linear combination of b and d; g is constant"
+    )
+    near = np.c_[X[:, 0], X[:, 0] + 1e-4 * X[:, 1]]
+    assert collinear(np.cov(near.T)) == {}
+
+
+# --- constant features ---
+
+
+def two_groups(n=50):
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.normal(size=(n, 2)), 6 + rng.normal(size=(n, 2))])
+
+
+LEFT_OUT = r"feature 2 \(counted from 0\) is constant and is left out"
+
+
+@pytest.mark.parametrize("column", [5.0, 0.0, "rounding"])
+def test_a_constant_feature_is_left_out(column, tmp_path):
+    X = two_groups()
+    n = len(X)
+    constant = np.where(np.arange(n) % 2, 0.1 + 0.2, 0.3) if column == "rounding" else np.full(n, column)
+    whole = np.c_[X, constant]
+    with pytest.warns(UserWarning, match=LEFT_OUT):
+        found = select(whole, range(1, 5))
+    without = select(X, range(1, 5))
+    assert not found.reasons
+    np.testing.assert_array_equal(found.bic, without.bic)
+    np.testing.assert_array_equal(found.n_parameters, without.n_parameters)
+    assert found.best_n_components == 2
+    assert (found.features, without.features) == ((0, 1), (0, 1))
+    model = found.best_model
+    assert model.means_.shape == (2, 2)
+    np.testing.assert_array_equal(model.predict(whole), without.best_model.predict(X))
+    np.testing.assert_array_equal(model.predict(X), without.best_model.predict(X))
+    assert model.bic(whole) == pytest.approx(found.bic.min(), rel=1e-12)
+    assert found.model(1, "VEV").predict_proba(whole).shape == (n, 1)
+    model.save(tmp_path / "m.npz")
+    loaded = fastgmm.load(tmp_path / "m.npz")
+    np.testing.assert_array_equal(loaded.predict(whole), model.predict(whole))
+    with pytest.raises(ValueError, match="X has 4 features"):
+        loaded.predict(np.c_[whole, X[:, 0]])
+    model.fit(whole)
+    assert model.means_.shape == (2, 3)
+    with pytest.raises(ValueError, match="X has 2 features"):
+        model.predict(X)
+
+
+def test_a_constant_column_of_a_frame_is_named(tmp_path):
+    X = two_groups()
+    frame = pd.DataFrame({"a": X[:, 0], "unit": 1.0, "b": X[:, 1], "year": 2020})
+    with pytest.warns(UserWarning, match="features 'unit' and 'year' are constant and are left out"):
+        found = select(frame, [1, 2], ["EEE"])
+    model = found.best_model
+    assert found.features == (0, 2)
+    assert list(model.feature_names_in_) == ["a", "b"]
+    labels = model.predict(frame)
+    np.testing.assert_array_equal(labels, model.predict(frame[["a", "b"]]))
+    np.testing.assert_array_equal(labels, model.predict(frame.assign(year=2021)))
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame.rename(columns={"a": "c"}))
+    model.save(tmp_path / "m.npz")
+    np.testing.assert_array_equal(fastgmm.load(tmp_path / "m.npz").predict(frame), labels)
+
+
+def test_constant_among_samples_of_positive_weight():
+    X = two_groups()
+    column = np.where(np.arange(100) < 10, np.arange(100), 7.0)
+    weights = np.where(np.arange(100) < 10, 0.0, 2.0)
+    with pytest.warns(UserWarning, match=LEFT_OUT):
+        found = select(np.c_[X, column], [1, 2], ["EEE"], sample_weight=weights)
+    assert found.best_model.means_.shape == (2, 2)
+    assert select(np.c_[X, column], [2], ["EEE"]).best_model.means_.shape == (2, 3)
+
+
+def test_constant_features_of_chunks_and_files(tmp_path, monkeypatch):
+    X = two_groups(200)
+    whole = np.c_[X, np.full(400, 5.0)]
+    weights = np.r_[0.0, np.ones(399)]
+    whole[0, 2] = 6.0
+    np.save(tmp_path / "x.npy", whole)
+    monkeypatch.setattr("fastgmm.sources.stream.LOADED", 4096)
+    expected = select(X, [1, 2], ["EEE", "VVI"], sample_weight=weights, init_params="kmeans", random_state=0)
+    for data in (fastgmm.chunks([whole[:150], whole[150:]]), tmp_path / "x.npy"):
+        with pytest.warns(UserWarning, match=LEFT_OUT):
+            found = select(data, [1, 2], ["EEE", "VVI"], sample_weight=weights, init_params="kmeans", random_state=0)
+        np.testing.assert_allclose(found.bic, expected.bic, rtol=1e-4)
+        np.testing.assert_array_equal(found.best_model.predict(data), expected.best_model.predict(X))
+
+
+@pytest.mark.parametrize("framed", [False, True])
+def test_constant_features_of_dask(framed):
+    dask = pytest.importorskip("dask")
+    whole = np.c_[two_groups(), np.full(100, 5.0)]
+    if framed:
+        frame = pd.DataFrame(whole, columns=["a", "b", "c"])
+        data = pytest.importorskip("dask.dataframe").from_pandas(frame, npartitions=3)
+    else:
+        data = pytest.importorskip("dask.array").from_array(whole, chunks=(40, 3))
+    message = "feature 'c' is constant and is left out" if framed else LEFT_OUT
+    with dask.config.set(scheduler="synchronous"):
+        with pytest.warns(UserWarning, match=message):
+            found = select(data, [1, 2], ["EEE"])
+        labels = np.asarray(found.best_model.predict(data))
+    np.testing.assert_array_equal(labels, select(whole[:, :2], [1, 2], ["EEE"]).best_model.predict(whole[:, :2]))
+
+
+@pytest.mark.parametrize("X", [np.ones((20, 2)), np.full((20, 1), 3.0)])
+def test_all_features_constant(X):
+    with pytest.raises(
+        ValueError, match=r"(all 2 features are|the feature is) constant, so that none of the models .* that vary"
+    ):
+        select(X, [1, 2])
+
+
+# --- the size that won ---
+
+
+def test_one_component_for_want_of_others_warns():
+    X = np.repeat([[0.0], [1.0]], 50, 0)
+    with pytest.warns(
+        UserWarning, match=r"None of the 4 models of two components or more .* ask for 1 component at most"
+    ):
+        found = select(X, range(1, 4))
+    assert found.best_n_components == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_largest_size_is_told(faithful):
+    found = select(faithful, [1, 2], ["EEE"])
+    assert "\nThe best has 2 components, the most that were tried: try more.\n" in repr(found) + "\n"
+    assert "try more" not in repr(select(faithful, range(1, 5), ["EEE"]))
+    assert "try more" not in repr(select(faithful, [2], ["EEE"]))
+
+
+def test_the_largest_of_the_default_sizes_warns():
+    X = np.random.default_rng(0).permutation(np.concatenate([100.0 * i + np.arange(10.0) for i in range(12)]))[:, None]
+    with pytest.warns(UserWarning, match=r"The best model has 9 components, as many as were tried.*range\(1, 19\)"):
+        found = select(X, covariance_types=["E"])
+    assert found.best_n_components == 9
+
+
+def test_the_largest_size_that_has_a_fit_is_told():
+    X = np.concatenate(
+        [np.random.default_rng(0).normal(size=(8, 2)), [50, 0] + np.random.default_rng(1).normal(size=(8, 2))]
+    )
+    found = select(X, [1, 2, 6], ["VVV"])
+    assert "The best has 2 components, the most that have a fit." in repr(found)
 
 
 # --- what is done with a selection ---

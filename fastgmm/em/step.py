@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm._errors import warn
 from fastgmm.model.cholesky import NotPositiveDefinite
-from fastgmm.model.collinear import collinear, numbered, told
+from fastgmm.model.collinear import collinear, described, numbered
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import Structure, maximise, possible
@@ -163,7 +163,7 @@ def collapse_message(error: NotPositiveDefinite, structure: Structure, stats: St
         )
     elif found := _collinear(stats):
         remedy = (
-            f"Of all samples {told(found, numbered(stats.sums.shape[1]))} (features counted from 0): leave out what others "
+            f"Of all samples {described(found, numbered(stats.sums.shape[1]))} (features counted from 0): leave out what others "
             f"imply, or raise reg_covar to about {raise_to:.2g} ({raise_to / scale:.2g} of that variance)"
         )
     else:

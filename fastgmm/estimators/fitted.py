@@ -186,7 +186,7 @@ class FittedMixture(Estimator):
 
     def _left_out_of(self, d: int, names: NDArray | None) -> LeftOut | None:
         """What of data of `d` features with such names the model, which `select` made, was chosen without; None for no others."""
-        left_out: LeftOut | None = getattr(self, "_left_out", None)
+        left_out = self._left_out
         return left_out if left_out is not None and left_out.are_in(d, names, self.n_features_in_) else None
 
     def _check_features(self, got: int, names: NDArray | None) -> None:

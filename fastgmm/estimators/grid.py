@@ -21,7 +21,7 @@ from fastgmm.init.groups import members, stats_of
 from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, agglomerate
 from fastgmm.init.starts import STARTS
 from fastgmm.model.cholesky import NotPositiveDefinite
-from fastgmm.model.collinear import collinear, numbered, told
+from fastgmm.model.collinear import collinear, described, numbered
 from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
@@ -377,7 +377,7 @@ class Grid:
             advice = f"ask for {_components(most)} at most" if most else ""
             return Reason(f"{what} at least, and there are {n}", math.inf, advice)
         if self._collinear and structure.layout in ("full", "tied"):
-            return Reason(told(self._collinear, self._names), math.inf, "leave out what others imply")
+            return Reason(described(self._collinear, self._names), math.inf, "leave out what others imply")
         return None
 
     def _spurious(self, params: Params, structure: Structure) -> Reason | None:

@@ -126,11 +126,10 @@ def save(model: FittedMixture, path: str | os.PathLike[str]) -> None:
         entries |= _of_averages(averages, STRUCTURES[model.covariance_type].layout)
     if hasattr(model, "feature_names_in_"):
         entries["feature_names_in_"] = np.asarray(model.feature_names_in_, dtype=np.str_)
-    left_out: LeftOut | None = getattr(model, "_left_out", None)
-    if left_out is not None:
-        entries["left_out"] = np.asarray(left_out.indices, np.int64)
-        if left_out.names is not None:
-            entries["left_out_of"] = np.asarray(left_out.names, dtype=np.str_)
+    if model._left_out is not None:
+        entries["left_out"] = np.asarray(model._left_out.indices, np.int64)
+        if model._left_out.names is not None:
+            entries["left_out_of"] = np.asarray(model._left_out.names, dtype=np.str_)
     problem = _inconsistency(params, entries)
     if problem:
         raise ValueError(

@@ -49,7 +49,7 @@ def collinear(scatter: Float) -> dict[int, list[int]]:
     return found
 
 
-def told(found: Mapping[int, Sequence[int]], names: Sequence[str]) -> str:
+def described(found: Mapping[int, Sequence[int]], names: Sequence[str]) -> str:
     """Say which features are combinations of which, such as "feature 1 is a linear combination of feature 0"."""
     parts = []
     for j, others in list(found.items())[:_NAMED]:

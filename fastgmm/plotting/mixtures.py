@@ -28,12 +28,19 @@ if TYPE_CHECKING:
     from matplotlib.patches import Ellipse, StepPatch
 
 Float = NDArray[np.float64]
+Limits = tuple[float, float]
 
 #: Features that a pair grid shows unasked.
 MOST_FEATURES = 8
 _BINS = 100
 _MOST_RADIUS = 100.0
 _TAIL = 3.0  # standard deviations to which densities are drawn
+#: So many times the range of what matters is shown on either side of it. Of a normal distribution these are 8 standard deviations.
+_REACH = 2.0
+#: A component of this weight, or of so many samples, is shown wherever it is.
+_MATTERS, _MANY = 0.02, 10
+#: A component is marked by a cross where its standard deviations are below this share of the picture.
+_TINY = 0.01
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,9 @@ class MixtureArtists:
         Densities of one feature: of the mixture, and of each component times its weight.
     histograms : list of StepPatch
     texts : list of Artist
-        Numbers of the components at their means, and the legend of a pair grid.
+        Numbers of the components at their means, and the legend of a pair grid; what is outside the picture, if anything is.
+    crosses : list of PathCollection
+        At the means of components that are too small to be seen, panel by panel.
     """
 
     axes: list[Axes] = field(default_factory=list)
@@ -62,6 +71,7 @@ class MixtureArtists:
     lines: list[Line2D] = field(default_factory=list)
     histograms: list[StepPatch] = field(default_factory=list)
     texts: list[Artist] = field(default_factory=list)
+    crosses: list[Collection] = field(default_factory=list)
 
 
 class _Marginal(NamedTuple):
@@ -117,6 +127,11 @@ def plot_mixture(
 
     Uncertainty is 1 less the probability of the most probable component: from 0 to 1 - 1/k. It and the component are
     those of all features, whichever are shown.
+
+    The axes show the bulk of the data and the components that hold 2 % of it or 10 samples. Samples and components that are so
+    far away that little else would be seen are left out of the picture, which says how many. A component whose standard deviations
+    are below a hundredth of the picture, one that sits on equal samples, is marked by a cross of dashed lines, and no density that
+    is so narrow sets the height of a picture.
 
     Parameters
     ----------
@@ -178,9 +193,10 @@ def plot_mixture(
         _draw_one(panels(), mixture, shown, sized, artists)
     elif len(chosen) == 2:
         axes = panels()
-        _draw_two(axes, mixture, shown, sized, radii, artists, numbered=True)
+        limits = [_limits(mixture, j, shown, max(radii, default=_TAIL)) for j in range(2)]
+        _draw_two(axes, mixture, shown, sized, radii, limits, artists, numbered=True)
         axes.set(xlabel=mixture.names[0], ylabel=mixture.names[1])
-        axes.autoscale_view()
+        _tell_outside(axes, _outside(mixture, shown, limits), artists)
     else:
         _draw_grid(panels(), mixture, shown, sized, radii, artists)
     return artists
@@ -259,33 +275,47 @@ def _look(
 
 
 def _draw_one(axes: Axes, mixture: _Marginal, shown: _Shown | None, sized: bool, artists: MixtureArtists) -> None:
-    top = _draw_density(axes, mixture, shown, artists)
+    limits = _limits(mixture, 0, shown, _TAIL)
+    top = _draw_density(axes, mixture, shown, limits, artists)
     for k, line in enumerate(artists.lines[1:]):
-        _number(axes, k, mixture.means[k, 0], 0.5 * np.max(line.get_ydata()), artists)
-    axes.set(xlabel=mixture.names[0], ylabel="density", xlim=_limits(mixture, 0, shown, _TAIL))
+        _number(axes, k, mixture.means[k, 0], 0.5 * min(float(np.max(line.get_ydata())), top), artists)
+    axes.set(xlabel=mixture.names[0], ylabel="density", xlim=limits)
+    _tell_outside(axes, _outside(mixture, shown, [limits]), artists)
     if shown is None:
         axes.set_ylim(0.0, 1.05 * top)
         return
     _draw_stems(axes, shown, len(mixture.weights), sized, top, artists)
 
 
-def _draw_density(axes: Axes, mixture: _Marginal, shown: _Shown | None, artists: MixtureArtists) -> float:
-    """Draw densities of a single feature, and a histogram behind them; return the highest value."""
+def _draw_density(
+    axes: Axes, mixture: _Marginal, shown: _Shown | None, limits: Limits, artists: MixtureArtists
+) -> float:
+    """Draw densities of a single feature, and a histogram behind them; return the height that shows them.
+
+    That is the highest value, but of components so narrow that nothing else would be seen only what the histogram has of them.
+    """
     artists.axes.append(axes)
     means, spreads = mixture.means[:, 0], np.sqrt(mixture.covariances[:, 0, 0])
-    low, high = _limits(mixture, 0, shown, _TAIL)
+    low, high = limits
     # also where a component is, so that no peak falls between two places however narrow it is
     near = (means[:, None] + spreads[:, None] * np.linspace(-4, 4, 65)).ravel()
     x = np.unique(np.concatenate([np.linspace(low, high, 201), near[(near > low) & (near < high)]]))
     z = (x - means[:, None]) / spreads[:, None]
     parts = mixture.weights[:, None] * np.exp(-0.5 * z**2) / (math.sqrt(2 * math.pi) * spreads[:, None])
-    top = float(parts.sum(axis=0).max())
+    wide = spreads >= _TINY * (high - low)
+    top = float(parts[wide].sum(axis=0).max()) if wide.any() else 0.0
     if shown is not None:
         (column,) = shown.columns
-        n_bins = _n_bins(column, float(mixture.weights @ spreads))
-        heights, edges = np.histogram(column, n_bins, weights=shown.weights, density=True)
+        inside = (column >= low) & (column <= high)
+        weights = np.ones(len(column)) if shown.weights is None else shown.weights
+        own = mixture.weights[wide]
+        n_bins = _n_bins(column[inside], float(own @ spreads[wide] / own.sum()) if wide.any() else math.inf)
+        heights, edges = np.histogram(column[inside], n_bins, weights=weights[inside])
+        heights = heights / (weights.sum(dtype=np.float64) * np.diff(edges))  # those outside count as well
         artists.histograms.append(axes.stairs(heights, edges, fill=True, color=GREY, zorder=0))
         top = max(top, float(heights.max()))
+    if top == 0:
+        top = float(parts.sum(axis=0).max()) or 1.0
     artists.lines.extend(axes.plot(x, parts.sum(axis=0), color=DARK, linewidth=1.6, zorder=3, label="mixture"))
     for k, part in enumerate(parts):
         (line,) = axes.plot(x, part, color=colour(k), linestyle=line_style(k), zorder=4, label=f"component {k}")
@@ -332,14 +362,72 @@ def _n_bins(column: Float, spread: float) -> int:
     return max(n_bins, math.ceil(math.log2(len(column))) + 1)
 
 
+# --- what part of the plane is shown ---
+
+
 def _limits(mixture: _Marginal, j: int, shown: _Shown | None, radius: float) -> tuple[float, float]:
-    """Range of feature j: of the data and of the components out to `radius`, with a margin."""
-    spreads = radius * np.sqrt(mixture.covariances[:, j, j])
-    low, high = float((mixture.means[:, j] - spreads).min()), float((mixture.means[:, j] + spreads).max())
+    """Range of feature j, with a margin: of the data and of the components out to `radius`, but of none that would squash the rest.
+
+    That is what is farther from the middle 90 % of the samples, and from the means of the components that matter, than `_REACH`
+    times the range of these.
+    """
+    means, spreads = mixture.means[:, j], radius * np.sqrt(mixture.covariances[:, j, j])
+    n = 0 if shown is None else len(shown.columns[j])
+    matter = (mixture.weights >= min(_MATTERS, float(mixture.weights.max()))) | (n * mixture.weights >= _MANY)
+    core = [means[matter]]
+    if shown is None:
+        core += [(means - spreads)[matter], (means + spreads)[matter]]
+    else:
+        core.append(_quantiles(shown.columns[j], shown.weights))
+    first, last = float(np.concatenate(core).min()), float(np.concatenate(core).max())
+    reach = _REACH * (last - first) if last > first else math.inf
+    near = (means >= first - reach) & (means <= last + reach)
+    ends = [np.maximum(means - spreads, first - reach)[near], np.minimum(means + spreads, last + reach)[near]]
     if shown is not None:
-        low, high = min(low, float(shown.columns[j].min())), max(high, float(shown.columns[j].max()))
+        column = shown.columns[j]
+        ends.append(column[(column >= first - reach) & (column <= last + reach)])
+    low, high = float(np.concatenate(ends).min()), float(np.concatenate(ends).max())
     margin = 0.04 * (high - low)
     return low - margin, high + margin
+
+
+def _quantiles(column: Float, weights: NDArray | None) -> Float:
+    """The values that 5 % of the samples, by weight, are below and above, (2,)."""
+    order = np.argsort(column)
+    reached = np.cumsum(np.ones(len(column)) if weights is None else weights[order], dtype=np.float64)
+    places = np.searchsorted(reached, np.array([0.05, 0.95]) * reached[-1])
+    return column[order[places.clip(max=len(column) - 1)]]
+
+
+def _outside(mixture: _Marginal, shown: _Shown | None, limits: list[Limits]) -> str:
+    """Say which samples, of how many, and which components are beyond the limits of some feature; '' where none are."""
+
+    def beyond(columns: Sequence[Float]) -> NDArray[np.bool_]:
+        out = np.zeros(len(columns[0]), np.bool_)
+        for column, (low, high) in zip(columns, limits, strict=True):
+            out |= (column < low) | (column > high)
+        return out
+
+    parts = []
+    if shown is not None and (count := int(beyond(shown.columns).sum())):
+        parts.append(f"{count} of {len(shown.columns[0])} samples")
+    components = np.flatnonzero(beyond(list(mixture.means.T)))
+    if components.size:
+        named = ", ".join(map(str, components[:5])) + (", ..." if components.size > 5 else "")
+        parts.append(f"component{'s' * (components.size > 1)} {named}")
+    return f"outside: {' and '.join(parts)}" if parts else ""
+
+
+def _tell_outside(axes: Axes, text: str, artists: MixtureArtists) -> None:
+    if text:
+        style: dict[str, Any] = {
+            "transform": axes.transAxes,
+            "ha": "right",
+            "va": "bottom",
+            "fontsize": "small",
+            "color": DARK,
+        }
+        artists.texts.append(axes.text(1.0, 1.01, text, **style))
 
 
 # --- two features, and more ---
@@ -351,6 +439,7 @@ def _draw_two(
     shown: _Shown | None,
     sized: bool,
     radii: list[float],
+    limits: list[Limits],
     artists: MixtureArtists,
     *,
     numbered: bool,
@@ -361,6 +450,8 @@ def _draw_two(
     if shown is not None:
         _draw_points(axes, shown, len(mixture.weights), sized, size, artists)
     patches = optional("matplotlib.patches", "plot_mixture")
+    axes.set(xlim=limits[0], ylim=limits[1])
+    ranges = np.array([high - low for low, high in limits])
     for k, (mean, covariance) in enumerate(zip(mixture.means, mixture.covariances, strict=True)):
         for line, radius in enumerate(radii):
             width, height, angle = _ellipse(covariance, radius)
@@ -372,11 +463,25 @@ def _draw_two(
             ellipse = patches.Ellipse(mean, width, height, angle=angle, fill=False, zorder=3, **style)
             axes.add_patch(ellipse)
             artists.ellipses.append(ellipse)
+        if (np.sqrt(np.diagonal(covariance)) < _TINY * ranges).all():
+            artists.crosses.append(_cross(axes, k, mean, size))
         if numbered:
             artists.means.append(_number(axes, k, mean[0], mean[1], artists))
         else:
             dot: dict[str, Any] = {"s": 14, "facecolor": colour(k), "edgecolor": "white", "linewidth": 0.7}
             artists.means.append(axes.scatter(mean[0], mean[1], **dot, zorder=4 + 2 * k))
+
+
+def _cross(axes: Axes, k: int, mean: Float, size: float) -> Collection:
+    """Mark a component that is too small to be seen: arms that are longer than the ring of its number."""
+    style: dict[str, Any] = {
+        "marker": "+",
+        "s": 900 * size**4,
+        "color": colour(k),
+        "linewidth": 1.3 * size,
+        "linestyle": ":",
+    }
+    return axes.scatter(mean[0], mean[1], **style, zorder=3 + 2 * k)
 
 
 def _number(axes: Axes, k: int, x: float, y: float, artists: MixtureArtists) -> Collection:
@@ -431,13 +536,12 @@ def _draw_grid(
             axes.set_axis_off()
             continue
         if i == j:
-            _draw_density(axes, mixture.of(i), None if shown is None else shown.of(i), artists)
-            axes.set_ylim(bottom=0.0)
+            top = _draw_density(axes, mixture.of(i), None if shown is None else shown.of(i), limits[i], artists)
+            axes.set_ylim(0.0, 1.05 * top)
             axes.set_yticks([])
         else:
             pair = mixture.of(j, i), None if shown is None else shown.of(j, i)
-            _draw_two(axes, *pair, sized, radii, artists, numbered=False)
-            axes.set_ylim(limits[i])
+            _draw_two(axes, *pair, sized, radii, [limits[j], limits[i]], artists, numbered=False)
             axes.yaxis.set_major_locator(ticker.MaxNLocator(4))
         axes.set_xlim(limits[j])
         axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
@@ -446,11 +550,11 @@ def _draw_grid(
             axes.set_xlabel(mixture.names[j])
         if j == 0 and i > 0:
             axes.set_ylabel(mixture.names[i])
-    artists.texts.append(_legend(panels[0, -1], mixture))
+    artists.texts.append(_legend(panels[0, -1], mixture, _outside(mixture, shown, limits)))
 
 
-def _legend(axes: Axes, mixture: _Marginal) -> Artist:
-    """Colours and weights of the components, in a panel of the grid that is empty."""
+def _legend(axes: Axes, mixture: _Marginal, outside: str) -> Artist:
+    """Colours and weights of the components, and what is `outside`, in a panel of the grid that is empty."""
     lines = optional("matplotlib.lines", "plot_mixture")
     handles = []
     for k, weight in enumerate(mixture.weights):
@@ -464,6 +568,8 @@ def _legend(axes: Axes, mixture: _Marginal) -> Artist:
         "frameon": False,
         "borderaxespad": 0.0,
     }
-    legend = axes.legend(handles=handles, title="component: weight", loc="upper right", **style)
+    legend = axes.legend(
+        handles=handles, title=f"component: weight{outside and chr(10) + outside}", loc="upper right", **style
+    )
     legend.set_in_layout(False)  # it may reach into the next panel, also empty, but not widen its row
     return legend
