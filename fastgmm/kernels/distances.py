@@ -39,7 +39,7 @@ def _emit_nearest(ctx, b, sig, args, n_centres, n_vectors):
             new = []
             for j in range(n_centres):
                 c = k.splat(b.load(b.gep(starts[j], [i])))
-                new += [k.fma(xs[v], c, sums[j * n_vectors + v]) for v in range(n_vectors)]
+                new += [k.muladd(xs[v], c, sums[j * n_vectors + v]) for v in range(n_vectors)]
             return new
 
         sums = k.loop(I64(0), d, 1, [zero] * (n_centres * n_vectors), products)
@@ -49,7 +49,7 @@ def _emit_nearest(ctx, b, sig, args, n_centres, n_vectors):
             name = k.splat(b.uitofp(b.add(j0, I64(j)), k.scalar))
             for v in range(n_vectors):
                 best, second, label = state[3 * v : 3 * v + 3]
-                value = k.fma(minus_two, sums[j * n_vectors + v], norm)
+                value = k.muladd(minus_two, sums[j * n_vectors + v], norm)
                 nearer = k.less(value, best)
                 other = b.select(nearer, best, value)
                 state[3 * v : 3 * v + 3] = [
@@ -62,7 +62,7 @@ def _emit_nearest(ctx, b, sig, args, n_centres, n_vectors):
     def square(i, sums):
         at = b.gep(x, [b.mul(i, row)])
         xs = [k.load(b.gep(at, [I64(k.lanes * v)])) for v in range(n_vectors)]
-        return [k.fma(x, x, s) for x, s in zip(xs, sums, strict=True)]
+        return [k.muladd(x, x, s) for x, s in zip(xs, sums, strict=True)]
 
     state = k.loop(I64(0), n, n_centres, [infinite, infinite, zero] * n_vectors, panel)
     squares = k.loop(I64(0), d, 1, [zero] * n_vectors, square)
@@ -126,7 +126,7 @@ def _squared_distances(k, x, row, point, d):
         at = b.gep(x, [b.mul(i, row)])
         c = k.splat(b.load(b.gep(point, [i])))
         differences = [b.fsub(k.load(b.gep(at, [I64(k.lanes * v)])), c) for v in range(_CHAINS)]
-        return [k.fma(t, t, s) for t, s in zip(differences, sums, strict=True)]
+        return [k.muladd(t, t, s) for t, s in zip(differences, sums, strict=True)]
 
     return k.loop(I64(0), d, 1, [k.constant(0.0)] * _CHAINS, feature)
 

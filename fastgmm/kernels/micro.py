@@ -101,7 +101,7 @@ def _emit_transform(
                     out = []
                     for c in range(columns):
                         coef = coefficient(i, c)
-                        out += [k.fma(coef, xs[v], sums[c * n_vectors + v]) for v in range(n_vectors)]
+                        out += [k.muladd(coef, xs[v], sums[c * n_vectors + v]) for v in range(n_vectors)]
                     return out
 
                 sums = k.loop(I64(0), k.plus(j, first), 1, [k.zero] * (columns * n_vectors), row)
@@ -111,7 +111,7 @@ def _emit_transform(
                     for c in range(t, columns):
                         coef = coefficient(i, c)
                         for v in range(n_vectors):
-                            sums[c * n_vectors + v] = k.fma(coef, xs[v], sums[c * n_vectors + v])
+                            sums[c * n_vectors + v] = k.muladd(coef, xs[v], sums[c * n_vectors + v])
                 ys = [sums[c * n_vectors : (c + 1) * n_vectors] for c in range(columns)]
                 rest = use(k.plus(j, first), ys, rest)
             size = b.mul(k.plus(j, width), I64(width))
@@ -142,7 +142,7 @@ def _full_density_ir(typingctx, x, d, means, u, constant, c, resp, top, s0):
 
         def squares(j, ys, totals):
             for y in ys:
-                totals = [k.fma(value, value, total) for value, total in zip(y, totals, strict=True)]
+                totals = [k.muladd(value, value, total) for value, total in zip(y, totals, strict=True)]
             return totals
 
         def chunks(n_vectors, eights):
@@ -151,7 +151,7 @@ def _full_density_ir(typingctx, x, d, means, u, constant, c, resp, top, s0):
                 totals = _emit_transform(k, x, mean, matrix, d, s, n_vectors, zeros, squares, eights=eights)
                 for v, total in enumerate(totals):
                     here = k.plus(s, v * k.lanes)
-                    value = k.fma(minus_half, total, level)
+                    value = k.muladd(minus_half, total, level)
                     k.store(value, k.at(resp[0], resp[1], c, here))
                     k.store(k.larger(value, k.load(k.at(top, here))), k.at(top, here))
                 return []
@@ -246,7 +246,7 @@ def _distance_density_ir(typingctx, x, means, scale, factor, constant, c0, c1, r
                     if scaled:
                         w = k.broadcast(k.at(scale[0], scale[1], c, i))
                         ts = [b.fmul(t, w) for t in ts]
-                    out += [k.fma(t, t, total) for t, total in zip(ts, old, strict=True)]
+                    out += [k.muladd(t, t, total) for t, total in zip(ts, old, strict=True)]
                 return out
 
             def features(start):
@@ -262,7 +262,7 @@ def _distance_density_ir(typingctx, x, means, scale, factor, constant, c0, c1, r
                 here = k.plus(s, v * k.lanes)
                 highest = k.load(k.at(top, here))
                 for c, total in zip(both, (sums[v], sums[n_vectors + v]), strict=True):
-                    value = k.fma(k.broadcast(k.at(factor, c)), total, k.broadcast(k.at(constant, c)))
+                    value = k.muladd(k.broadcast(k.at(factor, c)), total, k.broadcast(k.at(constant, c)))
                     k.store(value, k.at(resp[0], resp[1], c, here))
                     highest = k.larger(value, highest)
                 k.store(highest, k.at(top, here))
@@ -454,7 +454,7 @@ def _products(n_rows: int, n_columns: int, triangle: bool) -> Any:
                         }
                         for i, (p, q) in enumerate(mine):
                             at = copy * len(mine) + i
-                            out[at] = k.fma(left[p], right[q], out[at])
+                            out[at] = k.muladd(left[p], right[q], out[at])
                     return out
 
                 sums = k.loop(I64(0), n, copies * k.lanes, [k.zero] * (copies * len(mine)), samples)
@@ -504,7 +504,7 @@ def _weighted_differences_ir(typingctx, x, v, gathered, root, means, c, i0, n, s
                 here = k.plus(i0, j)
                 y = b.fmul(r, b.fsub(k.load(k.at(x[0], x[1], here, s)), mean[j]))
                 k.store(y, k.at(v[0], v[1], here, s))
-                new.append(k.fma(r, y, old[j]))
+                new.append(k.muladd(r, y, old[j]))
             return new
 
         totals = k.loop(I64(0), n, k.lanes, [k.zero] * 4, samples)
@@ -546,7 +546,7 @@ def _small_moments(d: int) -> Any:
                 t = [b.fsub(k.load(k.at(x[0], x[1], I64(j), s)), mean[j]) for j in range(d)]
                 rt = [b.fmul(r, value) for value in t]
                 new = [b.fadd(total, value) for total, value in zip(old, rt, strict=False)]
-                return new + [k.fma(rt[p], t[q], total) for (p, q), total in zip(pairs, old[d:], strict=True)]
+                return new + [k.muladd(rt[p], t[q], total) for (p, q), total in zip(pairs, old[d:], strict=True)]
 
             totals = k.loop(I64(0), n, k.lanes, [k.zero] * (d + len(pairs)), samples)
             results = k.sums(totals)
@@ -601,9 +601,9 @@ def _moments_ir(typingctx, x, resp, means, c, i0, n, sums, scatter, row):
                         # an addition, not an FMA: many CPUs have units for additions beside those for products
                         rt = b.fmul(r, t)
                         new[first + j] = b.fadd(new[first + j], rt)
-                        new[first + 4 + j] = k.fma(rt, t, new[first + 4 + j])
+                        new[first + 4 + j] = k.muladd(rt, t, new[first + 4 + j])
                     else:
-                        new[first + j] = k.fma(r, t, new[first + j])
+                        new[first + j] = k.muladd(r, t, new[first + j])
             return new
 
         totals = k.loop(I64(0), n, copies * k.lanes, [k.zero] * (copies * per_copy), samples)
