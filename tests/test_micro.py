@@ -288,3 +288,12 @@ def test_vectors_are_as_wide_as_what_numba_compiles_for(target, wide, monkeypatc
         monkeypatch.setattr(numba.config, name, target.get(name, unset))
     expected = binding.get_host_cpu_features()["avx512f"] if wide is None else wide
     assert has_avx512.__wrapped__() == expected
+
+
+@pytest.mark.parametrize("enabled", [1, 0])
+def test_vectors_of_a_host_whose_avx_is_switched_off(enabled, monkeypatch):
+    host = type(binding.get_host_cpu_features())({"avx2": True, "avx512f": True})
+    monkeypatch.setattr(binding, "get_host_cpu_features", lambda: host)
+    for name, value in (("ENABLE_AVX", enabled), ("CPU_NAME", None), ("CPU_FEATURES", None)):
+        monkeypatch.setattr(numba.config, name, value)
+    assert has_avx512.__wrapped__() == bool(enabled)
