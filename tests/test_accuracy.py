@@ -8,8 +8,10 @@ import mpmath
 import numba
 import numpy as np
 import pytest
-from conftest import compiled, load_bench
+from conftest import compiled
 
+from bench import accuracy, exact
+from bench.accuracy import Case
 from fastgmm import GaussianMixture, em_step, kernels, log_prob, responsibilities
 from fastgmm.covariance.structures import STRUCTURES
 from fastgmm.em import driver
@@ -18,11 +20,6 @@ from fastgmm.estimators.gaussian_mixture import check_parameters
 from fastgmm.kernels import micro
 from fastgmm.params import Params
 from fastgmm.sources.array import ArraySource
-
-load_bench()
-
-from bench import accuracy, exact  # noqa: E402
-from bench.accuracy import Case  # noqa: E402
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 CASES = [

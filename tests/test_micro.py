@@ -13,6 +13,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from conftest import PATIENCE
 from llvmlite import binding
 
 from fastgmm._jit import JIT_DISABLED, has_avx512
@@ -260,7 +261,9 @@ print(sorted(set(re.findall(r"\\bfmaf?\\b|\\bvfn?madd", text))), len(re.findall(
 """
     path = os.pathsep.join(filter(None, sys.path))
     environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=600)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=PATIENCE
+    )
     assert (done.stdout.strip(), done.stderr) == ("[] True", "")
 
 
