@@ -18,7 +18,7 @@ from typing import Any
 
 import numba
 from llvmlite import binding
-from numba.core import event, types
+from numba.core import codegen, event, types
 from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
 from numba.extending import overload
@@ -82,15 +82,30 @@ def _with_cache(dispatcher: Any) -> Any:
     return dispatcher
 
 
+_ADDITION = """
+define <16 x float> @add(<16 x float> %x, <16 x float> %y) {
+  %sum = fadd <16 x float> %x, %y
+  ret <16 x float> %sum
+}
+"""
+
+
 @cache
 def has_avx512() -> bool:
-    """Whether the CPU that Numba compiles for has 64-byte vector registers (32 of them)."""
-    features = numba.config.CPU_FEATURES  # type: ignore[attr-defined]
-    if features is not None:
-        return "+avx512f" in features.split(",")
-    if numba.config.CPU_NAME is not None:  # type: ignore[attr-defined]
-        return False  # a named CPU: LLVM alone knows what it has, and splits or joins vectors where this guess is wrong
-    return bool(binding.get_host_cpu_features().get("avx512f", False))
+    """Whether the code that Numba makes has 64-byte vector registers (32 of them).
+
+    Where NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set, LLVM alone knows what a name brings and a feature implies: it is
+    asked for an addition of 64 bytes, which takes it 10 ms.
+    """
+    name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES  # type: ignore[attr-defined]
+    by_host = codegen.get_host_cpu_features()  # without those of AVX if NUMBA_ENABLE_AVX=0
+    if name is None and features is None:
+        return "+avx512f" in by_host.split(",")
+    codegen.initialize_llvm()
+    machine = binding.Target.from_default_triple().create_target_machine(
+        cpu=binding.get_host_cpu_name() if name is None else name, features=by_host if features is None else features
+    )
+    return "zmm" in machine.emit_assembly(binding.parse_assembly(_ADDITION))
 
 
 def helper(fastmath: set[str]) -> Callable[[Callable], Any]:

@@ -525,8 +525,8 @@ def _varying(source: Source, names: NDArray | None, n_threads: int | None) -> tu
     one = constant.size == 1
     is_out, says = ("is constant and is left out", "it says") if one else ("are constant and are left out", "they say")
     warn(
-        f"{listed(constant, names)} {is_out}: {says} nothing of components, and most covariances would be singular. The models have "
-        "the other features, and take X as it is",
+        f"{listed(constant, names)} {is_out}: {says} nothing of components, and most covariances would be singular. The models "
+        "have the other features, and take X as it is",
         UserWarning,
     )
     left_out = LeftOut(constant, names)

@@ -23,11 +23,29 @@ from fastgmm import GaussianMixture
 from fastgmm._jit import JIT_DISABLED
 from fastgmm.datasets import load_faithful, load_iris
 
+
+def _load_bench() -> None:
+    """Make `bench`, which is no installed package, importable for every file of tests, and nothing else beside it."""
+    if "bench" in sys.modules:
+        return
+    root = Path(__file__).resolve().parents[1]
+    spec = importlib.util.spec_from_file_location(
+        "bench", root / "bench" / "__init__.py", submodule_search_locations=[str(root / "bench")]
+    )
+    sys.modules["bench"] = importlib.util.module_from_spec(spec)
+
+
+_load_bench()
+
 # ``pytest --hypothesis-profile=long`` looks at hundreds of examples of each property, other ones each time
 settings.register_profile("fast", max_examples=30, deadline=None, derandomize=True)
 settings.register_profile("long", max_examples=400, deadline=None, print_blob=True)
 settings.register_profile("plain-python", max_examples=4, deadline=None, derandomize=True)
 settings.load_profile("plain-python" if JIT_DISABLED else "fast")
+
+#: Seconds after which a process that a test started has hung: no measure of speed, as compiling takes minutes on a slow
+#: machine that others use too.
+PATIENCE = 1800
 
 #: For tests of what only compiled code has: signatures, a cache, threads.
 compiled = pytest.mark.skipif(JIT_DISABLED, reason="there is no compiled code where Numba is switched off")
@@ -111,14 +129,3 @@ def random_mixture(layout: str, k: int, d: int, seed: int = 0, *, spread: float 
     shape = (k, d, d) if layout == "full" else (d, d)
     a = rng.normal(size=shape) / np.sqrt(d)
     return weights, means, a @ np.swapaxes(a, -1, -2) + 0.5 * np.eye(d)
-
-
-def load_bench() -> None:
-    """Make `bench`, which is no installed package, importable, and nothing else beside it."""
-    if "bench" in sys.modules:
-        return
-    root = Path(__file__).resolve().parents[1]
-    spec = importlib.util.spec_from_file_location(
-        "bench", root / "bench" / "__init__.py", submodule_search_locations=[str(root / "bench")]
-    )
-    sys.modules["bench"] = importlib.util.module_from_spec(spec)

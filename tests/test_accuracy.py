@@ -8,8 +8,10 @@ import mpmath
 import numba
 import numpy as np
 import pytest
-from conftest import compiled, load_bench
+from conftest import compiled
 
+from bench import accuracy, exact
+from bench.accuracy import Case
 from fastgmm import GaussianMixture, em_step, kernels, log_prob, responsibilities
 from fastgmm.em import loop
 from fastgmm.em import sweep as passes
@@ -21,11 +23,6 @@ from fastgmm.model.layouts import layout_named
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.sources.array import ArraySource
-
-load_bench()
-
-from bench import accuracy, exact  # noqa: E402
-from bench.accuracy import Case  # noqa: E402
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 CASES = [

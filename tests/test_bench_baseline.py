@@ -8,16 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import load_bench
 
-ROOT = Path(__file__).resolve().parents[1]
-
-
-load_bench()
-
-from bench import baseline, compare  # noqa: E402
-from bench.baseline import BaselineError, Judgement, Run  # noqa: E402
-from bench.compare import Ratio, collect, ratio  # noqa: E402
+from bench import baseline, compare
+from bench.baseline import BaselineError, Judgement, Run
+from bench.compare import Ratio, collect, ratio
 
 HERE = "Some CPU, 2 cores, 2 threads"
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import pytest
-from conftest import compiled
+from conftest import PATIENCE, compiled
 
 import fastgmm
 import fastgmm.datasets
@@ -961,7 +961,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
         assert process.stderr.readline() != ""  # the fit has begun
         time.sleep(1.0)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert out == ""
     told = "fastgmm: interrupted; nothing was written; with --checkpoint FILE the same command could go on"
@@ -1218,7 +1218,7 @@ def test_ctrl_c_and_going_on(works: Any, fails: Any, tmp_path: Path) -> None:
             if "iteration 10" in line:
                 break
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[-1] == f"fastgmm: interrupted; the same command goes on from {checkpoint}"
     assert sorted(os.listdir(tmp_path)) == ["c.npz", "x.npy"]

@@ -16,6 +16,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from conftest import PATIENCE
 
 import fastgmm
 from bench.soak_threads import LAYERS, MISSING, environment
@@ -33,7 +34,7 @@ def run(command: list[str], layer: str = "default", **variables: str) -> str:
     """Standard output of a Python process on a layer; skips where that is not installed."""
     variables = {**environment(layer), **variables}
     done = subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, env=variables, cwd=HERE, timeout=900
+        [sys.executable, *command], capture_output=True, text=True, env=variables, cwd=HERE, timeout=PATIENCE
     )
     if done.returncode == MISSING:
         pytest.skip(f"the threading layer {layer} is not installed")
@@ -73,7 +74,7 @@ if __name__ == "__main__":
     here = fit(0)
     for method in sys.argv[1:]:
         with multiprocessing.get_context(method).Pool(2) as pool:
-            assert pool.map_async(fit, range(2)).get(timeout=300) == [here, here], method
+            assert pool.map_async(fit, range(2)).get(timeout=1500) == [here, here], method
     assert fit(0) == here
     print(numba.threading_layer())
 """

@@ -9,6 +9,7 @@ import sys
 
 import pandas as pd
 import pytest
+from conftest import PATIENCE
 from joblib import Parallel, delayed, parallel_config
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
@@ -55,7 +56,7 @@ def results() -> list[list[tuple[str, str, str]]]:
         env={**os.environ, "SCIPY_ARRAY_API": "1"},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

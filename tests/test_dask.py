@@ -17,7 +17,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import compiled
+from conftest import PATIENCE, compiled
 from distributed import Client, LocalCluster
 from kit import during_fits
 
@@ -133,7 +133,7 @@ def test_a_worker_that_dies_during_a_fit_costs_time_only(client, monkeypatch):
     during_fits(monkeypatch, "iteration", kill_in_the_second)
     found = model(tol=1e-9).fit(uneven(X))
     assert_same(found, expected)
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=PATIENCE)
     alive = client.run(os.getpid).values()
     assert killed[0] not in alive
     assert killed[1] in alive
@@ -534,7 +534,9 @@ with concurrent.futures.ThreadPoolExecutor(8) as pool:
 print(_jit._serial.cache_info().currsize > 0)
 """
     environment = {**os.environ, "NUMBA_THREADING_LAYER": "workqueue"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.stdout.strip() == "True", done.stderr
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import sklearn
 import sklearn.exceptions
-from conftest import random_mixture
+from conftest import PATIENCE, random_mixture
 from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
@@ -535,7 +535,12 @@ def run_python(code: str, *arguments: str) -> str:
     margin = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
     script = "\n".join(line[margin:] for line in lines)
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], env=env, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", script, *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

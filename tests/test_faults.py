@@ -17,6 +17,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from conftest import PATIENCE
 
 import fastgmm
 from fastgmm import GaussianMixture, _interrupts, _jit, kernels, load
@@ -40,7 +41,7 @@ def data(n: int = 3000, d: int = 3, seed: int = 0) -> np.ndarray:
 
 def run(code: str, *arguments: str, **variables: str) -> str:
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables}, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables}, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
 
@@ -319,7 +320,9 @@ for options in (["--output", "m2.npz"], ["--labels", "labels.csv"], ["--plot", "
 def test_a_file_that_does_not_fit_leaves_the_old_one_and_nothing_else(tmp_path):
     pytest.importorskip("matplotlib")
     command = [sys.executable, "-c", FULL, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env={**os.environ, "MPLBACKEND": "agg"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ, "MPLBACKEND": "agg"}
+    )
     assert done.returncode == 0, done.stderr
     assert re.search(rf"\[Errno {errno.EFBIG}\] .*: '{tmp_path}/m'", done.stdout)
     for name in ("m2.npz", "labels.csv", "p.png"):
@@ -501,7 +504,7 @@ def test_processes_that_compile_at_once_into_one_cache(tmp_path):
         subprocess.Popen([sys.executable, "-c", BOTH, start, str(i % 2)], stdout=subprocess.PIPE, text=True, env=env)
         for i in range(3)
     ]
-    told = [process.communicate(timeout=300)[0] for process in several]
+    told = [process.communicate(timeout=PATIENCE)[0] for process in several]
     assert [process.returncode for process in several] == [0] * 3
     assert all(line.startswith("[1. 3.]") for line in told), told
     assert run(BOTH, "0", "0", NUMBA_CACHE_DIR=str(tmp_path)) == "[1. 3.] 2"

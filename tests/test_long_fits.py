@@ -18,7 +18,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import assert_same_bits, edited, fit
+from conftest import PATIENCE, assert_same_bits, edited, fit
 from kit import during_fits, stop_at
 
 from fastgmm import GaussianMixture, chunks
@@ -190,7 +190,7 @@ def test_a_real_ctrl_c(many, tmp_path):
                 break  # it has come to parameters
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=PATIENCE)
     told = json.loads(out)
     assert told["finite"]
     assert not told["converged"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -9,8 +13,10 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+from conftest import PATIENCE
+from llvmlite import binding
 
-from fastgmm._jit import JIT_DISABLED
+from fastgmm._jit import JIT_DISABLED, has_avx512
 from fastgmm.kernels import micro, vectors
 from fastgmm.kernels.cholesky import factor_precisions
 
@@ -231,3 +237,66 @@ def test_precision_factors_name_the_matrix_that_has_none(bad):
     covariances = np.tile(np.eye(3), (4, 1, 1))
     covariances[2, 1, 1] = bad
     assert factor_precisions(covariances, np.zeros_like(covariances)) == 2
+
+
+x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names and features of x86-64")
+
+
+@x86
+def test_no_library_call_where_there_is_no_fma():
+    code = """
+import re, numba, numpy as np
+from fastgmm.kernels import distances, micro
+density, exponentials, potentials = micro._full_density_ir, micro._exponentials_ir, distances._potentials_ir
+@numba.njit
+def call(x, means, u, constant, resp, top, out):
+    density(x, 5, means, u, constant, 0, resp, top, 0)
+    exponentials(resp, top, top, 0)
+    potentials(x, means, top, 0, out, 0)
+for dtype in (numba.float64, numba.float32):
+    matrix, vector = dtype[:, ::1], dtype[::1]
+    call.compile((matrix, matrix, matrix, vector, matrix, vector, numba.float64[:, ::1]))
+text = "\\n".join(call.inspect_asm().values())
+print(sorted(set(re.findall(r"\\bfmaf?\\b|\\bvfn?madd", text))), len(re.findall(r"\\bmulp[sd]\\b", text)) > 50)
+"""
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = {**os.environ, "PYTHONPATH": path, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=PATIENCE
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[] True", "")
+
+
+@x86
+@pytest.mark.parametrize(
+    ("target", "wide"),
+    [
+        ({"ENABLE_AVX": 0}, False),
+        ({"CPU_NAME": "skylake-avx512", "ENABLE_AVX": 0}, False),
+        ({"CPU_NAME": "skylake-avx512", "CPU_FEATURES": ""}, True),  # by the name
+        ({"CPU_NAME": "skylake-avx512", "CPU_FEATURES": "-avx512f"}, False),
+        ({"CPU_NAME": "skylake-avx512", "CPU_FEATURES": "-avx"}, False),
+        ({"CPU_NAME": "generic", "CPU_FEATURES": ""}, False),
+        ({"CPU_NAME": "generic", "CPU_FEATURES": "+avx512vl"}, True),  # implies the foundation
+        ({"CPU_FEATURES": "+avx2,+avx512f"}, True),
+        ({"CPU_FEATURES": "-avx512f"}, False),
+        ({"CPU_NAME": "generic"}, None),  # a name alone keeps the host's features
+        ({}, None),
+    ],
+    ids=lambda value: " ".join(f"{name}={what}" for name, what in value.items()) if isinstance(value, dict) else "",
+)
+def test_vectors_are_as_wide_as_what_numba_compiles_for(target, wide, monkeypatch):
+    """The variables NUMBA_..., as Numba keeps what it read of them."""
+    for name, unset in (("ENABLE_AVX", 1), ("CPU_NAME", None), ("CPU_FEATURES", None)):
+        monkeypatch.setattr(numba.config, name, target.get(name, unset))
+    expected = binding.get_host_cpu_features()["avx512f"] if wide is None else wide
+    assert has_avx512.__wrapped__() == expected
+
+
+@pytest.mark.parametrize("enabled", [1, 0])
+def test_vectors_of_a_host_whose_avx_is_switched_off(enabled, monkeypatch):
+    host = type(binding.get_host_cpu_features())({"avx2": True, "avx512f": True})
+    monkeypatch.setattr(binding, "get_host_cpu_features", lambda: host)
+    for name, value in (("ENABLE_AVX", enabled), ("CPU_NAME", None), ("CPU_FEATURES", None)):
+        monkeypatch.setattr(numba.config, name, value)
+    assert has_avx512.__wrapped__() == bool(enabled)

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import naive
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from bench import numpy_reference as reference
+
 TYPES = naive.COVARIANCE_TYPES
 SWEEPS = [(covariance_type, "features") for covariance_type in TYPES] + [("full", "differences")]
-
-
-def load_reference():
-    """``bench/numpy_reference.py``, which is no installed module."""
-    path = Path(__file__).resolve().parents[1] / "bench" / "numpy_reference.py"
-    spec = importlib.util.spec_from_file_location("numpy_reference", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-reference = load_reference()
 
 
 def problem(covariance_type, n=300, d=3, k=4, seed=0):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import compiled, load_bench
+from conftest import compiled
 
-load_bench()
-
-from bench.soak import ALLOWED_MB, Usage, grown, soak  # noqa: E402
+from bench.soak import ALLOWED_MB, Usage, grown, soak
 
 
 @compiled

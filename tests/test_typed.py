@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import PATIENCE
 
 import fastgmm
 
@@ -33,7 +34,7 @@ def strictly_checked(program: str, folder: Path) -> str:
         env={**os.environ, **path},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.stderr == ""
