@@ -20,6 +20,7 @@ import numba
 from llvmlite import binding
 from numba.core import event, types
 from numba.core.caching import FunctionCache
+from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import overload
 
@@ -82,15 +83,25 @@ def _with_cache(dispatcher: Any) -> Any:
     return dispatcher
 
 
+#: A sum of two vectors of 64 bytes: one instruction on a register named zmm, or several on narrower ones.
+_WIDE_SUM = """
+define <8 x double> @sum(<8 x double> %x, <8 x double> %y) {
+  %z = fadd <8 x double> %x, %y
+  ret <8 x double> %z
+}
+"""
+
+
 @cache
 def has_avx512() -> bool:
-    """Whether the CPU that Numba compiles for has 64-byte vector registers (32 of them)."""
-    features = numba.config.CPU_FEATURES  # type: ignore[attr-defined]
-    if features is not None:
-        return "+avx512f" in features.split(",")
-    if numba.config.CPU_NAME is not None:  # type: ignore[attr-defined]
-        return False  # a named CPU: LLVM alone knows what it has, and splits or joins vectors where this guess is wrong
-    return bool(binding.get_host_cpu_features().get("avx512f", False))
+    """Whether the CPU that Numba compiles for has 64-byte vector registers (32 of them).
+
+    LLVM is asked what it makes of such a vector for Numba's own target. It alone knows what comes of the CPU's name, its
+    features, and the variables NUMBA_CPU_NAME, NUMBA_CPU_FEATURES and NUMBA_ENABLE_AVX together.
+    """
+    triple, name, features = cpu_target.target_context.codegen().magic_tuple()
+    machine = binding.Target.from_triple(triple).create_target_machine(cpu=name, features=features)
+    return "zmm" in machine.emit_assembly(binding.parse_assembly(_WIDE_SUM))
 
 
 def helper(fastmath: set[str]) -> Callable[[Callable], Any]:

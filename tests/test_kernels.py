@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import compiled, random_mixture
 
-from fastgmm import em_step, kernels, log_density, log_prob, responsibilities, sufficient_statistics
+from fastgmm import _jit, em_step, kernels, log_density, log_prob, responsibilities, sufficient_statistics
 from fastgmm.em import sweep as passes
 from fastgmm.em.driver import m_step
 from fastgmm.estimators.gaussian_mixture import check_parameters
@@ -329,3 +331,67 @@ def test_m_step_of_merged_statistics_is_that_of_the_whole():
     np.testing.assert_allclose(a.covariances, b.covariances, rtol=1e-11)
     with pytest.raises(ValueError, match="same origin"):
         whole.merge(passes.sweep(ArraySource(X), check_parameters(w, m + 1, c, "full")))
+
+
+@compiled
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="CPUs of another kind")
+@pytest.mark.parametrize(
+    ("variables", "wide"),
+    [
+        ({"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": ""}, True),
+        ({"NUMBA_CPU_NAME": "skylake-avx512", "NUMBA_CPU_FEATURES": "-avx512f"}, False),
+        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}, False),
+        ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, False),
+        ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+avx512f"}, True),
+        ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "+avx512vl"}, True),  # which means the other one, too
+        ({"NUMBA_ENABLE_AVX": "0"}, False),
+    ],
+    ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else str(value),
+)
+def test_the_width_of_vectors_is_that_of_the_target(variables, wide):
+    """Whatever the CPU that runs this has: nothing is run."""
+    chosen = {"NUMBA_CPU_NAME": None, "NUMBA_CPU_FEATURES": None, "NUMBA_ENABLE_AVX": None, **variables}
+    code = f"import os; chosen = {chosen}; [os.environ.pop(name, None) for name in chosen]\n"
+    code += "os.environ.update({name: value for name, value in chosen.items() if value is not None})\n"
+    code += "from fastgmm import _jit; print(_jit.has_avx512())"
+    assert _run(code) == str(wide)
+
+
+@compiled
+def test_the_width_of_vectors_is_that_of_this_cpu():
+    from numba.core.registry import cpu_target
+
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    assert _jit.has_avx512() == ("+avx512f" in features.split(","))
+
+
+NO_FMA = """
+import numba, numpy as np
+from fastgmm.kernels import distances, micro
+
+@numba.njit
+def call(x, means, factors, constant, resp, top, total, centres, norms, found):
+    micro._full_density_ir(x, x.shape[0], means, factors, constant, 0, resp, top, 0)
+    micro._exponentials_ir(resp, top, total, 0)
+    distances._nearest_ir(x, centres, norms, found, 16)
+
+for dtype in ("float64", "float32"):
+    width = 4 * micro.STEP
+    x, means, constant, resp, top, total, centres, norms, found = (
+        np.zeros(shape, dtype)
+        for shape in ((8, width), (2, 8), 2, (2, width), width, width, (4, 8), 4, (3, width))
+    )
+    call(x, means, micro.pack_panels(np.zeros((2, 8, 8), dtype)), constant, resp, top, total, centres, norms, found)
+print(*call.inspect_asm().values())
+"""
+
+
+@compiled
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="all others have the instruction")
+def test_without_fma_instructions_nothing_is_called_for_each_element():
+    """Products and sums of vectors: `llvm.fma` would call the C library's fma."""
+    assembly = _run(NO_FMA, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="", NUMBA_ENABLE_AVX="1")
+    assert "mulpd" in assembly
+    assert "mulps" in assembly
+    assert re.findall(r"\bfmaf?\b", assembly) == []
+    assert "vfmadd" not in assembly
