@@ -14,6 +14,7 @@ covariances in standard deviations and products of two.
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import exact
+from bench import environment, exact
 from bench.exact import Mixture, Wobble, mp
 from bench.sides import importable
 
@@ -418,4 +419,4 @@ def _is_worst(row: Row) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(environment.command(main))

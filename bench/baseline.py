@@ -19,7 +19,7 @@ from bench.compare import Ratio
 from fastgmm._atomic import replacing
 
 PATH = Path(__file__).with_name("baseline.json")
-FORMAT = 1
+FORMAT = 2  # 1: without the kernel of the BLAS in the names of machines
 #: a speed-up may drop by this share
 TOLERANCE = 0.20
 #: half the interval of the median of the rounds' ratios, relative, at which a row counts as measured ...
@@ -34,7 +34,7 @@ class BaselineError(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """Rows measured by one command on one machine."""
+    """Rows measured by one command on one machine, whose name tells its BLAS kernel, too (`bench.provenance.machine`)."""
 
     machine: str
     provenance: Mapping[str, Any]
@@ -121,7 +121,7 @@ def of_machine(runs: Sequence[Run], machine: str, path: Path) -> dict[str, Ratio
         known = "; ".join(sorted({run.machine for run in runs})) or "none"
         raise BaselineError(
             f"{path} has no speed-ups of this machine ({machine}); it has those of: {known}. Speed-ups of different "
-            "machines cannot be compared: write this one's with --update-baseline, from a commit known to be good"
+            "machines or BLAS kernels cannot be compared: write this one's with --update-baseline, from a commit known to be good"
         )
     return found
 

@@ -46,6 +46,8 @@ class Case:
     start : {"samples", "truth"}
         Where EM starts. "samples": k samples, each with the covariance of all of them, as far from the end as a
         careless start is. "truth": near the parameters that the data were drawn with.
+    note : str
+        What is special, in the tables of the README.
     quick_n, quick_k : int, int or None
         Samples and components (None: k) where nothing is timed. No component may starve: oneDAL has no `reg_covar` and
         gives up at a covariance that is singular.
@@ -60,6 +62,7 @@ class Case:
     n_iter: int = 5
     separation: float = 3.0
     start: str = "samples"
+    note: str = ""
     quick_n: int = 4000
     quick_k: int | None = None
 
@@ -84,17 +87,17 @@ class Case:
 
 
 CASES = [
-    Case("A", 400_000, 2, 8, "full"),
+    Case("A", 400_000, 2, 8, "full", note="tiny d"),
     Case("B", 200_000, 10, 16, "full"),
     Case("C", 80_000, 32, 16, "full", quick_n=8000),
-    Case("D", 25_000, 128, 8, "full", quick_k=2),
+    Case("D", 25_000, 128, 8, "full", note="high d", quick_k=2),
     # from single samples some of so many components would end with one sample each: no equal work without reg_covar
-    Case("E", 50_000, 39, 256, "diag", start="truth", quick_k=32),
+    Case("E", 50_000, 39, 256, "diag", start="truth", note="wide k", quick_k=32),
     Case("F", 200_000, 8, 32, "spherical"),
     Case("G", 100_000, 16, 16, "tied"),
-    Case("H", 150, 4, 3, "full", n_iter=20, quick_n=150),
+    Case("H", 150, 4, 3, "full", n_iter=20, note="iris, 20 iterations", quick_n=150),
     # so far apart that a sample has one responsibility that is not zero: gained by whoever skips the others
-    Case("I", 100_000, 16, 512, "full", n_iter=2, separation=100.0, start="truth", quick_k=32),
+    Case("I", 100_000, 16, 512, "full", n_iter=2, separation=100.0, start="truth", note="wide k, apart", quick_k=32),
     Case("B32", 200_000, 10, 16, "full", "float32"),
     Case("C32", 80_000, 32, 16, "full", "float32", quick_n=8000),
 ]

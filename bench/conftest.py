@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from bench import baseline, blas, table
+from bench import baseline, blas, environment, markdown, table
 from bench.compare import Ratio, alternate, collect, ratio
 from bench.provenance import machine, provenance
 from bench.sides import PEERS, importable
+from fastgmm._atomic import replacing
 
 Side = Callable[[], Any]
 Measure = Callable[..., None]
@@ -59,6 +60,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--update-baseline", action="store_true", help="write the speed-ups measured into the baseline")
     group.addoption("--baseline-file", type=Path, default=baseline.PATH, help="(default bench/baseline.json)")
     group.addoption(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help='write what was measured as the tables of the README\'s section "How fast", in Markdown; with --peers for all columns',
+    )
+    group.addoption(
         "--slow-down",
         type=_at_least(2),
         metavar="TIMES",
@@ -88,8 +95,11 @@ class Session:
         self.check: bool = option("--baseline")
         self.update: bool = option("--update-baseline")
         self.path: Path = option("--baseline-file")
+        self.table: Path | None = option("--table")
         self.times_over: int = option("--slow-down") or 1
         self._refuse_contradictions()
+        if not (self.quick or option("collectonly")):
+            environment.require()
         # where nothing is timed, everything there is gets checked
         self.peers, self.broken = importable(PEERS) if self.quick or option("--peers") else ([], {})
         self.rows: dict[str, dict[str, float]] = {}
@@ -108,13 +118,15 @@ class Session:
             raise baseline.BaselineError("--baseline checks and --update-baseline rewrites: give one of them")
         if self.update and self.times_over > 1:
             raise baseline.BaselineError("--update-baseline with --slow-down would commit a speed-up that is not there")
-        if self.quick and (self.check or self.update or self.times_over > 1):
+        if self.table and self.times_over > 1:
+            raise baseline.BaselineError("--table with --slow-down would print times that are not fastgmm's")
+        if self.quick and (self.check or self.update or self.table or self.times_over > 1):
             raise baseline.BaselineError(
-                "--baseline, --update-baseline and --slow-down need timings; leave out --benchmark-disable (and -n)"
+                "--baseline, --update-baseline, --table and --slow-down need timings; leave out --benchmark-disable (and -n)"
             )
-
-        if self.update and not self.path.resolve().parent.is_dir():
-            raise baseline.BaselineError(f"--baseline-file is {self.path}, and there is no directory to write it to")
+        for option, path in (("--baseline-file", self.path if self.update else None), ("--table", self.table)):
+            if path and not path.resolve().parent.is_dir():
+                raise baseline.BaselineError(f"{option} is {path}, and there is no directory to write it to")
 
     def record(self, row: str, **columns: float) -> None:
         """Cells of the table at the end; none where nothing is timed."""
@@ -143,9 +155,15 @@ class Session:
                 pytest.fail(found.explanation, pytrace=False)
 
     def write(self, command: str) -> None:
+        """Write the baseline and the tables that were asked for, if there is anything to write."""
         facts = {"date": datetime.date.today().isoformat(), "command": command, **provenance()}
-        new = baseline.Run(machine(), facts, self.measured)
-        baseline.save(self.path, baseline.updated(self.runs, new, self.known))
+        if self.measured:
+            new = baseline.Run(machine(), facts, self.measured)
+            self.runs = baseline.updated(self.runs, new, self.known)
+            baseline.save(self.path, self.runs)
+        if self.table and self.rows:
+            with replacing(self.table) as file:
+                file.write(markdown.text(self.rows, facts).encode())
 
 
 def _speedup(sides: dict[str, Side], opponent: str) -> Ratio:
@@ -168,8 +186,22 @@ SESSION = pytest.StashKey[Session]()
 def pytest_configure(config: pytest.Config) -> None:
     try:
         config.stash[SESSION] = Session(config)
-    except baseline.BaselineError as error:
+    except (baseline.BaselineError, environment.EnvironmentRefused) as error:
         raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Run a session that times in a child, if variables are set that slow BLAS down; one that times nothing leaves them alone."""
+    option = config.getoption
+    if (
+        option("benchmark_disable")
+        or option("numprocesses", None)
+        or option("collectonly")
+        or not environment.present()
+    ):
+        return None
+    return environment.again()
 
 
 @pytest.hookimpl(tryfirst=True)  # before -k and -m take items away
@@ -290,9 +322,11 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     found = session.config.stash[SESSION]
-    if found.measured:
+    if found.measured or found.table:
         found.write(shlex.join(["pytest", *map(str, session.config.invocation_params.args)]))
-    nothing = (found.check and not found.judged) or (found.update and not found.measured)
+    nothing = (
+        (found.check and not found.judged) or (found.update and not found.measured) or (found.table and not found.rows)
+    )
     if nothing and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED  # a check that checked nothing has not passed
 
@@ -307,7 +341,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("fastgmm: medians over alternating rounds")
         facts = provenance()
         write(
-            f"{facts['cpu']}, {facts['cores_allowed']} cores, numba {facts['numba']} with {facts['numba_threads']} "
+            f"{facts['cpu']}, {facts['cores_allowed']} cores, BLAS kernel {facts['blas_kernel']}, numba {facts['numba']} with {facts['numba_threads']} "
             f"threads ({facts['numba_threading_layer']}), numpy {facts['numpy']}, "
             f"scikit-learn {facts['scikit-learn']}, scikit-learn-intelex {facts['scikit-learn-intelex']}"
         )
@@ -329,6 +363,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if session.update:
         written = f"wrote {len(session.measured)} speed-ups to" if session.measured else "nothing was measured for"
         write(f"{written} {session.path}")
+        if session.known is not None and session.measured:
+            lacking = sorted(session.known - {row for run in session.runs for row in run.speedups})
+            write(f"rows that it lacks: {', '.join(lacking) or 'none'}")
+    if session.table:
+        write(f"wrote {session.table}" if session.rows else f"nothing was measured for {session.table}")
 
 
 def format_rows(rows: dict[str, dict[str, float]]) -> list[str]:

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy_format
 
+from bench import environment
+
 ROWS = 1 << 20
 N_FEATURES, N_COMPONENTS = 10, 16
 
@@ -106,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(environment.command(main))

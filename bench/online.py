@@ -7,11 +7,13 @@ same parameters, found from the first batch. What is printed is the mean log-lik
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
 from typing import Any
 
 import numpy as np
 
+from bench import environment
 from fastgmm import GaussianMixture
 from fastgmm.datasets import make_mixture
 
@@ -71,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(environment.command(main))

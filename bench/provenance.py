@@ -10,6 +10,8 @@ from typing import Any
 
 from threadpoolctl import threadpool_info
 
+from bench import environment
+
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "scikit-learn", "scikit-learn-intelex", "pytest-benchmark")
 
 
@@ -29,11 +31,13 @@ def provenance() -> dict[str, Any]:
         "cores_allowed": _cores(),
         "numba_threads": numba.get_num_threads(),
         "numba_threading_layer": layer,
-        "blas": [
+        "blas": sorted(
             f"{pool['internal_api']} {pool.get('version')} {pool.get('architecture', '')} threads={pool['num_threads']}"
             for pool in threadpool_info()
             if pool["user_api"] == "blas"
-        ],
+        ),
+        "blas_kernel": environment.kernel(),
+        "blas_variables": environment.present(),
         "python": platform.python_version(),
         "fastgmm": fastgmm.__version__,
         **{name: _version(name) for name in PACKAGES},
@@ -44,7 +48,7 @@ def machine() -> str:
     """What speed-ups depend on, in one line: they are only compared where this is equal."""
     import numba
 
-    return f"{_cpu()}, {_cores()} cores, {numba.get_num_threads()} threads"
+    return f"{_cpu()}, {_cores()} cores, {numba.get_num_threads()} threads, BLAS kernel {environment.kernel()}"
 
 
 def _cores() -> int | None:

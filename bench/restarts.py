@@ -9,6 +9,7 @@ fit ended more than `tol` below the best of the ten.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 import warnings
 from typing import Any
@@ -16,6 +17,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from bench import environment
 from fastgmm import GaussianMixture
 from fastgmm.datasets import load_faithful, load_iris, make_mixture
 from fastgmm.em.callbacks import Callback
@@ -84,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(environment.command(main))

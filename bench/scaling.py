@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench import blas
+from bench import blas, environment
 from bench.cases import Case
 from bench.compare import alternate, clock, collect
 from bench.provenance import provenance
@@ -209,7 +209,7 @@ def draw(figures: dict[str, Any], file: Any, suffix: str) -> None:
     facts = figures["provenance"]
     figure.suptitle(
         f"Gaussian mixtures, {figures['covariance_type']} covariances, float64\n"
-        f"{facts['cpu']}, {facts['cores_allowed']} cores; NumPy {facts['numpy']}, {facts['date']}",
+        f"{facts['cpu']}, {facts['cores_allowed']} cores; NumPy {facts['numpy']}, BLAS kernel {facts['blas_kernel']}; {facts['date']}",
         fontsize=11,
     )
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
@@ -310,8 +310,10 @@ def _load(path: Path) -> dict[str, Any]:
     needed = {"covariance_type", "provenance", "points"}
     if not isinstance(figures, dict) or not needed <= set(figures) or not figures["points"]:
         raise ValueError(f"it should be an object with {', '.join(sorted(needed))}")
+    if "blas_kernel" not in figures["provenance"]:
+        raise ValueError("it does not tell the kernel of the BLAS that the sides ran on: measure anew")
     return figures
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(environment.command(main))

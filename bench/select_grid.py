@@ -29,6 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import environment
 from bench.compare import Round, alternate, clock, collect, ratio
 from bench.provenance import provenance
 from bench.table import lines
@@ -173,7 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = shlex.join(["python", "-m", "bench.select_grid", *(sys.argv[1:] if arguments is None else arguments)])
     found: dict[str, Any] = {"command": command, **provenance()}
     print(f"{command}\n{found['cpu']}, {found['cores_allowed']} cores, {found['numba_threads']} threads")
-    print(f"numba {found['numba']}, numpy {found['numpy']}, scikit-learn {found['scikit-learn']}")
+    print(
+        f"BLAS kernel {found['blas_kernel']}, numba {found['numba']}, numpy {found['numpy']}, scikit-learn {found['scikit-learn']}"
+    )
     found["against scikit-learn"] = against_sklearn(X, options.largest, options.rounds)
     print("\n".join(["", *_table(found["against scikit-learn"], options.largest)]), flush=True)
     reason = "--skip-mclust" if options.skip_mclust else mclust_missing()
@@ -190,4 +193,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(environment.command(main))

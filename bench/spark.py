@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import environment
 from bench.cases import Case, Problem
 from bench.compare import alternate, collect, ratio
 from bench.provenance import provenance
@@ -165,6 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, reason in found["left_out"].items():
         print(f"{name} is left out: {reason}", file=sys.stderr)
     print(f"{case.label}, {case.n_iter} iterations, {options.rounds} rounds, {options.workers} workers")
+    print(f"BLAS kernel {environment.kernel()}")
     rows = [
         [
             name,
@@ -192,4 +194,4 @@ def _version(package: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(environment.command(main))

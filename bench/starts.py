@@ -19,6 +19,7 @@ import argparse
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -31,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastgmm
+from bench import environment
 from fastgmm import GaussianMixture
 from fastgmm.datasets import make_mixture
 from fastgmm.init.starts import STARTS
@@ -209,4 +211,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(environment.command(main))

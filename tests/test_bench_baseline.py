@@ -199,7 +199,7 @@ def test_rows_that_nobody_measures_are_told():
 
 def document(**changes):
     row = {"median": 3.0, "low": 2.9, "high": 3.1, "rounds": 9, **changes}
-    return json.dumps({"format": 1, "runs": [{"machine": "m", "provenance": {}, "speedups": {"A": row}}]})
+    return json.dumps({"format": 2, "runs": [{"machine": "m", "provenance": {}, "speedups": {"A": row}}]})
 
 
 def test_an_undamaged_file_is_accepted(tmp_path):
@@ -213,12 +213,12 @@ def test_an_undamaged_file_is_accepted(tmp_path):
     [
         (document()[:-5], "not JSON"),
         ("\udcff", "not JSON"),
-        ("[]", '"format": 1'),
-        ('{"format": 2, "runs": []}', '"format": 1'),
-        ('{"format": 1}', '"runs" should be a list, got NoneType'),
-        ('{"format": 1, "runs": [3]}', r"runs\[0\] should be an object, got int"),
+        ("[]", '"format": 2'),
+        ('{"format": 1, "runs": []}', '"format": 2'),
+        ('{"format": 2}', '"runs" should be a list, got NoneType'),
+        ('{"format": 2, "runs": [3]}', r"runs\[0\] should be an object, got int"),
         (
-            '{"format": 1, "runs": [{"machine": "m", "provenance": {}}]}',
+            '{"format": 2, "runs": [{"machine": "m", "provenance": {}}]}',
             r"runs\[0\].speedups should be a dict, got None",
         ),
         (document(median="3"), r"runs\[0\].speedups\['A'\] should be positive numbers"),
