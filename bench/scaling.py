@@ -209,7 +209,8 @@ def draw(figures: dict[str, Any], file: Any, suffix: str) -> None:
     facts = figures["provenance"]
     figure.suptitle(
         f"Gaussian mixtures, {figures['covariance_type']} covariances, float64\n"
-        f"{facts['cpu']}, {facts['cores_allowed']} cores; NumPy {facts['numpy']}, BLAS kernel {facts['blas_kernel']}; {facts['date']}",
+        f"{facts['cpu']}, {facts['cores_allowed']} cores; NumPy {facts['numpy']}, BLAS kernel {facts['blas_kernel']}; "
+        f"{facts['date']}",
         fontsize=11,
     )
     figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3, frameon=False, fontsize=9)

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from fastgmm._jit import JIT_DISABLED
-from fastgmm.kernels.vectors import I32, I64, Block
+from fastgmm.kernels.vectors import I32, I64, Block, vector_width
 
 
 def _emit_nearest(ctx, b, sig, args, n_centres, n_vectors):
@@ -75,8 +75,10 @@ def _emit_nearest(ctx, b, sig, args, n_centres, n_vectors):
     return ctx.get_dummy_value()
 
 
-#: Centres in a panel of `nearest`.
+#: Centres in a panel of `nearest` and vectors of samples beside them: 16 sums and 4 vectors of samples fill 32 registers
+#: (16 registers hold 8 and 2).
 PANEL = 4
+_VECTORS = 4 if vector_width() == 64 else 2
 
 
 @intrinsic
@@ -84,15 +86,14 @@ def _nearest_ir(typingctx, x, centres, norms, found, m):
     sig = types.void(x, centres, norms, found, m)
 
     def codegen(ctx, b, sig, args):
+        step = _VECTORS * vector_width() // (8 if sig.args[0].dtype == types.float64 else 4)
         block = Block(ctx, b, sig.args[0].dtype)
-        # beside a panel: 16 sums and 4 vectors of samples fill 32 registers, 16 registers hold 8 and 2
-        n_vectors = 4 if block.wide else 2
 
         def body(s0, values):
-            _emit_nearest(ctx, b, sig, (*args[:4], s0), PANEL, n_vectors)
+            _emit_nearest(ctx, b, sig, (*args[:4], s0), PANEL, _VECTORS)
             return values
 
-        block.loop(I64(0), args[4], n_vectors * block.lanes, [], body)
+        block.loop(I64(0), args[4], step, [], body)
         return ctx.get_dummy_value()
 
     return sig, codegen
