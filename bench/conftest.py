@@ -342,7 +342,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         facts = provenance()
         write(
             f"{facts['cpu']}, {facts['cores_allowed']} cores, BLAS kernel {facts['blas_kernel']}, "
-            f"numba {facts['numba']} with {facts['numba_threads']} threads ({facts['numba_threading_layer']}), numpy {facts['numpy']}, "
+            f"numba {facts['numba']} with {facts['numba_threads']} threads ({facts['numba_threading_layer']}), "
+            f"numpy {facts['numpy']}, "
             f"scikit-learn {facts['scikit-learn']}, scikit-learn-intelex {facts['scikit-learn-intelex']}"
         )
         write("ms: per iteration, or per call; x: the other side's time / fastgmm's; limit: share of gemm's rate;")
