@@ -140,7 +140,8 @@ class FittedMixture(Estimator):
     lower_bounds_: list[float]
     n_features_in_: int
     feature_names_in_: NDArray
-    _left_out: LeftOut
+    #: Features that `select` left out of the data, None if there are none.
+    _left_out: LeftOut | None = None
 
     def _set_fitted(self, fit: FitResult, dtype: np.dtype, *gone: str, **others: Any) -> None:
         """Set what a fit came to and other attributes, and leave those out that are `gone`."""
