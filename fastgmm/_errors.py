@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
@@ -78,6 +78,14 @@ def like_sklearn(ours: type) -> type:
     exceptions = sys.modules.get("sklearn.exceptions")
     theirs = getattr(exceptions, ours.__name__, None)
     return ours if theirs is None else _combined(ours, theirs)
+
+
+def listed(words: Sequence[str], last: str = "and", most: int | None = None) -> str:
+    """Return words as English lists them: "a, b and c", or "a, b and 3 more" of at most two; '' if there are none."""
+    words = list(words)
+    if most is not None and len(words) > most:
+        words[most:] = [f"{len(words) - most} more"]
+    return f" {last} ".join([", ".join(words[:-1])] * (len(words) > 1) + words[-1:])
 
 
 def warn(message: str, category: type[Warning]) -> None:

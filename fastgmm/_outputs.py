@@ -14,6 +14,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from fastgmm._atomic import replacing
+from fastgmm._errors import listed
 
 # values formatted as text at a time: Python objects of some hundred bytes each
 _TEXT_BLOCK = 1 << 15
@@ -42,8 +43,7 @@ def check_outputs(
             raise ValueError(f"{option} is {path!r}; it must be the name of a file")
         known = _EXTENSIONS.get(option, _TABLES)
         if option not in models and os.path.splitext(path)[1].lower() not in known:
-            extensions = " or ".join([*([", ".join(known[:-1])] if known[1:] else []), known[-1]])
-            raise ValueError(f"{path} is to be written, but its extension must be {extensions}")
+            raise ValueError(f"{path} is to be written, but its extension must be {listed(known, 'or')}")
         real = os.path.realpath(path)
         if real in taken:
             raise ValueError(f"{path} is to be written, but it is also {taken[real]!r} of this command; choose another")

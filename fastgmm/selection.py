@@ -19,7 +19,7 @@ from fastgmm.em.result import FitResult
 from fastgmm.estimators.fitted import Criteria, warn_of_relative_weights
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.grid import Grid, Settings, Starts
-from fastgmm.estimators.left_out import LeftOut, constant_features, listed
+from fastgmm.estimators.left_out import LeftOut, constant_features, features
 from fastgmm.fitting.progress import steps
 from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure
@@ -525,8 +525,8 @@ def _varying(source: Source, names: NDArray | None, n_threads: int | None) -> tu
     one = constant.size == 1
     is_out, says = ("is constant and is left out", "it says") if one else ("are constant and are left out", "they say")
     warn(
-        f"{listed(constant, names)} {is_out}: {says} nothing of components, and most covariances would be singular. The models "
-        "have the other features, and take X as it is",
+        f"{features(constant, names)} {is_out}: {says} nothing of components, and most covariances would be singular. The "
+        "models have the other features, and take X as it is",
         UserWarning,
     )
     left_out = LeftOut(constant, names)

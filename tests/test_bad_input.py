@@ -243,7 +243,7 @@ class TestForms:
 
     def test_a_row_repeated_by_a_stride_of_zero(self):
         data = np.broadcast_to([1.0, 2.0], (10, 2))
-        with pytest.warns(UserWarning, match="reg_covar=1e-06 is larger"):
+        with pytest.warns(UserWarning, match="reg_covar=1e-06, the default, is larger"):
             model = GaussianMixture().fit(data)
         assert_array_equal(model.means_, [[1.0, 2.0]])
         assert_allclose(model.covariances_[0], 1e-6 * np.eye(2), rtol=1e-12)
@@ -383,6 +383,7 @@ class TestHardData:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            warnings.simplefilter("ignore", fastgmm.DegenerateWarning)  # two iterations leave components on one sample
             model.set_params(random_state=0).fit(blobs())
         with pytest.warns(UserWarning, match=r"reg_covar=1e-06, the default, is larger than the variance of the data"):
             model.fit(blobs() * 1e-4 / blobs().std())
@@ -415,7 +416,8 @@ class TestHardData:
         data = mixed * [1e-2, 1e8, 1.0, 1e8]
         model = GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(data)
         if covariance_type == "full":  # eigenvalues are no test of definiteness here
-            assert np.linalg.eigvalsh(model.covariances_).min() < 0
+            values = np.linalg.eigvalsh(model.covariances_)
+            assert (values[:, 0] < 1e-16 * values[:, -1]).any()  # below rounding
         build = GaussianMixture.from_parameters
         again = build(model.weights_, model.means_, model.covariances_, covariance_type=covariance_type)
         assert_allclose(again.score_samples(data), model.score_samples(data), rtol=1e-6)
@@ -479,7 +481,7 @@ class TestCollapse:
 
     def test_a_tied_covariance(self):
         data = np.column_stack([blobs()[:, 0], np.full(60, 3.0)])
-        with pytest.raises(ValueError, match=r"the tied covariance.*Raise reg_covar to about"):
+        with pytest.raises(ValueError, match=r"the tied covariance.*feature 1 is constant.*raise reg_covar to about"):
             GaussianMixture(2, covariance_type="tied", reg_covar=0, random_state=0).fit(data)
 
     @pytest.mark.parametrize("init_params", ["k-means++", "random_from_data"])

@@ -40,10 +40,11 @@ class TestTheWarning:
         assert not issubclass(DegenerateWarning, fastgmm.ConvergenceWarning)
 
     def test_the_words_are_those_of_select(self):
+        X = np.concatenate([np.zeros(50), np.random.default_rng(0).normal(10.0, 1.0, 50)])[:, None]
         with pytest.raises(ValueError, match="which in some direction are equal up to a variance of") as caught:
-            select(TWO_POINTS, [2], ["V"])
-        (message,) = told(GaussianMixture(2), TWO_POINTS)
-        words = "which in some direction are equal up to a variance of 0 (reg_covar=1e-06): that is enough for"
+            select(X, [2], ["V"])
+        (message,) = told(GaussianMixture(2, random_state=0), X)
+        words = "which in some direction are equal up to a variance of 0 (reg_covar=1e-06)"
         assert words in message
         assert words in str(caught.value)
 
@@ -166,7 +167,7 @@ class TestAComponentThatLostItsSamples:
 
     def fitted(self, covariance_type, n=300, dtype=np.float64):
         X = np.random.default_rng(0).normal(size=(n, 3)).astype(dtype)
-        layout = STRUCTURES[covariance_type].layout
+        layout = STRUCTURES[covariance_type].layout.name
         model = GaussianMixture(
             2,
             covariance_type=covariance_type,
@@ -235,7 +236,7 @@ class TestFewerSamplesThanACovarianceTakes:
     @pytest.mark.parametrize("dtype", [np.float64, np.float32])
     def test_em_step(self, covariance_type, reg_covar, dtype):
         X, means = self.frames(dtype)
-        before = laid_out(50.0 * np.eye(self.D), STRUCTURES[covariance_type].layout, self.K)
+        before = laid_out(50.0 * np.eye(self.D), STRUCTURES[covariance_type].layout.name, self.K)
         options = {"covariance_type": covariance_type, "reg_covar": reg_covar}
         step = em_step(X, np.full(self.K, 1 / self.K), means, before, **options)
         assert all(np.isfinite(values).all() for values in step[:3])

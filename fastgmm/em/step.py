@@ -188,6 +188,8 @@ def _collinear(stats: Stats) -> dict[int, list[int]]:
     n = float(stats.counts.sum())
     shift = stats.origin - (stats.counts @ stats.origin + stats.sums.sum(axis=0)) / n
     within = stats.scatter if stats.layout.pools else stats.scatter.sum(axis=0)
+    if not within.any():  # a start from points, which are a few of the samples
+        return {}
     cross = stats.sums.T @ shift
     return collinear(within + cross + cross.T + (stats.counts * shift.T) @ shift)
 

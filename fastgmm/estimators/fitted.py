@@ -241,21 +241,20 @@ class FittedMixture(Estimator):
         The scale of the weights has no influence on it.
         """
         source = self._source(X, sample_weight)
-        return passes.log_likelihood(source, self._params(), self.n_threads) / source.total_weight
+        return self._log_likelihood(source, X, sample_weight) / (source.total_weight * source.weight_unit)
+
+    def _log_likelihood(self, source: Source, X: Any, sample_weight: ArrayLike | None) -> float:
+        if type(self).score_samples is FittedMixture.score_samples:
+            self._refuse_overridden(DENSITY_HOOKS, "score")
+            return passes.log_likelihood(source, self._params(), self.n_threads) * source.weight_unit
+        each = np.asarray(self.score_samples(X), np.float64)  # a subclass has densities of its own
+        return float(each.sum() if sample_weight is None else each @ np.asarray(sample_weight, np.float64))
 
     def _criteria(self, X: Any, sample_weight: ArrayLike | None = None) -> Criteria:
         source = self._source(X, sample_weight)
         warn_of_relative_weights(source)
         n = source.total_weight * source.weight_unit
-        if type(self).score_samples is FittedMixture.score_samples:
-            self._refuse_overridden(DENSITY_HOOKS, "score")
-            log_likelihood = passes.log_likelihood(source, self._params(), self.n_threads) * source.weight_unit
-        else:  # a subclass has densities of its own
-            each = np.asarray(self.score_samples(X), np.float64)
-            log_likelihood = float(
-                each.sum() if sample_weight is None else each @ np.asarray(sample_weight, np.float64)
-            )
-        return Criteria.of(log_likelihood, n, self._n_parameters())
+        return Criteria.of(self._log_likelihood(source, X, sample_weight), n, self._n_parameters())
 
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion on `X`, -2 log L + p log n; lower is better.

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._errors import listed
 from fastgmm.em import sweep as passes
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
@@ -351,9 +352,7 @@ class Grid:
             for other in possible(reason.held, d, structure)
             if self._kind(other) not in failed and not self._impossible(k, other)
         ]
-        advice = (
-            [f"choose {' or '.join([', '.join(enough[:-1]), enough[-1]] if enough[1:] else enough)}"] if enough else []
-        )
+        advice = [f"choose {listed(enough, 'or')}"] if enough else []
         if reason.otherwise:
             advice.append(reason.otherwise)
         elif k > 1 and not self._impossible(k, structure):

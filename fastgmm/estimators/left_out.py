@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._errors import listed
 from fastgmm.em import sweep as passes
 from fastgmm.sources.array import Source
 
@@ -47,10 +48,7 @@ def without(X: Any, kept: NDArray[np.int64]) -> Any:
     return X.iloc[:, kept.tolist()] if hasattr(X, "iloc") else X[:, kept]
 
 
-def listed(indices: NDArray[np.int64], names: Sequence[Any] | NDArray | None, most: int = 8) -> str:
+def features(indices: NDArray[np.int64], names: Sequence[Any] | NDArray | None, most: int = 8) -> str:
     """Name features, or number them: such as "features 2 and 4 (counted from 0)"."""
-    words = [str(j) if names is None else repr(str(names[j])) for j in indices[:most]]
-    if len(indices) > most:
-        words.append(f"{len(indices) - most} more")
-    text = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-    return f"feature{'s' * (len(indices) > 1)} {text}{' (counted from 0)' if names is None else ''}"
+    words = [str(j) if names is None else repr(str(names[j])) for j in indices]
+    return f"feature{'s' * (len(indices) > 1)} {listed(words, most=most)}{' (counted from 0)' if names is None else ''}"

@@ -7,11 +7,10 @@ nothing. `fit` warns of it; `select` leaves such a model out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._errors import listed
 from fastgmm.em.step import ROUNDING, MaximumLikelihood
 from fastgmm.em.sweep import distinct as count_distinct
 from fastgmm.model.params import Params
@@ -51,8 +50,8 @@ def are_equal(variance: float, reg_covar: float, d: int, structure: Structure) -
     remedy = "decrease n_components, or raise reg_covar"
     if variance > _EQUAL * reg_covar:
         remedy = "scale the data up, or lower reg_covar"
-    enough = ", ".join(repr(other.name) for other in possible(1, d, structure))
-    return f"{are_flat(variance, reg_covar)}{enough and f': that is enough for {enough}'}; {remedy}"
+    simpler = listed([repr(other.name) for other in possible(1, d, structure)], "or")
+    return f"{are_flat(variance, reg_covar)}: {remedy}{simpler and f'; or choose {simpler}, which need fewer samples'}"
 
 
 # --- after a fit ---
@@ -74,7 +73,7 @@ def degenerate(source: Source, params: Params, step: MaximumLikelihood, n_thread
     smallest = _flat(params, np.flatnonzero(suspects), floor)
     flat = np.flatnonzero(np.isfinite(smallest))
     variances = smallest[flat] - reg_covar
-    told = []
+    parts = []
     if flat.size:
         most = max(step.structure.least_samples(d), 2)
         distinct = count_distinct(source, params, flat.tolist(), most, n_threads)
@@ -85,19 +84,16 @@ def degenerate(source: Source, params: Params, step: MaximumLikelihood, n_thread
             for j, m in zip(flat[few].tolist(), distinct[few].tolist(), strict=True)
         ]
         if who:
-            told.append(_listed(who) + are_equal(float(variances[few].min()), reg_covar, d, step.structure))
+            parts.append(
+                listed(who, most=_NAMED) + are_equal(float(variances[few].min()), reg_covar, d, step.structure)
+            )
     if dead.any():
         who = [holds(j, held[j], n) for j in np.flatnonzero(dead).tolist()]
-        told.append(
-            f"{_listed(who)}: no sample belongs to it. Decrease n_components, or start elsewhere, with another random_state, "
-            "init_params or a larger n_init"
+        parts.append(
+            f"{listed(who, most=_NAMED)}: no sample belongs to it. Decrease n_components, or start elsewhere, with another "
+            "random_state, init_params or a larger n_init"
         )
-    return "; ".join(told)
-
-
-def _listed(who: Sequence[str]) -> str:
-    more = f" and {len(who) - _NAMED} more components" if len(who) > _NAMED else ""
-    return ", ".join(who[:_NAMED]) + more
+    return "; ".join(parts)
 
 
 def _total_variances(params: Params) -> Float:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from fastgmm._errors import listed
+
 Float = NDArray[np.float64]
 
 #: A variance below this share of the variance of a feature is rounding.
@@ -53,15 +55,10 @@ def described(found: Mapping[int, Sequence[int]], names: Sequence[str]) -> str:
     """Say which features are combinations of which, such as "feature 1 is a linear combination of feature 0"."""
     parts = []
     for j, others in list(found.items())[:_NAMED]:
-        of = _listed([names[i] for i in others])
+        of = listed([names[i] for i in others], most=_NAMED)
         parts.append(f"{names[j]} is a linear combination of {of}" if others else f"{names[j]} is constant")
     more = [f"{len(found) - _NAMED} more are such as well"] if len(found) > _NAMED else []
     return "; ".join([*parts, *more])
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = list(names[:_NAMED]) + ([f"{len(names) - _NAMED} more"] if len(names) > _NAMED else [])
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def numbered(d: int) -> list[str]:

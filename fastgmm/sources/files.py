@@ -19,6 +19,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import DTypeLike, NDArray
 
 from fastgmm._compat import optional
+from fastgmm._errors import listed
 from fastgmm._validation import check_path, shape_advice
 from fastgmm.sources._text import (
     COMPRESSED,
@@ -184,7 +185,7 @@ def _kind(text: TextFile | None, path: str, form: Format, key: str | None) -> st
             raise IsADirectoryError(errno.EISDIR, "is a directory, not a file", path)
         os.stat(path)  # raises where the file is missing
         if kind not in READABLE:
-            known = f"{_listed((*_PLAIN, *_ARRAYS))}; of text also {_listed(COMPRESSED)} after it"
+            known = f"{listed((*_PLAIN, *_ARRAYS), 'or')}; of text also {listed(COMPRESSED, 'or')} after it"
             raise ValueError(f"{path}: the extension {kind!r} is not one that can be read; it must be {known}")
         if not os.path.isfile(path):
             raise ValueError(
@@ -201,11 +202,7 @@ def _kind(text: TextFile | None, path: str, form: Format, key: str | None) -> st
 def refuse_form(path: str, form: Format) -> None:
     """Raise ValueError where options of text are given for a file of another kind."""
     for option in form.given():
-        raise ValueError(f"{path}: {option} is given, but it has a meaning for {_listed(_PLAIN)} only")
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+        raise ValueError(f"{path}: {option} is given, but it has a meaning for {listed(_PLAIN, 'or')} only")
 
 
 def choose_columns(
@@ -262,12 +259,8 @@ def _by_name(path: str, option: str, item: str, names: tuple[str, ...] | None) -
             f"{path}: {option} holds {item!r}, but the file has no names; choose by index, such as 0 or 0-3"
         )
     near = difflib.get_close_matches(item, names, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {_some(names)}"
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {listed([*map(repr, names)], most=12)}"
     raise ValueError(f"{path}: {option} holds {item!r}, which is no column; {hint}")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 # --- NumPy's formats ---

@@ -787,7 +787,7 @@ ROWS: list[Row] = [
         "select: more components than samples",
         lambda: partial(fastgmm.select, X[:5], [9], "EII"),
         ValueError,
-        r"none of the 1 models could be fitted: there are 9 components for 5.*Ask for fewer components",
+        r"9 components of type 'EII'.* need 10 distinct samples.*ask for 4 components at most",
     ),
     (
         "selection: a size it does not have",
