@@ -106,7 +106,7 @@ class Outcomes:
 
 outcomes = Outcomes()
 tests = "sklearn.mixture.tests.test_gaussian_mixture"
-arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:terminal", "-c", "/dev/null", "--pyargs", tests]
+arguments = ["-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--pyargs", tests]
 pytest.main(arguments, plugins=[outcomes])
 print(json.dumps([outcomes.passed, outcomes.failed]))
 """

@@ -117,8 +117,8 @@ def test_ctrl_c_in_a_start_leaves_the_model_as_it_was(init, monkeypatch):
         "k-means++": (kmeans._Crew, "run"),
         "whitened": (kmeans._Crew, "run"),
         "hierarchical": (fastgmm.init.hierarchical._Groups, "merge"),
-        "em-em": (fastgmm.init.em_em, "sweep"),
-        "auto": (fastgmm.init.starts, "sweep"),
+        "em-em": (fastgmm.init.em_em, "run"),
+        "auto": (fastgmm.init.best_of, "run"),
         "random": (fastgmm.init.starts, "accumulate"),
     }[init]
     threads = numba.get_num_threads(), threading.active_count()

@@ -100,7 +100,7 @@ def test_parameters_working_memory_and_sums(layout, dtype, at_the_end):
         params = check_parameters(*random_mixture(layout, k, d), layout_named(layout))
         packed = near(params.packed(dtype))
         work = near(kernels.new_scratch(packed))
-        _, sums = passes.accumulators(source, layout, k)
+        _, sums = passes.accumulators(source, params.layout, k)
         out = near(sums)
         _tiles(source.samples, packed, work, out)
         expected = passes.sweep(source, params)

@@ -115,7 +115,7 @@ def test_every_method_returns_what_is_documented(layout):
         assert {a.dtype for a in packed if isinstance(a, np.ndarray)} == {np.dtype(dtype)}
         assert packed.means.shape == (K, padded(D))
     covered = {*found, "shape", "unique_matrices", "entry", "trace", "accumulator_shape", "flops"}
-    assert covered | {"largest_factor", "packed"} == METHODS
+    assert covered | {"largest_factor", "packed", "is_factor", "upper_factor"} == METHODS
 
 
 # --- conversions ---

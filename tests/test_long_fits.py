@@ -629,7 +629,7 @@ def test_how_often_it_is_written(tmp_path, monkeypatch):
     assert written == [6, 12, 18]
     written.clear()
     fit(model(n_init=1, tol=0.0, max_iter=5), data(), checkpoint=tmp_path / "c.npz", checkpoint_every=0)
-    assert written == [1, 2, 3, 4, 0]  # at last the start that is done
+    assert written == [1, 2, 3, 4, 5, 0]  # at last the start that is done
 
 
 def test_the_path_stays_where_it_was(tmp_path, monkeypatch):

@@ -585,7 +585,7 @@ def test_a_saved_stream_continues_as_in_the_same_process(covariance_type, dtype,
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "m.npz").read_bytes()
     model.partial_fit(odd)
     moved = np.abs(model.means_ - before).max()
-    weights, layout = others[0].weights_.astype(np.float64), STRUCTURES[covariance_type].layout
+    weights, layout = others[0].weights_.astype(np.float64), STRUCTURES[covariance_type].layout.name
     arrays = (weights / weights.sum(), before, others[0].covariances_)
     anew = GaussianMixture.from_parameters(*arrays, covariance_type=layout).partial_fit(odd)
     assert moved < 0.5 * np.abs(anew.means_ - before).max()

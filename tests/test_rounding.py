@@ -129,7 +129,8 @@ def test_a_collapse_in_float32_says_that_float64_helps():
     x = 100.0 * rng.normal(size=(500, 3))
     X = np.hstack([x, x.sum(axis=1, keepdims=True) + 1e-3 * rng.normal(size=(500, 1))])
     with pytest.raises(
-        ValueError, match=r"Pass X as float64, since float32 rounds variances by about 0\.00\d+\. Raise"
+        ValueError,
+        match=r"Pass X as float64, since float32 rounds variances by about 0\.00\d+\. Of all samples feature 3",
     ):
         GaussianMixture(1, reg_covar=1e-9).fit(X.astype(np.float32))
     with warnings.catch_warnings():

@@ -344,14 +344,14 @@ def regular(name, sizes, d):
     labels = np.repeat(np.arange(len(sizes)), sizes)
     X = rng.normal(size=(len(labels), d)) + 3 * rng.normal(size=(len(sizes), d))[labels]
     structure = STRUCTURES[name]
-    stats = sufficient_statistics(X, np.eye(len(sizes))[labels], covariance_type=structure.layout)
+    stats = sufficient_statistics(X, np.eye(len(sizes))[labels], covariance_type=structure.layout.name)
     try:
         covariances = maximise(structure, stats, 0.0)[2]
     except NotPositiveDefinite:
         return False
-    if structure.layout == "spherical":
+    if structure.layout.name == "spherical":
         return bool(covariances.min() > 1e-9)
-    if structure.layout == "diag":
+    if structure.layout.name == "diag":
         return bool(covariances.min() > 1e-9)
     return bool(np.linalg.eigvalsh(covariances).min() > 1e-9) if np.isfinite(covariances).all() else False
 
@@ -365,8 +365,11 @@ def test_what_is_refused_is_what_no_division_makes_regular(name, k, d):
     def divisions(n):
         return [sizes for sizes in itertools.combinations_with_replacement(range(1, n + 1), k) if sum(sizes) == n]
 
-    if least - 1 >= k and name not in ("EVE", "VVE", "EVV"):  # these spend all iterations on what is singular
+    # EVE, VVE and EVV spend all iterations on what is singular; of EVI a component on one sample has any shape
+    if least - 1 >= k and name not in ("EVE", "VVE", "EVV", "EVI"):
         assert not any(regular(name, sizes, d) for sizes in divisions(least - 1))
+    # VEE and VEV have a maximum only if no component has too large a share of the samples for the rank of its scatter
+    least += name in ("VEE", "VEV")
     assert any(regular(name, sizes, d) for sizes in divisions(least))
 
 
@@ -412,7 +415,7 @@ def test_cells_that_cannot_be_valid_do_not_run(monkeypatch):
 
 def test_samples_that_are_equal_count_once():
     X = np.repeat(np.random.default_rng(0).normal(size=(5, 2)), 40, axis=0)
-    found = select(X, [2], ["VVI", "VVV"])
+    found = select(X, [2], ["EEE", "VVV"])
     assert list(found.reasons) == [(2, "VVV")]
     assert "need 6 distinct samples at least, and there are 5" in found.reasons[2, "VVV"]
 
@@ -444,7 +447,7 @@ def test_advice_for_one_feature_is_of_one_letter(types):
     X = np.repeat([[0.0], [1.0], [2.0], [4.0]], 50, 0)
     found = select(X, [2], types)
     (reason,) = found.reasons.values()
-    assert advised(reason) == ({"E"} if types == ["E", "V"] else set())
+    assert advised(reason) == {"E"}
     assert not re.search("'[EVI]{3}'", reason.partition(": ")[2])
 
 
@@ -479,7 +482,7 @@ def test_all_of_the_exact_case_of_two_collinear_columns(faithful):
 
 
 def test_collinear_features_of_a_fit_that_collapses(faithful):
-    x, y = faithful.T
+    x, y = np.tile([[1.0, 1.0, -1.0, -1.0], [1.0, -1.0, 1.0, -1.0]], 64)  # sums and factors are exact
     with pytest.raises(
         ValueError,
         match=r"feature 2 is a linear combination of feature 0 and feature 1 \(features counted from 0\): leave out",
@@ -487,7 +490,7 @@ def test_collinear_features_of_a_fit_that_collapses(faithful):
         GaussianMixture(1, reg_covar=0).fit(np.c_[x, y, x - y])
     assert "decrease the number of components" not in str(told.value)
     with pytest.raises(ValueError, match="ill-defined") as told:  # few samples, and no collinear features
-        GaussianMixture(1, reg_covar=0).fit(faithful[:2])
+        GaussianMixture(1, reg_covar=0).fit(np.array([[1.0, 1.0], [-1.0, -1.0]]))
     assert "linear combination" not in str(told.value)
 
 
@@ -635,9 +638,10 @@ def test_the_largest_size_is_told(faithful):
 
 
 def test_the_largest_of_the_default_sizes_warns():
-    X = np.random.default_rng(0).permutation(np.concatenate([100.0 * i + np.arange(10.0) for i in range(12)]))[:, None]
+    rng = np.random.default_rng(0)
+    X = rng.permutation(np.concatenate([100.0 * i + rng.normal(size=30) for i in range(12)]))[:, None]
     with pytest.warns(UserWarning, match=r"The best model has 9 components, as many as were tried.*range\(1, 19\)"):
-        found = select(X, covariance_types=["E"])
+        found = select(X, covariance_types=["V"])
     assert found.best_n_components == 9
 
 

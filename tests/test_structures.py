@@ -416,7 +416,7 @@ class TestBadInput:
     def test_a_shared_shape_that_is_singular(self, name):
         X = heaps()
         X[:, 1] = 7.0
-        with pytest.raises(ValueError, match=r"(of all 240 samples|component \d,).*ill-defined.*Raise reg_covar"):
+        with pytest.raises(ValueError, match=r"(of all 240 samples|component \d,).*ill-defined.*[Rr]aise reg_covar"):
             GaussianMixture(2, covariance_type=name, reg_covar=0.0, random_state=0).fit(X)
 
     def test_covariances_that_are_not_of_the_structure(self):

@@ -250,7 +250,7 @@ class TestTheSumOfWeights:
         for name in ("bic", "aic", "icl"):
             (message,) = told[name]
             assert message.startswith(expected)
-            assert "Pass sample_weight * (n / sample_weight.sum())" in message
+            assert "sample_weight * (n / sample_weight.sum())" in message
         assert told["score"] == []
 
     def test_the_remedy_gives_the_criteria_of_the_samples(self):
@@ -297,4 +297,4 @@ class TestTheSumOfWeights:
         path = tmp_path / "table.csv"
         np.savetxt(path, np.c_[self.X, np.full(500, 1 / 500)], delimiter=",", header="a,b,w", comments="")
         assert cli.main(["fit", str(path), "-k", "1", "--weights", "w"]) == 0
-        assert "sample_weight adds up to 1 for 500 samples" in capsys.readouterr().err
+        assert "--weights adds up to 1 for 500 samples" in capsys.readouterr().err

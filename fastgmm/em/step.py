@@ -183,7 +183,7 @@ def collapse_message(error: NotPositiveDefinite, structure: Structure, stats: St
 def _collinear(stats: Stats) -> dict[int, list[int]]:
     """Features that are linear combinations of others in all samples, as far as there are enough of these to tell."""
     d = stats.sums.shape[1]
-    if stats.layout.unique_matrices(stats.scatter) is None or stats.n_samples <= d:
+    if not stats.layout.correlates or stats.n_samples <= d:
         return {}
     n = float(stats.counts.sum())
     shift = stats.origin - (stats.counts @ stats.origin + stats.sums.sum(axis=0)) / n

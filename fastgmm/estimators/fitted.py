@@ -91,8 +91,8 @@ def warn_of_relative_weights(source: Source) -> None:
     if n > 1 and total <= max(1.0 + 1e-5, _PLAUSIBLE * n):
         warn(
             f"sample_weight adds up to {total:.6g} for {n} samples of positive weight, and the criteria (bic, icl, aic) take that "
-            "for the number of samples: they tell nothing of models then. Pass sample_weight * (n / sample_weight.sum()), where "
-            f"n is the number of samples that the weights stand for, such as {n}",
+            "for the number of samples, so that they cannot compare models. Multiply the weights by n over their sum, where n is "
+            f"the number of samples that they stand for, such as {n} (in Python: sample_weight * (n / sample_weight.sum()))",
             UserWarning,
         )
 

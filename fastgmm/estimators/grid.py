@@ -375,7 +375,7 @@ class Grid:
             most = max((size for size in range(1, k) if structure.least_in_all(size, d) <= n), default=0)
             advice = f"ask for {_components(most)} at most" if most else ""
             return Reason(f"{what} at least, and there are {n}", math.inf, advice)
-        if self._collinear and structure.layout in ("full", "tied"):
+        if self._collinear and structure.layout.correlates:
             return Reason(described(self._collinear, self._names), math.inf, "leave out what others imply")
         return None
 

@@ -48,7 +48,7 @@ def are_flat(variance: float, reg_covar: float) -> str:
 def are_equal(variance: float, reg_covar: float, d: int, structure: Structure) -> str:
     """Say that samples are equal in some direction, and what to do."""
     remedy = "decrease n_components, or raise reg_covar"
-    if variance > _EQUAL * reg_covar:
+    if variance > _EQUAL * reg_covar > 0:
         remedy = "scale the data up, or lower reg_covar"
     simpler = listed([repr(other.name) for other in possible(1, d, structure)], "or")
     return f"{are_flat(variance, reg_covar)}: {remedy}{simpler and f'; or choose {simpler}, which need fewer samples'}"

@@ -45,6 +45,8 @@ class Layout(ABC):
     axes: ClassVar[str]
     #: Whether the scatter is the total scatter of the data less that between components: no sweep is needed for it.
     pools: ClassVar[bool] = False
+    #: Whether features of a component may be correlated.
+    correlates: ClassVar[bool] = False
     #: Bytes of a tile of samples, at most: what stays in the level-2 cache.
     tile_bytes: ClassVar[int] = 2**18
 
@@ -183,6 +185,8 @@ class Layout(ABC):
 
 class _Matrices(Layout):
     """Covariances between features."""
+
+    correlates = True
 
     def variances(self, values: Float, k: int, d: int) -> Float:
         return np.broadcast_to(np.diagonal(values, axis1=-2, axis2=-1), (k, d))
