@@ -29,7 +29,7 @@ class TestTheWarning:
     def test_two_values(self):
         with pytest.warns(
             DegenerateWarning,
-            match=r"component 0 holds 50 of 100 samples \(1 distinct\), component 1 holds 50 of 100 samples \(1 distinct\), "
+            match=r"component 0 holds 50 of 100 samples \(1 distinct\) and component 1 holds 50 of 100 samples \(1 distinct\), "
             r"which in some direction are equal up to a variance of 0 \(reg_covar=1e-06\).*decrease n_components",
         ) as record:
             GaussianMixture(2).fit(TWO_POINTS)
@@ -101,7 +101,7 @@ class TestTheWarning:
     def test_many_are_counted(self):
         X = np.repeat(np.arange(9.0)[:, None], 10, axis=0)
         (message,) = told(GaussianMixture(9, random_state=0), X)
-        assert "and 4 more components, which in some direction" in message
+        assert "and 4 more, which in some direction" in message
 
     def test_batches(self):
         (message,) = told(GaussianMixture(2, means_init=[[0.0], [1.0]]), TWO_POINTS[::-1], batch_size=100)

@@ -51,7 +51,7 @@ def are_equal(variance: float, reg_covar: float, d: int, structure: Structure) -
     if variance > _EQUAL * reg_covar > 0:
         remedy = "scale the data up, or lower reg_covar"
     simpler = listed([repr(other.name) for other in possible(1, d, structure)], "or")
-    return f"{are_flat(variance, reg_covar)}: {remedy}{simpler and f'; or choose {simpler}, which need fewer samples'}"
+    return f"{are_flat(variance, reg_covar)}: {remedy}{simpler and f'; or choose {simpler}, for which fewer samples suffice'}"
 
 
 # --- after a fit ---

@@ -461,7 +461,7 @@ _COLUMNS: list[tuple[str, Any, Any, Any, str]] = [
         "data.csv",
         ["c"],
         ValueError,
-        r"columns holds 'c', which is no column; there are 'a', 'b'",
+        r"columns holds 'c', which is no column; there are 'a' and 'b'",
     ),
     ("a range that ends before it begins", "data.csv", ["1-0"], ValueError, r"holds the range '1-0'.*before it begins"),
     (
