@@ -76,6 +76,7 @@ def test_every_method_returns_what_is_documented(layout):
         "precision_cholesky": (chol, shape),
         "cholesky_of_precisions": (layout.cholesky_of_precisions(layout.precisions(chol)), shape),
         "covariances": (layout.covariances(chol), shape),
+        "precision_diagonals": (layout.precision_diagonals(chol, K, D), (K, D)),
         "precisions": (layout.precisions(chol), shape),
         "log_det": (layout.log_det(chol, K, D), (K,)),
         "smallest_variances": (layout.smallest_variances(covariances, K, np.ones(D)), (K,)),
@@ -115,7 +116,7 @@ def test_every_method_returns_what_is_documented(layout):
         assert {a.dtype for a in packed if isinstance(a, np.ndarray)} == {np.dtype(dtype)}
         assert packed.means.shape == (K, padded(D))
     covered = {*found, "shape", "unique_matrices", "entry", "trace", "accumulator_shape", "flops"}
-    assert covered | {"largest_factor", "packed", "is_factor", "upper_factor"} == METHODS
+    assert covered | {"largest_factor", "packed", "upper_factor"} == METHODS
 
 
 # --- conversions ---
@@ -167,6 +168,8 @@ def test_covariances_precisions_and_factors_are_consistent(layout, k, d):
     written_out = layout.matrices(covariances, k, d)
     identity = np.tile(np.eye(d), (k, 1, 1))
     np.testing.assert_allclose(layout.matrices(precisions, k, d) @ written_out, identity, atol=1e-11)
+    diagonals = np.diagonal(layout.matrices(precisions, k, d), axis1=1, axis2=2)
+    np.testing.assert_allclose(layout.precision_diagonals(chol, k, d), diagonals, **close)
     u = layout.matrices(chol, k, d)
     assert np.array_equal(u, np.triu(u))
     np.testing.assert_allclose(u @ np.swapaxes(u, 1, 2) @ written_out, identity, atol=1e-11)

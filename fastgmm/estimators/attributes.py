@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastgmm import _validation as border
 from fastgmm._errors import NotFittedError, like_sklearn
+from fastgmm.kernels.cholesky import is_sound
 from fastgmm.model.checks import check_covariances
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.layouts import LAYOUTS
@@ -79,38 +80,50 @@ def params(model: Any, *, drawn: bool = False) -> Params:
     found = structure(model)
     means = np.asarray(model.means_, np.float64)
     k, d = means.shape
-    if not math.isfinite(means.sum()):
-        border.check_array("means_", means, (k, d), "(n_components, n_features)")
     if not hasattr(model, "weights_"):
         raise missing(model, "weights_")
     weights = np.asarray(model.weights_, np.float64)
     if weights.shape != (k,):
         raise _unfit("weights_", weights.shape, f"({k},), as means_ have {means.shape}, (n_components, n_features)")
-    if not 0.0 <= weights.min() <= weights.max() < math.inf:
-        i = int(np.argmin(np.where(np.isfinite(weights), weights, -math.inf)))
-        raise ValueError(f"weights_ must not be negative and be finite, got weights_[{i}] = {weights[i]}")
-    prec_chol = _factors(model, found, k, d)
+    prec_chol = _given_factors(model, found, k, d)
+    side = d if found.layout.correlates else 1
+    if not is_sound(*map(np.ascontiguousarray, (weights, means, prec_chol.reshape(-1, side, side)))):
+        _check_values(weights, means)
+        prec_chol = _upper(prec_chol, found, k, d)
     return Params(found.layout, weights, means, _covariances(model, found, prec_chol, k, d, drawn), prec_chol)
 
 
-def _factors(model: Any, found: Structure, k: int, d: int) -> NDArray[np.float64]:
-    layout = found.layout
+def _check_values(weights: NDArray[np.float64], means: NDArray[np.float64]) -> None:
+    border.check_array("means_", means, means.shape, "(n_components, n_features)")
+    odd = ~((weights >= 0.0) & (weights < math.inf))
+    if odd.any():
+        i = int(odd.argmax())
+        raise ValueError(
+            f"weights_ must not be negative and be finite, got weights_[{i}] = {weights[i]}: assign others, or build the model "
+            "with from_parameters"
+        )
+
+
+def _given_factors(model: Any, found: Structure, k: int, d: int) -> NDArray[np.float64]:
+    """Factors that were assigned, or those of the precisions or covariances that were."""
     if hasattr(model, "precisions_cholesky_"):
-        factors = np.asarray(model.precisions_cholesky_, np.float64)
-        if layout.is_factor(factors):
-            return factors
-        shape = layout.shape(k, d)
-        try:
-            return layout.upper_factor(border.check_array("precisions_cholesky_", factors, shape, "its shape"))
-        except NotPositiveDefinite as error:
-            which = "" if error.component is None else f"[{error.component}]"
-            raise ValueError(
-                f"precisions_cholesky_{which} is singular, so that it is no factor P of a precision P P^T: assign "
-                "another, or build the model with from_parameters"
-            ) from None
-    name = "precisions_" if hasattr(model, "precisions_") else "covariances_"
+        return np.asarray(model.precisions_cholesky_, np.float64)
+    layout, name = found.layout, "precisions_" if hasattr(model, "precisions_") else "covariances_"
     values = check_covariances(name, getattr(model, name), layout, k, d, found.name)
     return layout.cholesky_of_precisions(values) if name == "precisions_" else layout.precision_cholesky(values)
+
+
+def _upper(factors: NDArray[np.float64], found: Structure, k: int, d: int) -> NDArray[np.float64]:
+    """Upper triangular factors of the same precisions."""
+    shape = found.layout.shape(k, d)
+    try:
+        return found.layout.upper_factor(border.check_array("precisions_cholesky_", factors, shape, "its shape"))
+    except NotPositiveDefinite as error:
+        which = "" if error.component is None else f"[{error.component}]"
+        raise ValueError(
+            f"precisions_cholesky_{which} is singular, so that it is not a factor P of a precision P P^T: assign another, or "
+            "build the model with from_parameters"
+        ) from None
 
 
 def _covariances(

@@ -63,13 +63,14 @@ def degenerate(source: Source, params: Params, step: MaximumLikelihood, n_thread
     A few operations on the parameters find what is suspicious; only then the samples are looked at, in one pass.
     """
     n, d, reg_covar = source.n_samples, source.n_features, step.reg_covar
-    held = params.weights / params.weights.sum() * n
-    dead = held < _NONE
+    held = params.weights * (n / params.weights.sum())
     floor = 2 * reg_covar or ROUNDING * float(_total_variances(params).mean())
     # the smallest variance in any direction is at least 1 / tr Sigma^-1
-    suspects = ~dead & (floor * params.precision_diagonals.sum(axis=1) >= 1.0)
-    if not (dead.any() or suspects.any()):
+    steepest = params.precision_diagonals.sum(axis=1)
+    if held.min() >= _NONE and floor * steepest.max() < 1.0:
         return ""
+    dead = held < _NONE
+    suspects = ~dead & (floor * steepest >= 1.0)
     smallest = _flat(params, np.flatnonzero(suspects), floor)
     flat = np.flatnonzero(np.isfinite(smallest))
     variances = smallest[flat] - reg_covar

@@ -50,3 +50,30 @@ def factor_precisions(covariances, out):
                 if not np.isfinite(out[k, i, j]):
                     return k
     return n_components
+
+
+@helper(ELEMENTWISE)
+def is_sound(weights, means, factors):
+    """Return whether a mixture is as a fit leaves it: checked before each prediction, where NumPy takes ten times as long.
+
+    weights : (k,), not negative; means : (k, d); factors : (m, d, d), upper triangular with positive diagonals, those of single
+    variances with d = 1. All float64, C-contiguous and finite.
+    """
+    for c in range(weights.size):
+        if not 0.0 <= weights[c] < np.inf:
+            return False
+    for c in range(means.shape[0]):
+        for j in range(means.shape[1]):
+            if not np.isfinite(means[c, j]):
+                return False
+    for c in range(factors.shape[0]):
+        for i in range(factors.shape[1]):
+            if not factors[c, i, i] > 0.0:
+                return False
+            for j in range(i):
+                if factors[c, i, j] != 0.0:
+                    return False
+            for j in range(i, factors.shape[1]):
+                if not np.isfinite(factors[c, i, j]):
+                    return False
+    return True

@@ -25,6 +25,9 @@ UNDECIDED, CONVERGED, NOT_FINITE, COLLAPSED, DOUBTFUL = 0, 1, 2, 3, 4
 
 #: Multiplied with this and subtracted from the product, a number leaves its upper 26 bits (`_product`).
 _SPLIT = 2.0**27 + 1.0
+#: Below this a product of mantissas is scaled up: so high that what it leaves out is no subnormal number.
+_LOG2_SMALL = -400
+_SMALL = 2.0**_LOG2_SMALL
 #: Constants of `_constant`, and what their rounding to float64 left out.
 _LOG_2, _LOG_2_REST = math.log(2.0), 2.3190468138462996e-17
 _HALF_LOG_2_PI, _HALF_LOG_2_PI_REST = 0.9189385332046728, -3.8782941580672414e-17
@@ -252,9 +255,9 @@ def _constant(packed, mixture, c, factors, times):
         for _ in range(times):
             high, error = _product(high, mantissa)
             high, low = _sum(high, error + low * mantissa)
-            high, shift = math.frexp(high)
-            low = math.ldexp(low, -shift)
-            exponents += exponent + shift
+            exponents += exponent
+            if high < _SMALL:
+                high, low, exponents = high / _SMALL, low / _SMALL, exponents + _LOG2_SMALL
     of_exponents, rest = _product(float(exponents), _LOG_2)
     of_pi, error = _product(float(d), _HALF_LOG_2_PI)
     value, lost = _sum(of_exponents, -of_pi)

@@ -18,7 +18,6 @@ float64 unless stated otherwise. Which covariances of a layout are allowed is th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -102,16 +101,16 @@ class Layout(ABC):
         """Return U with precision = U U^T."""
 
     @abstractmethod
-    def is_factor(self, factors: Float) -> bool:
-        """Return whether factors are what a fit leaves: finite, upper triangular, with positive diagonals."""
-
-    @abstractmethod
     def upper_factor(self, factors: Float) -> Float:
         """Return the upper triangular U with U U^T = P P^T, for any square P; raise NotPositiveDefinite if P is singular."""
 
     @abstractmethod
     def covariances(self, prec_chol: Float) -> Float:
         """Return the covariances, inverse(U U^T)."""
+
+    @abstractmethod
+    def precision_diagonals(self, prec_chol: Float, k: int, d: int) -> Float:
+        """Return the diagonal of each component's precision, shape (k, d)."""
 
     @abstractmethod
     def precisions(self, prec_chol: Float) -> Float:
@@ -202,12 +201,6 @@ class _Matrices(Layout):
         # the lower factor of the matrix with rows and columns reversed, reversed again, is upper triangular
         return np.ascontiguousarray(np.linalg.cholesky(precisions[..., ::-1, ::-1])[..., ::-1, ::-1])
 
-    def is_factor(self, factors: Float) -> bool:
-        with np.errstate(invalid="ignore"):
-            # zero times what is not finite is NaN, which counts as well
-            odd = (factors * _below_diagonal(factors.shape[-1])).any()
-        return not odd and bool((np.diagonal(factors, axis1=-2, axis2=-1) > 0.0).all())
-
     def upper_factor(self, factors: Float) -> Float:
         # P = U Q with Q orthogonal: with J, which reverses an order, P^T J = Q' R by QR gives U = J R^T J up to signs of columns
         flipped = np.linalg.qr(np.swapaxes(factors[..., ::-1, :], -1, -2), mode="r")
@@ -222,6 +215,10 @@ class _Matrices(Layout):
     def covariances(self, prec_chol: Float) -> Float:
         inverse = np.linalg.inv(prec_chol)
         return np.swapaxes(inverse, -1, -2) @ inverse
+
+    def precision_diagonals(self, prec_chol: Float, k: int, d: int) -> Float:
+        diagonals = np.einsum("...ij,...ij->...i", prec_chol, prec_chol)
+        return np.broadcast_to(diagonals, (k, d)) if self.pools else diagonals
 
     def precisions(self, prec_chol: Float) -> Float:
         return prec_chol @ np.swapaxes(prec_chol, -1, -2)
@@ -252,9 +249,6 @@ class _Variances(Layout):
     def cholesky_of_precisions(self, precisions: Float) -> Float:
         return np.sqrt(precisions)
 
-    def is_factor(self, factors: Float) -> bool:
-        return bool(factors.min() > 0.0 and factors.max() < np.inf)
-
     def upper_factor(self, factors: Float) -> Float:
         if not factors.all():
             raise NotPositiveDefinite(int(np.argwhere(factors == 0)[0, 0]), 0.0)
@@ -262,6 +256,9 @@ class _Variances(Layout):
 
     def covariances(self, prec_chol: Float) -> Float:
         return 1.0 / prec_chol**2
+
+    def precision_diagonals(self, prec_chol: Float, k: int, d: int) -> Float:
+        return self.variances(prec_chol**2, k, d)
 
     def precisions(self, prec_chol: Float) -> Float:
         return prec_chol**2
@@ -488,11 +485,6 @@ LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (FULL, TIED, DIA
 def layout_named(name: str) -> Layout:
     """Return the layout of a name, as files and pickles have it."""
     return LAYOUTS[name]
-
-
-@cache
-def _below_diagonal(d: int) -> Float:
-    return np.tri(d, k=-1)
 
 
 def symmetric(upper: Float) -> Float:

@@ -47,7 +47,7 @@ class Params:
     @property
     def precision_diagonals(self) -> Float:
         """Diagonal of the inverse covariance of each component, shape (k, d)."""
-        return self.layout.variances(self.precisions, *self.means.shape)
+        return self.layout.precision_diagonals(self.prec_chol, *self.means.shape)
 
     def normalised(self) -> Params:
         """Return the same mixture with weights that add up to 1: those of single samples are 1 / n each."""
