@@ -135,13 +135,13 @@ def fastgmm_results(case: Case, mixture: Mixture) -> Iterator[Results]:
     step = fastgmm.em_step(*arguments, covariance_type=case.structure, reg_covar=NOTHING)
     yield _parameters(*step[:3])
     if case.structure == case.layout:  # the compiled loop over small data has an M-step of its own
+        from fastgmm.data.source import ArraySource
         from fastgmm.em import loop
         from fastgmm.em.step import MaximumLikelihood
         from fastgmm.em.stop import Stop
         from fastgmm.model.checks import check_parameters
         from fastgmm.model.layouts import layout_named
         from fastgmm.model.structures import STRUCTURES
-        from fastgmm.sources.array import ArraySource
 
         source, params = ArraySource(mixture.X), check_parameters(*arguments[1:], layout_named(case.layout))
         step = MaximumLikelihood(STRUCTURES[case.structure], NOTHING)

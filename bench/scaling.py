@@ -25,7 +25,7 @@ from bench.cases import Case
 from bench.compare import alternate, clock, collect
 from bench.provenance import provenance
 from bench.sides import ITERATIONS, PEERS, Outcome, able, importable
-from fastgmm import _jit
+from fastgmm import _threads
 from fastgmm._atomic import replacing
 
 N_ITER = 2
@@ -257,8 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("--quick needs --output: its picture should not take the place of a measured one")
         options.output = PICTURE
 
-    most = _jit.max_threads()
-    threads = _jit.current_threads() if options.threads is None else options.threads
+    most = _threads.max_threads()
+    threads = _threads.current_threads() if options.threads is None else options.threads
     if not 1 <= threads <= most:
         parser.error(f"--threads is {threads}; it must be from 1 to {most}, what Numba was started with")
     if not options.patience > 0:

@@ -35,13 +35,13 @@ Side = Callable[[Problem], Outcome]
 
 def fastgmm_iterations(problem: Problem) -> Outcome:
     """EM loop on prepared input: what `fit` runs after its checks."""
+    from fastgmm.data.source import ArraySource
     from fastgmm.em import loop
     from fastgmm.em.step import MaximumLikelihood
     from fastgmm.em.stop import Stop
     from fastgmm.model.checks import check_parameters
     from fastgmm.model.layouts import layout_named
     from fastgmm.model.structures import STRUCTURES
-    from fastgmm.sources.array import ArraySource
 
     case = problem.case
     source = ArraySource(problem.X)

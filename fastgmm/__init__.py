@@ -9,13 +9,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastgmm._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from fastgmm import datasets as datasets
     from fastgmm import kernels as kernels
     from fastgmm import plotting as plotting
     from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, NotFittedError
+    from fastgmm.data.chunks import chunks
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
-    from fastgmm.estimators.storage import load
+    from fastgmm.estimators.loading import load
     from fastgmm.functional import (
         em_step,
         kmeans,
@@ -26,9 +29,6 @@ if TYPE_CHECKING:
         sufficient_statistics,
     )
     from fastgmm.selection import Selection, select
-    from fastgmm.sources.chunks import chunks
-
-__version__ = "0.1.0"
 
 _HOME = {
     "ConvergenceWarning": "fastgmm._errors",
@@ -37,11 +37,11 @@ _HOME = {
     "LocalOptimumWarning": "fastgmm._errors",
     "NotFittedError": "fastgmm._errors",
     "Selection": "fastgmm.selection",
-    "chunks": "fastgmm.sources.chunks",
+    "chunks": "fastgmm.data.chunks",
     "em_step": "fastgmm.functional",
     "kmeans": "fastgmm.functional",
     "kmeans_plusplus": "fastgmm.functional",
-    "load": "fastgmm.estimators.storage",
+    "load": "fastgmm.estimators.loading",
     "log_density": "fastgmm.functional",
     "log_prob": "fastgmm.functional",
     "responsibilities": "fastgmm.functional",

@@ -1,4 +1,4 @@
-"""Everything that fastgmm asks of Numba: flag sets, the cache, choice by type, and care about threads.
+"""Compilation by Numba: flag sets, the cache, and choice by type.
 
 The only file that names ``numba.njit``. Nothing here changes ``numba.config`` or Numba's global state.
 """
@@ -6,10 +6,7 @@ The only file that names ``numba.njit``. Nothing here changes ``numba.config`` o
 from __future__ import annotations
 
 import hashlib
-import os
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -175,130 +172,8 @@ def compilation_told(tell: Callable[[], object]) -> Iterator[None]:
         yield
 
 
-def max_threads() -> int:
-    """Return the number of threads that Numba was started with."""
-    return int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-
-
-def current_threads() -> int:
-    """Return the number of threads that parallel kernels use in this Python thread (``numba.set_num_threads``)."""
-    return int(numba.get_num_threads())
-
-
-def effective_threads(n_threads: int | None) -> int:
-    """Return the threads to use: by default what Numba was set to, and never more than it was started with."""
-    return current_threads() if n_threads is None else min(n_threads, max_threads())
-
-
-@contextmanager
-def limited(n_threads: int | None) -> Iterator[None]:
-    """Set what `current_threads` returns in the body, and restore it."""
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(effective_threads(n_threads))
-        yield
-    finally:
-        numba.set_num_threads(before)
-
-
-_one_at_a_time = threading.Lock()
-_forked_after_start = False
-_started = False
-
-
-def _mark_fork() -> None:
-    global _forked_after_start, _one_at_a_time
-    _forked_after_start = _started
-    _one_at_a_time = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_mark_fork)
-
-
-def _forked_from_openmp() -> bool:
-    """Whether this process was forked after its parent ran a parallel kernel on GNU OpenMP, which would abort it."""
-    return _forked_after_start and numba.threading_layer() == "omp"
-
-
-@contextmanager
-def threads(n_threads: int) -> Iterator[Callable]:
-    """Set the number of threads for the parallel kernels called in the body, and restore it.
-
-    Yields the function to call kernels through: ``run(kernel, *arguments)``. The workqueue layer ends the process
-    when two Python threads are in a parallel kernel at once, so that layer is entered one call at a time; who asks for one
-    thread, as tasks of a Dask worker with several do, does not wait for it.
-    """
-    with limited(n_threads):
-        yield _run if n_threads > 1 else _run_on_one
-
-
-def _run(compiled: Any, *arguments: Any, waits: bool = True) -> None:
-    global _started
-    if JIT_DISABLED:
-        compiled(*arguments)
-        return
-    if _forked_from_openmp() or INDICES_CHECKED:
-        # GNU OpenMP cannot start threads again in a forked child, and an IndexError in one of Numba's threads is lost
-        # (seen with 0.68). The same Python code compiled without `parallel` runs the same lanes one after another: same
-        # bits, one thread.
-        _serial(compiled)(*arguments)
-        return
-    if _started and numba.threading_layer() != "workqueue":
-        compiled(*arguments)
-        return
-    # Before the first call the layer is not known, so that call is made alone as well.
-    if _one_at_a_time.acquire(blocking=waits or not _started):
-        try:
-            compiled(*arguments)
-            _started = True
-        finally:
-            _one_at_a_time.release()
-    else:
-        _serial(compiled)(*arguments)
-
-
-def _run_on_one(compiled: Any, *arguments: Any) -> None:
-    _run(compiled, *arguments, waits=False)
-
-
-class Crew:
-    """Python threads for passes of which a fit makes few, or which are short of compilation time.
-
-    A kernel is called as ``kernel(first, step, *arguments)`` on each thread and works on the lanes first, first + step,
-    ... (it releases the GIL). Handing it over costs some 50 microseconds a pass, while a `prange` kernel around the lanes
-    costs two seconds of compilation, as LLVM then optimises their code three times more.
-    """
-
-    def __init__(self, n_threads: int) -> None:
-        self.threads = 1 if JIT_DISABLED else n_threads
-        self._pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
-        self._compiled: set[Any] = set()
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
-
-    def run(self, compiled: Any, *arguments: Any) -> None:
-        """Run a pass; return when all threads are done."""
-        step = self.threads
-        if self._pool is not None and compiled not in self._compiled:
-            # here, where Ctrl-C ends it: the other threads would go on, and leaving waits for them
-            compiled.compile(tuple(map(compiled.typeof_pyval, (0, step, *arguments))))
-            self._compiled.add(compiled)
-        others = [
-            self._pool.submit(compiled, first, step, *arguments) for first in range(1, step) if self._pool is not None
-        ]
-        compiled(0, step, *arguments)
-        for other in others:
-            other.result()
-
-
 @cache
-def _serial(compiled: Any) -> Any:
+def serial(compiled: Any) -> Any:
     """Compile a parallel kernel's code without `parallel`.
 
     Under a name of its own: the key of Numba's cache does not tell parallel from serial code.

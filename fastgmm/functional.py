@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgmm import _validation as border
-from fastgmm.em import sweep as passes
+from fastgmm import _validation
+from fastgmm.data.source import ArraySource
+from fastgmm.em import evaluate, sweep
 from fastgmm.em.step import MaximumLikelihood, check_likelihood
 from fastgmm.init import kmeans as k_means
 from fastgmm.init.kmeans import KMeansResult
@@ -22,7 +23,6 @@ from fastgmm.model.checks import check_parameters
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import STRUCTURES, Structure
-from fastgmm.sources.array import ArraySource
 
 __all__ = [
     "EMStep",
@@ -47,12 +47,12 @@ class EMStep(NamedTuple):
 
 
 def _structure(covariance_type: str) -> Structure:
-    return STRUCTURES[border.check_choice("covariance_type", covariance_type, STRUCTURES)]
+    return STRUCTURES[_validation.check_choice("covariance_type", covariance_type, STRUCTURES)]
 
 
 def _weighted(X: Any, sample_weight: ArrayLike | None) -> ArraySource:
-    data = border.check_data(X)
-    return ArraySource.weighted(data, border.check_sample_weight(sample_weight, len(data)))
+    data = _validation.check_data(X)
+    return ArraySource.weighted(data, _validation.check_sample_weight(sample_weight, len(data)))
 
 
 def _model(
@@ -65,7 +65,7 @@ def _model(
 ) -> tuple[ArraySource, Params]:
     structure = _structure(covariance_type)
     source = _weighted(X, sample_weight)
-    centres = border.check_data(means, name="means", axes="(n_components, n_features)")
+    centres = _validation.check_data(means, name="means", axes="(n_components, n_features)")
     if weights is None:
         weights = np.full(len(centres), 1.0 / len(centres))
     params = check_parameters(weights, centres, covariances, structure.layout, covariance_type)
@@ -110,7 +110,7 @@ def log_density(
         For shapes that do not fit, values that are not finite, covariances that are not positive definite.
     """
     source, params = _model(X, None, means, covariances, covariance_type)
-    return passes.log_density(source, params, border.check_threads(n_threads))
+    return evaluate.log_density(source, params, _validation.check_threads(n_threads))
 
 
 def log_prob(
@@ -127,7 +127,7 @@ def log_prob(
     Parameters as in `log_density`; `weights`, array-like of shape (k,), add up to 1. Raises as `log_density`.
     """
     source, params = _model(X, weights, means, covariances, covariance_type)
-    return passes.log_prob(source, params, border.check_threads(n_threads))
+    return evaluate.log_prob(source, params, _validation.check_threads(n_threads))
 
 
 def responsibilities(
@@ -144,7 +144,7 @@ def responsibilities(
     Parameters as in `log_prob`. Raises as `log_density`.
     """
     source, params = _model(X, weights, means, covariances, covariance_type)
-    return passes.responsibilities(source, params, border.check_threads(n_threads))
+    return evaluate.responsibilities(source, params, _validation.check_threads(n_threads))
 
 
 def sufficient_statistics(
@@ -183,24 +183,24 @@ def sufficient_statistics(
         For shapes that do not fit, values that are not finite, negative responsibilities.
     """
     structure = _structure(covariance_type)
-    data = border.check_data(X)
-    weights = border.check_data(resp, name="resp")
+    data = _validation.check_data(X)
+    weights = _validation.check_data(resp, name="resp")
     if weights.shape[0] != len(data):
         raise ValueError(f"resp has {weights.shape[0]} rows, but X has {len(data)} samples: one row per sample")
     if weights.min() < 0:
         row, column = (int(i) for i in np.argwhere(weights < 0)[0])
         raise ValueError(f"resp must not be negative, got resp[{row}, {column}] = {weights[row, column]}")
-    of_samples = border.check_sample_weight(sample_weight, len(data))
+    of_samples = _validation.check_sample_weight(sample_weight, len(data))
     source = ArraySource.weighted(data, of_samples)
     if of_samples is not None:
         weights = weights[of_samples > 0]  # the samples that the source has
     shape = (weights.shape[1], source.n_features)
     if origin is None:
-        centre = np.tile(passes.mean(source), (shape[0], 1))
+        centre = np.tile(sweep.mean(source), (shape[0], 1))
     else:
-        centre = border.check_array("origin", origin, shape, "(n_components, n_features)")
-    threads = border.check_threads(n_threads)
-    stats = passes.accumulate(source, structure.layout, centre, lambda a, b: weights[a:b], threads, complete=False)
+        centre = _validation.check_array("origin", origin, shape, "(n_components, n_features)")
+    threads = _validation.check_threads(n_threads)
+    stats = sweep.accumulate(source, structure.layout, centre, lambda a, b: weights[a:b], threads, complete=False)
     return stats.times(source.weight_unit)
 
 
@@ -235,19 +235,19 @@ def em_step(
         likelihood is 0.
     """
     found, params = _model(X, weights, means, covariances, covariance_type, sample_weight)
-    source = passes.precise(found, params.layout, len(params.weights))
-    border.check_magnitude(source.largest, source.n_features, source.dtype)
-    threads = border.check_threads(n_threads)
-    reg_covar = border.check_non_negative("reg_covar", reg_covar)
-    stats = passes.sweep(source, params, threads)
+    source = sweep.precise(found, params.layout, len(params.weights))
+    _validation.check_magnitude(source.largest, source.n_features, source.dtype)
+    threads = _validation.check_threads(n_threads)
+    reg_covar = _validation.check_non_negative("reg_covar", reg_covar)
+    stats = sweep.sweep(source, params, threads)
     check_likelihood(stats.log_likelihood, 1, params)
     after = MaximumLikelihood(_structure(covariance_type), reg_covar, keep_few=True).maximise(stats, params)
     return EMStep(after.weights, after.means, after.covariances, stats.log_likelihood * source.weight_unit)
 
 
 def _check_clusters(source: ArraySource, n_clusters: int) -> None:
-    border.check_magnitude(source.largest, source.n_features, source.dtype)
-    if border.check_integer("n_clusters", n_clusters, 1) > source.n_samples:
+    _validation.check_magnitude(source.largest, source.n_features, source.dtype)
+    if _validation.check_integer("n_clusters", n_clusters, 1) > source.n_samples:
         raise ValueError(f"n_clusters={n_clusters} is more than the {source.n_samples} samples of X: ask for fewer")
 
 
@@ -285,14 +285,14 @@ def kmeans_plusplus(
     ValueError, TypeError
         For X that is no finite matrix or fewer samples than clusters.
     """
-    data = border.check_data(X)
-    of_samples = border.check_sample_weight(sample_weight, len(data))
+    data = _validation.check_data(X)
+    of_samples = _validation.check_sample_weight(sample_weight, len(data))
     source = ArraySource.weighted(data, of_samples)
     _check_clusters(source, n_clusters)
     if n_local_trials is not None:
-        border.check_integer("n_local_trials", n_local_trials, 1)
-    random_state = border.check_random_state(random_state)
-    threads = border.check_threads(n_threads)
+        _validation.check_integer("n_local_trials", n_local_trials, 1)
+    random_state = _validation.check_random_state(random_state)
+    threads = _validation.check_threads(n_threads)
     indices = k_means.kmeans_plusplus(source, n_clusters, random_state, n_local_trials, threads)
     if of_samples is not None:
         indices = np.flatnonzero(of_samples)[indices]
@@ -343,22 +343,22 @@ def kmeans(
     ConvergenceWarning
         Where fewer distinct clusters were found than asked for.
     """
-    data = border.check_data(X)
-    of_samples = border.check_sample_weight(sample_weight, len(data))
+    data = _validation.check_data(X)
+    of_samples = _validation.check_sample_weight(sample_weight, len(data))
     source = ArraySource.weighted(data, of_samples)
     _check_clusters(source, n_clusters)
     centres = None
     if init is not None:
         shape = (n_clusters, source.n_features)
-        centres = border.check_array("init", init, shape, "(n_clusters, n_features)")
-    threads = border.check_threads(n_threads)
+        centres = _validation.check_array("init", init, shape, "(n_clusters, n_features)")
+    threads = _validation.check_threads(n_threads)
     found = k_means.kmeans(
         source,
         n_clusters,
-        border.check_random_state(random_state),
+        _validation.check_random_state(random_state),
         init=centres,
-        max_iter=border.check_integer("max_iter", max_iter, 1),
-        tol=border.check_non_negative("tol", tol),
+        max_iter=_validation.check_integer("max_iter", max_iter, 1),
+        tol=_validation.check_non_negative("tol", tol),
         n_threads=threads,
     )
     if source.n_samples < len(data):

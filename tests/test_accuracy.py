@@ -13,16 +13,15 @@ from conftest import compiled
 from bench import accuracy, exact
 from bench.accuracy import Case
 from fastgmm import GaussianMixture, em_step, kernels, log_prob, responsibilities
-from fastgmm.em import loop
-from fastgmm.em import sweep as passes
+from fastgmm.data.source import ArraySource
+from fastgmm.em import loop, sweep
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.em.stop import Stop
-from fastgmm.kernels import micro
+from fastgmm.kernels import ir_density
 from fastgmm.model.checks import check_parameters
 from fastgmm.model.layouts import layout_named
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES
-from fastgmm.sources.array import ArraySource
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 CASES = [
@@ -152,9 +151,9 @@ def test_tied_components_close_together_need_no_scatter_of_their_own(monkeypatch
     source = ArraySource(X)
     params = check_parameters([0.5, 0.5], [[0.0, 0.0, 0.0], [0.0, 5.0, 0.0]], np.eye(3), layout_named("tied"))
     layouts = []
-    collect = passes.collect
-    monkeypatch.setattr(passes, "collect", lambda *a: layouts.append(a[1].name) or collect(*a))
-    passes.sweep(source, params)
+    collect = sweep.collect
+    monkeypatch.setattr(sweep, "collect", lambda *a: layouts.append(a[1].name) or collect(*a))
+    sweep.sweep(source, params)
     assert layouts == ["tied"]
 
 
@@ -229,16 +228,16 @@ def test_the_exponential_against_50_digits(dtype):
 @compiled
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_exponential_of_the_sweep_ends_at_the_smallest_normal_number(dtype):
-    kernel = micro._exponentials_ir
+    kernel = ir_density._exponentials_ir
 
     @numba.njit
     def call(resp, top, total):
-        for s in range(0, len(top), micro.STEP):
+        for s in range(0, len(top), ir_density.STEP):
             kernel(resp, top, total, s)
 
     end = math.log(float(np.finfo(dtype).tiny))
     x = np.concatenate([np.random.default_rng(0).uniform(end, 0, 400_000), where_it_is_hard(dtype)]).astype(dtype)
-    x = np.sort(x[x <= 0])[-(len(x[x <= 0]) // micro.STEP * micro.STEP) :]
+    x = np.sort(x[x <= 0])[-(len(x[x <= 0]) // ir_density.STEP * ir_density.STEP) :]
     got, top, total = x[None].copy(), np.zeros(len(x), dtype), np.zeros(len(x), dtype)
     call(got, top, total)
     reference = np.exp(x.astype(np.longdouble))

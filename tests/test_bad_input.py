@@ -24,8 +24,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from wrong import EYES, X, blobs, fitted, with_value
 
 import fastgmm
-from fastgmm import GaussianMixture
-from fastgmm import _validation as border
+from fastgmm import GaussianMixture, _validation
 from fastgmm import functional as F
 
 TYPES = ("full", "tied", "diag", "spherical")
@@ -125,8 +124,8 @@ def test_the_position_of_a_nan_far_down_is_right():
 
 @pytest.mark.parametrize("row", range(12))
 def test_nan_and_infinity_at_the_borders_of_blocks_are_found(row, monkeypatch):
-    monkeypatch.setattr(border, "_BLOCK", 8)  # four rows
-    monkeypatch.setattr(border, "_SMALL", 0)
+    monkeypatch.setattr(_validation, "_BLOCK", 8)  # four rows
+    monkeypatch.setattr(_validation, "_SMALL", 0)
     for value, text in ((np.nan, "nan"), (-np.inf, "-inf")):
         with pytest.raises(ValueError, match=rf"X\[{row}, 1\] is {text}"):
             GaussianMixture().fit(with_value(value, row))
@@ -139,7 +138,7 @@ def test_more_threads_than_there_are_count_as_those():
 
 def test_large_finite_values_whose_sum_overflows_are_finite():
     data = np.array([[1.7e308], [1.7e308], [-1.7e308]])
-    assert border.check_data(data) is data
+    assert _validation.check_data(data) is data
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ from conftest import PATIENCE, compiled
 
 import fastgmm
 import fastgmm.datasets
-from fastgmm import GaussianMixture, _commands, _outputs, _wording, cli
+from fastgmm import GaussianMixture, cli
+from fastgmm.cli import commands, outputs, wording
 from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting import plot_mixture
@@ -281,16 +282,16 @@ def test_decimal_commas_comments_and_compressed_files(works: Any, tmp_path: Path
     ],
 )  # fmt: skip
 def test_messages_speak_of_options(text: str, expected: str) -> None:
-    assert _wording.in_options(text) == expected
+    assert wording.in_options(text) == expected
 
 
 def test_options_that_messages_speak_of_are_there() -> None:
     commands = cli._build()[1]
     known = {option for command in commands.values() for option in command._option_string_actions}
-    assert set(_wording.OPTIONS.values()) <= known
-    assert {f"--{name}" for name in _wording._OPTIONS_OF_READING} <= known
+    assert set(wording.OPTIONS.values()) <= known
+    assert {f"--{name}" for name in wording._OPTIONS_OF_READING} <= known
     known_in_python = set(GaussianMixture().get_params()) | {"covariance_types", "sample_weight", "checkpoint_every"}
-    assert set(_wording.OPTIONS) <= known_in_python
+    assert set(wording.OPTIONS) <= known_in_python
 
 
 def test_n_components_is_known_by_its_name_in_python(works: Any) -> None:
@@ -437,10 +438,9 @@ def test_fit_writes_what_it_was_asked_for(works: Any, model: GaussianMixture, tm
 def test_probabilities_are_written_by_blocks(
     works: Any, model: GaussianMixture, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastgmm import _commands
 
-    monkeypatch.setattr(_commands, "_BLOCK", 40)
-    monkeypatch.setattr(_outputs, "_TEXT_BLOCK", 7)
+    monkeypatch.setattr(commands, "_BLOCK", 40)
+    monkeypatch.setattr(outputs, "_TEXT_BLOCK", 7)
     works("fit", plain, "-k", 3, "--proba", tmp_path / "p.npy", "--labels", tmp_path / "l.csv")
     np.testing.assert_allclose(np.load(tmp_path / "p.npy"), model.predict_proba(np.load(plain)), rtol=1e-12)
     assert len((tmp_path / "l.csv").read_text().splitlines()) == 151
@@ -550,7 +550,7 @@ def test_plot_has_names_and_weights(works: Any, tmp_path: Path, monkeypatch: pyt
         seen.update(options)
         return plot_mixture(model, X, **options)
 
-    monkeypatch.setattr(_commands, "plot_mixture", spy)
+    monkeypatch.setattr(commands, "plot_mixture", spy)
     argv = ["--drop", "species", "--weights", "petal_width", "--plot-features", "petal_length,0", "--plot"]
     works("fit", IRIS, "-k", 2, *argv, tmp_path / "p.svg")
     assert seen["feature_names"] == ("sepal_length", "sepal_width", "petal_length")
@@ -597,7 +597,7 @@ def test_a_failure_while_plotting_leaves_the_old_picture(
     def broken(*_: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_commands, "plot_mixture", broken)
+    monkeypatch.setattr(commands, "plot_mixture", broken)
     fails("No space left on device", "fit", plain, "-k", 2, "--plot", old, "--force")
     assert old.read_text() == "old"
     assert sorted(os.listdir(tmp_path)) == ["iris.npy", "p.png"]
@@ -701,7 +701,7 @@ def test_select_interrupted(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_commands.selection, "select", stop)
+    monkeypatch.setattr(commands.selection, "select", stop)
     assert run("select", FAITHFUL) == (130, "", "fastgmm: interrupted; nothing was written\n")
 
 
@@ -887,24 +887,22 @@ def test_headers_delimiters_and_keys(works: Any, tmp_path: Path) -> None:
 def test_exit_status(
     run: Any, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, message: str
 ) -> None:
-    from fastgmm import _commands
 
     def broken(args: object) -> None:
         raise error
 
-    monkeypatch.setattr(_commands, "demo", broken)
+    monkeypatch.setattr(commands, "demo", broken)
     # the real standard output must survive what is done to a broken one
     monkeypatch.setattr(os, "dup2", lambda *_: None)
     assert run("demo") == Result(status, "", message)
 
 
 def test_internal_failures_keep_their_traceback(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastgmm import _commands
 
     def broken(args: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(_commands, "demo", broken)
+    monkeypatch.setattr(commands, "demo", broken)
     result = run("demo")
     assert result.status == 1
     assert "Traceback" in result.err
@@ -981,12 +979,12 @@ def test_ctrl_c(tmp_path: Path) -> None:
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of some kilobytes count as large, and what is in them is not loaded."""
-    from fastgmm import _commands, _tables
-    from fastgmm.sources import stream
+    from fastgmm.cli import inputs
+    from fastgmm.data import stream
 
     monkeypatch.setattr(stream, "LOADED", 2048)
-    monkeypatch.setattr(_tables, "LOADED", 2048)
-    monkeypatch.setattr(_commands, "_BLOCK", 200)
+    monkeypatch.setattr(inputs, "LOADED", 2048)
+    monkeypatch.setattr(commands, "_BLOCK", 200)
 
 
 @pytest.fixture
@@ -1255,7 +1253,7 @@ def test_who_waits_for_the_compiler_at_a_terminal_is_told_once(monkeypatch, term
         for type_ in (1, 1.0):
             numba.njit(lambda x: x + 1)(type_)
 
-    monkeypatch.setattr(_commands, "info", info)
+    monkeypatch.setattr(commands, "info", info)
     monkeypatch.setattr(sys, "stderr", screen := Screen())
     assert cli.main(["info", "model.npz"]) == 0
     told = "fastgmm: compiling for this processor, once: some ten seconds for each kind of covariance\n"

@@ -20,10 +20,10 @@ from conftest import PATIENCE
 
 import fastgmm
 from bench.soak_threads import LAYERS, MISSING, environment
-from fastgmm import GaussianMixture, _jit, kernels
+from fastgmm import GaussianMixture, _jit, _threads, kernels
 from fastgmm._compat import cached_property
-from fastgmm.em import sweep as passes
-from fastgmm.sources.array import ArraySource
+from fastgmm.data.source import ArraySource
+from fastgmm.em import sweep
 
 pytestmark = pytest.mark.skipif(_jit.JIT_DISABLED, reason="threads run compiled code")
 posix = pytest.mark.skipif(os.name != "posix", reason="fork")
@@ -200,15 +200,15 @@ def test_under_limits_of_threadpoolctl(limit):
 
 def test_threads_are_honoured_and_restored(monkeypatch):
     X, before, seen = data(), numba.get_num_threads(), []
-    sweep = passes.kernels.sweep
+    kernel = sweep.kernels.sweep
 
     def noting(*arguments: Any) -> None:
         seen.append(numba.get_num_threads())
         if len(seen) > 3:
             raise KeyboardInterrupt
-        sweep(*arguments)
+        kernel(*arguments)
 
-    monkeypatch.setattr(_jit, "_run", lambda compiled, *rest, waits=True: noting(*rest))
+    monkeypatch.setattr(_threads, "_run", lambda compiled, *rest, waits=True: noting(*rest))
     with pytest.raises(KeyboardInterrupt):
         GaussianMixture(3, random_state=0, n_threads=1, tol=0, init_params="random_from_data").fit(X)
     assert seen == [1] * 4

@@ -22,11 +22,11 @@ from distributed import Client, LocalCluster
 from kit import during_fits
 
 from fastgmm import GaussianMixture
+from fastgmm.data import dask as parts
+from fastgmm.data import stream
+from fastgmm.data.dask import DaskSource
+from fastgmm.data.open import open_source
 from fastgmm.model.structures import STRUCTURES
-from fastgmm.sources import dask as parts
-from fastgmm.sources import stream
-from fastgmm.sources.dask import DaskSource
-from fastgmm.sources.opening import open_source
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 METHODS = ["predict", "predict_proba", "score_samples"]
@@ -511,7 +511,7 @@ def test_threads_of_a_task(of_worker, n_parts, n_threads, expected, monkeypatch)
 
 def test_threads_of_the_worker_are_seen(client):
     def seen(_):
-        from fastgmm.sources import dask as parts
+        from fastgmm.data import dask as parts
 
         return parts._worker_threads()
 
@@ -531,7 +531,7 @@ def fit(_):
 alone = fit(0)
 with concurrent.futures.ThreadPoolExecutor(8) as pool:
     assert set(pool.map(fit, range(64))) == {alone}
-print(_jit._serial.cache_info().currsize > 0)
+print(_jit.serial.cache_info().currsize > 0)
 """
     environment = {**os.environ, "NUMBA_THREADING_LAYER": "workqueue"}
     done = subprocess.run(

@@ -24,11 +24,11 @@ from fastgmm import GaussianMixture, _interrupts, _jit, kernels, load
 from fastgmm._atomic import replacing
 from fastgmm._cache import CodeFiles
 from fastgmm._errors import OutOfMemory, memory_for
+from fastgmm.data.source import ArraySource
 from fastgmm.em import loop, sweep
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.init import kmeans
 from fastgmm.model import cholesky, m_steps
-from fastgmm.sources.array import ArraySource
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX limits and signals")
 compiled = pytest.mark.skipif(_jit.JIT_DISABLED, reason="nothing is compiled")
@@ -59,8 +59,8 @@ def test_bits_of_k_means_do_not_depend_on_how_its_passes_are_cut(weighted, monke
         return result.centers.tobytes(), result.labels.tobytes(), result.inertia, result.n_iter
 
     whole, calls = found(), []
-    run_ = kmeans._Crew.run
-    monkeypatch.setattr(kmeans._Crew, "run", lambda crew, *rest: (calls.append(rest[1]), run_(crew, *rest)))
+    run_ = kmeans._Pool.run
+    monkeypatch.setattr(kmeans._Pool, "run", lambda pool, *rest: (calls.append(rest[1]), run_(pool, *rest)))
     assert found() == whole
     before = len(calls)
     for nanoseconds in (1.0, 5e3, 1e5):
@@ -113,9 +113,9 @@ def test_ctrl_c_in_a_start_leaves_the_model_as_it_was(init, monkeypatch):
     model = GaussianMixture(2, random_state=0).fit(X).set_params(init_params=init, n_components=3)
     before = dict(vars(model))
     owner, name = {
-        "kmeans": (kmeans._Crew, "run"),
-        "k-means++": (kmeans._Crew, "run"),
-        "whitened": (kmeans._Crew, "run"),
+        "kmeans": (kmeans._Pool, "run"),
+        "k-means++": (kmeans._Pool, "run"),
+        "whitened": (kmeans._Pool, "run"),
         "hierarchical": (fastgmm.init.hierarchical._Groups, "merge"),
         "em-em": (fastgmm.init.em_em, "run"),
         "auto": (fastgmm.init.best_of, "run"),

@@ -13,10 +13,10 @@ from conftest import compiled, random_mixture
 from fence import fenced
 
 from fastgmm import em_step, kernels, kmeans, log_density, responsibilities
-from fastgmm.em import sweep as passes
+from fastgmm.data.source import ArraySource
+from fastgmm.em import sweep
 from fastgmm.estimators.gaussian_mixture import check_parameters
 from fastgmm.model.layouts import layout_named
-from fastgmm.sources.array import ArraySource
 
 pytestmark = [compiled, pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")]
 
@@ -100,9 +100,9 @@ def test_parameters_working_memory_and_sums(layout, dtype, at_the_end):
         params = check_parameters(*random_mixture(layout, k, d), layout_named(layout))
         packed = near(params.packed(dtype))
         work = near(kernels.new_scratch(packed))
-        _, sums = passes.accumulators(source, params.layout, k)
+        _, sums = sweep.accumulators(source, params.layout, k)
         out = near(sums)
         _tiles(source.samples, packed, work, out)
-        expected = passes.sweep(source, params)
+        expected = sweep.sweep(source, params)
         assert out.log_likelihood[0] == pytest.approx(expected.log_likelihood, rel=1e-5)
         np.testing.assert_allclose(out.counts[0], expected.counts, rtol=1e-4)

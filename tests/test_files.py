@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import fastgmm.datasets
-import fastgmm.sources._text as text_module
+import fastgmm.io.text as text_module
 from fastgmm.datasets import load_iris
-from fastgmm.sources.files import describe, read_table
+from fastgmm.io.tables import describe, read_table
 
 IRIS = Path(fastgmm.datasets.__file__).with_name("iris.csv")
 

@@ -19,11 +19,11 @@ import pytest
 from conftest import PATIENCE, compiled, random_mixture
 
 from fastgmm import em_step, kernels, log_density, log_prob, responsibilities, sufficient_statistics
-from fastgmm.em import sweep as passes
+from fastgmm.data.source import ArraySource
+from fastgmm.em import sweep
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.estimators.gaussian_mixture import check_parameters
 from fastgmm.model.layouts import layout_named
-from fastgmm.sources.array import ArraySource
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 # around the tile (128), the vector step (16) and the padding of features (4); the last takes several lanes
@@ -56,7 +56,7 @@ def test_densities_and_responsibilities_match_the_oracle(layout, n, d, k):
 def test_statistics_of_a_sweep_match_the_oracle(layout, n, d, k):
     X, (w, m, c) = data(n, d), random_mixture(layout, k, d)
     source = ArraySource(X)
-    stats = passes.sweep(source, check_parameters(w, m, c, layout_named(layout)))
+    stats = sweep.sweep(source, check_parameters(w, m, c, layout_named(layout)))
     counts, sums, scatter = naive.counts_sums_scatter(X, naive.responsibilities(X, w, m, c, layout), m, layout)
     scale = np.abs(scatter).max()
     np.testing.assert_allclose(stats.counts, counts, rtol=1e-10, atol=1e-12)
@@ -112,7 +112,7 @@ def test_bits_do_not_depend_on_threads_or_memory_order(layout, dtype):
     for array in (X, np.asfortranarray(X), strided):
         source = ArraySource(array)
         for n_threads in (1, 2, 3):
-            results.append(passes.sweep(source, params, n_threads))
+            results.append(sweep.sweep(source, params, n_threads))
     first = results[0]
     for other in results[1:]:
         assert other.log_likelihood == first.log_likelihood
@@ -329,10 +329,10 @@ def test_m_step_of_merged_statistics_is_that_of_the_whole():
     params = check_parameters(w, m, c, layout_named("full"))
     from fastgmm.model.structures import STRUCTURES
 
-    whole = passes.sweep(ArraySource(X), params)
-    parts = passes.sweep(ArraySource(X[:300]), params).merge(passes.sweep(ArraySource(X[300:]), params))
+    whole = sweep.sweep(ArraySource(X), params)
+    parts = sweep.sweep(ArraySource(X[:300]), params).merge(sweep.sweep(ArraySource(X[300:]), params))
     step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
     a, b = step.maximise(whole), step.maximise(parts)
     np.testing.assert_allclose(a.covariances, b.covariances, rtol=1e-11)
     with pytest.raises(ValueError, match="same origin"):
-        whole.merge(passes.sweep(ArraySource(X), check_parameters(w, m + 1, c, layout_named("full"))))
+        whole.merge(sweep.sweep(ArraySource(X), check_parameters(w, m + 1, c, layout_named("full"))))

@@ -11,28 +11,28 @@ from sklearn.cluster import kmeans_plusplus as sk_plusplus
 
 import fastgmm
 from fastgmm._jit import ELEMENTWISE, helper
+from fastgmm.data.source import ArraySource
 from fastgmm.datasets import make_mixture
 from fastgmm.init import kmeans as driver
-from fastgmm.kernels import distances
+from fastgmm.kernels import ir_kmeans
 from fastgmm.kernels import kmeans as kernels
-from fastgmm.sources.array import ArraySource
 
 DTYPES = [np.float64, np.float32]
 
 
 @helper(ELEMENTWISE)
 def call_nearest(x, centres, norms, found, m):
-    distances.nearest(x, centres, norms, found, m)
+    ir_kmeans.nearest(x, centres, norms, found, m)
 
 
 @helper(ELEMENTWISE)
 def call_potentials(x, points, closest, first, out, column):
-    distances.potentials(x, points, closest, first, out, column)
+    ir_kmeans.potentials(x, points, closest, first, out, column)
 
 
 @helper(ELEMENTWISE)
 def call_transpose(flat, starts, shift, s0, j0, x):
-    distances.transpose(flat, starts, shift, s0, j0, x)
+    ir_kmeans.transpose(flat, starts, shift, s0, j0, x)
 
 
 def close(got, want, dtype):
@@ -53,7 +53,7 @@ def test_nearest(d, k, m, dtype):
     two = np.sort(all_distances, axis=1)[:, :2]
     np.testing.assert_allclose(found[1, :m], two[:, 1] - two[:, 0], atol=1e-13 if dtype is np.float64 else 1e-4)
     close(found[2, :m], (x.astype(np.float64) ** 2).sum(axis=0)[:m], dtype)
-    distances._nearest_python(x, centres, norms, twin, m)
+    ir_kmeans._nearest_python(x, centres, norms, twin, m)
     np.testing.assert_allclose(found[:, :m], twin[:, :m], rtol=1e-5, atol=1e-13 if dtype is np.float64 else 1e-4)
 
 
@@ -88,7 +88,7 @@ def test_potentials(d, candidates, dtype):
     assert np.array_equal(closest[168:], before[168:])
     close(out[:, 1] - 1.0, expected, dtype)
     assert (out[:, [0, 2]] == 1.0).all()
-    distances._potentials_python(x, points, twin, 40, twin_out, 1)
+    ir_kmeans._potentials_python(x, points, twin, 40, twin_out, 1)
     close(closest, twin, dtype)
     close(out, twin_out, dtype)
 
@@ -101,7 +101,7 @@ def test_transpose(dtype):
     x, twin = np.zeros((2, 11, 16), dtype)
     for j0 in (0, 4, 7):
         call_transpose(flat, starts, shift, 8, j0, x)
-        distances._transpose_python(flat, starts, shift, 8, j0, twin)
+        ir_kmeans._transpose_python(flat, starts, shift, 8, j0, twin)
     assert np.array_equal(x, twin)
     assert np.array_equal(x[:, 8:], flat[starts[8:] + np.arange(11)[:, None]] - shift[:, None])
 
@@ -109,9 +109,9 @@ def test_transpose(dtype):
 def lloyd(X, k, whole, steps):
     """Labels, counts and sums of each of some steps; with `whole`, from full comparisons."""
     source = ArraySource(X)
-    with driver._Crew(source, k, 1) as crew:
-        assert crew.n_lanes > 1
-        run = driver._Lloyd(crew, driver._mean(source), k)
+    with driver._Pool(source, k, 1) as pool:
+        assert pool.n_lanes > 1
+        run = driver._Lloyd(pool, driver._mean(source), k)
         centers = X[:k] - run.mean
         for _ in range(steps):
             counts, sums = run.assign(centers)
@@ -148,8 +148,8 @@ def test_few_samples_are_compared_in_the_end():
     """What the bounds are for: late iterations pass most samples over."""
     X = make_mixture(9000, 4, 6, separation=5.0, random_state=0).X
     source = ArraySource(X)
-    with driver._Crew(source, 6, 1) as crew:
-        run = driver._Lloyd(crew, driver._mean(source), 6)
+    with driver._Pool(source, 6, 1) as pool:
+        run = driver._Lloyd(pool, driver._mean(source), 6)
         centers = X[:6] - run.mean
         for _ in range(30):
             centers = run.step(centers)

@@ -22,14 +22,14 @@ from conftest import PATIENCE, assert_same_bits, edited, fit
 from kit import during_fits, stop_at
 
 from fastgmm import GaussianMixture, chunks
+from fastgmm.data.open import open_source
+from fastgmm.data.source import ArraySource, mark_rows
 from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.result import FitResult
 from fastgmm.fitting import checkpoint as checkpoints
 from fastgmm.fitting import progress
 from fastgmm.fitting.checkpoint import Checkpoint, Draws
 from fastgmm.fitting.run import Fit, StateCallback
-from fastgmm.sources.array import ArraySource, mark_rows
-from fastgmm.sources.opening import open_source
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
@@ -124,7 +124,7 @@ def test_ctrl_c_on_little_data(iris, monkeypatch):
 
 
 def test_ctrl_c_ends_the_thread_that_reads(monkeypatch):
-    from fastgmm.sources import stream
+    from fastgmm.data import stream
 
     monkeypatch.setattr(stream, "LOADED", 4096)
     X = data()
@@ -234,7 +234,7 @@ def test_resuming_after_ctrl_c_gives_the_bits_of_a_fit_without(layout, share, tm
     ],
 )
 def test_resuming_with_all_kinds_of_data_and_starts(kind, init, tmp_path, monkeypatch):
-    from fastgmm.sources import stream
+    from fastgmm.data import stream
 
     X, options = data(300 if kind == "little" else 1500), {}
     if kind == "float32":
@@ -327,7 +327,7 @@ import os, signal, sys, warnings
 import numpy as np
 from fastgmm import GaussianMixture, chunks
 from fastgmm.fitting.run import StateCallback
-from fastgmm.sources import stream
+from fastgmm.data import stream
 warnings.simplefilter("ignore")
 folder, call = sys.argv[1], int(sys.argv[2])
 stream.LOADED = 4096
@@ -350,7 +350,7 @@ GaussianMixture(3, **arguments).fit(data, checkpoint=folder + "/c.npz", checkpoi
 @posix
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_killed_process_is_resumed(chunked, tmp_path, monkeypatch):
-    from fastgmm.sources import stream
+    from fastgmm.data import stream
 
     X = data()
     parts = [X[:600], X[600:]] if chunked else [X]
@@ -647,7 +647,7 @@ def test_the_path_stays_where_it_was(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 64, 65, 66, 1500])
 def test_marks_are_the_same_from_memory_and_from_chunks(n, monkeypatch):
-    from fastgmm.sources import stream
+    from fastgmm.data import stream
 
     monkeypatch.setattr(stream, "LOADED", 0)
     X = np.arange(2.0 * n).reshape(n, 2)
@@ -682,7 +682,7 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(progress, "_BAR_SECONDS", 0.0)
     monkeypatch.setattr(progress.Bar, "seconds", 0.0)
-    monkeypatch.setattr("fastgmm.em.sweep._BLOCK_MEMORY", 10_000)  # several blocks
+    monkeypatch.setattr("fastgmm.em.lanes._BLOCK_MEMORY", 10_000)  # several blocks
     threads = threading.active_count()
     fit(model(n_init=2, max_iter=3), data(), progress=True)
     shown = screen.getvalue()
@@ -704,7 +704,7 @@ def test_progress_is_lines_elsewhere_and_without_tqdm(terminal, monkeypatch):
     if terminal:
         monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setattr(progress.ProgressLines, "seconds", 0.0)
-    monkeypatch.setattr("fastgmm.em.sweep._BLOCK_MEMORY", 10_000)
+    monkeypatch.setattr("fastgmm.em.lanes._BLOCK_MEMORY", 10_000)
     fit(model(n_init=1, max_iter=3), data(), progress=True)
     lines = screen.getvalue().splitlines()
     assert "\r" not in screen.getvalue()

@@ -16,6 +16,7 @@ import pytest
 from mclust_reference import ITERATIONS, ONE_DIMENSIONAL, PARAMETERS_AFTER, PATH_DEPENDENT, STRUCTURES, Case
 
 from fastgmm._jit import JIT_DISABLED
+from fastgmm.data.source import ArraySource
 from fastgmm.em import loop
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import MaximumLikelihood
@@ -24,7 +25,6 @@ from fastgmm.em.sweep import accumulate
 from fastgmm.model import structures
 from fastgmm.model.layouts import FULL, TIED
 from fastgmm.model.params import Params
-from fastgmm.sources.array import ArraySource
 
 FILE = reference.load()
 CASES = reference.cases()

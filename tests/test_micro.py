@@ -17,12 +17,12 @@ from conftest import PATIENCE
 from llvmlite import binding
 
 from fastgmm._jit import JIT_DISABLED, has_avx512
-from fastgmm.kernels import micro, vectors
+from fastgmm.kernels import ir, ir_density, ir_moments
 from fastgmm.kernels.cholesky import factor_precisions
 
 pytestmark = pytest.mark.skipif(JIT_DISABLED, reason="the twins are what runs where Numba is switched off")
 
-WIDTH = 2 * micro.STEP + 16
+WIDTH = 2 * ir_density.STEP + 16
 DTYPES = ("float64", "float32")
 FEATURES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 17, 23, 39)
 
@@ -30,7 +30,7 @@ FEATURES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 16, 17, 23, 39)
 @pytest.fixture(params=[True, False], ids=["64 bytes", "32 bytes"])
 def wide(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Code for registers of 64 bytes (LLVM splits them where the CPU has none) or of 32."""
-    monkeypatch.setattr(vectors, "has_avx512", lambda: request.param)
+    monkeypatch.setattr(ir, "has_avx512", lambda: request.param)
     return request.param
 
 
@@ -55,7 +55,7 @@ def caller(kernel: Any, n_arguments: int, wide: bool) -> Any:
 def both(kernel: Any, twin: Callable, arguments: tuple, out: tuple[int, ...], rtol: float, atol: float) -> None:
     """Run kernel and twin on copies, and compare the arguments that are written."""
     copies = [tuple(a.copy() if isinstance(a, np.ndarray) else a for a in arguments) for _ in range(2)]
-    caller(kernel, len(arguments), vectors.has_avx512())(*copies[0])
+    caller(kernel, len(arguments), ir.has_avx512())(*copies[0])
     twin(*copies[1])
     for i in out:
         np.testing.assert_allclose(copies[0][i], copies[1][i], rtol=rtol, atol=atol)
@@ -74,11 +74,11 @@ def zero_rows(array: np.ndarray, d: int) -> np.ndarray:
 @pytest.mark.parametrize("d", FEATURES)
 def test_panels_hold_the_upper_triangle(d):
     u = np.triu(np.random.default_rng(d).normal(size=(3, d, d)))
-    packed = micro.pack_panels(u)
-    columns = micro.panels(d)[1]
+    packed = ir_density.pack_panels(u)
+    columns = ir_density.panels(d)[1]
     assert d <= columns <= padded(d)
     for k in range(3):
-        whole = micro.unpack_panels(packed[k], columns)
+        whole = ir_density.unpack_panels(packed[k], columns)
         np.testing.assert_array_equal(whole[:d, :d], u[k])
         assert not whole[d:].any()
         assert not whole[:, d:].any()
@@ -94,11 +94,11 @@ def test_full_density_and_transform(wide, d, dtype):
     zero_rows(x, d)
     means[:, d:] = 0
     top -= 1000
-    u = micro.pack_panels(np.triu(u))
-    arguments = (x, d, means, u, constant, 1, resp, top, micro.STEP)
-    both(micro._full_density_ir, micro._full_density_python, arguments, (6, 7), *tolerance(dtype))
+    u = ir_density.pack_panels(np.triu(u))
+    arguments = (x, d, means, u, constant, 1, resp, top, ir_density.STEP)
+    both(ir_density._full_density_ir, ir_density._full_density_python, arguments, (6, 7), *tolerance(dtype))
     arguments = (x, d, means[0], u[0], z, 0)
-    both(micro._transform_ir, micro._transform_python, arguments, (4,), *tolerance(dtype))
+    both(ir_density._transform_ir, ir_density._transform_python, arguments, (4,), *tolerance(dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -111,7 +111,7 @@ def test_distance_density(wide, scaled, pair, dtype):
     )
     top -= 1000
     arguments = (x, means, scale if scaled else None, factor, constant, *pair, resp, top, 0)
-    both(micro._distance_density_ir, micro._distance_density_python, arguments, (7, 8), *tolerance(dtype))
+    both(ir_density._distance_density_ir, ir_density._distance_density_python, arguments, (7, 8), *tolerance(dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -121,17 +121,25 @@ def test_exponentials(wide, dtype):
     resp[:, 3] = -np.inf  # no component reaches this sample
     resp[2, 5] = -np.inf
     top[:] = resp.max(axis=0)
-    both(micro._exponentials_ir, micro._exponentials_python, (resp, top, total, 0), (0, 1, 2), *tolerance(dtype))
+    both(
+        ir_density._exponentials_ir,
+        ir_density._exponentials_python,
+        (resp, top, total, 0),
+        (0, 1, 2),
+        *tolerance(dtype),
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_exponentials_are_within_an_epsilon(wide, dtype):
     lowest = -708.39 if dtype == "float64" else -87.33
     exponents = (
-        np.linspace(np.nextafter(lowest, 0, dtype=dtype), 0, 64 * micro.STEP).astype(dtype).reshape(64, micro.STEP)
+        np.linspace(np.nextafter(lowest, 0, dtype=dtype), 0, 64 * ir_density.STEP)
+        .astype(dtype)
+        .reshape(64, ir_density.STEP)
     )
-    got, top, total = exponents.copy(), np.zeros(micro.STEP, dtype), np.zeros(micro.STEP, dtype)
-    kernel = micro._exponentials_ir
+    got, top, total = exponents.copy(), np.zeros(ir_density.STEP, dtype), np.zeros(ir_density.STEP, dtype)
+    kernel = ir_density._exponentials_ir
 
     @numba.njit
     def call(resp, top, total):
@@ -140,7 +148,7 @@ def test_exponentials_are_within_an_epsilon(wide, dtype):
     call(got, top, total)
     exact = np.exp(exponents.astype(np.longdouble))
     assert np.max(np.abs(got - exact) / exact) <= np.finfo(dtype).eps
-    below = np.full((1, micro.STEP), 2 * lowest, dtype)
+    below = np.full((1, ir_density.STEP), 2 * lowest, dtype)
     call(below, top, total)
     assert not below.any()
 
@@ -158,10 +166,10 @@ def test_exponentials_are_within_an_epsilon(wide, dtype):
 def test_products(wide, name, rows, columns, triangle, dtype):
     """Against the formula: here kernel and twin are made by one function, of which the module keeps one."""
     (v,) = arrays(dtype, (12, WIDTH))
-    n = 2 * micro.STEP
+    n = 2 * ir_density.STEP
     i0, j0 = (4, 4) if triangle else (0, 6)
     scatter = np.ones((20, 12))
-    kernel = getattr(micro, name)
+    kernel = getattr(ir_moments, name)
 
     @numba.njit
     def call(v, scatter):
@@ -179,8 +187,14 @@ def test_products(wide, name, rows, columns, triangle, dtype):
 @pytest.mark.parametrize("gathered", [True, False])
 def test_weighted_differences(wide, gathered, dtype):
     x, v, root, means = arrays(dtype, (8, WIDTH), (8, WIDTH), (3, WIDTH), (3, 8))
-    arguments = (x, v, gathered, root, means, 1, 4, micro.STEP, np.zeros((5, 8)), 3)
-    both(micro._weighted_differences_ir, micro._weighted_differences_python, arguments, (1, 8), *tolerance(dtype))
+    arguments = (x, v, gathered, root, means, 1, 4, ir_density.STEP, np.zeros((5, 8)), 3)
+    both(
+        ir_moments._weighted_differences_ir,
+        ir_moments._weighted_differences_python,
+        arguments,
+        (1, 8),
+        *tolerance(dtype),
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -188,8 +202,8 @@ def test_weighted_differences(wide, gathered, dtype):
 def test_moments(wide, second, dtype):
     x, resp, means = arrays(dtype, (8, WIDTH), (3, WIDTH), (3, 8))
     scatter = np.zeros((5, 8)) if second else None
-    arguments = (x, resp, means, 1, 4, micro.STEP, np.zeros((5, 8)), scatter, 3)
-    both(micro._moments_ir, micro._moments_python, arguments, (6, 7) if second else (6,), *tolerance(dtype))
+    arguments = (x, resp, means, 1, 4, ir_density.STEP, np.zeros((5, 8)), scatter, 3)
+    both(ir_moments._moments_ir, ir_moments._moments_python, arguments, (6, 7) if second else (6,), *tolerance(dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -197,9 +211,9 @@ def test_moments(wide, second, dtype):
 def test_small_moments(wide, d, dtype):
     """Against the formula, as for the products."""
     x, resp, means = arrays(dtype, (4, WIDTH), (3, WIDTH), (3, 4))
-    n, width = micro.STEP, (d + 1) // 2 * 2
+    n, width = ir_density.STEP, (d + 1) // 2 * 2
     sums, scatter = np.zeros((5, 4)), np.zeros((5 * width, width))
-    kernel = getattr(micro, f"small_moments_{d}")
+    kernel = getattr(ir_moments, f"small_moments_{d}")
 
     @numba.njit
     def call(x, resp, means, sums, scatter):
@@ -218,7 +232,7 @@ def test_most_probable(wide, dtype):
     (resp,) = arrays(dtype, (7, WIDTH))
     resp[4] = resp[2]  # ties go to the first
     resp[:, 9] = -np.inf
-    both(micro._most_probable_ir, micro._most_probable_python, (resp, np.full(WIDTH, -1), 0), (1,), 0.0, 0.0)
+    both(ir_density._most_probable_ir, ir_density._most_probable_python, (resp, np.full(WIDTH, -1), 0), (1,), 0.0, 0.0)
 
 
 @pytest.mark.parametrize("d", [1, 2, 5, 17, 64])
@@ -246,8 +260,8 @@ x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="
 def test_no_library_call_where_there_is_no_fma():
     code = """
 import re, numba, numpy as np
-from fastgmm.kernels import distances, micro
-density, exponentials, potentials = micro._full_density_ir, micro._exponentials_ir, distances._potentials_ir
+from fastgmm.kernels import ir_kmeans, ir_density
+density, exponentials, potentials = ir_density._full_density_ir, ir_density._exponentials_ir, ir_kmeans._potentials_ir
 @numba.njit
 def call(x, means, u, constant, resp, top, out):
     density(x, 5, means, u, constant, 0, resp, top, 0)

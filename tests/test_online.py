@@ -17,14 +17,13 @@ from sklearn.base import clone
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step, sufficient_statistics
+from fastgmm.data.source import ArraySource
+from fastgmm.data.stream import StreamSource
 from fastgmm.datasets import make_mixture
-from fastgmm.em import online
-from fastgmm.em import sweep as passes
+from fastgmm.em import online, sweep
 from fastgmm.em.online import Averages, Online, averages_of, batches, blend
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.model.structures import STRUCTURES
-from fastgmm.sources.array import ArraySource
-from fastgmm.sources.stream import StreamSource
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
@@ -181,16 +180,16 @@ def test_step_sizes():
 def test_with_decay_one_all_batches_weigh_alike(layout):
     """Statistics under fixed parameters, however they are cut, are those of all samples."""
     X, model = data(1000), known(layout)
-    sweep, params = passes.sweep, model._params()
+    params = model._params()
 
     stats, averages, learning = None, Averages(ready=True), steps(1.0, 0.0)
     for rows in (slice(0, 10), slice(10, 700), slice(700, 1000)):
         batch = ArraySource(X[rows])
-        found = sweep(batch, params)
+        found = sweep.sweep(batch, params)
         n = float(batch.n_samples)
         stats = blend(stats, found, n, learning.gamma(averages, n, batch.n_samples))
         averages = Averages(stats, averages.n_steps + 1, averages.weight + n, True)
-    expected = sweep(ArraySource(X), params).times(1 / 1000)
+    expected = sweep.sweep(ArraySource(X), params).times(1 / 1000)
     for name in ("counts", "sums", "scatter", "log_likelihood"):
         want = getattr(expected, name)
         np.testing.assert_allclose(
@@ -746,8 +745,9 @@ def test_the_best_of_several_starts_is_kept():
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_files_and_chunks_give_the_bits_of_memory(layout, weighted, tmp_path, monkeypatch):
-    from fastgmm.sources import chunks as chunks_module
-    from fastgmm.sources import opening, stream
+    from fastgmm.data import chunks as chunks_module
+    from fastgmm.data import stream
+    from fastgmm.data.open import open_source
 
     monkeypatch.setattr(stream, "LOADED", 4096)
     monkeypatch.setattr(chunks_module, "LOADED", 4096)
@@ -755,7 +755,7 @@ def test_files_and_chunks_give_the_bits_of_memory(layout, weighted, tmp_path, mo
     X = data()
     w = np.random.default_rng(0).uniform(size=len(X)) if weighted else None
     np.save(tmp_path / "x.npy", X)
-    assert isinstance(opening.open_source(tmp_path / "x.npy"), StreamSource)
+    assert isinstance(open_source(tmp_path / "x.npy"), StreamSource)
     arguments = {"covariance_type": layout, "random_state": 0, "max_iter": 3}
     given = known(layout)
     arguments |= {"weights_init": given.weights_, "means_init": given.means_, "precisions_init": given.precisions_}

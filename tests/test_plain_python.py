@@ -12,7 +12,7 @@ from guarded import Guarded, guard, guarded_kernels
 import fastgmm
 from fastgmm import GaussianMixture, em_step, kmeans, log_density, log_prob, responsibilities, sufficient_statistics
 from fastgmm._jit import JIT_DISABLED
-from fastgmm.em.sweep import SINGLE_LANE
+from fastgmm.em.lanes import SINGLE_LANE
 from fastgmm.kernels.cholesky import factor_precisions
 from fastgmm.kernels.orientation import rotate
 from fastgmm.model.structures import MCLUST_NAMES

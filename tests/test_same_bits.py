@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
-from fastgmm.em.sweep import SINGLE_LANE
+from fastgmm.em.lanes import SINGLE_LANE
 from fastgmm.model.structures import MCLUST_NAMES
 
 ALL = ["full", "tied", "diag", "spherical", *MCLUST_NAMES]

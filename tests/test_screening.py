@@ -12,6 +12,7 @@ from kit import stop_at
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
+from fastgmm.data.source import ArraySource
 from fastgmm.datasets import make_mixture
 from fastgmm.em.compiled_loop import CompiledLoop
 from fastgmm.em.result import FitResult
@@ -23,7 +24,6 @@ from fastgmm.fitting.screening import sample_size, screened
 from fastgmm.model.checks import check_parameters
 from fastgmm.model.layouts import FULL
 from fastgmm.model.structures import STRUCTURES
-from fastgmm.sources.array import ArraySource
 
 
 @pytest.fixture(autouse=True)

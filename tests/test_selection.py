@@ -13,16 +13,16 @@ import pytest
 
 import fastgmm
 from fastgmm import GaussianMixture, Selection, _compat, select, selection
+from fastgmm.data.source import ArraySource
 from fastgmm.datasets import make_mixture
-from fastgmm.em import sweep as passes
-from fastgmm.estimators.grid import Grid
+from fastgmm.em import evaluate
 from fastgmm.functional import sufficient_statistics
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.collinear import collinear, described
 from fastgmm.model.layouts import DIAG, FULL, SPHERICAL, TIED, layout_named
 from fastgmm.model.params import Params
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, maximise
-from fastgmm.sources.array import ArraySource
+from fastgmm.selection.search import Grid
 
 # BIC of Old Faithful with 1 to 3 components, mclust 5 and 6, in the sign of scikit-learn
 # fmt: off
@@ -233,7 +233,7 @@ def test_classified(layout, dtype):
         covariances = np.array([np.ones(3), np.full(3, 0.01)])
     model = GaussianMixture.from_parameters([0.6, 0.4], [[0, 0, 0], [1, 0, 0]], covariances, covariance_type=layout)
     source = ArraySource.weighted(X, weights)
-    sums = passes.classified(source, model._params(), 1).times(source.weight_unit)
+    sums = evaluate.classified(source, model._params(), 1).times(source.weight_unit)
     resp = model.predict_proba(X).astype(np.float64)
     rtol = 1e-4 if dtype == np.float32 else 1e-9
     assert sums.log_likelihood == pytest.approx(weights @ model.score_samples(X).astype(np.float64), rel=rtol)
@@ -583,7 +583,7 @@ def test_constant_features_of_chunks_and_files(tmp_path, monkeypatch):
     weights = np.r_[0.0, np.ones(399)]
     whole[0, 2] = 6.0
     np.save(tmp_path / "x.npy", whole)
-    monkeypatch.setattr("fastgmm.sources.stream.LOADED", 4096)
+    monkeypatch.setattr("fastgmm.data.stream.LOADED", 4096)
     expected = select(X, [1, 2], ["EEE", "VVI"], sample_weight=weights, init_params="kmeans", random_state=0)
     for data in (fastgmm.chunks([whole[:150], whole[150:]]), tmp_path / "x.npy"):
         with pytest.warns(UserWarning, match=LEFT_OUT):
@@ -844,8 +844,8 @@ def test_parameters_in_another_layout(iris):
     diag = Params(DIAG, weights, means, variances, 1 / np.sqrt(variances))
     source = ArraySource(iris)
     for moved in (diag.in_layout(FULL), diag.in_layout(TIED), diag.in_layout(TIED).in_layout(FULL)):
-        np.testing.assert_allclose(passes.log_prob(source, moved), passes.log_prob(source, diag), rtol=1e-12)
+        np.testing.assert_allclose(evaluate.log_prob(source, moved), evaluate.log_prob(source, diag), rtol=1e-12)
     round_ = Params(SPHERICAL, weights, means, np.array([1.0, 2.0]), 1 / np.sqrt([1.0, 2.0]))
     for layout in ("diag", "full"):
         moved = round_.in_layout(layout_named(layout))
-        np.testing.assert_allclose(passes.log_prob(source, moved), passes.log_prob(source, round_), rtol=1e-12)
+        np.testing.assert_allclose(evaluate.log_prob(source, moved), evaluate.log_prob(source, round_), rtol=1e-12)

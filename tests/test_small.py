@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import compiled, random_mixture
 
-from fastgmm.em import compiled_loop, loop
-from fastgmm.em import sweep as passes
+from fastgmm.data.source import ArraySource
+from fastgmm.em import compiled_loop, lanes, loop
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.compiled_loop import CompiledLoop
 from fastgmm.em.step import MaximumLikelihood
@@ -19,7 +19,6 @@ from fastgmm.em.stop import Stop
 from fastgmm.model.checks import check_parameters
 from fastgmm.model.layouts import layout_named
 from fastgmm.model.structures import STRUCTURES
-from fastgmm.sources.array import ArraySource
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 
@@ -127,7 +126,7 @@ def test_long_iterations_are_left_to_the_kernels_that_can_be_interrupted(monkeyp
     monkeypatch.setattr(compiled_loop, "_FLOPS", 10.0)
     assert not CompiledLoop.suits(ArraySource(iris), params, step, None)
     monkeypatch.undo()
-    assert not CompiledLoop.suits(ArraySource(np.zeros((passes.SINGLE_LANE + 1, 4))), params, step, None)
+    assert not CompiledLoop.suits(ArraySource(np.zeros((lanes.SINGLE_LANE + 1, 4))), params, step, None)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -12,6 +12,8 @@ from sklearn.base import clone
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step, sufficient_statistics
+from fastgmm.data.source import ArraySource
+from fastgmm.data.stream import StreamSource
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.em.sweep import total
@@ -23,8 +25,6 @@ from fastgmm.init.hierarchical import TRACE, Agglomeration
 from fastgmm.init.starts import Supplied, start_of
 from fastgmm.init.whitening import Whitening
 from fastgmm.model.structures import STRUCTURES
-from fastgmm.sources.array import ArraySource
-from fastgmm.sources.stream import StreamSource
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 KINDS = ["whitened", "hierarchical", "em-em", "auto"]
@@ -156,10 +156,10 @@ def test_known_groups_of_data_that_are_read_in_blocks(tmp_path, monkeypatch, lay
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "labels.npy", labels)
     from_memory = [start(X, labels, 2, layout), start(X, labels, 2, layout, sample_weight=weights)]
-    monkeypatch.setattr("fastgmm.sources.stream.LOADED", 1000)
-    monkeypatch.setattr("fastgmm.em.sweep._BLOCK_MEMORY", 30_000)
+    monkeypatch.setattr("fastgmm.data.stream.LOADED", 1000)
+    monkeypatch.setattr("fastgmm.em.lanes._BLOCK_MEMORY", 30_000)
     mapped = np.load(tmp_path / "labels.npy", mmap_mode="r")
-    source = fastgmm.sources.opening.open_source(tmp_path / "X.npy", weights)
+    source = fastgmm.data.open.open_source(tmp_path / "X.npy", weights)
     assert isinstance(source, StreamSource)
     for data in (tmp_path / "X.npy", chunks(list(np.array_split(X, 7)))):
         assert_close(start(data, mapped, 2, layout), from_memory[0])
@@ -515,7 +515,7 @@ def test_samples_of_weight_zero_have_no_influence():
 @pytest.mark.parametrize("kind", KINDS)
 def test_starts_of_streams(kind, monkeypatch):
     X, labels = stretched(n=6000, d=2)
-    monkeypatch.setattr("fastgmm.sources.stream.LOADED", 48_000)
+    monkeypatch.setattr("fastgmm.data.stream.LOADED", 48_000)
     model = GaussianMixture(2, init_params=kind, random_state=0, tol=1e-6).fit(chunks(list(np.array_split(X, 5))))
     assert agreement(model.predict(X), labels) > 0.98
 

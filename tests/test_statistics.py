@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastgmm import sufficient_statistics
-from fastgmm.em import sweep as passes
+from fastgmm.data.source import ArraySource
+from fastgmm.em import sweep
 from fastgmm.estimators.gaussian_mixture import check_parameters
 from fastgmm.model.layouts import layout_named
-from fastgmm.sources.array import ArraySource
 
 DENSITIES = ["full", "tied", "diag", "spherical"]
 cases = given(
@@ -69,7 +69,7 @@ def test_sweeps_of_parts_merge_to_that_of_the_whole(seed, layout, n, d, k):
 
     def of(rows):
         source = ArraySource(X[rows])
-        return passes.sweep(source, params)
+        return sweep.sweep(source, params)
 
     first, *others = map(of, cuts(rng, n))
     for other in others:

@@ -20,7 +20,8 @@ import fastgmm
 from fastgmm import GaussianMixture
 from fastgmm._atomic import replacing
 from fastgmm.datasets import load_iris
-from fastgmm.estimators.storage import load, save
+from fastgmm.estimators.loading import load
+from fastgmm.estimators.saving import save
 
 ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 

@@ -16,12 +16,12 @@ import pytest
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
-from fastgmm.sources import stream
-from fastgmm.sources._ahead import ahead
-from fastgmm.sources.array import ArraySource
-from fastgmm.sources.chunks import RawFile
-from fastgmm.sources.opening import open_source
-from fastgmm.sources.stream import StreamError, StreamSource
+from fastgmm.data import stream
+from fastgmm.data.chunks import RawFile
+from fastgmm.data.open import open_source
+from fastgmm.data.prefetch import ahead
+from fastgmm.data.source import ArraySource
+from fastgmm.data.stream import StreamError, StreamSource
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 
@@ -29,12 +29,12 @@ LAYOUTS = ["full", "tied", "diag", "spherical"]
 @pytest.fixture
 def small_limit(monkeypatch):
     """Streams that fit into memory count as larger."""
-    from fastgmm.em import sweep
-    from fastgmm.sources import chunks as chunks_module
+    from fastgmm.data import chunks as chunks_module
+    from fastgmm.em import lanes
 
     monkeypatch.setattr(stream, "LOADED", 4096)
     monkeypatch.setattr(chunks_module, "LOADED", 4096)
-    monkeypatch.setattr(sweep, "_BLOCK_MEMORY", 40_000)  # several blocks
+    monkeypatch.setattr(lanes, "_BLOCK_MEMORY", 40_000)  # several blocks
 
 
 def data(n=6000, d=3, seed=0, dtype=np.float64):

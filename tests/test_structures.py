@@ -13,11 +13,11 @@ from scipy.linalg import expm
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step
-from fastgmm.em import sweep as passes
+from fastgmm.data.source import ArraySource
+from fastgmm.em import sweep
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import COUNT_FLOOR, MCLUST_NAMES, STRUCTURES, has_structure, maximise
-from fastgmm.sources.array import ArraySource
 
 #: One of each layout, and of each kind of M-step that iterates.
 SOME = ["EII", "VEI", "EEE", "VEE", "EVE", "VVE", "VEV", "EVV"]
@@ -187,7 +187,7 @@ class TestMStep:
         rng = np.random.default_rng(1)
         X = rng.normal(size=(60, 3)) @ rng.normal(size=(3, 3))
         resp = rng.dirichlet(np.ones(2), size=60)
-        stats = passes.accumulate(
+        stats = sweep.accumulate(
             ArraySource(X), structure.layout, np.zeros((2, 3)), lambda a, b: resp[a:b], complete=False
         )
         counts = stats.counts + COUNT_FLOOR

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastgmm.data.source import ArraySource, Source
 from fastgmm.em.callbacks import Callback
+from fastgmm.em.lanes import SINGLE_LANE
 from fastgmm.em.step import Step, check_likelihood
 from fastgmm.em.stop import Reason, Stop
-from fastgmm.em.sweep import SINGLE_LANE, accumulators, collect, far_apart, pooled, total
+from fastgmm.em.sweep import accumulators, collect, far_apart, pooled, total
 from fastgmm.kernels.small import COLLAPSED, CONVERGED, DOUBTFUL, NOT_FINITE, Constants, Mixture, iterate
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import COUNT_FLOOR
-from fastgmm.sources.array import ArraySource, Source
 
 #: Most operations in one compiled call, about a tenth of a second: Ctrl-C is served between two.
 _FLOPS = 3e8

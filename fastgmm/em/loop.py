@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from fastgmm.data.source import Source
 from fastgmm.em.accelerate import Accelerator
 from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.em.compiled_loop import CompiledLoop
@@ -13,7 +14,6 @@ from fastgmm.em.step import Step, check_likelihood
 from fastgmm.em.stop import Reason, Stop
 from fastgmm.em.sweep import precise, sweep
 from fastgmm.model.params import Params
-from fastgmm.sources.array import Source
 
 
 def run(

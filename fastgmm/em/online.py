@@ -18,15 +18,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.em.callbacks import SILENT, Callback
+from fastgmm.em.evaluate import log_likelihood
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step
 from fastgmm.em.stop import Stop
-from fastgmm.em.sweep import log_likelihood
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
-from fastgmm.sources.array import ArraySource, LocalSource, Source
 
 # The defaults, decay 0.6 and offset 3, by experiment (`python -m bench.online`; 1e6 x 8, k = 10, batches of 1000 and of 10000).
 # Loss of mean log-likelihood after one pass, against EM to convergence (22 to 93 passes) from the same start by k-means:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm import _validation as border
+from fastgmm import _validation
 from fastgmm._errors import NotFittedError, like_sklearn
 from fastgmm.kernels.cholesky import is_sound
 from fastgmm.model.checks import check_covariances
@@ -60,7 +60,7 @@ def n_features(model: Any) -> int:
 
 def structure(model: Any) -> Structure:
     """Structure of the parameters; ValueError where `covariance_type` was changed since the fit."""
-    found = STRUCTURES[border.check_choice("covariance_type", model.covariance_type, STRUCTURES)]
+    found = STRUCTURES[_validation.check_choice("covariance_type", model.covariance_type, STRUCTURES)]
     form = next((name for name in _FORMS if hasattr(model, name)), None)
     if form is None:
         raise missing(model, _FORMS[0])
@@ -94,7 +94,7 @@ def params(model: Any, *, drawn: bool = False) -> Params:
 
 
 def _check_values(weights: NDArray[np.float64], means: NDArray[np.float64]) -> None:
-    border.check_array("means_", means, means.shape, "(n_components, n_features)")
+    _validation.check_array("means_", means, means.shape, "(n_components, n_features)")
     odd = ~((weights >= 0.0) & (weights < math.inf))
     if odd.any():
         i = int(odd.argmax())
@@ -117,7 +117,7 @@ def _upper(factors: NDArray[np.float64], found: Structure, k: int, d: int) -> ND
     """Upper triangular factors of the same precisions."""
     shape = found.layout.shape(k, d)
     try:
-        return found.layout.upper_factor(border.check_array("precisions_cholesky_", factors, shape, "its shape"))
+        return found.layout.upper_factor(_validation.check_array("precisions_cholesky_", factors, shape, "its shape"))
     except NotPositiveDefinite as error:
         which = "" if error.component is None else f"[{error.component}]"
         raise ValueError(

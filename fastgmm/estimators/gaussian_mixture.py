@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgmm import _validation as border
+from fastgmm import _validation
 from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, like_sklearn, memory_for, warn
-from fastgmm.em import online
-from fastgmm.em import sweep as passes
+from fastgmm.data.dask import is_dask
+from fastgmm.data.open import open_source
+from fastgmm.data.source import ArraySource, Source
+from fastgmm.em import evaluate, online
 from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import REG_COVAR, MaximumLikelihood, warn_if_regularisation_dominates
 from fastgmm.em.stop import Stop
-from fastgmm.estimators.fitted import FIT_HOOKS, FittedMixture
+from fastgmm.estimators.mixture import FIT_HOOKS, FittedMixture
 from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
 from fastgmm.fitting.degenerate import degenerate
 from fastgmm.fitting.progress import Lines, progress_bar
@@ -27,9 +29,6 @@ from fastgmm.init.starts import STARTS, Start, Supplied, start_of
 from fastgmm.model.checks import check_covariances, check_parameters
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure, has_structure
-from fastgmm.sources.array import ArraySource, Source
-from fastgmm.sources.dask import is_dask
-from fastgmm.sources.opening import open_source
 
 #: Batches of `partial_fit` whose log-likelihoods are kept: a stream may have no end.
 _HISTORY = 1000
@@ -215,7 +214,7 @@ class GaussianMixture(FittedMixture):
         ValueError
             For wrong shapes, weights that do not add up to 1, covariances that are not positive definite or not of the structure.
         """
-        structure = STRUCTURES[border.check_choice("covariance_type", covariance_type, STRUCTURES)]
+        structure = STRUCTURES[_validation.check_choice("covariance_type", covariance_type, STRUCTURES)]
         params = check_parameters(weights, means, covariances, structure.layout, covariance_type)
         k, d = params.means.shape
         structure.check_features(d)
@@ -328,7 +327,7 @@ class GaussianMixture(FittedMixture):
         source: Any = self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
         if sample_weight is not None or is_dask(X):
             return self.predict(X)  # those of weight zero as well; those of Dask later
-        return passes.labels(source, self._params(), self.n_threads)
+        return evaluate.labels(source, self._params(), self.n_threads)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> GaussianMixture:
         """Go one step further with the next batch of a stream: online EM (Cappe & Moulines, J. R. Stat. Soc. B 71(3), 2009).
@@ -371,10 +370,10 @@ class GaussianMixture(FittedMixture):
         self._refuse_overridden(FIT_HOOKS, "partial_fit")
         step, _ = self._check_arguments()
         fitted = self.__sklearn_is_fitted__()
-        names = border.feature_names(X)
+        names = _validation.feature_names(X)
         source = self._source(X, sample_weight) if fitted else open_source(X, sample_weight)
         step.structure.check_features(source.n_features)
-        border.check_magnitude(source.largest, source.n_features, source.dtype)
+        _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         params, averages = self._before_batch(source, step)
         earlier = self.lower_bounds_ if averages.n_steps else []
         with self._memory_for(source):
@@ -395,7 +394,7 @@ class GaussianMixture(FittedMixture):
         """Parameters that a batch meets, and the averages that they came of."""
         if not self.__sklearn_is_fitted__():
             self._check_enough(source)
-            start, rng = self._check_start(source, step.structure), border.check_random_state(self.random_state)
+            start, rng = self._check_start(source, step.structure), _validation.check_random_state(self.random_state)
             with self._memory_for(source):
                 samples = None if start.without_data else start.source(source, rng)
                 first = start.params(samples, step, self.n_components, rng, self.n_threads)
@@ -432,32 +431,33 @@ class GaussianMixture(FittedMixture):
         self._refuse_overridden(FIT_HOOKS, "fit")
         step, stop = self._check_arguments()
         if batch_size is not None:
-            border.check_integer("batch_size", batch_size, 1)
+            _validation.check_integer("batch_size", batch_size, 1)
             if checkpoint is not None:
                 raise ValueError(
                     "checkpoint holds where EM is, not the averages of batch_size: leave one of them out; partial_fit and save "
                     "keep the parameters and the averages that batches have come to"
                 )
-        every = border.check_non_negative("checkpoint_every", checkpoint_every)
+        every = _validation.check_non_negative("checkpoint_every", checkpoint_every)
         saved = None if checkpoint is None else Checkpoint(checkpoint, every)
-        with_bar = border.check_bool("progress", progress)
+        with_bar = _validation.check_bool("progress", progress)
         if batch_size is not None and is_dask(X):
             raise ValueError(
                 "batch_size cuts data that are read here, and X is a Dask collection: leave it out, or call partial_fit "
                 "with parts of X"
             )
-        names = border.feature_names(X)
+        names = _validation.feature_names(X)
         source = open_source(X, sample_weight, min_samples=2)
         step.structure.check_features(source.n_features)
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
         if warm:
             self._check_goes_on(source, "warm_start=True", "set warm_start=False")
-        border.check_magnitude(source.largest, source.n_features, source.dtype)
+        _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         plan = self._plan(source, step, stop, warm, batch_size)
         if saved is not None:
             # not those that the constructor of a subclass names: it may pass **kwargs on
-            saved.identify(settings_of(self, GaussianMixture._parameter_names()), data_of(source))
+            arguments = {name: getattr(self, name) for name in GaussianMixture._parameter_names()}
+            saved.identify(settings_of(type(self).__name__, arguments), data_of(source))
         fit = Fit(plan, self._progress(plan, with_bar), saved)
         try:
             with self._memory_for(source):
@@ -491,7 +491,7 @@ class GaussianMixture(FittedMixture):
             start,
             self.n_components,
             1 if start.on_all else self.n_init,  # from known groups they would be equal
-            border.check_random_state(self.random_state),
+            _validation.check_random_state(self.random_state),
             self.n_threads,
             earlier=(self._params(drawn=True), getattr(self, "lower_bound_", -math.inf)) if warm else None,
             batches=None if batch_size is None else (self._online(step, source.n_features), batch_size),
@@ -508,14 +508,14 @@ class GaussianMixture(FittedMixture):
         A private method of scikit-learn's class that programs call; `fit` takes responsibilities as `init_params`.
         """
         step, _ = self._check_arguments()
-        data = border.check_data(X)
-        k = border.check_data(resp, name="resp", axes="(n_samples, n_components)").shape[1]
-        known = border.check_groups("resp", resp, len(data), k)
+        data = _validation.check_data(X)
+        k = _validation.check_data(resp, name="resp", axes="(n_samples, n_components)").shape[1]
+        known = _validation.check_groups("resp", resp, len(data), k)
         source = ArraySource(data)
         step.structure.check_features(source.n_features)
-        border.check_magnitude(source.largest, source.n_features, source.dtype)
+        _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         start = start_of(known, self._check_supplied(step.structure, k, source.n_features))
-        params = start.params(source, step, k, border.check_random_state(self.random_state), self.n_threads)
+        params = start.params(source, step, k, _validation.check_random_state(self.random_state), self.n_threads)
         arrays = (params.weights, params.means, params.covariances, params.prec_chol)
         self._set_parameters([values.astype(source.dtype) for values in arrays])
 
@@ -541,19 +541,21 @@ class GaussianMixture(FittedMixture):
             )
 
     def _check_arguments(self) -> tuple[MaximumLikelihood, Stop]:
-        border.check_integer("n_components", self.n_components, 1)
-        structure = STRUCTURES[border.check_choice("covariance_type", self.covariance_type, STRUCTURES)]
-        if not border.is_array_like(self.init_params):
-            border.check_choice("init_params", self.init_params, STARTS)
-        border.check_integer("n_init", self.n_init, 1)
-        border.check_bool("warm_start", self.warm_start)
-        border.check_verbose(self.verbose)
-        border.check_integer("verbose_interval", self.verbose_interval, 1)
+        _validation.check_integer("n_components", self.n_components, 1)
+        structure = STRUCTURES[_validation.check_choice("covariance_type", self.covariance_type, STRUCTURES)]
+        if not _validation.is_array_like(self.init_params):
+            _validation.check_choice("init_params", self.init_params, STARTS)
+        _validation.check_integer("n_init", self.n_init, 1)
+        _validation.check_bool("warm_start", self.warm_start)
+        _validation.check_verbose(self.verbose)
+        _validation.check_integer("verbose_interval", self.verbose_interval, 1)
         self._check_learning()
-        border.check_threads(self.n_threads)
-        tol = border.check_non_negative("tol", self.tol)
-        reg_covar = border.check_non_negative("reg_covar", self.reg_covar)
-        return MaximumLikelihood(structure, reg_covar), Stop(tol, border.check_integer("max_iter", self.max_iter, 0))
+        _validation.check_threads(self.n_threads)
+        tol = _validation.check_non_negative("tol", self.tol)
+        reg_covar = _validation.check_non_negative("reg_covar", self.reg_covar)
+        return MaximumLikelihood(structure, reg_covar), Stop(
+            tol, _validation.check_integer("max_iter", self.max_iter, 0)
+        )
 
     def _check_start(self, source: Source, structure: Structure) -> Start:
         return start_of(
@@ -571,15 +573,17 @@ class GaussianMixture(FittedMixture):
             )
         present = source.local.present
         n = source.n_samples if present is None else len(present)
-        known = border.check_groups("init_params", self.init_params, n, self.n_components)
+        known = _validation.check_groups("init_params", self.init_params, n, self.n_components)
         return known if present is None else known[present]
 
     def _check_supplied(self, structure: Structure, k: int, d: int) -> Supplied:
         layout = structure.layout
         weights, means, precisions = self.weights_init, self.means_init, self.precisions_init
         return Supplied(
-            None if weights is None else border.check_weights("weights_init", weights, k),
-            None if means is None else border.check_array("means_init", means, (k, d), "(n_components, n_features)"),
+            None if weights is None else _validation.check_weights("weights_init", weights, k),
+            None
+            if means is None
+            else _validation.check_array("means_init", means, (k, d), "(n_components, n_features)"),
             None
             if precisions is None
             else check_covariances("precisions_init", precisions, layout, k, d, structure.name),
@@ -588,8 +592,8 @@ class GaussianMixture(FittedMixture):
     def _check_learning(self) -> tuple[float, float]:
         """`learning_decay` and `learning_offset`."""
         return (
-            border.check_within("learning_decay", self.learning_decay, 0.5, 1.0),
-            border.check_non_negative("learning_offset", self.learning_offset),
+            _validation.check_within("learning_decay", self.learning_decay, 0.5, 1.0),
+            _validation.check_non_negative("learning_offset", self.learning_offset),
         )
 
     def _check_goes_on(self, source: Source, what: str, remedy: str) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._errors import listed
-from fastgmm.em import sweep as passes
-from fastgmm.sources.array import Source
+from fastgmm.data.source import Source
+from fastgmm.em import sweep
 
 #: Values that differ by so many units in the last place, or fewer, are equal: sums of columns in another order do.
 _ULPS = 8
@@ -38,7 +38,7 @@ class LeftOut(NamedTuple):
 
 def constant_features(source: Source, n_threads: int | None) -> NDArray[np.int64]:
     """Features whose samples of positive weight are all equal, up to rounding: their indices, (c,)."""
-    low, high = passes.ranges(source, n_threads)
+    low, high = sweep.ranges(source, n_threads)
     rounding = _ULPS * float(np.finfo(source.dtype).eps) * np.maximum(np.abs(low), np.abs(high))
     return np.flatnonzero(high - low <= rounding)
 

@@ -39,7 +39,7 @@ import math
 import numbers
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -48,12 +48,11 @@ from numpy.typing import NDArray
 
 from fastgmm._atomic import check_writable
 from fastgmm._errors import warn
+from fastgmm.data.source import Source
 from fastgmm.em.result import FitResult
-from fastgmm.estimators import archive
-from fastgmm.estimators.base import Estimator
+from fastgmm.io import archive
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES
-from fastgmm.sources.array import Source
 
 _KIND = archive.Kind(
     "fastgmm-checkpoint",
@@ -225,11 +224,10 @@ def _difference(name: str, then: Any, now: Any) -> str:
 # --- what a fit is of ---
 
 
-def settings_of(model: Estimator, arguments: Iterable[str]) -> dict[str, Any]:
-    """What the results of a fit depend on, of the `arguments` that it reads."""
-    settings: dict[str, Any] = {"class": type(model).__name__}
-    for name in arguments:
-        value = getattr(model, name)
+def settings_of(class_name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the results of a fit depend on, of the estimator's class and arguments."""
+    settings: dict[str, Any] = {"class": class_name}
+    for name, value in arguments.items():
         if name in ("verbose", "verbose_interval", "n_threads"):
             continue
         if name == "random_state":

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._errors import listed
+from fastgmm.data.source import Source
+from fastgmm.em.evaluate import distinct as count_distinct
 from fastgmm.em.step import ROUNDING, MaximumLikelihood
-from fastgmm.em.sweep import distinct as count_distinct
 from fastgmm.model.params import Params
 from fastgmm.model.structures import Structure, possible
-from fastgmm.sources.array import Source
 
 Float = NDArray[np.float64]
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from fastgmm.data.source import Source
 from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.loop import run
 from fastgmm.em.online import Averages, Online, averages_of
@@ -18,7 +19,6 @@ from fastgmm.fitting.pruning import CannotCatchUp, found_once, mark
 from fastgmm.fitting.screening import TIMES, Screening, sample_size, screened
 from fastgmm.init.starts import Start
 from fastgmm.model.params import Params
-from fastgmm.sources.array import Source
 
 
 class Interrupted(KeyboardInterrupt):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fastgmm._errors import survivors
+from fastgmm.data.source import ArraySource
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step
@@ -14,7 +15,6 @@ from fastgmm.init.best_of import rank
 from fastgmm.init.em_em import NUMBERS
 from fastgmm.model.params import Params
 from fastgmm.model.structures import Structure
-from fastgmm.sources.array import ArraySource
 
 #: Samples of the first runs, at least, and numbers for each free parameter (`em_em.NUMBERS`); and how many times as many
 #: there are to be in all, or nothing is saved.

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from fastgmm._errors import survivors
+from fastgmm.data.source import ArraySource
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step
 from fastgmm.em.stop import Stop
 from fastgmm.model.params import Params
 from fastgmm.model.structures import Structure
-from fastgmm.sources.array import ArraySource
 
 #: EM steps that candidates are compared after.
 STEPS = 5

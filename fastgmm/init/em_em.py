@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm._errors import survivors
+from fastgmm.data.source import ArraySource
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step
@@ -17,7 +18,6 @@ from fastgmm.init.best_of import rank
 from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
-from fastgmm.sources.array import ArraySource
 
 #: Runs, and those of them that are ranked on all samples.
 RUNS, RANKED = 20, 3

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.data.source import LocalSource
 from fastgmm.em.sweep import accumulate, mean
 from fastgmm.model.layouts import SPHERICAL, Layout
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import COUNT_FLOOR
-from fastgmm.sources.array import LocalSource
 
 #: ``resp(a, b)``: responsibilities of samples a..b, shape (b - a, k).
 Resp = Callable[[int, int], NDArray]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.data.source import ArraySource
 from fastgmm.em.loop import run
 from fastgmm.em.step import Step
 from fastgmm.em.stop import Stop
@@ -12,7 +13,6 @@ from fastgmm.em.sweep import total
 from fastgmm.init.groups import members, stats_of
 from fastgmm.init.whitening import Whitening
 from fastgmm.model.params import Params
-from fastgmm.sources.array import ArraySource
 
 Float = NDArray[np.float64]
 Merges = NDArray[np.int64]

@@ -11,14 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm import _jit
+from fastgmm import _threads
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
-from fastgmm.em.sweep import CALL_NANOSECONDS, labels, lanes, mean
+from fastgmm.data.source import ArraySource
+from fastgmm.em.evaluate import labels
+from fastgmm.em.lanes import CALL_NANOSECONDS, lanes
+from fastgmm.em.sweep import mean
 from fastgmm.kernels import kmeans as kernels
-from fastgmm.kernels.distances import PANEL
+from fastgmm.kernels.ir_kmeans import PANEL
 from fastgmm.model.layouts import SPHERICAL
 from fastgmm.model.params import Params
-from fastgmm.sources.array import ArraySource
 
 Float = NDArray[np.float64]
 
@@ -36,7 +38,7 @@ class KMeansResult(NamedTuple):
 _MIN_WIDTH = 4096
 
 
-class _Crew(_jit.Crew):
+class _Pool(_threads.ThreadPool):
     """Lanes of a source and the threads that run passes over them. Lanes depend on n, k and d only."""
 
     def __init__(self, source: ArraySource, k: int, n_threads: int | None) -> None:
@@ -45,7 +47,7 @@ class _Crew(_jit.Crew):
         self.width = -(-n // (most * kernels.BLOCK)) * kernels.BLOCK
         self.n_lanes = -(-n // self.width)
         self.source = source
-        super().__init__(min(_jit.effective_threads(n_threads), self.n_lanes))
+        super().__init__(min(_threads.effective_threads(n_threads), self.n_lanes))
 
     def sweep(self, compiled: Any, n_points: int, *arguments: Any) -> None:
         """Run a pass that compares samples with `n_points` points, in calls of about half a second of one core at most.
@@ -76,19 +78,19 @@ def kmeans_plusplus(
     Each further centre is the best of 2 + log k samples drawn with probability proportional to the squared distance to
     the nearest centre so far, times the sample's weight.
     """
-    with _Crew(source, n_clusters, n_threads) as crew:
-        return _seed(crew, n_clusters, random_state, n_local_trials)
+    with _Pool(source, n_clusters, n_threads) as pool:
+        return _seed(pool, n_clusters, random_state, n_local_trials)
 
 
 def _seed(
-    crew: _Crew, n_clusters: int, random_state: np.random.RandomState, n_local_trials: int | None = None
+    pool: _Pool, n_clusters: int, random_state: np.random.RandomState, n_local_trials: int | None = None
 ) -> NDArray[np.intp]:
     """One pass per centre: it adds the centre chosen last and tries the candidates for the next one.
 
     The draws of the next candidates need nearest distances with the centre just chosen: sums by blocks come from the
     pass that tried it, distances within the blocks that are hit are computed when they are hit.
     """
-    source, n = crew.source, crew.source.n_samples
+    source, n = pool.source, pool.source.n_samples
     trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
     blocks = -(-n // kernels.BLOCK)
     with _memory_for(source):
@@ -107,9 +109,9 @@ def _seed(
         points = np.ascontiguousarray(source.X[[added, *candidates]])
         sums = np.zeros((len(candidates), blocks))
         if source.weights is None:
-            crew.sweep(kernels.seed, len(points), shift, points, closest, sums)
+            pool.sweep(kernels.seed, len(points), shift, points, closest, sums)
         else:
-            crew.sweep(kernels.weighted_seed, len(points), source.weights, shift, points, closest, sums)
+            pool.sweep(kernels.weighted_seed, len(points), source.weights, shift, points, closest, sums)
         drawn = np.empty(trials if c < n_clusters - 1 else 0, np.int64)
         u = uniform[c : c + 1].ravel()
         best = kernels.draw(source.samples, source.sample_weights, shift, points, closest, sums, u, drawn)
@@ -149,9 +151,9 @@ def kmeans(
     centre. The inertia costs one more pass and one more compiled kernel; without it, NaN.
     """
     centre = _mean(source)
-    with _Crew(source, n_clusters, n_threads) as crew:
-        first = source.X[_seed(crew, n_clusters, random_state)] if init is None else np.asarray(init, source.dtype)
-        lloyd = _Lloyd(crew, centre, n_clusters)
+    with _Pool(source, n_clusters, n_threads) as pool:
+        first = source.X[_seed(pool, n_clusters, random_state)] if init is None else np.asarray(init, source.dtype)
+        lloyd = _Lloyd(pool, centre, n_clusters)
         centers = first - centre
         n_iter, strict, threshold = 0, False, 0.0
         for n_iter in range(1, max_iter + 1):
@@ -203,11 +205,11 @@ class _Lloyd:
     widened by all that rounding can do, so that labels are exactly those of a full comparison.
     """
 
-    def __init__(self, crew: _Crew, mean: NDArray, k: int) -> None:
-        self.crew, self.mean = crew, mean
-        n, d = crew.source.n_samples, crew.source.n_features
-        rows = crew.n_lanes
-        with _memory_for(crew.source):
+    def __init__(self, pool: _Pool, mean: NDArray, k: int) -> None:
+        self.pool, self.mean = pool, mean
+        n, d = pool.source.n_samples, pool.source.n_features
+        rows = pool.n_lanes
+        with _memory_for(pool.source):
             self.clusters = kernels.Clusters(
                 labels=np.zeros(n, np.int32),
                 slack=np.zeros(n, np.float32),
@@ -222,7 +224,7 @@ class _Lloyd:
 
     def mean_variance(self) -> float:
         """Mean over features of the variance; known after the first assignment."""
-        source = self.crew.source
+        source = self.pool.source
         return float(self.clusters.spread[:, 0].sum() / (source.total_weight * source.n_features))
 
     def assign(self, centers: NDArray) -> tuple[Float, Float]:
@@ -233,8 +235,8 @@ class _Lloyd:
         # With one lane all samples are compared, and added up anew: data so small are those in which a centre may be
         # exactly as far as another one, and then the last bit of an average decides. With weights, sums by differences
         # would leave a rounding error in a cluster that lost all its samples.
-        source = self.crew.source
-        whole = self.previous is None or self.crew.n_lanes == 1 or source.weights is not None
+        source = self.pool.source
+        whole = self.previous is None or self.pool.n_lanes == 1 or source.weights is not None
         limit = np.full(k, np.inf, np.float32) if whole else self._limit(centers, norms)
         if whole:
             for part in (self.clusters.counts, self.clusters.sums, self.clusters.spread):
@@ -244,7 +246,7 @@ class _Lloyd:
         points[:k] = centers
         norms = np.append(norms, np.full(more, np.inf, norms.dtype))
         packed = kernels.Centres(points, norms, self.travelled, limit)
-        self.crew.sweep(kernels.assign, k + more, source.sample_weights, self.mean, packed, self.clusters, whole)
+        self.pool.sweep(kernels.assign, k + more, source.sample_weights, self.mean, packed, self.clusters, whole)
         self.previous = centers
         return self.clusters.counts.sum(axis=0), self.clusters.sums.reshape(-1, k, d).sum(axis=0)
 
@@ -268,15 +270,15 @@ class _Lloyd:
 
     def distances(self, centers: NDArray) -> Float:
         """Squared distance of each sample to the centre of its label, shape (n,)."""
-        out = np.empty(self.crew.source.n_samples)
-        points = np.ascontiguousarray(centers, self.crew.source.dtype)
+        out = np.empty(self.pool.source.n_samples)
+        points = np.ascontiguousarray(centers, self.pool.source.dtype)
         # one distance, but added up feature after feature: as slow as four
-        self.crew.sweep(kernels.distances_to_own, 4, self.mean, points, self.clusters.labels, out)
+        self.pool.sweep(kernels.distances_to_own, 4, self.mean, points, self.clusters.labels, out)
         return out
 
     def inertia(self, centers: NDArray) -> float:
         """Weighted sum of `distances`."""
-        distances, source = self.distances(centers), self.crew.source
+        distances, source = self.distances(centers), self.pool.source
         if source.weights is not None:
             distances *= source.weights
         return float(distances.sum()) * source.weight_unit
@@ -288,7 +290,7 @@ class _Lloyd:
             self._refill(np.flatnonzero(counts == 0), centers, counts, sums)
         averages = sums * (1.0 / np.where(counts > 0, counts, 1.0))[:, None]
         averages[counts == 0] = averages[counts.argmax()]
-        return averages.astype(self.crew.source.dtype)
+        return averages.astype(self.pool.source.dtype)
 
     def _refill(self, empty: NDArray[np.intp], centers: NDArray, counts: Float, sums: Float) -> None:
         """Move the samples farthest from their centres, one each, into the empty clusters."""
@@ -297,8 +299,8 @@ class _Lloyd:
             return  # more clusters than distinct samples: nowhere to go
         farthest = np.argpartition(distances, -len(empty))[: -len(empty) - 1 : -1]
         for cluster, sample in zip(empty, farthest, strict=True):
-            weight = 1.0 if self.crew.source.weights is None else float(self.crew.source.weights[sample])
-            point = (self.crew.source.X[sample] - self.mean) * weight
+            weight = 1.0 if self.pool.source.weights is None else float(self.pool.source.weights[sample])
+            point = (self.pool.source.X[sample] - self.mean) * weight
             owner = self.clusters.labels[sample]
             sums[owner] -= point
             counts[owner] -= weight

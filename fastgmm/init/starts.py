@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.em.step import Collapsed, Step
 from fastgmm.em.sweep import accumulate, mean, precise, total
 from fastgmm.init.best_of import best_of
@@ -20,7 +21,6 @@ from fastgmm.init.kmeans import kmeans, kmeans_plusplus
 from fastgmm.init.whitening import Whitening
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
-from fastgmm.sources.array import ArraySource, LocalSource, Source
 
 Float = NDArray[np.float64]
 #: ``find(source, step, k, random_state, n_threads)`` returns the first parameters of k components.

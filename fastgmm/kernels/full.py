@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
-from fastgmm.kernels.micro import (
-    STEP,
-    full_density,
+from fastgmm.kernels.ir_density import STEP, full_density
+from fastgmm.kernels.ir_moments import (
     products_4x2,
     products_4x4,
     small_moments_1,
@@ -28,7 +27,7 @@ class Full(NamedTuple):
     constant : (k,) float, log w_k + log det U_k - d/2 log 2 pi
     means : (k, d) float, d padded with zeros
     tile : samples in a tile
-    u : (k, size) float, the upper triangular U_k as `micro.pack_panels` lays them out, precision_k = U_k U_k^T
+    u : (k, size) float, the upper triangular U_k as `ir_density.pack_panels` lays them out, precision_k = U_k U_k^T
     """
 
     constant: np.ndarray

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
-from fastgmm.kernels.distances import nearest, potentials, prefetch, transpose
+from fastgmm.kernels.ir_kmeans import nearest, potentials, prefetch, transpose
 
 #: Samples in a tile, and in a block of `seed`'s sums.
 BLOCK = 128

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
-from fastgmm.kernels.micro import STEP, distance_density, moments, transform
+from fastgmm.kernels.ir_density import STEP, distance_density, transform
+from fastgmm.kernels.ir_moments import moments
 from fastgmm.kernels.tile import gather, padded, weigh, worth_gathering
 
 
@@ -15,7 +16,7 @@ class Tied(NamedTuple):
     """Parameters of the tied layout.
 
     constant, factor : (k,) float, factor = -1/2; means : (k, d) float
-    u : (size,) float, upper triangular U as `micro.pack_panels` lays it out, precision = U U^T
+    u : (size,) float, upper triangular U as `ir_density.pack_panels` lays it out, precision = U U^T
     centre : (d,) float, any point amid the data; transformed : (k, d) float, U^T (mean_k - centre)
     """
 

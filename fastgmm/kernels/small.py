@@ -205,7 +205,7 @@ def _repack_means(packed, mixture):
 
 @helper(ELEMENTWISE)
 def _pack_panels(u, packed):
-    """`micro.pack_panels` of one matrix (d, d) into (size,)."""
+    """`ir_density.pack_panels` of one matrix (d, d) into (size,)."""
     d = u.shape[0]
     j = o = 0
     while o < packed.shape[0]:

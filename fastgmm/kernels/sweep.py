@@ -14,7 +14,8 @@ from fastgmm.kernels.elementary import log
 from fastgmm.kernels.full import Full, add_products
 from fastgmm.kernels.full import accumulate as full_accumulate
 from fastgmm.kernels.full import density as full_density
-from fastgmm.kernels.micro import STEP, exponentials, most_probable, weighted_differences
+from fastgmm.kernels.ir_density import STEP, exponentials, most_probable
+from fastgmm.kernels.ir_moments import weighted_differences
 from fastgmm.kernels.simple import (
     Diag,
     Spherical,
@@ -108,7 +109,7 @@ def _load_resp(given, row, m, work):
 
 @helper(ELEMENTWISE)
 def scatter_lanes(first_lane, step, samples, weights, origin, tile, width, sums, scatter):
-    """Add the first moments and scatter about `origin` of lanes first_lane, first_lane + step, ... of a block: `_jit.Crew`.
+    """Add the first moments and scatter about `origin` of lanes first_lane, first_lane + step, ... of a block: `ThreadPool`.
 
     weights : (n,) float, in, or (0,) where all are 1; tile : samples in a tile
     origin : (1, d) float, in, in whose dtype all is computed, be that of the samples or a wider one

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
 from fastgmm.kernels.elementary import log
-from fastgmm.kernels.micro import STEP, exponentials, scale
+from fastgmm.kernels.ir_density import STEP, exponentials, scale
 
 #: Most samples in a tile; how many it has depends on the number of features (`tile_width`).
 TILE = 256

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgmm import _validation as validation
+from fastgmm import _validation
 from fastgmm.model.layouts import Layout
 from fastgmm.model.params import Params
 
@@ -16,11 +16,11 @@ def check_parameters(
     weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, layout: Layout, covariance_type: str | None = None
 ) -> Params:
     """Return checked mixture parameters of a layout; ValueError naming what is wrong."""
-    centres = np.array(validation.check_data(means, name="means", axes="(n_components, n_features)"), dtype=np.float64)
+    centres = np.array(_validation.check_data(means, name="means", axes="(n_components, n_features)"), dtype=np.float64)
     k, d = centres.shape
-    validation.check_magnitude(float(np.abs(centres).max()), d, centres.dtype, "means")
+    _validation.check_magnitude(float(np.abs(centres).max()), d, centres.dtype, "means")
     values = check_covariances("covariances", covariances, layout, k, d, covariance_type)
-    checked = validation.check_weights("weights", weights, k)
+    checked = _validation.check_weights("weights", weights, k)
     params = Params(layout, checked, centres, values, layout.precision_cholesky(values))
     with np.errstate(over="ignore", invalid="ignore"):
         invertible = np.isfinite(params.precisions).all()
@@ -34,7 +34,7 @@ def check_covariances(
 ) -> NDArray[np.float64]:
     """Return covariances or precisions of a layout: right shape, symmetric, positive definite."""
     meaning = f"{layout.axes} for covariance_type={covariance_type or layout.name!r}"
-    array = validation.check_array(name, value, layout.shape(k, d), meaning)
+    array = _validation.check_array(name, value, layout.shape(k, d), meaning)
     matrices = layout.unique_matrices(array)
     if matrices is None:
         if (array <= 0).any():

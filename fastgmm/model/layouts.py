@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastgmm.kernels.full import Full, scatter_width
-from fastgmm.kernels.micro import pack_panels
+from fastgmm.kernels.ir_density import pack_panels
 from fastgmm.kernels.simple import Diag, Spherical, Tied
 from fastgmm.model.cholesky import NotPositiveDefinite, factors
 

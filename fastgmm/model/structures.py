@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._names import COVARIANCE_TYPES, MCLUST_NAMES, ONE_FEATURE
 from fastgmm.model import m_steps
 from fastgmm.model.layouts import DIAG, FULL, SPHERICAL, TIED, Layout
 from fastgmm.model.stats import Stats
@@ -128,7 +129,7 @@ def _each_regular(k: int, d: int) -> int:
     return k * (d + 1)
 
 
-#: The names of mclust (Scrucca, Fop, Murphy & Raftery, The R Journal 8(1), 2016, table 3), simpler ones first.
+#: Simpler ones first.
 _MCLUST = (
     Structure("EII", SPHERICAL, lambda k, d: 1, m_steps.eii, _pooled, _any_varies),
     Structure("VII", SPHERICAL, lambda k, d: k, m_steps.vii, _two, _each_varies),
@@ -145,13 +146,12 @@ _MCLUST = (
     Structure("EVV", FULL, lambda k, d: 1 + k * (d - 1) + k * _axes(d), m_steps.evv, _more_than_d, _each_regular),
     Structure("VVV", FULL, lambda k, d: k * (d + _axes(d)), m_steps.vvv, _more_than_d, _each_regular),
 )
-MCLUST_NAMES = tuple(structure.name for structure in _MCLUST)
-_BY_NAME = {structure.name: structure for structure in _MCLUST}
+_BY_NAME = dict(zip(MCLUST_NAMES, _MCLUST, strict=True))
 _SAME = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII", "E": "EII", "V": "VII"}
 #: scikit-learn's names, which are those of the layouts, mclust's, and mclust's for one feature.
-STRUCTURES = {name: replace(_BY_NAME[_SAME[name]], name=name) for name in ("full", "tied", "diag", "spherical")}
+STRUCTURES = {name: replace(_BY_NAME[_SAME[name]], name=name) for name in COVARIANCE_TYPES}
 STRUCTURES |= _BY_NAME
-STRUCTURES |= {name: replace(_BY_NAME[_SAME[name]], name=name, one_feature=True) for name in ("E", "V")}
+STRUCTURES |= {name: replace(_BY_NAME[_SAME[name]], name=name, one_feature=True) for name in ONE_FEATURE}
 
 
 def possible(count: float, d: int, failed: Structure) -> list[Structure]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm import _validation as border
+from fastgmm import _validation
 from fastgmm._compat import optional
-from fastgmm.estimators.fitted import FittedMixture
+from fastgmm._names import CRITERIA
+from fastgmm.estimators.mixture import FittedMixture
 from fastgmm.plotting.style import DARK, MARKERS, colour, line_style, panels_of
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 Float = NDArray[np.float64]
-
-CRITERIA = ("bic", "icl", "aic")
 
 
 class Selection(Protocol):
@@ -110,7 +109,7 @@ def plot_criterion(
         raise TypeError(
             f"selection must be what fastgmm.select returned, got a {type(selection).__name__}, which has no {missing[0]!r}"
         )
-    name = border.check_choice("criterion", selection.criterion if criterion is None else criterion, CRITERIA)
+    name = _validation.check_choice("criterion", selection.criterion if criterion is None else criterion, CRITERIA)
     known = selection.covariance_types
     shown = known if covariance_types is None else covariance_types
     if not isinstance(shown, Iterable):
@@ -118,7 +117,7 @@ def plot_criterion(
     wanted = [shown] if isinstance(shown, str) else list(shown)
     if not wanted:
         raise ValueError(f"covariance_types is empty: choose from {', '.join(known)}")
-    types = [known.index(border.check_choice("covariance type", each, known)) for each in wanted]
+    types = [known.index(_validation.check_choice("covariance type", each, known)) for each in wanted]
     order = np.argsort(selection.n_components, kind="stable")
     sizes = np.asarray(selection.n_components)[order]
     values = np.asarray(getattr(selection, name), np.float64)[order][:, types]
@@ -192,7 +191,7 @@ def plot_convergence(
         If a model has no iterations, or with `gap` too few, to draw.
     """
     optional("matplotlib", "plot_convergence")
-    border.check_bool("gap", gap)
+    _validation.check_bool("gap", gap)
     if isinstance(models, Mapping):
         named = {str(name): model for name, model in models.items()}
     else:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgmm import _validation as border
+from fastgmm import _validation
 from fastgmm._compat import optional
-from fastgmm.em import sweep as passes
-from fastgmm.estimators.fitted import FittedMixture
+from fastgmm.data.source import ArraySource
+from fastgmm.em import evaluate
+from fastgmm.estimators.mixture import FittedMixture
 from fastgmm.model.params import Params
 from fastgmm.plotting.style import DARK, GREY, LINES, colour, line_style, marker, panels_of
-from fastgmm.sources.array import ArraySource
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -180,9 +180,9 @@ def plot_mixture(
     names = _names(model, params.means.shape[1], feature_names)
     chosen = _features(features, names)
     radii = _radii(n_std)
-    sized = border.check_bool("uncertainty", uncertainty)
-    most = border.check_integer("max_points", max_points, 1)
-    rng = border.check_random_state(random_state)
+    sized = _validation.check_bool("uncertainty", uncertainty)
+    most = _validation.check_integer("max_points", max_points, 1)
+    rng = _validation.check_random_state(random_state)
     if X is None and sample_weight is not None:
         raise ValueError("sample_weight weighs samples, but X is None: pass X as well")
     panels = panels_of(ax, len(chosen), "plot_mixture")
@@ -226,8 +226,8 @@ def _features(features: Any, names: tuple[str, ...]) -> list[int]:
         raise TypeError(f"features must be None, an index or a name, or several of them, got {features!r}")
     for feature in [features] if single else list(features):
         if isinstance(feature, str):
-            chosen.append(names.index(border.check_choice("feature", feature, names)))
-        elif border.check_integer("feature", feature, 0) < d:
+            chosen.append(names.index(_validation.check_choice("feature", feature, names)))
+        elif _validation.check_integer("feature", feature, 0) < d:
             chosen.append(int(feature))
         else:
             raise ValueError(f"the model has {d} features, so a feature must be below {d}, got {feature}")
@@ -238,7 +238,7 @@ def _features(features: Any, names: tuple[str, ...]) -> list[int]:
 
 def _radii(n_std: Any) -> list[float]:
     each = [n_std] if isinstance(n_std, (numbers.Real, str)) or not isinstance(n_std, Iterable) else list(n_std)
-    return sorted(border.check_within("n_std", radius, 0.0, _MOST_RADIUS) for radius in each)
+    return sorted(_validation.check_within("n_std", radius, 0.0, _MOST_RADIUS) for radius in each)
 
 
 def _marginal(params: Params, features: list[int], names: tuple[str, ...]) -> _Marginal:
@@ -261,7 +261,7 @@ def _look(
     n = source.n_samples
     rows = np.arange(n) if n <= max_points else np.sort(rng.choice(n, max_points, replace=False))
     points = source.X[rows]
-    resp = passes.responsibilities(ArraySource(points), params, model.n_threads)
+    resp = evaluate.responsibilities(ArraySource(points), params, model.n_threads)
     return _Shown(
         [np.asarray(source.X[:, j], np.float64) for j in features],
         source.weights,

@@ -149,7 +149,7 @@ def _weights(choices: Choices, n: int) -> Any:
 
 
 def _length(X: Any) -> int:
-    return sum(map(len, X)) if isinstance(X, fastgmm.sources.chunks.Chunks) else len(X) if hasattr(X, "__len__") else 1
+    return sum(map(len, X)) if isinstance(X, fastgmm.data.chunks.Chunks) else len(X) if hasattr(X, "__len__") else 1
 
 
 def _covariances(choices: Choices, covariance_type: Any, k: int, d: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import fastgmm
-from fastgmm.sources.files import describe, read_table
+from fastgmm.io.tables import describe, read_table
 
 from .choices import Choices, is_answer
 

@@ -14,7 +14,7 @@ from kit import interrupt_in_start
 
 import fastgmm
 from fastgmm import GaussianMixture
-from fastgmm.sources.files import read_table
+from fastgmm.io.tables import read_table
 
 from . import FRAME, Row, X, blobs, fit, fitted, with_value
 

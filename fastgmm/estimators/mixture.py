@@ -11,19 +11,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgmm import _validation as border
+from fastgmm import _validation
 from fastgmm._errors import warn
-from fastgmm.em import sweep as passes
+from fastgmm.data.dask import each_block, is_dask, row_blocks
+from fastgmm.data.open import open_source
+from fastgmm.data.source import Source
+from fastgmm.em import evaluate
 from fastgmm.em.result import FitResult
-from fastgmm.estimators import attributes
+from fastgmm.estimators import attributes, saving
 from fastgmm.estimators.base import Estimator
 from fastgmm.estimators.left_out import LeftOut, without
 from fastgmm.estimators.notebook import Table
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure
-from fastgmm.sources.array import Source
-from fastgmm.sources.dask import each_block, is_dask, row_blocks
-from fastgmm.sources.opening import open_source
 
 #: Methods of scikit-learn's class that make its densities, in any of its versions 1.6 to 1.9, and that densities here do not call.
 DENSITY_HOOKS = (
@@ -183,8 +183,8 @@ class FittedMixture(Estimator):
     def _source(self, X: Any, sample_weight: Any = None) -> Source:
         """Data for a fitted model: checked, and of the features that the model knows."""
         self._check_is_fitted()
-        border.check_threads(self.n_threads)
-        names = border.feature_names(X)
+        _validation.check_threads(self.n_threads)
+        names = _validation.feature_names(X)
         source = open_source(X, sample_weight)
         left_out = self._left_out_of(source.n_features, names)
         if left_out is not None:
@@ -199,7 +199,7 @@ class FittedMixture(Estimator):
 
     def _check_features(self, got: int, names: NDArray | None) -> None:
         fitted = getattr(self, "feature_names_in_", None)
-        border.check_same_features(got, names, attributes.n_features(self), fitted, type(self).__name__)
+        _validation.check_same_features(got, names, attributes.n_features(self), fitted, type(self).__name__)
 
     def _each(
         self, X: Any, evaluate: Callable[..., NDArray], columns: Sequence[str] | str, *, dtype: type | None = None
@@ -208,14 +208,14 @@ class FittedMixture(Estimator):
         if not is_dask(X):
             return evaluate(self._source(X), self._params(), self.n_threads)
         self._check_is_fitted()
-        border.check_threads(self.n_threads)
+        _validation.check_threads(self.n_threads)
         width, d = row_blocks(X).shape[1], attributes.n_features(self)
-        left_out = None if math.isnan(width) else self._left_out_of(width, border.feature_names(X))
+        left_out = None if math.isnan(width) else self._left_out_of(width, _validation.feature_names(X))
         if left_out is not None:
             X = without(X, left_out.kept(d))
             width = row_blocks(X).shape[1]
         # an unknown number of columns is looked at later, in each block
-        self._check_features(d if math.isnan(width) else width, border.feature_names(X))
+        self._check_features(d if math.isnan(width) else width, _validation.feature_names(X))
         return each_block(X, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)
 
     def predict(self, X: Any) -> NDArray[np.int64]:
@@ -225,7 +225,7 @@ class FittedMixture(Estimator):
         and with the same index, so that ``X.assign(label=model.predict(X))`` works. Of other frames it is an array.
         """
         self._refuse_overridden(DENSITY_HOOKS, "predict")
-        return self._each(X, passes.labels, "label", dtype=np.int64)
+        return self._each(X, evaluate.labels, "label", dtype=np.int64)
 
     def predict_proba(self, X: Any) -> NDArray:
         """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`.
@@ -235,12 +235,12 @@ class FittedMixture(Estimator):
         """
         self._refuse_overridden(DENSITY_HOOKS, "predict_proba")
         self._check_is_fitted()
-        return self._each(X, passes.responsibilities, [f"p{c}" for c in range(len(self.means_))])
+        return self._each(X, evaluate.responsibilities, [f"p{c}" for c in range(len(self.means_))])
 
     def score_samples(self, X: Any) -> NDArray:
         """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`; of Dask lazily, as `predict`."""
         self._refuse_overridden(DENSITY_HOOKS, "score_samples")
-        return self._each(X, passes.log_prob, "log_likelihood")
+        return self._each(X, evaluate.log_prob, "log_likelihood")
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the (weighted) mean log-likelihood per sample; `y` is ignored. `X` as in `fit`.
@@ -253,7 +253,7 @@ class FittedMixture(Estimator):
     def _log_likelihood(self, source: Source, X: Any, sample_weight: ArrayLike | None) -> float:
         if type(self).score_samples is FittedMixture.score_samples:
             self._refuse_overridden(DENSITY_HOOKS, "score")
-            return passes.log_likelihood(source, self._params(), self.n_threads) * source.weight_unit
+            return evaluate.log_likelihood(source, self._params(), self.n_threads) * source.weight_unit
         each = np.asarray(self.score_samples(X), np.float64)  # a subclass has densities of its own
         return float(each.sum() if sample_weight is None else each @ np.asarray(sample_weight, np.float64))
 
@@ -290,15 +290,15 @@ class FittedMixture(Estimator):
         self._refuse_overridden(DENSITY_HOOKS, "icl")
         source = self._source(X, sample_weight)
         warn_of_relative_weights(source)
-        sums = passes.classified(source, self._params(), self.n_threads).times(source.weight_unit)
+        sums = evaluate.classified(source, self._params(), self.n_threads).times(source.weight_unit)
         n = source.total_weight * source.weight_unit
         return Criteria.of(sums.log_likelihood, n, self._n_parameters()).bic - 2 * sums.certainty
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
         """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,)."""
         self._check_is_fitted()
-        n_samples = border.check_integer("n_samples", n_samples, 1)
-        rng = border.check_random_state(self.random_state)
+        n_samples = _validation.check_integer("n_samples", n_samples, 1)
+        rng = _validation.check_random_state(self.random_state)
         params = self._params(drawn=True)
         k = len(params.means)
         # as they are, for draws from float32 parameters are not those from the same numbers in float64, to the bit
@@ -309,10 +309,8 @@ class FittedMixture(Estimator):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to `path` (npz without pickle; see `fastgmm.load`)."""
-        from fastgmm.estimators.storage import save
-
         self._check_is_fitted()
-        save(self, path)
+        saving.save(self, path)
 
     def _described(self) -> tuple[str, list[Table]]:
         if not attributes.assigned(self):
@@ -352,7 +350,7 @@ class FittedMixture(Estimator):
     def _estimate_log_prob(self, X: Any) -> Any:
         """Log-density of each sample under each component, shape (n, k)."""
         self._check_is_fitted()
-        return self._each(X, passes.log_density, [f"p{c}" for c in range(len(self.means_))])
+        return self._each(X, evaluate.log_density, [f"p{c}" for c in range(len(self.means_))])
 
     def _estimate_weighted_log_prob(self, X: Any) -> Any:
         """Log-density of each sample under each component, and the logarithm of its weight, shape (n, k)."""
@@ -361,7 +359,7 @@ class FittedMixture(Estimator):
 
     def _estimate_log_prob_resp(self, X: Any) -> tuple[Any, Any]:
         """Log-likelihood of each sample, shape (n,), and logarithms of its responsibilities, shape (n, k)."""
-        log_prob = self._each(X, passes.log_prob, "log_likelihood")
+        log_prob = self._each(X, evaluate.log_prob, "log_likelihood")
         return log_prob, self._estimate_weighted_log_prob(X) - log_prob[:, None]
 
     def _get_parameters(self) -> tuple[NDArray, NDArray, NDArray, NDArray]:
@@ -371,6 +369,6 @@ class FittedMixture(Estimator):
     def _set_parameters(self, params: Sequence[NDArray]) -> None:
         """Set what `_get_parameters` returns, and the precisions."""
         self.weights_, self.means_, self.covariances_, self.precisions_cholesky_ = params
-        layout = STRUCTURES[border.check_choice("covariance_type", self.covariance_type, STRUCTURES)].layout
+        layout = STRUCTURES[_validation.check_choice("covariance_type", self.covariance_type, STRUCTURES)].layout
         arrays = (np.asarray(values) for values in params)
         self.precisions_ = Params(layout, *arrays).precisions

@@ -17,17 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastgmm
-from fastgmm import _outputs, _report, _tables, datasets, selection
+from fastgmm import datasets, selection
 from fastgmm._atomic import replacing
 from fastgmm._compat import optional
-from fastgmm._tables import Table
-from fastgmm.em.sweep import SINGLE_LANE
+from fastgmm.cli import inputs, outputs, report
+from fastgmm.cli.inputs import Table
+from fastgmm.data.open import open_here
+from fastgmm.data.source import LocalSource
+from fastgmm.em.lanes import SINGLE_LANE
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
+from fastgmm.io.tables import resolve_columns
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting.mixtures import MOST_FEATURES, plot_mixture
-from fastgmm.sources.array import LocalSource
-from fastgmm.sources.files import resolve_columns
-from fastgmm.sources.opening import open_here
 
 # values computed at a time
 _BLOCK = 1 << 20
@@ -43,7 +44,7 @@ def demo(args: Namespace) -> None:
     labels = model.predict(iris.data)
     crossed = np.zeros((len(iris.target_names), 3), dtype=np.int64)
     np.add.at(crossed, (np.asarray(iris.target), labels), 1)
-    summary: _report.Summary = {"command": "demo", "version": fastgmm.__version__, "data": "iris (bundled)"}
+    summary: report.Summary = {"command": "demo", "version": fastgmm.__version__, "data": "iris (bundled)"}
     summary |= _fit_summary(model, Table(iris.data, iris.feature_names, 4), len(iris.data), np.bincount(labels))
     summary |= {
         "seconds": {"read": read, "fit": spent},
@@ -51,7 +52,7 @@ def demo(args: Namespace) -> None:
         "species": iris.target_names,
         "cross_table": crossed,
     }
-    _show(args, summary, _report.demo)
+    _show(args, summary, report.demo)
 
 
 def fit(args: Namespace) -> None:
@@ -61,15 +62,15 @@ def fit(args: Namespace) -> None:
         raise ValueError("--checkpoint-every has a meaning with --checkpoint only; add --checkpoint FILE")
     if args.plot_features is not None and args.plot is None:
         raise ValueError("--plot-features has a meaning with --plot only; add --plot FILE")
-    outputs = {"--output": args.output, "--labels": args.labels, "--proba": args.proba, "--plot": args.plot}
-    outputs["--checkpoint"] = args.checkpoint
-    _outputs.check_outputs(
-        outputs, _inputs(args), args.force, models=("--output", "--checkpoint"), gone_on=("--checkpoint",)
+    paths = {"--output": args.output, "--labels": args.labels, "--proba": args.proba, "--plot": args.plot}
+    paths["--checkpoint"] = args.checkpoint
+    outputs.check_outputs(
+        paths, _inputs(args), args.force, models=("--output", "--checkpoint"), gone_on=("--checkpoint",)
     )
     begin = time.perf_counter()
-    table = _tables.read(args, args.columns, args.dtype)
+    table = inputs.read(args, args.columns, args.dtype)
     read = time.perf_counter() - begin
-    _tables.tell_of_doubts(args, table)
+    inputs.tell_of_doubts(args, table)
     features = [] if args.plot is None else _plot_features(args, table)
     model = GaussianMixture(
         n_components=args.components,
@@ -98,7 +99,7 @@ def fit(args: Namespace) -> None:
         _write_plot(args.plot, model, table, features)
     summary = _head("fit", args) | _fit_summary(model, table, source.n_samples, sizes)
     summary |= {"sample_weight": args.weights, "seconds": {"read": read, "fit": spent}, "files": files}
-    _show(args, summary, _report.fit)
+    _show(args, summary, report.fit)
 
 
 def _save(model: GaussianMixture, names: tuple[str, ...] | None, path: str) -> None:
@@ -157,13 +158,13 @@ def _how_to_go_on(checkpoint: str | None) -> str:
 def select(args: Namespace) -> None:
     """Choose the number of components and the covariance structure for a file."""
     files = {"model": args.output, "labels": args.labels, "plot": args.plot, "table": args.table}
-    outputs = {"--output": args.output, "--labels": args.labels, "--plot": args.plot, "--table": args.table}
-    _outputs.check_outputs(outputs, _inputs(args), args.force, models=("--output",))
+    paths = {"--output": args.output, "--labels": args.labels, "--plot": args.plot, "--table": args.table}
+    outputs.check_outputs(paths, _inputs(args), args.force, models=("--output",))
     figure = None if args.plot is None else _figure(9.0, 6.0)
     begin = time.perf_counter()
-    table = _tables.read(args, args.columns, args.dtype)
+    table = inputs.read(args, args.columns, args.dtype)
     read = time.perf_counter() - begin
-    _tables.tell_of_doubts(args, table)
+    inputs.tell_of_doubts(args, table)
     taken = ("tol", "reg_covar", "max_iter", "n_init", "criterion", "progress")
     options = {name: getattr(args, name) for name in taken}
     options |= {"init_params": args.init, "random_state": args.seed, "n_threads": args.threads}
@@ -180,7 +181,7 @@ def select(args: Namespace) -> None:
     if args.output:
         _save(model, kept, args.output)
     if args.table:
-        _outputs.write_rows(args.table, selection.Row._fields, found.table)
+        outputs.write_rows(args.table, selection.Row._fields, found.table)
     if figure is not None:
         found.plot(ax=figure)
         _write_figure(args.plot, figure)
@@ -190,10 +191,10 @@ def select(args: Namespace) -> None:
     summary = _head("select", args) | {"n_samples": source.n_samples, "sample_weight": args.weights}
     summary |= {"init": args.init, "seed": args.seed} | _selection_summary(found)
     summary |= {"best": best, "seconds": {"read": read, "select": spent}, "files": files}
-    _show(args, summary, partial(_report.select, text=str(found)))
+    _show(args, summary, partial(report.select, text=str(found)))
 
 
-def _selection_summary(found: selection.Selection) -> _report.Summary:
+def _selection_summary(found: selection.Selection) -> report.Summary:
     arrays = ("bic", "icl", "aic", "log_likelihood", "entropy", "n_parameters", "converged")
     reasons = [
         {"n_components": k, "covariance_type": name, "reason": text} for (k, name), text in found.reasons.items()
@@ -219,7 +220,7 @@ def _selection_summary(found: selection.Selection) -> _report.Summary:
 def predict(args: Namespace) -> None:
     """Write the component of each sample, or the probability of each component."""
     output = None if args.output == "-" else args.output
-    _outputs.check_outputs({"--output": output}, [*_inputs(args), args.model], args.force)
+    outputs.check_outputs({"--output": output}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
     source = open_here(_read_for(model, names, args).data)
     n, sizes = source.n_samples, np.zeros(len(model.weights_), np.int64)
@@ -229,7 +230,7 @@ def predict(args: Namespace) -> None:
     if args.proba and (output or not args.json):
         _write_proba(output, model, source)
     elif output or not args.json:
-        _outputs.write_table(output, ["label"], labels, (n,), np.dtype(np.int64))
+        outputs.write_table(output, ["label"], labels, (n,), np.dtype(np.int64))
     if args.json:
         collections.deque(labels, maxlen=0)  # what is left of them, to count
         summary = _head("predict", args) | {"n_samples": n, "cluster_sizes": sizes, "output": output}
@@ -237,27 +238,27 @@ def predict(args: Namespace) -> None:
             summary |= {"probabilities": np.concatenate(list(_by_blocks(model, source, model.predict_proba)))}
         elif not output:
             summary |= {"labels": np.concatenate(list(labels))}
-        print(_report.to_json(summary))
+        print(report.to_json(summary))
 
 
 def score(args: Namespace) -> None:
     """Tell the log-likelihood of a table."""
-    _outputs.check_outputs({"--per-sample": args.per_sample}, [*_inputs(args), args.model], args.force)
+    outputs.check_outputs({"--per-sample": args.per_sample}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
     table = _read_for(model, names, args)
     source = open_here(table.data)
     if args.per_sample:
         values = _by_blocks(model, source, model.score_samples)
-        _outputs.write_table(args.per_sample, ["log_likelihood"], values, (source.n_samples,), source.dtype)
+        outputs.write_table(args.per_sample, ["log_likelihood"], values, (source.n_samples,), source.dtype)
     summary = _head("score", args) | {"n_samples": source.n_samples, "sample_weight": args.weights}
     summary |= {"per_sample": args.per_sample} | _criteria(model, table)
-    _show(args, summary, _report.score)
+    _show(args, summary, report.score)
 
 
 def sample(args: Namespace) -> None:
     """Draw samples and write them."""
     output = None if args.output == "-" else args.output
-    _outputs.check_outputs({"--output": output}, [args.model], args.force)
+    outputs.check_outputs({"--output": output}, [args.model], args.force)
     if args.with_labels and output and output.lower().endswith(".npy"):
         raise ValueError(f"--with-labels needs a .csv file, whose columns have types of their own; got {output}")
     model, names = _load(args)
@@ -269,9 +270,9 @@ def sample(args: Namespace) -> None:
         if args.with_labels:
             columns.append("label")
             # objects, so that the label is written as the integer it is
-            pairs = zip(_outputs.split(data), _outputs.split(labels), strict=True)
+            pairs = zip(outputs.split(data), outputs.split(labels), strict=True)
             blocks = (np.column_stack([X.astype(object), y]) for X, y in pairs)
-        _outputs.write_table(output, columns, blocks, data.shape, data.dtype)
+        outputs.write_table(output, columns, blocks, data.shape, data.dtype)
     if args.json:
         summary = _head("sample", args) | {
             "n_samples": len(data),
@@ -280,7 +281,7 @@ def sample(args: Namespace) -> None:
             "seed": args.seed,
             "output": output,
         }
-        print(_report.to_json(summary if output else summary | {"data": data, "labels": labels}))
+        print(report.to_json(summary if output else summary | {"data": data, "labels": labels}))
 
 
 def info(args: Namespace) -> None:
@@ -289,7 +290,7 @@ def info(args: Namespace) -> None:
     params = {name: value for name, value in model.get_params().items() if not isinstance(value, np.ndarray)}
     summary = _head("info", args) | {"class": type(model).__name__} | _model_summary(model, names)
     summary |= {"lower_bound": model.lower_bound_, "params": params}
-    _show(args, summary, _report.info)
+    _show(args, summary, report.info)
 
 
 def warmup(args: Namespace) -> None:
@@ -309,7 +310,7 @@ def warmup(args: Namespace) -> None:
             spent = time.perf_counter() - started
             compiled.append({"covariance_type": covariance, "dtype": dtype, "seconds": spent})
     summary = {"command": "warmup", "version": fastgmm.__version__, "compiled": compiled}
-    _show(args, summary | {"seconds": time.perf_counter() - begin}, _report.warmup)
+    _show(args, summary | {"seconds": time.perf_counter() - begin}, report.warmup)
 
 
 # --- reading ---
@@ -318,8 +319,8 @@ def warmup(args: Namespace) -> None:
 def _inputs(args: Namespace) -> list[str]:
     """Files that a command reads, as far as its arguments tell."""
     weights = getattr(args, "weights", None)
-    of_weights = [weights] if weights is not None and _tables.is_weight_file(weights) else []
-    return [args.data, *_tables.data_files(args.data), *of_weights]
+    of_weights = [weights] if weights is not None and inputs.is_weight_file(weights) else []
+    return [args.data, *inputs.data_files(args.data), *of_weights]
 
 
 def _load(args: Namespace) -> tuple[GaussianMixture, tuple[str, ...] | None]:
@@ -338,7 +339,7 @@ def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Na
     """Open the columns that `model` was fitted with."""
     columns = args.columns
     if expected and columns is None and args.drop is None:
-        names = _tables.names_of(args)
+        names = inputs.names_of(args)
         if names is not None:
             missing = [name for name in expected if name not in names]
             if missing:
@@ -349,7 +350,7 @@ def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Na
             columns = expected
     # a float32 model is asked about float32 data, as it was fitted with
     single = args.dtype is None and model.means_.dtype == np.float32
-    table = _tables.read(args, columns, np.float32 if single else args.dtype)
+    table = inputs.read(args, columns, np.float32 if single else args.dtype)
     names = table.names
     if expected and names and names != expected:
         raise ValueError(
@@ -363,7 +364,7 @@ def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Na
         raise ValueError(
             f"{args.data} gives {table.n_features} features, but {args.model} was fitted with {model.n_features_in_}; {remedy}"
         )
-    _tables.tell_of_doubts(args, table)
+    inputs.tell_of_doubts(args, table)
     return table
 
 
@@ -379,12 +380,12 @@ def _fit(model: GaussianMixture, table: Table, **options: Any) -> float:
     return time.perf_counter() - begin
 
 
-def _head(command: str, args: Namespace) -> _report.Summary:
+def _head(command: str, args: Namespace) -> report.Summary:
     files = {name: getattr(args, name) for name in ("model", "data") if hasattr(args, name)}
     return {"command": command, "version": fastgmm.__version__, **files}
 
 
-def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> _report.Summary:
+def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> report.Summary:
     k, d = model.means_.shape
     return {
         "n_features": d,
@@ -401,7 +402,7 @@ def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> _re
     }
 
 
-def _criteria(model: GaussianMixture, table: Table) -> _report.Summary:
+def _criteria(model: GaussianMixture, table: Table) -> report.Summary:
     found = model._criteria(table.data, table.sample_weight)
     return {
         "total_weight": found.total_weight,
@@ -412,7 +413,7 @@ def _criteria(model: GaussianMixture, table: Table) -> _report.Summary:
     }
 
 
-def _fit_summary(model: GaussianMixture, table: Table, n_samples: int, sizes: NDArray[np.int64]) -> _report.Summary:
+def _fit_summary(model: GaussianMixture, table: Table, n_samples: int, sizes: NDArray[np.int64]) -> report.Summary:
     return {
         "n_samples": n_samples,
         **_model_summary(model, table.names),
@@ -423,8 +424,8 @@ def _fit_summary(model: GaussianMixture, table: Table, n_samples: int, sizes: ND
     }
 
 
-def _show(args: Namespace, summary: _report.Summary, as_text: Callable[[_report.Summary], str]) -> None:
-    print(_report.to_json(summary) if args.json else as_text(summary))
+def _show(args: Namespace, summary: report.Summary, as_text: Callable[[report.Summary], str]) -> None:
+    print(report.to_json(summary) if args.json else as_text(summary))
 
 
 # --- writing ---
@@ -452,7 +453,7 @@ def _cluster_sizes(model: GaussianMixture, source: LocalSource, path: str | None
     sizes = np.zeros(len(model.weights_), np.int64)
     labels = _labels(model, source, sizes)
     if path:
-        _outputs.write_table(path, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
+        outputs.write_table(path, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
     else:
         collections.deque(labels, maxlen=0)
     return sizes
@@ -461,4 +462,4 @@ def _cluster_sizes(model: GaussianMixture, source: LocalSource, path: str | None
 def _write_proba(path: str | None, model: GaussianMixture, source: LocalSource) -> None:
     k = len(model.weights_)
     blocks = _by_blocks(model, source, model.predict_proba)
-    _outputs.write_table(path, [f"p{c}" for c in range(k)], blocks, (source.n_samples, k), source.dtype)
+    outputs.write_table(path, [f"p{c}" for c in range(k)], blocks, (source.n_samples, k), source.dtype)

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fastgmm import _validation as border
+from fastgmm import _validation
 from fastgmm._errors import memory_for
-from fastgmm.sources.array import ArraySource, LocalSource, Source
-from fastgmm.sources.chunks import Chunks, MemmapReader, RawFile, chunks, worth_streaming
-from fastgmm.sources.dask import is_dask, open_partitions
-from fastgmm.sources.stream import survey
+from fastgmm.data.chunks import Chunks, MemmapReader, RawFile, chunks, worth_streaming
+from fastgmm.data.dask import is_dask, open_partitions
+from fastgmm.data.source import ArraySource, LocalSource, Source
+from fastgmm.data.stream import survey
 
 S = TypeVar("S", bound=Source)
 
@@ -40,8 +40,8 @@ def open_here(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Loc
     with memory_for(
         "checking X and its weights", "Pass arrays of float32 or float64, which are not copied, or fastgmm.chunks"
     ):
-        data = border.check_data(X, min_samples=min_samples)
-        return ArraySource.weighted(data, border.check_sample_weight(sample_weight, len(data)))
+        data = _validation.check_data(X, min_samples=min_samples)
+        return ArraySource.weighted(data, _validation.check_sample_weight(sample_weight, len(data)))
 
 
 def _enough(source: S, min_samples: int) -> S:

@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastgmm._compat import optional
 from fastgmm._errors import listed
 from fastgmm._validation import check_path, shape_advice
-from fastgmm.sources._text import (
+from fastgmm.io.text import (
     COMPRESSED,
     Format,
     Header,

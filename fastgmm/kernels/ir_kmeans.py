@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from fastgmm._jit import JIT_DISABLED
-from fastgmm.kernels.vectors import I32, I64, Block, vector_width
+from fastgmm.kernels.ir import I32, I64, Block, vector_width
 
 
 def _emit_nearest(ctx, b, sig, args, n_centres, n_vectors):

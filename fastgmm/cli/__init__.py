@@ -1,6 +1,6 @@
 """The command line: what the arguments are, and how errors, warnings and Ctrl-C are told.
 
-Nothing heavy is imported here, so that every ``--help`` answers at once; the commands live in ``_commands``.
+Nothing heavy is imported here, so that every ``--help`` answers at once; the commands live in ``commands``.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from functools import partial
 from typing import Any, NoReturn, TextIO
 
 import fastgmm
-from fastgmm._wording import in_options, option_for
+from fastgmm._names import COVARIANCE_TYPES, CRITERIA, MCLUST_NAMES, ONE_FEATURE, STARTS
+from fastgmm.cli.wording import in_options, option_for
 
-COVARIANCES = ("full", "tied", "diag", "spherical")
-STRUCTURES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
-_TYPES = f"{', '.join(COVARIANCES)}, or mclust's {', '.join(STRUCTURES)}, for one feature E, V"
-INITS = ("kmeans", "k-means++", "random", "random_from_data", "whitened", "hierarchical", "em-em", "auto")
+_TYPES = (
+    f"{', '.join(COVARIANCE_TYPES)}, or mclust's {', '.join(MCLUST_NAMES)}, for one feature {', '.join(ONE_FEATURE)}"
+)
 DTYPES = ("float64", "float32")
-CRITERIA = ("bic", "icl", "aic")
 _MOST_COMPONENTS = 10_000
 _HEADERS = ("auto", "yes", "no")
 #: Options that have another name, by which scikit-learn's users know them.
@@ -163,11 +162,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        from fastgmm import _commands
         from fastgmm._jit import compilation_told
+        from fastgmm.cli import commands
 
         with compilation_told(_tell_of_compilation):
-            getattr(_commands, args.command)(args)
+            getattr(commands, args.command)(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # the interpreter flushes once more at exit, which must not complain either
@@ -326,7 +325,10 @@ def _sizes(text: str) -> list[int]:
 def _covariance_list(text: str) -> str | list[str]:
     if text == "all":
         return text
-    return [_one_of("covariance type", (*COVARIANCES, *STRUCTURES, "E", "V", "all"))(item) for item in _items(text)]
+    return [
+        _one_of("covariance type", (*COVARIANCE_TYPES, *MCLUST_NAMES, *ONE_FEATURE, "all"))(item)
+        for item in _items(text)
+    ]
 
 
 def _seed(text: str) -> int | None:
@@ -402,7 +404,7 @@ def _add_fit(parser: _Parser) -> None:
     group.add_argument(
         "--covariance",
         metavar="TYPE",
-        type=_one_of("covariance type", (*COVARIANCES, *STRUCTURES, "E", "V")),
+        type=_one_of("covariance type", (*COVARIANCE_TYPES, *MCLUST_NAMES, *ONE_FEATURE)),
         default="full",
         help=f"{_TYPES} (default: full)",
     )
@@ -493,9 +495,9 @@ def _em_arguments(group: Any, *, tol: str, max_iter: int, least: int, starts: st
     group.add_argument(
         "--init",
         metavar="METHOD",
-        type=_one_of("init", INITS),
+        type=_one_of("init", STARTS),
         default=init,
-        help=f"{', '.join(INITS)} (default: {init})",
+        help=f"{', '.join(STARTS)} (default: {init})",
     )
     _seed_argument(group)
     _threads_argument(group)
@@ -533,9 +535,9 @@ def _add_warmup(parser: _Parser) -> None:
     parser.add_argument(
         "--covariance",
         metavar="TYPE",
-        type=_one_of("covariance type", (*COVARIANCES, "all")),
+        type=_one_of("covariance type", (*COVARIANCE_TYPES, "all")),
         default="all",
-        help=f"{', '.join(COVARIANCES)} or all (default: all)",
+        help=f"{', '.join(COVARIANCE_TYPES)} or all (default: all)",
     )
     parser.add_argument(
         "--dtype",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgmm._wording import in_options
+from fastgmm.cli.wording import in_options
 
 # what fits on a screen
 _MAX_COMPONENTS = 12

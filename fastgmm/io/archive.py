@@ -19,11 +19,11 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-import fastgmm
 from fastgmm._atomic import replacing
 from fastgmm._validation import check_path
+from fastgmm._version import __version__
+from fastgmm.io.tables import NPZ_DAMAGE, npy_header
 from fastgmm.model.structures import STRUCTURES
-from fastgmm.sources.files import NPZ_DAMAGE, npy_header
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -45,7 +45,7 @@ class Kind:
 def write(path: str | os.PathLike[str], kind: Kind, header: Mapping[str, Any], entries: Mapping[str, NDArray]) -> None:
     """Write an archive that appears whole or not at all. The same entries give the same bytes. Raises OSError."""
     check_path("path", path)
-    whole = {"format": kind.format, "format_version": kind.version, "fastgmm_version": fastgmm.__version__, **header}
+    whole = {"format": kind.format, "format_version": kind.version, "fastgmm_version": __version__, **header}
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for entry, array in {"header": np.array(json.dumps(whole)), **entries}.items():
             member = io.BytesIO()
@@ -130,7 +130,7 @@ def _header(entries: Arrays, kind: Kind) -> dict[str, Any]:
     if isinstance(version, int) and version > kind.version:
         raise ValueError(
             f"it has format version {version}, written by fastgmm {header.get('fastgmm_version')}; this is fastgmm "
-            f"{fastgmm.__version__}, which reads up to version {kind.version}; upgrade fastgmm"
+            f"{__version__}, which reads up to version {kind.version}; upgrade fastgmm"
         )
     if not isinstance(version, int) or version < 1 or isinstance(version, bool):
         raise ValueError(f"its header says format version {version!r}, which never was; {kind.remedy}")

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm import _report
-from fastgmm.sources._text import TextFile, kind_of, spell_columns
-from fastgmm.sources.chunks import Chunks, chunks, expand
-from fastgmm.sources.files import (
+from fastgmm.cli import report
+from fastgmm.data.chunks import Chunks, chunks, expand
+from fastgmm.data.stream import LOADED
+from fastgmm.io.tables import (
     Description,
     choose_columns,
     describe,
@@ -26,7 +26,7 @@ from fastgmm.sources.files import (
     read_table,
     resolve_columns,
 )
-from fastgmm.sources.stream import LOADED
+from fastgmm.io.text import TextFile, kind_of, spell_columns
 
 #: Files that are read piece by piece, so that a large one need not fit into memory.
 _IN_PIECES = (".npy", ".parquet")
@@ -100,13 +100,13 @@ def tell_of_doubts(args: Namespace, table: Table) -> None:
     """Say on standard error what is taken for data and may be none: an index, a header of numbers."""
     again = "" if hasattr(args, "components") else "fit again with "
     if (column := table.numbered) is not None:
-        _report.note(
+        report.note(
             f"{args.data}: {column.label} is taken for a feature, but {column.why}: if it is an index, leave it out: "
             f"{again}--drop {column.option}"
         )
     if table.header is not None:
         shown = ", ".join(table.header[:5]) + (", ..." if len(table.header) > 5 else "")
-        _report.note(
+        report.note(
             f"{args.data}: the first line ({shown}) is taken for a sample: if it holds names, add --header yes, else --header no"
         )
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._errors import listed
-from fastgmm.em import sweep as passes
+from fastgmm.data.source import ArraySource, Source
+from fastgmm.em import evaluate, sweep
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import ROUNDING, Collapsed, MaximumLikelihood
@@ -27,7 +28,6 @@ from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise, possible
-from fastgmm.sources.array import ArraySource, Source
 
 Float = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ class Cell:
     """What one size and structure came to: a fit and the sums of its criteria, or the reason why there is none."""
 
     fit: FitResult | None = None
-    sums: passes.Classified | None = None
+    sums: evaluate.Classified | None = None
     reason: Reason | None = None
 
     @property
@@ -127,7 +127,7 @@ class Starts:
     def _of_start(self, k: int, i: int) -> Stats:
         step, n_threads = self._settings.step(STRUCTURES["VVV"]), self._settings.n_threads
         params = STARTS[self._init_params].params(self._source, step, k, self._random_state, n_threads)
-        return passes.sweep(self._source, params.normalised(), n_threads)
+        return sweep.sweep(self._source, params.normalised(), n_threads)
 
 
 class Grid:
@@ -169,7 +169,7 @@ class Grid:
 
     def run(self) -> dict[tuple[int, str], Cell]:
         """Fit all cells."""
-        self._collinear = collinear(passes.total(self._source, self._settings.n_threads).scatter)
+        self._collinear = collinear(sweep.total(self._source, self._settings.n_threads).scatter)
         for k in self._sizes:
             for structure in self._structures:
                 self._told(k, structure)
@@ -250,7 +250,7 @@ class Grid:
             return Cell(reason=_of_error(error))
         if reason := self._spurious(fit.params, structure):
             return Cell(reason=reason)
-        sums = passes.classified(self._source, fit.params, self._settings.n_threads)
+        sums = evaluate.classified(self._source, fit.params, self._settings.n_threads)
         return (
             Cell(fit, sums)
             if math.isfinite(sums.log_likelihood)
@@ -299,7 +299,7 @@ class Grid:
         return self._settings.step(structure).maximise(stats.in_layout(structure.layout))
 
     def _swept(self, params: Params) -> Stats:
-        return passes.sweep(self._source, params, self._settings.n_threads)
+        return sweep.sweep(self._source, params, self._settings.n_threads)
 
     def _cut(self, params: Params) -> Iterator[Params]:
         """Mixtures of one component more: each component in turn is cut in two, across one of its principal axes.
@@ -389,7 +389,7 @@ class Grid:
         least, reg_covar = structure.least_samples(d), self._settings.reg_covar
         held = params.weights / params.weights.sum() * n
         scale = np.sqrt(
-            np.diagonal(passes.total(self._source, self._settings.n_threads).scatter) / self._source.total_weight
+            np.diagonal(sweep.total(self._source, self._settings.n_threads).scatter) / self._source.total_weight
         )
         scale = np.where(scale > 0, scale, 1.0)
         own, floor = params, 2 * reg_covar

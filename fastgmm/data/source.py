@@ -1,4 +1,4 @@
-"""An array in memory as something to be swept repeatedly, without a copy; and what any such source is."""
+"""A source: samples that passes are made over again and again, here or elsewhere; and the array in memory, which is one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from fastgmm import _jit
+from fastgmm import _threads
 from fastgmm._compat import cached_property
 from fastgmm.kernels.tile import Samples
 
@@ -80,7 +80,7 @@ class Source(Protocol):
     ) -> T:
         """``function(part)`` of each part of the samples, merged in the order of the parts.
 
-        A part is a `LocalSource` where the function runs. There, ``_jit.current_threads()`` is what it may use, at most
+        A part is a `LocalSource` where the function runs. There, ``_threads.current_threads()`` is what it may use, at most
         `n_threads`. With `on_block`, which is called with the number of samples done, ``function(part, on_block)`` is called if
         the part is here; else it is called once at the end.
         """
@@ -129,7 +129,7 @@ class InProcess:
         n_threads: int | None = None,
         on_block: Callable[[int], None] | None = None,
     ) -> T:
-        with _jit.limited(n_threads):
+        with _threads.limited(n_threads):
             return function(self) if on_block is None else function(self, on_block)
 
 

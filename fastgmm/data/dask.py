@@ -16,12 +16,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm import _jit
-from fastgmm import _validation as border
+from fastgmm import _threads, _validation
 from fastgmm._compat import cached_property, optional
 from fastgmm._frames import no_numbers
-from fastgmm.sources import stream
-from fastgmm.sources.array import ArraySource, unit_exponent
+from fastgmm.data import stream
+from fastgmm.data.source import ArraySource, unit_exponent
 
 T = TypeVar("T")
 
@@ -50,7 +49,7 @@ def row_blocks(X: Any) -> Any:
         frame = (
             "Pass X.to_frame() if it is a single feature"
             if hasattr(X, "to_frame")
-            else border.shape_advice(array.shape)
+            else _validation.shape_advice(array.shape)
         )
         raise ValueError(
             f"X must be two-dimensional, (n_samples, n_features), got a Dask {type(X).__name__} of shape {array.shape}. {frame}"
@@ -204,7 +203,7 @@ def _split(sample_weight: Any, blocks: Sequence[Any]) -> list[Any]:
         return [None] * len(blocks)
     dask = _dask()
     lengths = dask.compute(*[dask.delayed(len)(block) for block in blocks])
-    weights = border.check_sample_weight(sample_weight, sum(lengths))
+    weights = _validation.check_sample_weight(sample_weight, sum(lengths))
     assert weights is not None
     # in the graph and not scattered: a worker that dies takes scattered data with it
     return [dask.delayed(piece) for piece in np.split(weights, np.cumsum(lengths)[:-1])]
@@ -315,7 +314,7 @@ def _on_block(
     if not len(samples):
         return empty
     stream.largest_magnitude(samples, name)
-    with _jit.threads(_share(n_parts, n_threads)):
+    with _threads.threads(_share(n_parts, n_threads)):
         return evaluate(ArraySource(samples.astype(dtype, copy=False)))
 
 
@@ -345,7 +344,7 @@ def _on_part(
     n_threads: int | None,
     part: tuple[NDArray, NDArray | None],
 ) -> T:
-    with _jit.threads(_share(n_parts, n_threads)):
+    with _threads.threads(_share(n_parts, n_threads)):
         return function(ArraySource(*part, weight_unit))
 
 
@@ -364,7 +363,7 @@ def _share(n_parts: int, n_threads: int | None) -> int:
     the worker, or locally of Numba's. The tasks that run at once never use more than these together, even if one worker
     gets them all.
     """
-    here = min(_worker_threads() or _jit.current_threads(), _jit.max_threads())
+    here = min(_worker_threads() or _threads.current_threads(), _threads.max_threads())
     share = max(1, here // n_parts)
     return share if n_threads is None else min(n_threads, share)
 
@@ -386,7 +385,7 @@ def _look(X: Any, weights: Any, number: int) -> _Look:
         name = f"partition {number}"
         samples = stream.as_matrix(X, name)
         n, d = samples.shape
-        of_samples = border.check_sample_weight(weights, n, f"sample_weight.partitions[{number}]", all_zero=True)
+        of_samples = _validation.check_sample_weight(weights, n, f"sample_weight.partitions[{number}]", all_zero=True)
         largest = stream.largest_magnitude(samples, name) if n else 0.0
         if of_samples is not None and n and not of_samples.all():
             samples, of_samples = samples[of_samples > 0], of_samples[of_samples > 0]
@@ -403,7 +402,7 @@ def _take(X: Any, weights: Any, dtype: np.dtype, exponent: int | None) -> tuple[
 
     A pair of arrays and no `ArraySource`: of these Dask knows the size, by which it decides what to move and to spill.
     """
-    samples = border.as_numbers(X, "X").astype(dtype, copy=False)
+    samples = _validation.as_numbers(X, "X").astype(dtype, copy=False)
     if weights is None:
         return samples, None
     of_samples = np.asarray(weights, np.float64)

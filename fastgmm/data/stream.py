@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm import _validation as border
+from fastgmm import _validation
 from fastgmm._compat import cached_property
-from fastgmm.sources._ahead import IN_FLIGHT, ahead
-from fastgmm.sources.array import ArraySource, Block, InProcess, in_units, mark_rows, rows_at
+from fastgmm.data.prefetch import IN_FLIGHT, ahead
+from fastgmm.data.source import ArraySource, Block, InProcess, in_units, mark_rows, rows_at
 
 #: Bytes of samples up to which a stream is simply loaded, and of the sample of a larger one that a start is made from.
 LOADED = 64 * 2**20
@@ -215,7 +215,7 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
         raise ValueError("the chunks hold no samples at all: pass at least one array of shape (n_samples, n_features)")
     dtype = np.dtype(np.float32 if itemsize == 4 else np.float64)
     n_samples = sum(lengths)
-    of_samples = border.check_sample_weight(sample_weight, n_samples)
+    of_samples = _validation.check_sample_weight(sample_weight, n_samples)
     if kept is not None:
         return ArraySource.weighted(np.concatenate(kept).astype(dtype, copy=False), of_samples)
     weights, unit = (None, 1.0) if of_samples is None else in_units(of_samples, dtype)
@@ -243,11 +243,11 @@ class _Marks:
 
 def as_matrix(piece: object, name: str) -> NDArray:
     """A piece as a float32 or float64 matrix; ValueError or TypeError that calls it `name`."""
-    array = border.as_numbers(piece, name)
+    array = _validation.as_numbers(piece, name)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(
             f"{name} has the shape {array.shape}, but a chunk must be (n_samples, n_features). "
-            + (border.shape_advice(array.shape, "chunk") if array.ndim != 2 else "Pass the columns to use")
+            + (_validation.shape_advice(array.shape, "chunk") if array.ndim != 2 else "Pass the columns to use")
         )
     return array
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.sources import files
-from fastgmm.sources.files import Format, Header
-from fastgmm.sources.stream import LOADED, PIECE, Reader, StreamError
+from fastgmm.data.stream import LOADED, PIECE, Reader, StreamError
+from fastgmm.io import tables
+from fastgmm.io.tables import Format, Header
 
 _PAGE = mmap.PAGESIZE
 
@@ -117,8 +117,8 @@ def expand(path: str) -> list[str]:
     """Files that a path, a directory or a pattern stands for, in the order of their names."""
     if os.path.isdir(path):
         entries = sorted(os.listdir(path))
-        found = [os.path.join(path, name) for name in entries if files.kind_of(name) in files.READABLE]
-        kinds = sorted({files.kind_of(name) for name in found})
+        found = [os.path.join(path, name) for name in entries if tables.kind_of(name) in tables.READABLE]
+        kinds = sorted({tables.kind_of(name) for name in found})
         if len(kinds) > 1:
             raise ValueError(
                 f"{path} holds files of several kinds ({', '.join(kinds)}): pass a pattern, such as "
@@ -126,7 +126,7 @@ def expand(path: str) -> list[str]:
             )
         if not found:
             raise ValueError(
-                f"{path} holds no file that can be read ({', '.join(files.READABLE)}) among {len(entries)}: choose another, or a "
+                f"{path} holds no file that can be read ({', '.join(tables.READABLE)}) among {len(entries)}: choose another, or a "
                 "pattern"
             )
         return found
@@ -170,7 +170,7 @@ class RawFile:
     @classmethod
     def of_npy(cls, path: str) -> RawFile:
         """Find the matrix in a .npy file; ValueError where there is none."""
-        shape, fortran, dtype, offset = files.npy_layout(path)
+        shape, fortran, dtype, offset = tables.npy_layout(path)
         size = os.stat(path).st_size
         end = offset + shape[0] * shape[1] * dtype.itemsize
         if size < end:
@@ -244,18 +244,18 @@ class _FileChunk:
     form: Format
 
     def pieces(self, first: int, rows: int | None) -> Iterator[NDArray]:
-        kind = files.kind_of(self.path)
+        kind = tables.kind_of(self.path)
         if kind in (".npy", ".parquet"):
-            files.refuse_form(self.path, self.form)
+            tables.refuse_form(self.path, self.form)
         if kind == ".npy":
             raw = RawFile.of_npy(self.path)
-            picked = files.column_indices(self.path, raw.shape[1], self.columns)
+            picked = tables.column_indices(self.path, raw.shape[1], self.columns)
             for window in raw.windows(first, rows):
                 yield window if picked is None else window[:, picked]
         elif kind == ".parquet":
-            yield from files.parquet_batches(self.path, self.columns, PIECE)
+            yield from tables.parquet_batches(self.path, self.columns, PIECE)
         else:
-            yield files.read_table(self.path, columns=self.columns, **self.form._asdict()).data
+            yield tables.read_table(self.path, columns=self.columns, **self.form._asdict()).data
 
 
 @dataclass(frozen=True)

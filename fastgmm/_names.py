@@ -1,0 +1,12 @@
+"""Names of structures, starts and criteria: for the registries, and for the command line, which answers before they are loaded."""
+
+#: Structures that scikit-learn has; each is also the name of a layout.
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+#: Structures by the names of mclust (Scrucca, Fop, Murphy & Raftery, The R Journal 8(1), 2016, table 3), simpler ones first.
+MCLUST_NAMES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
+#: Structures of one feature.
+ONE_FEATURE = ("E", "V")
+#: Starts, as `init_params` has them.
+STARTS = ("kmeans", "k-means++", "random", "random_from_data", "whitened", "hierarchical", "em-em", "auto")
+#: Criteria that models are chosen by.
+CRITERIA = ("bic", "icl", "aic")

@@ -1,0 +1,178 @@
+"""Passes that evaluate a mixture at each sample: labels, densities, responsibilities, and sums of these."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm import _threads
+from fastgmm._errors import memory_for
+from fastgmm.data.source import ArraySource, LocalSource, Source
+from fastgmm.em.lanes import in_lanes, lanes
+from fastgmm.kernels import sweep as kernels
+from fastgmm.kernels.sweep import LABELS, LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
+from fastgmm.model.layouts import Packed
+from fastgmm.model.params import Params
+
+Float = NDArray[np.float64]
+
+
+def labels(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
+    """Most probable component of each sample, the first on ties, shape (n,)."""
+    out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
+    _evaluate(source, params.packed(source.dtype), LABELS, out, np.empty((0, 0), source.dtype), n_threads)
+    return out
+
+
+def distinct(
+    source: Source, params: Params, components: Sequence[int], most: int, n_threads: int | None = None
+) -> NDArray[np.int64]:
+    """How many distinct samples have each of `components` as their most probable one, in one pass; `most` where there are more."""
+    merge = partial(_merged_rows, most=most)
+    look = partial(_distinct, params=params, components=components, most=most)
+    found = source.map_reduce(look, merge, n_threads)
+    return np.array([len(rows) for rows in found], dtype=np.int64)
+
+
+def _distinct(source: LocalSource, *, params: Params, components: Sequence[int], most: int) -> list[NDArray]:
+    """For each of `components` up to `most` of its distinct samples."""
+    found = [np.empty((0, source.n_features), source.dtype) for _ in components]
+    plan = lanes(source, len(params.weights), 0)
+    with closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
+            X = block.X[block.weights > 0] if block.weights.size else block.X
+            of = labels(ArraySource(X), params)
+            found = _merged_rows(found, [X[of == j] for j in components], most)
+            if all(len(rows) == most for rows in found):
+                break
+    return found
+
+
+def _merged_rows(one: list[NDArray], other: list[NDArray], most: int) -> list[NDArray]:
+    return [
+        a if len(a) == most or not len(b) else np.unique(np.concatenate([a, b]), axis=0)[:most]
+        for a, b in zip(one, other, strict=True)
+    ]
+
+
+def log_prob(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:
+    """log p(x_i), shape (n,), in the dtype of the source."""
+    return _values(source, params, LOG_PROB, n_threads)[:, 0]
+
+
+def responsibilities(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:
+    """Posterior probabilities of the components, shape (n, k)."""
+    return _values(source, params, RESPONSIBILITIES, n_threads)
+
+
+def log_density(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:
+    """log N(x_i | mean_k, covariance_k), weights left out, shape (n, k)."""
+    return _values(source, params, LOG_DENSITY, n_threads, weighted=False)
+
+
+def log_likelihood(source: Source, params: Params, n_threads: int | None = None) -> float:
+    """Sum over samples of weight times log p(x_i), in units of `weight_unit`; nothing of size n is kept."""
+    return source.map_reduce(partial(_log_likelihood, params=params), operator.add, n_threads)
+
+
+def _log_likelihood(source: LocalSource, *, params: Params) -> float:
+    packed = params.packed(source.dtype)
+    plan = lanes(source, len(params.weights), 0)
+    total = 0.0
+    with _threads.threads(_threads.current_threads()) as run, closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
+            values = np.empty((len(block.X), 1), source.dtype)
+            in_lanes(run, kernels.evaluate, plan, block.samples, packed, LOG_PROB, np.empty(0, np.int64), values)
+            each = values[:, 0]
+            if block.weights.size:
+                # one of weight zero counts for nothing even where its likelihood is zero
+                each = np.where(block.weights > 0, each, 0.0).astype(np.float64) * block.weights
+            total += float(each.sum(dtype=np.float64))
+    return total
+
+
+class Classified(NamedTuple):
+    """Sums over samples, weighted, in units of `weight_unit`; z_ik are the responsibilities.
+
+    log_likelihood : of log p(x_i); certainty : of log max_k z_ik, at most 0; entropy : of -sum_k z_ik log z_ik
+    """
+
+    log_likelihood: float
+    certainty: float
+    entropy: float
+
+    def times(self, factor: float) -> Classified:
+        """Those of samples that count `factor` times as much."""
+        return Classified(*(factor * value for value in self))
+
+
+def classified(source: Source, params: Params, n_threads: int | None = None) -> Classified:
+    """Log-likelihood, and how clearly samples belong to components, in one pass; nothing of size n is kept."""
+    return Classified(*source.map_reduce(partial(_classified, params=params), np.add, n_threads).tolist())
+
+
+def _classified(source: LocalSource, *, params: Params) -> Float:
+    k = len(params.weights)
+    packed = params.packed(source.dtype)
+    plan = lanes(source, k, 0, row_bytes=8 * k)
+    sums = np.zeros(3)
+    with _threads.threads(_threads.current_threads()) as run, closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
+            densities = np.empty((len(block.X), k), source.dtype)
+            in_lanes(run, kernels.evaluate, plan, block.samples, packed, LOG_DENSITY, np.empty(0, np.int64), densities)
+            sums += _sums_of(densities.T.astype(np.float64, order="C"), block.weights)
+    return sums
+
+
+def _sums_of(densities: Float, weights: NDArray) -> Float:
+    """Those of `Classified` from log(pi_k N(x_i | ...)), (k, n), which are overwritten.
+
+    With a_ik these less their maximum over k, t_i = sum_k exp a_ik: log max_k z_ik = -log t_i, and the entropy is
+    log t_i - sum_k a_ik exp(a_ik) / t_i.
+    """
+    top = densities.max(axis=0)
+    with np.errstate(invalid="ignore"):
+        densities -= top  # NaN where all are -inf
+    shares = np.exp(densities)
+    total = shares.sum(axis=0)
+    log_total = np.log(total)
+    np.maximum(densities, -800.0, out=densities)  # its share is 0: 0 log 0 = 0
+    spread = np.einsum("kn,kn->n", densities, shares) / total
+    each = np.stack([top + log_total, -log_total, log_total - spread])
+    # a sample whose likelihood is zero belongs to no component: that of all is zero, and the rest as if it were not there
+    each[:, top == -np.inf] = [[-np.inf], [0.0], [0.0]]
+    if weights.size:
+        # one of weight zero counts for nothing even where its likelihood is zero
+        each = np.where(weights > 0, each, 0.0) * weights
+    return each.sum(axis=1)
+
+
+def _values(source: LocalSource, params: Params, what: int, n_threads: int | None, *, weighted: bool = True) -> NDArray:
+    columns = 1 if what == LOG_PROB else len(params.weights)
+    name = {LOG_PROB: "log-likelihoods", RESPONSIBILITIES: "responsibilities", LOG_DENSITY: "log-densities"}[what]
+    out = _output(source, name, (source.n_samples, columns), source.dtype)
+    packed = params.packed(source.dtype, weighted=weighted)
+    _evaluate(source, packed, what, np.empty(0, np.int64), out, n_threads)
+    return out
+
+
+def _output(source: LocalSource, name: str, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    with memory_for(f"the {name} of {source.n_samples} samples", "Pass X in parts, one after the other"):
+        return np.empty(shape, dtype)
+
+
+def _evaluate(
+    source: LocalSource, packed: Packed, what: int, out: NDArray, values: NDArray, n_threads: int | None
+) -> None:
+    """Write `out` (n,) or `values` (n, ...), whichever is not empty."""
+    plan = lanes(source, packed.means.shape[0], 0)
+    with _threads.threads(_threads.effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
+            rows = slice(block.start, block.start + len(block.X))
+            in_lanes(run, kernels.evaluate, plan, block.samples, packed, what, out[rows], values[rows])

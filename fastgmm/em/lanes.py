@@ -1,0 +1,80 @@
+"""How a pass cuts a source into blocks and lanes, and runs a kernel over a block.
+
+The only place that decides about lanes. Blocks are closed if a pass is left, by Ctrl-C as well: that ends the thread that reads
+ahead, which an exception's traceback would keep alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from fastgmm.data.source import LocalSource
+from fastgmm.kernels import sweep as kernels
+from fastgmm.kernels.tile import TILE, Samples
+
+_MAX_LANES = 64
+#: So many samples, or fewer, make one lane.
+SINGLE_LANE = 4 * TILE
+_LANE_MEMORY = 16 * 2**20
+_QUANTUM = 64
+#: Of one core: the most that a compiled call takes, so that Ctrl-C is served between two.
+CALL_NANOSECONDS = 0.5e9
+_RESP_MEMORY = 8 * 2**20
+#: Of the samples of a block: what a source that is no array has to hold, twice or three times.
+_BLOCK_MEMORY = 32 * 2**20
+
+
+class Lanes(NamedTuple):
+    """How a source is cut: blocks of `n_lanes` lanes of `width` samples. Depends on n, k and d only, never on threads."""
+
+    n_lanes: int
+    width: int
+
+    @property
+    def rows(self) -> int:
+        """Samples in a block."""
+        return self.n_lanes * self.width
+
+
+def lanes(
+    source: LocalSource,
+    n_components: int,
+    scatter_size: int,
+    *,
+    flops: float | None = None,
+    row_bytes: int = 0,
+) -> Lanes:
+    """Cut the samples of a source into lanes.
+
+    scatter_size : that of one lane; flops : per sample and component, by default those of full covariances
+
+    At least four tiles a lane; accumulators of all lanes within 16 MiB (but four lanes in any case); the samples of a
+    block within 32 MiB, and so few that they take about half a second of one core at most, so that Ctrl-C is served
+    between two blocks; `row_bytes` of input per sample, if any, within 8 MiB a block.
+    """
+    n_samples, n_features = source.n_samples, source.n_features
+    stats_bytes = 8 * (n_components * (n_features + 1) + scatter_size)
+    n_lanes = max(1, min(_MAX_LANES, -(-n_samples // SINGLE_LANE), max(4, _LANE_MEMORY // stats_bytes)))
+    if n_lanes > 4:
+        n_lanes = n_lanes // 4 * 4  # as many for each thread
+    flops = 2 * n_features * (n_features + 1) if flops is None else flops
+    nanoseconds = n_components * (flops / 30 + 4)  # 30 GFLOP/s: what a slow core does
+    rows = min(n_samples, int(CALL_NANOSECONDS / nanoseconds), _BLOCK_MEMORY // (n_features * source.dtype.itemsize))
+    if row_bytes:
+        rows = min(rows, _RESP_MEMORY // row_bytes)
+    rows = -(-n_samples // -(-n_samples // max(rows, 1)))  # blocks of equal size, not full ones and a small one
+    # in small steps, or the last lanes stay empty and threads that run as many lanes do not do the same work
+    return Lanes(n_lanes, max(1, -(-rows // (n_lanes * _QUANTUM))) * _QUANTUM)
+
+
+def in_lanes(
+    run: Callable, kernel: Callable, plan: Lanes, samples: Samples, packed: NamedTuple, *arguments: Any
+) -> None:
+    """Run a kernel over a block, lane by lane."""
+    if plan.n_lanes > 1:
+        run(kernel, samples, plan.width, -(-samples.n_samples // plan.width), packed, *arguments)
+    elif kernel is kernels.sweep:
+        kernels.sweep_lane(samples, 0, samples.n_samples, packed, *arguments[:-1], 0, arguments[-1])
+    else:
+        kernels.evaluate_lane(samples, 0, samples.n_samples, packed, *arguments)

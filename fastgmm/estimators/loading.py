@@ -1,0 +1,74 @@
+"""Load a model from a file."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastgmm.em.online import Averages
+from fastgmm.estimators.gaussian_mixture import GaussianMixture
+from fastgmm.estimators.left_out import LeftOut
+from fastgmm.io import model_file
+from fastgmm.model.layouts import Layout
+from fastgmm.model.stats import Stats
+from fastgmm.model.structures import STRUCTURES
+
+__all__ = ["load"]
+
+#: Estimators that files hold.
+_CLASSES = {cls.__name__: cls for cls in (GaussianMixture,)}
+
+
+def load(path: str | os.PathLike[str]) -> GaussianMixture:
+    """Read a model that `save` wrote.
+
+    Nothing in the file is executed, whoever wrote it; what it holds is checked before a model is made of it.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    model : GaussianMixture
+        With the parameters and fitted attributes of the one that was saved.
+
+    Raises
+    ------
+    ValueError
+        If the file is no model, is damaged or incomplete, contradicts itself, or is of a newer format than this
+        version of fastgmm knows.
+    OSError
+        If the file cannot be opened.
+    """
+    contents = model_file.read(path, {name: cls._parameter_names() for name, cls in _CLASSES.items()})
+    entries = contents.entries
+    model = _CLASSES[contents.class_name](**contents.params)
+    for entry in model_file.PARAMETERS:
+        setattr(model, entry, entries[entry])
+    model.converged_ = bool(entries["converged_"])
+    model.n_iter_ = int(entries["n_iter_"])
+    model.lower_bound_ = float(entries["lower_bound_"])
+    model.lower_bounds_ = entries["lower_bounds_"].tolist()
+    model.n_features_in_ = int(entries["n_features_in_"])
+    if "feature_names_in_" in entries:
+        model.feature_names_in_ = entries["feature_names_in_"].astype(object)
+    if contents.averages is not None:
+        model._averages = _averages(contents.averages, STRUCTURES[model.covariance_type].layout)
+    elif (contents.version == 1 and not model.converged_) or contents.averages_lost:
+        model._averages_lost = True
+    if "left_out" in entries:
+        names = entries.get("left_out_of")
+        model._left_out = LeftOut(entries["left_out"], None if names is None else names.astype(object))
+    return model
+
+
+def _averages(parts: Mapping[str, NDArray[Any]], layout: Layout) -> Averages:
+    counts, sums, scatter, origin = (parts[part] for part in model_file.STATS)
+    # the likelihood of the batches is part of no M-step
+    stats = Stats(layout, int(parts["n_samples"]), math.nan, counts, sums, scatter, origin)
+    return Averages(stats, int(parts["n_steps"]), float(parts["weight"]), bool(parts["ready"]))

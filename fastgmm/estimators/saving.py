@@ -1,0 +1,108 @@
+"""Save a fitted model to a file: `fastgmm.io.model_file` says what is in it."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm._errors import NotFittedError, like_sklearn
+from fastgmm.em.online import Averages
+from fastgmm.estimators import attributes
+from fastgmm.io import model_file
+from fastgmm.model.layouts import Layout
+from fastgmm.model.structures import STRUCTURES
+
+#: What stands for the outcome of a fit where parameters were assigned, as in `GaussianMixture.from_parameters`.
+_UNFITTED = {"converged_": True, "n_iter_": 0, "lower_bound_": -math.inf, "lower_bounds_": []}
+
+
+def save(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted model to a file that `load` reads back to the bit.
+
+    The file is complete or is not there: a failure leaves one that was there before as it was.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+        A fitted model. A `random_state` that is a generator is saved as None: its state is no part of what was fitted.
+        The averages of `partial_fit` are saved, so that a stream continues as if it had not been interrupted. Of parameters
+        that were assigned, what is missing is saved as what follows from the others, ``precisions_cholesky_`` as the upper
+        triangular factor.
+    path : str or path-like
+        Where to write. The name is taken as it is given, no extension is added; an existing file is replaced.
+
+    Raises
+    ------
+    NotFittedError
+        If the model has not been fitted.
+    ValueError
+        If the fitted attributes contradict each other or the parameters, such as after ``set_params`` with another
+        covariance type.
+    TypeError
+        If a parameter can be stored neither as JSON nor as an array.
+    OSError
+        If the file cannot be written.
+    """
+    name = type(model).__name__
+    if not type(model).__module__.startswith("fastgmm."):
+        raise TypeError(f"a {name} cannot be saved, only GaussianMixture; copy what was fitted into one")
+    if not attributes.assigned(model):
+        raise like_sklearn(NotFittedError)(f"this {name} is not fitted, so there is nothing to save; call fit first")
+    model._check_is_fitted()
+    entries = _parameters(model, name)
+    unfitted = {**_UNFITTED, "n_features_in_": entries["means_"].shape[1]}
+    for entry, dtype in model_file.DTYPES.items():
+        entries[entry] = np.asarray(getattr(model, entry, unfitted[entry]), dtype=dtype)
+    averages = getattr(model, "_averages", None)
+    if averages is not None:
+        entries |= _of_averages(averages, STRUCTURES[model.covariance_type].layout)
+    if hasattr(model, "feature_names_in_"):
+        entries["feature_names_in_"] = np.asarray(model.feature_names_in_, dtype=np.str_)
+    if model._left_out is not None:
+        entries["left_out"] = np.asarray(model._left_out.indices, np.int64)
+        if model._left_out.names is not None:
+            entries["left_out_of"] = np.asarray(model._left_out.names, dtype=np.str_)
+    lost = getattr(model, "_averages_lost", False)
+    contents = model_file.Contents(name, model.get_params(deep=False), entries, averages_lost=lost)
+    try:
+        model_file.write(path, contents)
+    except ValueError as problem:
+        raise ValueError(
+            f"this {name} cannot be saved: {problem}; fit it again before saving, or build it with from_parameters"
+        ) from None
+
+
+def _parameters(model: Any, name: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a model: those that it has where a fit has set them, else what they stand for."""
+    try:
+        params = model._params(drawn=True)
+    except NotFittedError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"this {name} cannot be saved: {error}") from None
+    values = (params.weights, params.means, params.covariances, params.precisions, params.prec_chol)
+    dtype = np.result_type(np.float32, np.asarray(model.means_).dtype)
+    if dtype not in (np.float32, np.float64):
+        dtype = np.dtype(np.float64)
+    arrays = {}
+    for entry, value in zip(attributes.PARAMETERS, values, strict=True):
+        own = np.asarray(getattr(model, entry, value))
+        kept = own.dtype == dtype and own.shape == value.shape
+        kept &= entry != "precisions_cholesky_" or np.array_equal(own, value)
+        arrays[entry] = own if kept else value.astype(dtype)
+    return arrays
+
+
+def _of_averages(averages: Averages, layout: Layout) -> dict[str, NDArray[Any]]:
+    assert averages.stats is not None
+    if averages.stats.layout is not layout:  # of the same shape: diag and tied where k = d
+        raise ValueError(
+            f"the averages of partial_fit are of covariance_type={averages.stats.layout.name!r}, which was changed since, so the "
+            "model cannot be saved: set it back, or fit it again"
+        )
+    stats = {part: getattr(averages.stats, part) for part in model_file.STATS}
+    return model_file.of_averages({**vars(averages), **stats, "n_samples": averages.stats.n_samples})

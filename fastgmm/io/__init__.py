@@ -1,0 +1,1 @@
+"""Bytes on disk: tables, text, archives. Nothing here knows an estimator."""

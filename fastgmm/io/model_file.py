@@ -1,0 +1,250 @@
+"""Files of fitted models: their entries, what these must be, and messages about those that are not.
+
+A file is a ``.npz`` archive (uncompressed) without pickled objects: reading it runs nothing, and ``numpy.load``
+opens it as well. Its entries, format version 2:
+
+========================  ============================  =======================================================
+entry                     dtype                         what
+========================  ============================  =======================================================
+``header``                string, 0-d                   JSON object, see below
+``weights_``              float32 or float64 (k,)       these five: finite, of one dtype,
+``means_``                (k, d)                        with the shapes of scikit-learn's attributes
+``covariances_``          by covariance type
+``precisions_``           by covariance type
+``precisions_cholesky_``  by covariance type
+``converged_``            bool, 0-d
+``n_iter_``               int64, 0-d
+``lower_bound_``          float64, 0-d
+``lower_bounds_``         float64 (n,)
+``n_features_in_``        int64, 0-d                    d
+``feature_names_in_``     string (d,)                   only if the model has names
+``left_out``              int64 (c,)                    only if `select` left constant features out: their indices in its X
+``left_out_of``           string (d + c,)               only with ``left_out``, if X had names: those of all its columns
+``param.means_init``      real                          only if given; likewise the other array parameters, and
+                                                        ``init_params`` where it is no string
+``averages.counts``       float64 (k,)                  these eight: only after `partial_fit`, the running averages
+``averages.sums``         float64 (k, d)                of the statistics that it goes on from (`fastgmm.em.online`),
+``averages.scatter``      float64, by covariance type   about ``averages.origin`` and per unit of weight
+``averages.origin``       float64 (k, d)
+``averages.n_samples``    int64, 0-d                    samples that they are of
+``averages.n_steps``      int64, 0-d                    batches
+``averages.weight``       float64, 0-d                  of all batches
+``averages.ready``        bool, 0-d                     whether there were samples enough for an M-step
+========================  ============================  =======================================================
+
+The header holds ``format`` ("fastgmm-model"), ``format_version`` (2), ``class``, ``fastgmm_version`` and ``params``:
+the constructor's parameters that are not arrays. The same model gives the same bytes.
+
+Version 1 had no averages. A model from such a file that may have been in a stream, because it did not converge, says so when
+`partial_fit` goes on with it; ``averages_lost`` (true) in the header keeps that where it is saved again before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm.io import archive
+from fastgmm.model.structures import STRUCTURES
+
+_KIND = archive.Kind(
+    "fastgmm-model",
+    2,
+    what="a fastgmm model",
+    written_by="a file that model.save(path) or fastgmm fit --output wrote",
+    remedy="save the model again",
+)
+#: Entries that are the mixture.
+PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
+_ENTRIES = (*PARAMETERS, "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
+DTYPES = {"converged_": "bool", "n_iter_": "int64", "lower_bound_": "float64", "lower_bounds_": "float64"}
+DTYPES["n_features_in_"] = "int64"
+_ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init", "init_params")
+#: Averages of `partial_fit`: entries of the dtype float64, and the others.
+STATS = ("counts", "sums", "scatter", "origin")
+COUNTED = {"n_samples": "int64", "n_steps": "int64", "weight": "float64", "ready": "bool"}
+_AVERAGES = tuple(f"averages.{part}" for part in (*STATS, *COUNTED))
+_JSON = (bool, int, float, str, type(None))
+
+
+class Contents(NamedTuple):
+    """What a file holds.
+
+    class_name : of the estimator
+    params : its constructor's parameters, arrays among them
+    entries : arrays by the names that the file has for them
+    version : of the format
+    averages_lost : whether the averages of a stream were lost before it was saved
+    """
+
+    class_name: str
+    params: dict[str, Any]
+    entries: dict[str, NDArray[Any]]
+    version: int = _KIND.version
+    averages_lost: bool = False
+
+    @property
+    def averages(self) -> dict[str, NDArray[Any]] | None:
+        """Averages of `partial_fit` by their names without the prefix, None if there are none."""
+        if _AVERAGES[0] not in self.entries:
+            return None
+        return {entry.partition(".")[2]: self.entries[entry] for entry in _AVERAGES}
+
+
+def write(path: str | os.PathLike[str], contents: Contents) -> None:
+    """Write a file that appears whole or not at all; ValueError, TypeError for what `read` would refuse, OSError."""
+    params, arrays = _split_params(contents.params)
+    if problem := _inconsistency(params, contents.entries):
+        raise ValueError(problem)
+    header: dict[str, Any] = {"class": contents.class_name, "params": params}
+    if contents.averages_lost:
+        header["averages_lost"] = True
+    archive.write(path, _KIND, header, contents.entries | arrays)
+
+
+def read(path: str | os.PathLike[str], known: Mapping[str, Collection[str]]) -> Contents:
+    """Read a file of one of the classes `known`, {name: parameters}; ValueError for what is no such file, OSError.
+
+    Nothing in it is executed, whoever wrote it.
+    """
+    header, entries = archive.read(path, _KIND)
+    try:
+        params = _plain_params(header)
+        name = _class_name(header, known)
+        problem = _inconsistency(params, entries) or _surplus(known[name], params, entries)
+        if problem:
+            raise ValueError(f"{problem}; the file is damaged or was changed, save the model again")
+    except ValueError as error:
+        raise archive.refusal(path, _KIND, error) from None
+    for entry in [entry for entry in entries if entry.startswith("param.")]:
+        params[entry.removeprefix("param.")] = entries.pop(entry)
+    return Contents(name, params, entries, header["format_version"], header.get("averages_lost") is True)
+
+
+def of_averages(averages: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return entries of averages by their names without the prefix."""
+    dtypes = dict.fromkeys(STATS, "float64") | COUNTED
+    return {f"averages.{part}": np.asarray(averages[part], dtype) for part, dtype in dtypes.items()}
+
+
+def _class_name(header: dict[str, Any], known: Mapping[str, Collection[str]]) -> str:
+    name = header.get("class")
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(
+            f"it holds a model of class {name!r}; this version of fastgmm knows {', '.join(known)}, upgrade it"
+        )
+    return name
+
+
+def _averages_problem(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> str | None:
+    """Say what keeps entries, which are a mixture, from holding its averages, or return None."""
+    if absent := [entry for entry in _AVERAGES if entry not in entries]:
+        return None if len(absent) == len(_AVERAGES) else f"it lacks {', '.join(map(repr, absent))}"
+    k, d = entries["means_"].shape
+    shapes = [(k,), (k, d), STRUCTURES[params["covariance_type"]].layout.shape(k, d), (k, d)]
+    dtypes = [np.dtype(np.float64)] * len(STATS) + [np.dtype(dtype) for dtype in COUNTED.values()]
+    for entry, shape, dtype in zip(_AVERAGES, [*shapes, *[()] * len(COUNTED)], dtypes, strict=True):
+        array = entries[entry]
+        if array.shape != shape or array.dtype != dtype:
+            return f"{entry} has dtype {array.dtype} and shape {array.shape}; it must be {dtype} {shape}"
+        if not np.isfinite(array).all():
+            return f"{entry} holds values that are not finite"
+    counts, n_samples, n_steps, weight = (
+        entries[f"averages.{part}"] for part in ("counts", "n_samples", "n_steps", "weight")
+    )
+    if counts.min() < 0 or not counts.sum() > 0 or n_samples < 0 or n_steps < 1 or weight <= 0:
+        return (
+            f"its averages are of {n_samples} samples in {n_steps} batches of weight {weight}, with counts from "
+            f"{counts.min()} on"
+        )
+    return None
+
+
+def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the parameters that go into the header, and those that become entries."""
+    plain: dict[str, Any] = {}
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, value in params.items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        if name in _ARRAY_PARAMS and not (name == "init_params" and isinstance(value, str)):
+            if value is None:
+                continue
+            arrays[f"param.{name}"] = np.asarray(value)
+            if arrays[f"param.{name}"].dtype.kind not in "fiu":
+                raise TypeError(
+                    f"the parameter {name} is no array of real numbers, so it cannot be saved; set it to one, or to None"
+                )
+        elif name == "random_state" and not isinstance(value, int):
+            plain[name] = None
+        elif isinstance(value, _JSON):
+            plain[name] = value
+        else:
+            raise TypeError(
+                f"the parameter {name} is a {type(value).__name__}, which cannot be saved; set it to a number, a string or None"
+            )
+    return plain, arrays
+
+
+def _plain_params(header: dict[str, Any]) -> dict[str, Any]:
+    params = header.get("params")
+    if not isinstance(params, dict) or not all(isinstance(value, _JSON) for value in params.values()):
+        raise ValueError("its header holds no usable parameters; save the model again")
+    return params
+
+
+def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[str, Any]) -> str | None:
+    """Name what the format has no place for, or return None."""
+    known = set(accepted).difference(_ARRAY_PARAMS)
+    if "param.init_params" not in entries:  # which is a string or an array
+        known.add("init_params")
+    if unknown := sorted(set(params) - known):
+        return f"its header holds unknown parameters: {', '.join(map(repr, unknown))}"
+    allowed = {*_ENTRIES, *_AVERAGES, "feature_names_in_", "left_out", "left_out_of"}
+    allowed |= {f"param.{name}" for name in _ARRAY_PARAMS}
+    if unknown := sorted(set(entries) - allowed):
+        return f"it holds unknown entries: {', '.join(map(repr, unknown))}"
+    for entry, array in entries.items():
+        if entry.startswith("param.") and array.dtype.kind not in "fiu":
+            return f"{entry} holds {array.dtype}, not real numbers"
+    return None
+
+
+def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> str | None:
+    """Say what keeps the entries from being one fitted model, or return None."""
+    missing = [entry for entry in _ENTRIES if entry not in entries]
+    if missing:
+        return f"it lacks {', '.join(map(repr, missing))}"
+    for entry, dtype in DTYPES.items():
+        array = entries[entry]
+        if array.dtype != dtype or array.ndim != (entry == "lower_bounds_"):
+            return f"{entry} has dtype {array.dtype} and shape {array.shape}, not one {dtype}"
+    if problem := archive.mixture_problem(params.get("covariance_type"), entries, PARAMETERS):
+        return problem
+    d = entries["means_"].shape[1]
+    if entries["n_features_in_"] != d:
+        return f"n_features_in_ is {entries['n_features_in_']}, but means_ has {d} columns"
+    if problem := _averages_problem(params, entries):
+        return problem
+    names = entries.get("feature_names_in_")
+    if names is not None and (names.dtype.kind != "U" or names.shape != (d,)):
+        return f"feature_names_in_ has dtype {names.dtype} and shape {names.shape}; it must be {d} strings"
+    return _left_out_problem(entries, d)
+
+
+def _left_out_problem(entries: dict[str, NDArray[Any]], d: int) -> str | None:
+    """Say what keeps entries from being features that a model of `d` others was chosen without, or return None."""
+    indices, names = entries.get("left_out"), entries.get("left_out_of")
+    if indices is None:
+        return None if names is None else "it holds left_out_of without left_out"
+    n = d + indices.size
+    ascending = indices.ndim == 1 and indices.dtype == np.int64 and (np.diff(indices) > 0).all()
+    if not ascending or not indices.size or indices[0] < 0 or indices[-1] >= n:
+        return f"left_out is {indices.tolist()}; it must be ascending indices of features, of which there are {n}"
+    if names is not None and (names.dtype.kind != "U" or names.shape != (n,)):
+        return f"left_out_of has dtype {names.dtype} and shape {names.shape}; it must be {n} strings"
+    return None

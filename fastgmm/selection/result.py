@@ -1,0 +1,208 @@
+"""The result of a search over models: tables, the best one, and how it prints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm import _validation
+from fastgmm._compat import cached_property, optional
+from fastgmm.em.result import FitResult
+from fastgmm.estimators.gaussian_mixture import GaussianMixture
+from fastgmm.estimators.left_out import LeftOut
+
+Float = NDArray[np.float64]
+
+#: What fits on a line of 80 characters.
+_COLUMNS = 7
+
+
+class Row(NamedTuple):
+    """One model of a selection; NaN and a `reason` where it has no fit."""
+
+    n_components: int
+    covariance_type: str
+    bic: float
+    icl: float
+    aic: float
+    log_likelihood: float
+    entropy: float
+    n_parameters: int
+    converged: bool
+    reason: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Selection:
+    """Models of several sizes and structures fitted to the same data, and how good they are.
+
+    The arrays have a row for each number of components and a column for each covariance type; NaN where there is no fit.
+
+    Attributes
+    ----------
+    n_components : tuple of int
+    covariance_types : tuple of str
+    criterion : {'bic', 'icl', 'aic'}
+        The one that `best_model` and `ranking` go by.
+    bic, icl, aic : ndarray of float64
+        As `GaussianMixture.bic`, `icl` and `aic`: lower is better. mclust prints the negatives of the first two.
+    log_likelihood : ndarray of float64
+        Of all samples, each as often as its weight says.
+    entropy : ndarray of float64
+        ``-sum_ik z_ik log z_ik`` of the responsibilities: 0 where every sample belongs to a component for certain.
+    n_parameters : ndarray of int64
+        Free parameters.
+    converged : ndarray of bool
+        Whether EM reached `tol` within `max_iter`.
+    reasons : dict
+        (number of components, covariance type) -> why that model has no fit.
+    """
+
+    n_components: tuple[int, ...]
+    covariance_types: tuple[str, ...]
+    criterion: str
+    bic: Float
+    icl: Float
+    aic: Float
+    log_likelihood: Float
+    entropy: Float
+    n_parameters: NDArray[np.int64]
+    converged: NDArray[np.bool_]
+    reasons: Mapping[tuple[int, str], str]
+    _fits: Mapping[tuple[int, str], FitResult] = field(repr=False)
+    _arguments: Mapping[str, Any] = field(repr=False)
+    _data: tuple[int, np.dtype, NDArray | None, LeftOut | None] = field(repr=False)
+
+    @property
+    def features(self) -> tuple[int, ...]:
+        """Indices of the features of X that the models have: all but those that are constant."""
+        d, _, _, left_out = self._data
+        return tuple(range(d)) if left_out is None else tuple(left_out.kept(d).tolist())
+
+    @property
+    def table(self) -> list[Row]:
+        """All models, as rows: by number of components, then in the order of the covariance types."""
+        return [self._row(i, j) for i in range(len(self.n_components)) for j in range(len(self.covariance_types))]
+
+    def _row(self, i: int, j: int) -> Row:
+        k, name = self.n_components[i], self.covariance_types[j]
+        return Row(
+            k,
+            name,
+            float(self.bic[i, j]),
+            float(self.icl[i, j]),
+            float(self.aic[i, j]),
+            float(self.log_likelihood[i, j]),
+            float(self.entropy[i, j]),
+            int(self.n_parameters[i, j]),
+            bool(self.converged[i, j]),
+            self.reasons.get((k, name), ""),
+        )
+
+    def to_pandas(self) -> Any:
+        """Return the table as a `pandas.DataFrame`; ImportError without pandas."""
+        return optional("pandas", "Selection.to_pandas").DataFrame(self.table, columns=Row._fields)
+
+    def ranking(self, n: int | None = None) -> list[Row]:
+        """Return the models that have a fit, the best by `criterion` first: all of them, or the first `n`."""
+        if n is not None:
+            _validation.check_integer("n", n, 1)
+        fitted = [row for row in self.table if not math.isnan(getattr(row, self.criterion))]
+        return sorted(fitted, key=lambda row: float(getattr(row, self.criterion)))[:n]
+
+    @cached_property
+    def _best(self) -> Row:
+        return self.ranking(1)[0]
+
+    @property
+    def best_n_components(self) -> int:
+        """Of the best model."""
+        return self._best.n_components
+
+    @property
+    def best_covariance_type(self) -> str:
+        """Of the best model."""
+        return self._best.covariance_type
+
+    @cached_property
+    def best_model(self) -> GaussianMixture:
+        """The fitted mixture that is best by `criterion`; of equally good ones the one with fewer components."""
+        return self.model(self.best_n_components, self.best_covariance_type)
+
+    def model(self, n_components: int, covariance_type: str) -> GaussianMixture:
+        """Return the fitted mixture of any cell.
+
+        Raises
+        ------
+        ValueError
+            Where the selection does not have it, or it has no fit, and why.
+        """
+        key = _validation.check_integer("n_components", n_components, 1), covariance_type
+        _validation.check_choice("covariance_type", covariance_type, self.covariance_types)
+        if key[0] not in self.n_components:
+            raise ValueError(
+                f"n_components must be one of {', '.join(map(str, self.n_components))}, got {n_components}"
+            )
+        if key not in self._fits:
+            raise ValueError(
+                f"there is no fit of {n_components} components with {covariance_type!r}: {self.reasons[key]}"
+            )
+        model = GaussianMixture(key[0], covariance_type=covariance_type, **self._arguments)
+        model.n_features_in_, dtype, names, left_out = self._data
+        if names is not None:
+            model.feature_names_in_ = names
+        if left_out is not None:
+            model._left_out = left_out
+        model._set_fitted(self._fits[key], dtype)
+        return model
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the criterion over the number of components, a line for each covariance type: `fastgmm.plotting.plot_criterion`."""
+        from fastgmm.plotting import plot_criterion
+
+        return plot_criterion(self, ax=ax, **options)
+
+    def __repr__(self) -> str:
+        name = self.criterion.upper()
+        parts = [f"{name} (lower is better; mclust prints the negative)", *self._blocks()]
+        top = [
+            f"  {row.covariance_type}, {row.n_components}  {getattr(row, self.criterion):.3f}"
+            for row in self.ranking(3)
+        ]
+        head = f"Top {len(top)} models by {name}:"
+        return "\n\n".join([*parts, "\n".join([head, *top, *self._at_the_end()]), *self._failures()])
+
+    def _at_the_end(self) -> list[str]:
+        """A line where the best size is the largest one tried, or the largest that has a fit."""
+        k, sizes = self.best_n_components, self.n_components
+        if len(sizes) == 1 or k < max(size for size, _ in self._fits):
+            return []
+        if k == max(sizes):
+            return [f"The best has {k} components, the most that were tried: try more."]
+        return [f"The best has {k} component{'s' * (k > 1)}, the most that have a fit."]
+
+    def _blocks(self) -> Iterable[str]:
+        """The table, in as many blocks as lines of 80 characters need."""
+        values = getattr(self, self.criterion)
+        for start in range(0, len(self.covariance_types), _COLUMNS):
+            columns = range(start, min(start + _COLUMNS, len(self.covariance_types)))
+            head = ["", *(self.covariance_types[j] for j in columns)]
+            lines = [head]
+            for i, k in enumerate(self.n_components):
+                cells = ("-" if math.isnan(values[i, j]) else f"{values[i, j]:.3f}" for j in columns)
+                lines.append([str(k), *cells])
+            widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+            yield "\n".join(
+                "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+            )
+
+    def _failures(self) -> list[str]:
+        if not self.reasons:
+            return []
+        (k, name), reason = next(iter(self.reasons.items()))
+        return [f"{len(self.reasons)} without a fit (reasons); the first, {name}, {k}: {reason}"]
