@@ -127,11 +127,11 @@ def kernel(function: Callable) -> Any:
 prange = numba.prange
 
 
-def choose(stub: Callable, table: dict[type, Any]) -> Callable:
+def choose(stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTWISE) -> Callable:
     """Make `stub` run ``table[type(first argument)]``, chosen when the caller is compiled.
 
-    Keys are NamedTuple classes or NumPy scalar types; values are ELEMENTWISE helpers. In plain Python
-    (JIT off) the choice is made at the call.
+    Keys are NamedTuple classes or NumPy scalar types; values are helpers, compiled once more with the flags `fastmath`. In plain
+    Python (JIT off) the choice is made at the call.
     """
     by_scalar: dict[Any, Any] = {
         numba.from_dtype(key): value for key, value in table.items() if not hasattr(key, "_fields")
@@ -149,7 +149,7 @@ def choose(stub: Callable, table: dict[type, Any]) -> Callable:
 
     call.__name__, call.__doc__ = stub.__name__, stub.__doc__
     if not JIT_DISABLED:
-        overload(call, strict=False, jit_options={"fastmath": ELEMENTWISE, "error_model": "numpy"})(pick)
+        overload(call, strict=False, jit_options={"fastmath": fastmath, "error_model": "numpy"})(pick)
     return call
 
 

@@ -858,7 +858,7 @@ def test_batches_of_a_dask_collection():
     import dask.array as da
 
     X = np.random.default_rng(0).normal(size=(400, 2))
-    with pytest.raises(ValueError, match="batch_size cuts data that are read here, and X is a Dask collection"):
+    with pytest.raises(ValueError, match="batch_size cuts data that are read here, and X lies elsewhere"):
         GaussianMixture(2).fit(da.from_array(X, chunks=(100, 2)), batch_size=5)
     here, there = GaussianMixture(2, random_state=0), GaussianMixture(2, random_state=0)
     for batch in (X[:200], X[200:]):

@@ -16,6 +16,7 @@ from fastgmm.em.callbacks import Callback
 from fastgmm.em.compiled_loop import CompiledLoop
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.em.stop import Stop
+from fastgmm.kernels.small import Mixture, repack
 from fastgmm.model.checks import check_parameters
 from fastgmm.model.layouts import layout_named
 from fastgmm.model.structures import STRUCTURES
@@ -175,3 +176,61 @@ for layout in ("full", "tied", "diag", "spherical"):
         found.append([[float.fromhex(x) for x in line.split()] for line in done.stdout.splitlines()])
     for fast, plain in zip(*found, strict=True):
         np.testing.assert_allclose(fast, plain, rtol=1e-10, atol=1e-12)
+
+
+# --- the twins, from the same sums ---
+
+
+def hard(kind: str, k: int, d: int):
+    """Samples and a mixture whose M-step loses digits, or whose factors differ widely."""
+    rng = np.random.default_rng(d)
+    X = rng.normal(size=(200, d)) + 3.0 * rng.integers(k, size=(200, 1))
+    if kind == "far from zero":
+        X += 1e6
+    elif kind == "of many scales":
+        X *= np.geomspace(1e-5, 1e5, d)
+    elif kind == "thin":
+        X = np.hstack([X[:, :-1], X[:, :1] + 1e-5 * X[:, -1:]]) if d > 1 else 1e-5 * X
+    spread = np.cov(X.T).reshape(d, d)
+    return X, (rng.dirichlet(np.full(k, 0.5)), X[:k] + 1e-3 * X.std(axis=0), np.tile(spread, (k, 1, 1)))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kind", ["plain", "far from zero", "of many scales", "thin"])
+@pytest.mark.parametrize(("k", "d"), [(3, 1), (3, 4), (2, 17)])
+def test_the_m_step_of_the_same_sums_is_the_same(layout, kind, k, d):
+    X, (weights, means, matrices) = hard(kind, k, d)
+    of = layout_named(layout)
+    covariances = matrices[0] if of.pools else of.of_matrices(matrices)
+    params = check_parameters(weights, means, covariances, of)
+    source, step = ArraySource(X), MaximumLikelihood(STRUCTURES[layout], 1e-6)
+    twin = CompiledLoop(source, params, step, Stop(0.0, 1), 1, Callback())
+    twin.run(-np.inf, [])
+    found, expected = twin.params, step.maximise(twin.stats)
+    np.testing.assert_array_max_ulp(found.weights, expected.weights, 1)
+    np.testing.assert_array_max_ulp(found.means, expected.means, 1)
+    if layout in ("full", "diag"):
+        assert np.array_equal(found.covariances, expected.covariances)
+        assert np.array_equal(found.prec_chol, expected.prec_chol)
+    else:
+        # sums over features or components in another order: a few ulps of the largest term
+        terms = np.abs(twin.stats.sums / twin.stats.counts[:, None]).max() ** 2 + expected.variances.max()
+        assert np.abs(found.covariances - expected.covariances).max() <= 8 * d * np.finfo(float).eps * terms
+    # what goes into the kernels, of the same parameters
+    repacked = expected.packed(np.float64)
+    mixture = Mixture(
+        *(np.array(a) for a in (expected.weights, expected.means, expected.covariances, expected.prec_chol))
+    )
+    repack(twin.packed, mixture)
+    for name, array in repacked._asdict().items():
+        if isinstance(array, np.ndarray):
+            other = getattr(twin.packed, name)
+            if name in ("centre", "transformed"):  # a mean of means, and what is left of them
+                rounding = 16 * np.finfo(float).eps * np.abs(expected.means).max()
+                np.testing.assert_allclose(
+                    other, array, rtol=0, atol=rounding * max(1.0, np.abs(expected.prec_chol).max())
+                )
+            elif name == "constant":  # of terms that cancel: an ulp of d/2 log 2 pi, or of the sum
+                assert (np.abs(other - array) <= np.spacing(np.maximum(np.abs(array), d))).all()
+            else:
+                assert np.array_equal(other, array)

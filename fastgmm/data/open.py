@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,14 +18,30 @@ from fastgmm.data.stream import survey
 S = TypeVar("S", bound=Source)
 
 
+class Opener(NamedTuple):
+    """How data that are not in this process become a source.
+
+    takes : ``takes(X)``, whether X is of this kind
+    open : ``open(X, sample_weight)``, which checks both and returns the source; ValueError or TypeError for what cannot be used
+    """
+
+    takes: Callable[[Any], bool]
+    open: Callable[[Any, Any], Source]
+
+
+#: Kinds of data that lie elsewhere. The first one that takes X opens it.
+OPENERS: dict[str, Opener] = {"dask": Opener(is_dask, open_partitions)}
+
+
 def open_source(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Source:
     """Check data and weights (n,) and return them as a source.
 
-    Collections of Dask are persisted and checked on the workers; anything else as in `open_here`.
+    Data of one of the `OPENERS`, such as collections of Dask, are checked where they are; others as in `open_here`.
     Raises ValueError or TypeError for what cannot be used, OSError for files that cannot be read.
     """
-    if is_dask(X):
-        return _enough(open_partitions(X, sample_weight), min_samples)
+    for opener in OPENERS.values():
+        if opener.takes(X):
+            return _enough(opener.open(X, sample_weight), min_samples)
     return open_here(X, sample_weight, min_samples=min_samples)
 
 

@@ -12,13 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
 from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, like_sklearn, memory_for, warn
-from fastgmm.data.dask import is_dask
 from fastgmm.data.open import open_source
 from fastgmm.data.source import ArraySource, Source
 from fastgmm.em import evaluate, online
 from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.result import FitResult
-from fastgmm.em.step import REG_COVAR, MaximumLikelihood, warn_if_regularisation_dominates
+from fastgmm.em.step import REG_COVAR, MaximumLikelihood, Step, warn_if_regularisation_dominates
 from fastgmm.em.stop import Stop
 from fastgmm.estimators.mixture import FIT_HOOKS, FittedMixture
 from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
@@ -325,7 +324,7 @@ class GaussianMixture(FittedMixture):
     ) -> NDArray[np.int64]:
         """Fit the mixture and return the most probable component of each sample, as `predict` does. Parameters as in `fit`."""
         source: Any = self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
-        if sample_weight is not None or is_dask(X):
+        if sample_weight is not None or source.local is None:
             return self.predict(X)  # those of weight zero as well; those of Dask later
         return evaluate.labels(source, self._params(), self.n_threads)
 
@@ -379,7 +378,7 @@ class GaussianMixture(FittedMixture):
         with self._memory_for(source):
             params, averages, bound = self._online(step, source.n_features).step(source, params, averages)
         if not fitted:
-            warn_if_regularisation_dominates(params, step.reg_covar)
+            warn_if_regularisation_dominates(params, float(self.reg_covar))
         bounds = [*earlier, bound][-_HISTORY:]
         result = FitResult(params, False, averages.n_steps, bound, bounds)
         if fitted:
@@ -390,7 +389,7 @@ class GaussianMixture(FittedMixture):
             self._keep(result, source, names, _averages=averages)
         return self
 
-    def _before_batch(self, source: Source, step: MaximumLikelihood) -> tuple[Params, online.Averages]:
+    def _before_batch(self, source: Source, step: Step) -> tuple[Params, online.Averages]:
         """Parameters that a batch meets, and the averages that they came of."""
         if not self.__sklearn_is_fitted__():
             self._check_enough(source)
@@ -440,13 +439,13 @@ class GaussianMixture(FittedMixture):
         every = _validation.check_non_negative("checkpoint_every", checkpoint_every)
         saved = None if checkpoint is None else Checkpoint(checkpoint, every)
         with_bar = _validation.check_bool("progress", progress)
-        if batch_size is not None and is_dask(X):
-            raise ValueError(
-                "batch_size cuts data that are read here, and X is a Dask collection: leave it out, or call partial_fit "
-                "with parts of X"
-            )
         names = _validation.feature_names(X)
         source = open_source(X, sample_weight, min_samples=2)
+        if batch_size is not None and source.local is None:
+            raise ValueError(
+                "batch_size cuts data that are read here, and X lies elsewhere, as a Dask collection does: leave it out, or "
+                "call partial_fit with parts of X"
+            )
         step.structure.check_features(source.n_features)
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
@@ -469,7 +468,7 @@ class GaussianMixture(FittedMixture):
         if saved is not None:
             saved.remove()
         if result.n_iter > 0:
-            warn_if_regularisation_dominates(result.params, step.reg_covar)
+            warn_if_regularisation_dominates(result.params, float(self.reg_covar))
         if not self.converged_ and self.max_iter > 0:
             warn(
                 f"Best performing initialization did not converge within max_iter={self.max_iter} iterations; the best "
@@ -478,11 +477,13 @@ class GaussianMixture(FittedMixture):
             )
         elif batch_size is None and (text := fit.found_once()):
             warn(text, LocalOptimumWarning)
-        if result.n_iter > 0 and (text := degenerate(source, result.params, step, self.n_threads)):
+        if result.n_iter > 0 and (
+            text := degenerate(source, result.params, step.structure, float(self.reg_covar), self.n_threads)
+        ):
             warn(f"The fit is degenerate: {text}", DegenerateWarning)
         return source
 
-    def _plan(self, source: Source, step: MaximumLikelihood, stop: Stop, warm: bool, batch_size: int | None) -> FitPlan:
+    def _plan(self, source: Source, step: Step, stop: Stop, warm: bool, batch_size: int | None) -> FitPlan:
         start = self._check_start(source, step.structure)
         return FitPlan(
             source,
@@ -524,7 +525,7 @@ class GaussianMixture(FittedMixture):
         remedy = "Ask for fewer components, a type of fewer parameters such as 'diag', or n_threads=1"
         return memory_for(f"{what} of {source.n_features} features", remedy)
 
-    def _online(self, step: MaximumLikelihood, d: int) -> online.Online:
+    def _online(self, step: Step, d: int) -> online.Online:
         shape = (self.n_components, d)
         return online.Online.for_shape(step, *self._check_learning(), shape, self.n_threads)
 
@@ -540,7 +541,7 @@ class GaussianMixture(FittedMixture):
                 f"{source.n_samples}: decrease n_components or pass more samples"
             )
 
-    def _check_arguments(self) -> tuple[MaximumLikelihood, Stop]:
+    def _check_arguments(self) -> tuple[Step, Stop]:
         _validation.check_integer("n_components", self.n_components, 1)
         structure = STRUCTURES[_validation.check_choice("covariance_type", self.covariance_type, STRUCTURES)]
         if not _validation.is_array_like(self.init_params):
@@ -553,9 +554,12 @@ class GaussianMixture(FittedMixture):
         _validation.check_threads(self.n_threads)
         tol = _validation.check_non_negative("tol", self.tol)
         reg_covar = _validation.check_non_negative("reg_covar", self.reg_covar)
-        return MaximumLikelihood(structure, reg_covar), Stop(
-            tol, _validation.check_integer("max_iter", self.max_iter, 0)
-        )
+        stop = Stop(tol, _validation.check_integer("max_iter", self.max_iter, 0))
+        return self._step(structure, reg_covar), stop
+
+    def _step(self, structure: Structure, reg_covar: float) -> Step:
+        """Return what an iteration maximises: the likelihood. A subclass with another objective returns its own step."""
+        return MaximumLikelihood(structure, reg_covar)
 
     def _check_start(self, source: Source, structure: Structure) -> Start:
         return start_of(
@@ -568,7 +572,7 @@ class GaussianMixture(FittedMixture):
             return self.init_params
         if source.local is None:
             raise ValueError(
-                "init_params cannot be labels or responsibilities where X is a Dask collection: pass one of "
+                "init_params cannot be labels or responsibilities if X lies elsewhere, as a Dask collection does: pass one of "
                 f"{', '.join(map(repr, STARTS))}, or weights_init, means_init and precisions_init"
             )
         present = source.local.present

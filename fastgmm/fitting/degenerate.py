@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastgmm._errors import listed
 from fastgmm.data.source import Source
 from fastgmm.em.evaluate import distinct as count_distinct
-from fastgmm.em.step import ROUNDING, MaximumLikelihood
+from fastgmm.em.step import ROUNDING
 from fastgmm.model.params import Params
 from fastgmm.model.structures import Structure, possible
 
@@ -57,12 +57,12 @@ def are_equal(variance: float, reg_covar: float, d: int, structure: Structure) -
 # --- after a fit ---
 
 
-def degenerate(source: Source, params: Params, step: MaximumLikelihood, n_threads: int | None) -> str:
+def degenerate(source: Source, params: Params, structure: Structure, reg_covar: float, n_threads: int | None) -> str:
     """Say which components of a fit sit on equal samples or hold none; '' where there are none such.
 
     A few operations on the parameters find what is suspicious; only then the samples are looked at, in one pass.
     """
-    n, d, reg_covar = source.n_samples, source.n_features, step.reg_covar
+    n, d = source.n_samples, source.n_features
     held = params.weights * (n / params.weights.sum())
     floor = 2 * reg_covar or ROUNDING * float(_total_variances(params).mean())
     # the smallest variance in any direction is at least 1 / tr Sigma^-1
@@ -76,7 +76,7 @@ def degenerate(source: Source, params: Params, step: MaximumLikelihood, n_thread
     variances = smallest[flat] - reg_covar
     parts = []
     if flat.size:
-        most = max(step.structure.least_samples(d), 2)
+        most = max(structure.least_samples(d), 2)
         distinct = count_distinct(source, params, flat.tolist(), most, n_threads)
         # many that differ may lie in a plane, but not such that are a little apart in every direction
         few = (distinct < most) | (variances <= _EQUAL * reg_covar)
@@ -85,9 +85,7 @@ def degenerate(source: Source, params: Params, step: MaximumLikelihood, n_thread
             for j, m in zip(flat[few].tolist(), distinct[few].tolist(), strict=True)
         ]
         if who:
-            parts.append(
-                listed(who, most=_NAMED) + are_equal(float(variances[few].min()), reg_covar, d, step.structure)
-            )
+            parts.append(listed(who, most=_NAMED) + are_equal(float(variances[few].min()), reg_covar, d, structure))
     if dead.any():
         who = [holds(j, held[j], n) for j in np.flatnonzero(dead).tolist()]
         parts.append(
