@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numba
@@ -64,32 +65,37 @@ def _forked_from_openmp() -> bool:
 
 
 @contextmanager
-def threads(n_threads: int) -> Iterator[Callable]:
+def threads(n_threads: int) -> Iterator[Callable[[Any], Callable]]:
     """Set the number of threads for the parallel kernels called in the body, and restore it.
 
-    Yields the function to call kernels through: ``run(kernel, *arguments)``. The workqueue layer ends the process
-    when two Python threads are in a parallel kernel at once, so that layer is entered one call at a time; who asks for one
-    thread, as tasks of a Dask worker with several do, does not wait for it.
+    Yields a function that returns the callable for a kernel (`ready`). Who asks for one thread, as tasks of a Dask worker with
+    several do, does not wait for others.
     """
     with limited(n_threads):
-        yield _run if n_threads > 1 else _run_on_one
+        yield partial(ready, waits=n_threads > 1)
 
 
-def _run(compiled: Any, *arguments: Any, waits: bool = True) -> None:
-    global _started
+def ready(compiled: Any, *, waits: bool = True) -> Callable:
+    """Return the callable that runs a parallel kernel in this process: the kernel itself, if it may be called at once with others.
+
+    The workqueue layer ends the process when two Python threads are in a parallel kernel at once, so that layer is entered one
+    call at a time.
+    """
     if JIT_DISABLED:
-        compiled(*arguments)
-        return
+        return compiled
     if _forked_from_openmp() or INDICES_CHECKED:
         # GNU OpenMP cannot start threads again in a forked child, and an IndexError in one of Numba's threads is lost
         # (seen with 0.68). The same Python code compiled without `parallel` runs the same lanes one after another: same
         # bits, one thread.
-        serial(compiled)(*arguments)
-        return
+        return serial(compiled)
     if _started and numba.threading_layer() != "workqueue":
-        compiled(*arguments)
-        return
+        return compiled
     # Before the first call the layer is not known, so that call is made alone as well.
+    return partial(_alone, compiled, waits)
+
+
+def _alone(compiled: Any, waits: bool, *arguments: Any) -> None:
+    global _started
     if _one_at_a_time.acquire(blocking=waits or not _started):
         try:
             compiled(*arguments)
@@ -98,10 +104,6 @@ def _run(compiled: Any, *arguments: Any, waits: bool = True) -> None:
             _one_at_a_time.release()
     else:
         serial(compiled)(*arguments)
-
-
-def _run_on_one(compiled: Any, *arguments: Any) -> None:
-    _run(compiled, *arguments, waits=False)
 
 
 class ThreadPool:

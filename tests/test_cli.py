@@ -23,7 +23,6 @@ import fastgmm
 import fastgmm.datasets
 from fastgmm import GaussianMixture, cli
 from fastgmm.cli import commands, outputs, wording
-from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting import plot_mixture
 
@@ -917,11 +916,6 @@ def test_warnings_are_restored(run: Any) -> None:
 
 
 # --- the process ---
-
-
-def test_names_are_those_of_the_estimator() -> None:
-    assert tuple(STRUCTURES) == (*cli.COVARIANCES, *cli.STRUCTURES, "E", "V")
-    assert tuple(STARTS) == cli.INITS
 
 
 def test_help_and_version_load_nothing_heavy() -> None:

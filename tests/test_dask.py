@@ -505,7 +505,7 @@ def test_errors_come_through_from_workers(client):
 )
 def test_threads_of_a_task(of_worker, n_parts, n_threads, expected, monkeypatch):
     monkeypatch.setattr(parts, "_worker_threads", lambda: of_worker)
-    monkeypatch.setattr(parts._jit, "max_threads", lambda: 8)
+    monkeypatch.setattr(parts._threads, "max_threads", lambda: 8)
     assert parts._share(n_parts, n_threads) == expected
 
 

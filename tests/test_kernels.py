@@ -235,10 +235,10 @@ def test_a_changed_helper_reaches_cached_callers(tmp_path):
     cache = str(tmp_path / "cache")
     before = float(_run(code, NUMBA_CACHE_DIR=cache))
     assert float(_run(code, NUMBA_CACHE_DIR=cache)) == before == pytest.approx(-0.5 - 0.5 * math.log(2 * math.pi))
-    micro = package / "kernels" / "micro.py"
-    text = micro.read_text()
+    source = package / "kernels" / "ir_density.py"
+    text = source.read_text()
     assert "ir.Constant(k.scalar, -0.5)" in text
-    micro.write_text(text.replace("ir.Constant(k.scalar, -0.5)", "ir.Constant(k.scalar, -1.5)"))
+    source.write_text(text.replace("ir.Constant(k.scalar, -0.5)", "ir.Constant(k.scalar, -1.5)"))
     assert float(_run(code, NUMBA_CACHE_DIR=cache)) == pytest.approx(before - 1.0)
 
 

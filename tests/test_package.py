@@ -1,4 +1,4 @@
-"""What pyproject.toml promises of versions, and that each file of tests can be run by itself."""
+"""The versions that pyproject.toml promises, tests that run by themselves, and how deep a fit is."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from conftest import PATIENCE
 
@@ -73,3 +76,46 @@ def test_each_file_of_tests_is_imported_by_itself_from_any_folder(tmp_path):
         timeout=PATIENCE,
     )
     assert (done.returncode, done.stdout) == (0, "")
+
+
+# --- the way from a call to compiled code ---
+
+
+class _Reached(BaseException):
+    """Ends a fit at the first line of compiled code."""
+
+
+def _calls_to(monkeypatch: Any, owner: Any, name: str, fit: Callable[[], object]) -> int:
+    """Count the calls within fastgmm from `fit` to ``owner.name``, which is compiled."""
+    found: list[int] = []
+
+    def probe(*arguments: Any) -> None:
+        frame, n = sys._getframe(1), 0
+        while frame is not None:
+            n += str(frame.f_globals.get("__name__")).startswith("fastgmm.")
+            frame = frame.f_back  # type: ignore[assignment]
+        found.append(n)
+        raise _Reached
+
+    probe.compile = lambda signature: None  # type: ignore[attr-defined]
+    probe.typeof_pyval = type  # type: ignore[attr-defined]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, probe)
+        with pytest.raises(_Reached):
+            fit()
+    return found[0]
+
+
+def test_a_fit_is_flat(monkeypatch: Any) -> None:
+    """A traceback from a kernel fits on a screen: 7 calls to EM's first compiled line, 9 to that of the default start."""
+    from fastgmm.em import compiled_loop
+    from fastgmm.kernels import kmeans, sweep
+
+    X = np.random.default_rng(0).normal(size=(20_000, 3))
+    given = {"weights_init": [0.5, 0.5], "means_init": X[:2], "precisions_init": np.tile(np.eye(3), (2, 1, 1))}
+    model = fastgmm.GaussianMixture(2, random_state=0, max_iter=2, tol=1.0)
+    model.fit(X)  # threads are started
+    assert _calls_to(monkeypatch, kmeans, "seed", lambda: model.fit(X)) <= 9
+    model.set_params(**given)
+    assert _calls_to(monkeypatch, sweep, "sweep", lambda: model.fit(X)) <= 7
+    assert _calls_to(monkeypatch, compiled_loop, "iterate", lambda: model.fit(X[:300])) <= 7

@@ -22,6 +22,7 @@ from fastgmm.model.collinear import collinear, described
 from fastgmm.model.layouts import DIAG, FULL, SPHERICAL, TIED, layout_named
 from fastgmm.model.params import Params
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, maximise
+from fastgmm.selection import selector
 from fastgmm.selection.search import Grid
 
 # BIC of Old Faithful with 1 to 3 components, mclust 5 and 6, in the sign of scikit-learn
@@ -51,8 +52,8 @@ def of_iris(iris) -> Selection:
 @pytest.fixture
 def small_sample(monkeypatch):
     """More than 1500 samples are many."""
-    monkeypatch.setattr(selection, "_LARGE", 1500)
-    monkeypatch.setattr(selection, "_SAMPLE", 700)
+    monkeypatch.setattr(selector, "_LARGE", 1500)
+    monkeypatch.setattr(selector, "_SAMPLE", 700)
 
 
 # --- values ---

@@ -314,7 +314,7 @@ def _on_block(
     if not len(samples):
         return empty
     stream.largest_magnitude(samples, name)
-    with _threads.threads(_share(n_parts, n_threads)):
+    with _threads.limited(_share(n_parts, n_threads)):
         return evaluate(ArraySource(samples.astype(dtype, copy=False)))
 
 
@@ -344,7 +344,7 @@ def _on_part(
     n_threads: int | None,
     part: tuple[NDArray, NDArray | None],
 ) -> T:
-    with _threads.threads(_share(n_parts, n_threads)):
+    with _threads.limited(_share(n_parts, n_threads)):
         return function(ArraySource(*part, weight_unit))
 
 

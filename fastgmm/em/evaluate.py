@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from fastgmm import _threads
 from fastgmm._errors import memory_for
 from fastgmm.data.source import ArraySource, LocalSource, Source
-from fastgmm.em.lanes import in_lanes, lanes
+from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.sweep import LABELS, LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
+from fastgmm.kernels.tile import Samples
 from fastgmm.model.layouts import Packed
 from fastgmm.model.params import Params
 
@@ -85,10 +86,10 @@ def _log_likelihood(source: LocalSource, *, params: Params) -> float:
     packed = params.packed(source.dtype)
     plan = lanes(source, len(params.weights), 0)
     total = 0.0
-    with _threads.threads(_threads.current_threads()) as run, closing(source.blocks(plan.rows)) as blocks:
+    with _threads.threads(_threads.current_threads()) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             values = np.empty((len(block.X), 1), source.dtype)
-            in_lanes(run, kernels.evaluate, plan, block.samples, packed, LOG_PROB, np.empty(0, np.int64), values)
+            _in_lanes(ready, plan, block.samples, packed, LOG_PROB, np.empty(0, np.int64), values)
             each = values[:, 0]
             if block.weights.size:
                 # one of weight zero counts for nothing even where its likelihood is zero
@@ -122,10 +123,10 @@ def _classified(source: LocalSource, *, params: Params) -> Float:
     packed = params.packed(source.dtype)
     plan = lanes(source, k, 0, row_bytes=8 * k)
     sums = np.zeros(3)
-    with _threads.threads(_threads.current_threads()) as run, closing(source.blocks(plan.rows)) as blocks:
+    with _threads.threads(_threads.current_threads()) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             densities = np.empty((len(block.X), k), source.dtype)
-            in_lanes(run, kernels.evaluate, plan, block.samples, packed, LOG_DENSITY, np.empty(0, np.int64), densities)
+            _in_lanes(ready, plan, block.samples, packed, LOG_DENSITY, np.empty(0, np.int64), densities)
             sums += _sums_of(densities.T.astype(np.float64, order="C"), block.weights)
     return sums
 
@@ -172,7 +173,15 @@ def _evaluate(
 ) -> None:
     """Write `out` (n,) or `values` (n, ...), whichever is not empty."""
     plan = lanes(source, packed.means.shape[0], 0)
-    with _threads.threads(_threads.effective_threads(n_threads)) as run, closing(source.blocks(plan.rows)) as blocks:
+    with _threads.threads(_threads.effective_threads(n_threads)) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             rows = slice(block.start, block.start + len(block.X))
-            in_lanes(run, kernels.evaluate, plan, block.samples, packed, what, out[rows], values[rows])
+            _in_lanes(ready, plan, block.samples, packed, what, out[rows], values[rows])
+
+
+def _in_lanes(ready: Callable, plan: Lanes, samples: Samples, packed: Packed, *arguments: Any) -> None:
+    """Evaluate a block, lane by lane."""
+    if plan.n_lanes > 1:
+        ready(kernels.evaluate)(samples, plan.width, plan.of(samples.n_samples), packed, *arguments)
+    else:
+        kernels.evaluate_lane(samples, 0, samples.n_samples, packed, *arguments)

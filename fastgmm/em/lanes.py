@@ -6,12 +6,10 @@ ahead, which an exception's traceback would keep alive.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastgmm.data.source import LocalSource
-from fastgmm.kernels import sweep as kernels
-from fastgmm.kernels.tile import TILE, Samples
+from fastgmm.kernels.tile import TILE
 
 _MAX_LANES = 64
 #: So many samples, or fewer, make one lane.
@@ -35,6 +33,10 @@ class Lanes(NamedTuple):
     def rows(self) -> int:
         """Samples in a block."""
         return self.n_lanes * self.width
+
+    def of(self, n_samples: int) -> int:
+        """Return the number of lanes of a block of so many samples."""
+        return -(-n_samples // self.width)
 
 
 def lanes(
@@ -66,15 +68,3 @@ def lanes(
     rows = -(-n_samples // -(-n_samples // max(rows, 1)))  # blocks of equal size, not full ones and a small one
     # in small steps, or the last lanes stay empty and threads that run as many lanes do not do the same work
     return Lanes(n_lanes, max(1, -(-rows // (n_lanes * _QUANTUM))) * _QUANTUM)
-
-
-def in_lanes(
-    run: Callable, kernel: Callable, plan: Lanes, samples: Samples, packed: NamedTuple, *arguments: Any
-) -> None:
-    """Run a kernel over a block, lane by lane."""
-    if plan.n_lanes > 1:
-        run(kernel, samples, plan.width, -(-samples.n_samples // plan.width), packed, *arguments)
-    elif kernel is kernels.sweep:
-        kernels.sweep_lane(samples, 0, samples.n_samples, packed, *arguments[:-1], 0, arguments[-1])
-    else:
-        kernels.evaluate_lane(samples, 0, samples.n_samples, packed, *arguments)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastgmm import _threads
 from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.em.callbacks import SILENT, Callback
-from fastgmm.em.lanes import Lanes, in_lanes, lanes
+from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.full import scatter_width
 from fastgmm.kernels.tile import Sums, tile_width
@@ -165,14 +165,19 @@ def _swept(
     origin = packed.means[:, :d].astype(np.float64)
     plan, out = accumulators(source, params.layout, k, row_bytes=0 if resp is None else 8 * k)
     given = np.empty((0, k), source.dtype)
-    with _threads.threads(_threads.current_threads()) as run, closing(source.blocks(plan.rows)) as blocks:
+    with _threads.threads(_threads.current_threads()) as ready, closing(source.blocks(plan.rows)) as blocks:
+        kernel = ready(kernels.sweep)
         for block in blocks:
+            n = len(block.X)
             if resp is not None:
-                rows = resp(block.start, block.start + len(block.X))
+                rows = resp(block.start, block.start + n)
                 given = np.ascontiguousarray(rows, dtype=source.dtype)
-            in_lanes(run, kernels.sweep, plan, block.samples, packed, given, block.weights, out)
+            if plan.n_lanes > 1:
+                kernel(block.samples, plan.width, plan.of(n), packed, given, block.weights, out)
+            else:
+                kernels.sweep_lane(block.samples, 0, n, packed, given, block.weights, 0, out)
             if on_block is not None:
-                on_block(block.start + len(block.X))
+                on_block(block.start + n)
     return collect(source, params.layout, plan, out, origin)
 
 

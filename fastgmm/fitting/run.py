@@ -91,12 +91,33 @@ class Fit:
         Raises Interrupted if Ctrl-C came after the first iteration of all, KeyboardInterrupt if it came before, and ValueError
         if a component collapses.
         """
+        plan = self.plan
         try:
             self._screened = self._screening()
             if self._screened is not None:
                 self.drawn = self._draws()
             for i in range(self.at.start, self._n_runs):
-                self._run(i)
+                self.callback.begin(i, self.at.n_iter)
+                params, bound = self._given()
+                if params is None:
+                    samples, rng = self._samples(), self._random_state
+                    params = plan.start.params(samples, plan.step, plan.n_components, rng, plan.n_threads)
+                    self.drawn = self._draws()
+                    params = self._begun(params)
+                callback = combine(self.callback, StateCallback(self))
+                known = self._known(params, bound, callback)
+                if known is None:
+                    known = run(
+                        plan.source,
+                        params,
+                        plan.step,
+                        self._stop(),
+                        n_threads=plan.n_threads,
+                        lower_bound=bound,
+                        done=self.at.lower_bounds,
+                        callback=callback,
+                    )
+                self._ended(i, known)
             assert self.at.best is not None
             return self.at.best
         except KeyboardInterrupt as stop:
@@ -129,10 +150,58 @@ class Fit:
         one = partial(plan.start.params, sample, plan.step, plan.n_components, self._random_state, plan.n_threads)
         return screened(sample, one, plan.n_starts, plan.step, plan.stop, plan.n_threads)
 
-    def _run(self, i: int) -> None:
-        """The next start, or the rest of the one that is running."""
-        self.callback.begin(i, self.at.n_iter)
-        result = self._result(*self._begin())
+    def _given(self) -> tuple[Params | None, float]:
+        """Return parameters that are known before the start, if any, and the bound that the first one is compared with."""
+        at = self.at
+        if at.params is not None:
+            return at.params, -np.inf
+        if self.plan.earlier is not None and at.warm:
+            params, bound = self.plan.earlier
+            return self._begun(params), bound
+        if self._screened is not None:
+            return self._begun(self._screened.params[at.start]), -np.inf
+        return None, -np.inf
+
+    def _samples(self) -> Source | None:
+        """Return the samples that starts are found from, the same ones for each."""
+        plan = self.plan
+        if self._sample is None and not plan.start.without_data:
+            self._sample = plan.start.source(plan.source, self._random_state)
+            if self.at.start > 0 and self.at.draws is not None:
+                # resumed from a checkpoint: the draws of the starts that were finished are made
+                self._random_state = self.at.draws.generator()
+        return self._sample
+
+    def _begun(self, params: Params) -> Params:
+        """Return the first parameters of a start, and keep their fingerprint."""
+        if self.plan.stop.max_iter == 0:
+            params = params.normalised()
+        if self.plan.n_starts > 1:
+            self.at = replace(self.at, mark=mark(params))
+        return params
+
+    def _known(self, params: Params, bound: float, callback: Callback) -> FitResult | None:
+        """Return the result of a start that EM need not run for: online EM, or a start that begins where the best one did."""
+        plan, at = self.plan, self.at
+        if plan.batches is not None:
+            online, batch_size = plan.batches
+            assert plan.source.local is not None
+            averages = averages_of(params, plan.step) if at.warm else Averages()
+            return online.run(
+                plan.source.local, params, averages, batch_size, plan.stop, lower_bound=bound, callback=callback
+            )
+        if at.best is not None and not at.lower_bounds and at.mark == at.best_mark:
+            reason = f"begins where start {at.best_start} did"
+            return FitResult(params, at.best.converged, 0, at.best.lower_bound, [], reason)
+        return None
+
+    def _stop(self) -> Stop:
+        """Return when a run stops: early, if it cannot reach the best bound so far."""
+        stop, best = self.plan.stop, self.at.best
+        return stop if best is None else replace(stop, rules=(CannotCatchUp(best.lower_bound, stop.max_iter),))
+
+    def _ended(self, i: int, result: FitResult) -> None:
+        """Keep the result of start i, if it is the best so far."""
         self.callback.end(result)
         at, draws = self.at, self.drawn or self.at.draws
         better = at.best is None or result.lower_bound > at.best.lower_bound
@@ -141,61 +210,6 @@ class Fit:
         self.at = Position(i + 1, at.warm, at.first, draws, best=best, best_start=number, best_mark=begun, ends=ends)
         if self.checkpoint is not None:
             self.checkpoint.write_if_due(self.at)
-
-    def _begin(self) -> tuple[Params, float]:
-        """Parameters that EM continues from, and the bound that its first one is compared with."""
-        plan, at = self.plan, self.at
-        if at.params is not None:
-            return at.params, -np.inf
-        if plan.earlier is not None and at.warm:
-            params, bound = plan.earlier
-        elif self._screened is not None:
-            params, bound = self._screened.params[at.start], -np.inf
-        else:
-            params, bound = self.first_params(), -np.inf
-            self.drawn = self._draws()
-        if plan.stop.max_iter == 0:
-            params = params.normalised()
-        if plan.n_starts > 1:
-            self.at = replace(self.at, mark=mark(params))
-        return params, bound
-
-    def _result(self, params: Params, bound: float) -> FitResult:
-        plan, at = self.plan, self.at
-        callback = combine(self.callback, StateCallback(self))
-        if plan.batches is not None:
-            online, batch_size = plan.batches
-            assert plan.source.local is not None
-            averages = averages_of(params, plan.step) if at.warm else Averages()
-            return online.run(
-                plan.source.local, params, averages, batch_size, plan.stop, lower_bound=bound, callback=callback
-            )
-        stop, best, done = plan.stop, at.best, at.lower_bounds
-        if best is not None:
-            if not done and at.mark == at.best_mark:
-                reason = f"begins where start {at.best_start} did"
-                return FitResult(params, best.converged, 0, best.lower_bound, [], reason)
-            stop = replace(stop, rules=(CannotCatchUp(best.lower_bound, stop.max_iter),))
-        return run(
-            plan.source,
-            params,
-            plan.step,
-            stop,
-            n_threads=plan.n_threads,
-            lower_bound=bound,
-            done=done,
-            callback=callback,
-        )
-
-    def first_params(self) -> Params:
-        """Return the parameters of the next start, drawn or supplied."""
-        plan = self.plan
-        if self._sample is None and not plan.start.without_data:
-            self._sample = plan.start.source(plan.source, self._random_state)
-            if self.at.start > 0 and self.at.draws is not None:
-                # resumed from a checkpoint: the draws of the starts that were finished are made
-                self._random_state = self.at.draws.generator()
-        return plan.start.params(self._sample, plan.step, plan.n_components, self._random_state, plan.n_threads)
 
     def found_once(self) -> str:
         """Return a warning if only one of several starts reached the best bound, else ''."""
