@@ -19,4 +19,4 @@ class Accelerator(Protocol):
         """
 
     def rejected(self) -> None:
-        """The bound fell at the last proposal, which is dropped."""
+        """Take note that the bound fell at the last proposal, which is dropped."""
