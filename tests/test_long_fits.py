@@ -602,7 +602,7 @@ def test_a_disk_that_fills_up_does_not_end_the_fit(tmp_path, monkeypatch):
     X, path = data(), tmp_path / "c.npz"
     monkeypatch.setattr(checkpoints.archive, "write", full)
     with pytest.warns(
-        UserWarning, match=r"the checkpoint .*c\.npz could not be written .*No space left.*goes on without"
+        UserWarning, match=r"the checkpoint .*c\.npz could not be written .*No space left.*continues without"
     ):
         again = fit(model(), X, checkpoint=path, checkpoint_every=0)
     assert_same_bits(again, fit(model(), X))
