@@ -28,7 +28,7 @@ def current_threads() -> int:
 
 
 def effective_threads(n_threads: int | None) -> int:
-    """Return the threads to use: by default what Numba was set to, and never more than it was started with."""
+    """Return the number of threads to use: by default what Numba was set to, and never more than it was started with."""
     return current_threads() if n_threads is None else min(n_threads, max_threads())
 
 
@@ -59,7 +59,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _forked_from_openmp() -> bool:
-    """Whether this process was forked after its parent ran a parallel kernel on GNU OpenMP, which would abort it."""
+    """Return whether this process was forked after its parent ran a parallel kernel on GNU OpenMP, which would abort it."""
     return _forked_after_start and numba.threading_layer() == "omp"
 
 
@@ -68,8 +68,8 @@ def threads(n_threads: int) -> Iterator[Callable]:
     """Set the number of threads for the parallel kernels called in the body, and restore it.
 
     Yields the function to call kernels through: ``run(kernel, *arguments)``. The workqueue layer ends the process
-    when two Python threads are in a parallel kernel at once, so that layer is entered one call at a time; who asks for one
-    thread, as tasks of a Dask worker with several do, does not wait for it.
+    when two Python threads are in a parallel kernel at once, so that layer is entered one call at a time. A caller that asks for
+    one thread, as tasks of a Dask worker with several do, does not wait for it.
     """
     with limited(n_threads):
         yield _run if n_threads > 1 else _run_on_one
@@ -105,7 +105,7 @@ def _run_on_one(compiled: Any, *arguments: Any) -> None:
 
 
 class ThreadPool:
-    """Python threads for passes of which a fit makes few, or which are short of compilation time.
+    """Python threads for passes of which a fit makes few, or whose compilation has to be short.
 
     A kernel is called as ``kernel(first, step, *arguments)`` on each thread and works on the lanes first, first + step,
     ... (it releases the GIL). Handing it over costs some 50 microseconds a pass, while a `prange` kernel around the lanes
@@ -128,7 +128,7 @@ class ThreadPool:
         """Run a pass; return when all threads are done."""
         step = self.threads
         if self._pool is not None and compiled not in self._compiled:
-            # here, where Ctrl-C ends it: the other threads would go on, and leaving waits for them
+            # here, where Ctrl-C ends it: the other threads would continue, and leaving waits for them
             compiled.compile(tuple(map(compiled.typeof_pyval, (0, step, *arguments))))
             self._compiled.add(compiled)
         others = [

@@ -497,7 +497,7 @@ def _state(**parts: int) -> np.ndarray:
     [
         ({"header": np.array([_Trap()], dtype=object)}, "its entry 'header.npy' is damaged: it holds Python objects"),
         ({"running.means": np.array([_Trap()], dtype=object)}, "it holds Python objects"),
-        ({"random": _state(position=625)}, "random holds no state of the random generator"),
+        ({"random": _state(position=625)}, "random does not hold a state of the random generator"),
         ({"random": _state(position=2**32 - 1)}, "random holds no state"),
         ({"random.first": _state(has_gauss=2)}, "random.first holds no state"),
         ({"random": np.zeros(626)}, "random holds no state"),

@@ -91,7 +91,7 @@ def _log_likelihood(source: LocalSource, *, params: Params) -> float:
             in_lanes(run, kernels.evaluate, plan, block.samples, packed, LOG_PROB, np.empty(0, np.int64), values)
             each = values[:, 0]
             if block.weights.size:
-                # one of weight zero counts for nothing even where its likelihood is zero
+                # one of weight zero counts for nothing even if its likelihood is zero
                 each = np.where(block.weights > 0, each, 0.0).astype(np.float64) * block.weights
             total += float(each.sum(dtype=np.float64))
     return total
@@ -148,7 +148,7 @@ def _sums_of(densities: Float, weights: NDArray) -> Float:
     # a sample whose likelihood is zero belongs to no component: the total is zero, and the other sums leave the sample out
     each[:, top == -np.inf] = [[-np.inf], [0.0], [0.0]]
     if weights.size:
-        # one of weight zero counts for nothing even where its likelihood is zero
+        # one of weight zero counts for nothing even if its likelihood is zero
         each = np.where(weights > 0, each, 0.0) * weights
     return each.sum(axis=1)
 
