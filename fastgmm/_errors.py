@@ -50,7 +50,7 @@ def memory_for(what: str, remedy: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "new thread" not in str(error):
             raise
-        detail = str(error).rstrip(".") or "no more can be had"
+        detail = str(error).rstrip(".") or "no more is available"
         raise OutOfMemory(f"not enough memory for {what}: {detail}. {remedy}") from error
 
 

@@ -570,7 +570,7 @@ class Untouchable:
     [
         ("no/c.npz", FileNotFoundError, "No such file or directory: .*no/c.npz"),
         (".", IsADirectoryError, "is a directory, not a file to write"),
-        ("/dev/null", OSError, "is no regular file: '/dev/null'"),
+        ("/dev/null", OSError, "is not a regular file: '/dev/null'"),
         (7, TypeError, "checkpoint must be a path or None, got 7 of type int"),
     ],
 )

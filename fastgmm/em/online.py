@@ -99,7 +99,8 @@ class Online:
     def step(self, batch: Source, params: Params, averages: Averages) -> tuple[Params, Averages, float]:
         """Do an E-step on a batch, move the averages, do an M-step.
 
-        The third value is the mean log-likelihood of the batch under the `params` that entered. The parameters stay as they are until the averages are ready. Raises ValueError as `loop.run` does.
+        The third value is the mean log-likelihood of the batch under the `params` that entered. The parameters stay as they
+        are until the averages are ready. Raises ValueError as `loop.run` does.
         """
         averaging = _Averaging(self, batch, averages)
         result = run(batch, params, averaging, Stop(0.0, 1), n_threads=self.n_threads, compiled_loop=False)

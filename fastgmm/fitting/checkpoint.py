@@ -159,7 +159,9 @@ class Checkpoint:
             self.write(position)
         except OSError as error:
             self._written = time.monotonic()
-            warn(f"the checkpoint {self.path} could not be written ({error}); the fit continues without it", UserWarning)
+            warn(
+                f"the checkpoint {self.path} could not be written ({error}); the fit continues without it", UserWarning
+            )
 
     def write(self, position: Position) -> None:
         """Write the file; OSError if that fails, and then an earlier one is left as it was."""
