@@ -15,7 +15,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file that takes the place of `path` when the block ends without an exception.
 
     The bytes go to a temporary file beside `path`, reach the disk, and are renamed: a reader sees the old file or the
-    new one, and a failure leaves the old one as it was and no temporary file behind. A symbolic link keeps
+    new one. A failure leaves the old one as it was and no temporary file behind. A symbolic link keeps
     pointing where it did. Anything that is not a regular file (``/dev/null``, a pipe) is written directly, never replaced.
 
     Parameters

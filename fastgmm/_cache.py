@@ -25,7 +25,7 @@ class CodeFiles:
     stamp : of the versions and sources that the code was made from; code of another stamp counts as not there, and is replaced
     dumps : as `pickle.dumps`, of Numba's objects
 
-    A file is the magic line, the SHA-256 digests of the stamp and of the rest, and the rest, a pickle of key and code: as with
+    A file is the magic line, the SHA-256 digests of the stamp and of the rest, and the rest, a pickle of key and code. As with
     Numba's files, anyone who can write to the directory can run code.
     """
 

@@ -91,8 +91,8 @@ define <16 x float> @add(<16 x float> %x, <16 x float> %y) {
 def has_avx512() -> bool:
     """Return whether the code that Numba makes has 64-byte vector registers (32 of them).
 
-    If NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set, only LLVM knows what a name brings and a feature implies: it is
-    asked for an addition of 64 bytes, which takes it 10 ms.
+    If NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set, only LLVM knows what a name brings and a feature implies. It is
+    then asked for an addition of 64 bytes, which takes it 10 ms.
     """
     name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES  # type: ignore[attr-defined]
     by_host = codegen.get_host_cpu_features()  # without those of AVX if NUMBA_ENABLE_AVX=0

@@ -49,7 +49,7 @@ def combine(*callbacks: Callback) -> Callback:
 
 
 class Several(Callback):
-    """Calls several others, in their order."""
+    """Callback that calls several others, in their order."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = tuple(callbacks)

@@ -49,9 +49,9 @@ def lanes(
 
     scatter_size : that of one lane; flops : per sample and component, by default those of full covariances
 
-    At least four tiles a lane; accumulators of all lanes within 16 MiB (but four lanes in any case); the samples of a
-    block within 32 MiB, and about half a second of one core at most, so that Ctrl-C is served between two blocks;
-    `row_bytes` of input per sample, if any, within 8 MiB a block.
+    A lane has at least four tiles. Accumulators of all lanes are within 16 MiB (but there are four lanes in any case). The
+    samples of a block are within 32 MiB, and take about half a second of one core at most, so that Ctrl-C is served between
+    two blocks. `row_bytes` of input per sample, if any, are within 8 MiB a block.
     """
     n_samples, n_features = source.n_samples, source.n_features
     stats_bytes = 8 * (n_components * (n_features + 1) + scatter_size)

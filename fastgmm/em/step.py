@@ -51,7 +51,7 @@ class Collapsed(ValueError):
 
 
 class Step(Protocol):
-    """What EM maximises. `maximise` and `bound` belong together: the bound never falls from one iteration to the next."""
+    """The objective of EM. `maximise` and `bound` belong together: the bound never falls from one iteration to the next."""
 
     @property
     def structure(self) -> Structure:

@@ -288,7 +288,7 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
         raise ValueError(f"its header says start {start!r} of {n_starts}")
     mark, best_mark = header.get("mark"), header.get("best_mark")
     if not isinstance(mark, str) or not isinstance(best_mark, str):
-        raise ValueError(f"its header holds the marks {mark!r} and {best_mark!r}")
+        raise ValueError(f"its header holds the fingerprints {mark!r} and {best_mark!r}")
     known = {"random", "random.gauss", "random.first", "random.first.gauss"}
     parts = (*_MIXTURE, "lower_bounds")
     is_running = "running.weights" in entries

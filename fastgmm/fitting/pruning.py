@@ -16,7 +16,7 @@ miss the best of ten in 10 % of the fits; 7.6 whole starts, the same cost, would
 the ratio r of the last gains g, times 5, saves more (26 % at 1e-3) and changes 8 % of the winners there: EM leaves
 plateaus that it does not foresee. Running all starts for 5 or 10 iterations first, and then in order of their bounds, saved
 1 % more: not worth its complications. Early bounds say little about the final one: continuing with the better half after 5
-iterations costs 66 % and loses 12 % of the winners by more than tol (320 fits at 1e-3); 7 starts in place of 10 lose as many at
+iterations costs 66 % and loses 12 % of the winners by more than tol (320 fits at 1e-3). 7 starts in place of 10 lose as many at
 70 %. Starts that come to the optimum of the best one are run to the end, since scikit-learn's answer depends on which of them
 ends highest.
 """

@@ -21,7 +21,7 @@ from fastgmm.model.stats import Stats
 
 #: Runs, and those of them that are ranked on all samples.
 RUNS, RANKED = 20, 3
-#: Samples that runs are made on, at least, and numbers (d a sample) for each free parameter: with few of these the best
+#: Samples that runs are made on, at least, and numbers (d a sample) for each free parameter. With few of these the best
 #: runs are those that fit a component to a handful of samples. Of two clusters in 30 dimensions, full covariances, 2000
 #: samples (60 numbers) showed nothing, 4000 (121) found them from each of 4 seeds.
 SUBSAMPLE, NUMBERS = 2000, 120

@@ -232,7 +232,7 @@ class _Lloyd:
         k, d = centers.shape
         # by einsum, as scikit-learn does: if two centres are equally far, the last bit of the norm decides
         norms = np.einsum("ij,ij->i", centers, centers)
-        # With one lane all samples are compared, and added up anew: in small data a centre may be exactly as far as
+        # With one lane all samples are compared, and added up anew. In small data a centre may be exactly as far as
         # another one, and then the last bit of an average decides. With weights, sums by differences would leave a
         # rounding error in a cluster that lost all its samples.
         source = self.pool.source

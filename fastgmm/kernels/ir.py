@@ -131,8 +131,8 @@ class Block:
     def sums(self, vectors: Values) -> list[Any]:
         """Sum across each of the vectors; return vectors of such sums, `lanes` of them each, in order.
 
-        Two vectors that each hold m sums still in parts become one that holds 2 m, in half as many parts: 2 shuffles and
-        an addition, where summing the vectors one by one takes log2(lanes) of each for every one of them.
+        Two vectors that each hold m sums still in parts become one that holds 2 m, in half as many parts. This takes 2 shuffles
+        and an addition; summing the vectors one by one takes log2(lanes) of each for every one of them.
         """
         b, n = self.b, self.lanes
         out = []

@@ -1,6 +1,6 @@
 """Lanes of k-means: nearest centre, sums per cluster, potentials and draws of k-means++.
 
-Every pass takes ``first, step, span`` and works on a part of the lanes first, first + step, ...: each Python thread makes one
+Every pass takes ``first, step, span`` and works on a part of the lanes first, first + step, .... Each Python thread makes one
 call for each part, and Ctrl-C is served between two of them.
 
 Distances to centres are compared as ||c||^2 - 2 x.c, the product summed feature by feature with one rounding each, as in a

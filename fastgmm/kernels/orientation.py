@@ -2,9 +2,9 @@
 
 The task is that of common principal components (Flury & Gautschi, SIAM J. Sci. Stat. Comput. 7(1), 1986): an orthogonal D that
 minimises sum_kj a_kj (D^T W_k D)_jj. In the plane of two columns i, j of D the minimum over rotations is known exactly, so
-no step can make it worse. Against the majorisation of Browne & McNicholas (ADAC 8(2), 2014; one SVD a step), from the same
-start to the same gain per step: 0.2 and 50 ms at d = 10, k = 3; 1 and 380 ms at d = 30, and the majorisation had not converged
-after 2000 steps. At d = 100 it takes 0.1 s, and the majorisation was still far off after 4 s.
+no step can make it worse. Times against the majorisation of Browne & McNicholas (ADAC 8(2), 2014; one SVD a step), from the
+same start to the same gain per step: 0.2 and 50 ms at d = 10, k = 3; 1 and 380 ms at d = 30. There the majorisation had not
+converged after 2000 steps. At d = 100 it takes 0.1 s, and the majorisation was still far off after 4 s.
 """
 
 from __future__ import annotations

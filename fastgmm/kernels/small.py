@@ -20,8 +20,8 @@ from fastgmm.kernels.simple import Diag, Spherical, Tied
 from fastgmm.kernels.sweep import sweep_lane
 
 #: Codes that `iterate` ends with: it may continue; the bound changed by less than tol; the bound is not finite; a covariance
-#: is not positive definite; the bound fell, or it is that of a single component, which EM fits in one iteration (any change
-#: may be rounding).
+#: is not positive definite; changes may be rounding. The last one is for a bound that fell, and for a single component, which EM
+#: fits in one iteration.
 UNDECIDED, CONVERGED, NOT_FINITE, COLLAPSED, DOUBTFUL = 0, 1, 2, 3, 4
 
 #: Multiplied with this and subtracted from the product, a number leaves its upper 26 bits (`_product`).
