@@ -71,7 +71,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # to a type checker it would say that any name is there
+if not TYPE_CHECKING:  # a type checker would take it to mean that any name exists
 
     def __getattr__(name: str) -> Any:
         if name in _HOME:

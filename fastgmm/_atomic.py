@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file that takes the place of `path` when the block ends without an exception.
 
     The bytes go to a temporary file beside `path`, reach the disk, and are renamed: a reader sees the old file or the
-    new one, and a failure leaves the old one as it was and no temporary file behind. A symbolic link keeps
-    pointing where it did. What is no regular file (``/dev/null``, a pipe) is written directly, never replaced.
+    new one. A failure leaves the old one as it was and no temporary file behind. A symbolic link keeps
+    pointing where it did. Anything that is not a regular file (``/dev/null``, a pipe) is written directly, never replaced.
 
     Parameters
     ----------
@@ -66,18 +66,18 @@ _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def _is_full(error: OSError) -> bool:
-    """Whether a file does not fit, of which the system does not tell the name."""
+    """Return whether the error is that a file does not fit: the system does not name the file then."""
     return error.errno in _FULL and error.filename is None
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Raise OSError where `replacing` could not write a regular file at `path`; nothing is left behind."""
+    """Raise OSError if `replacing` could not write a regular file at `path`; nothing is left behind."""
     target = os.path.realpath(path)
     if os.path.isdir(target):
         raise IsADirectoryError(errno.EISDIR, "is a directory, not a file to write", os.fspath(path))
     if os.path.exists(target) and not os.path.isfile(target):
-        raise OSError(errno.EINVAL, "is no regular file", os.fspath(path))
-    # tried, because permissions alone do not tell of a file system that is read-only
+        raise OSError(errno.EINVAL, "is not a regular file", os.fspath(path))
+    # tried, because permissions alone do not show that a file system is read-only
     temporary = f"{target}.{secrets.token_hex(4)}.tmp"
     try:
         open(temporary, "xb").close()

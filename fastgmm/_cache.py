@@ -1,7 +1,7 @@
-"""Files of compiled code: whole and checked, or not there.
+"""Files of compiled code: complete and checked, or not there.
 
-They stand in for Numba's own index and data files, with which a damaged file ends the process or the call, a full disk ends the
-call, and two processes that compile different types at once write both to one name, of which a third one loads the wrong code.
+They stand in for Numba's own index and data files. With those a damaged file ends the process or the call, and a full disk ends
+the call. Two processes that compile different types at once write both to one name, from which a third one loads the wrong code.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _DIGEST = 32
 
 
 class CodeFiles:
-    """What was compiled of one function, a file for each combination of argument types and CPU.
+    """Compiled code of one function, a file for each combination of argument types and CPU.
 
     directory : where they are; name : what file names begin with
-    stamp : of the versions and sources that the code comes of; that of another stamp counts as not there, and is replaced
+    stamp : of the versions and sources that the code was made from; code of another stamp counts as not there, and is replaced
     dumps : as `pickle.dumps`, of Numba's objects
 
-    A file is the magic line, the SHA-256 digests of the stamp and of the rest, and the rest, a pickle of key and code: as with
-    Numba's files, who can write to the directory can run code.
+    A file is the magic line, the SHA-256 digests of the stamp and of the rest, and the rest, a pickle of key and code. As with
+    Numba's files, anyone who can write to the directory can run code.
     """
 
     def __init__(self, directory: str, name: str, stamp: Any, dumps: Callable[[Any], bytes]) -> None:
@@ -34,12 +34,12 @@ class CodeFiles:
         self._stamp = hashlib.sha256(repr(stamp).encode()).digest()
 
     def path(self, key: Any) -> str:
-        """The file of a key; by its digest, so that processes that write different ones do not meet."""
+        """Return the file of a key; by its digest, so that processes that write different ones do not collide."""
         digest = hashlib.sha256(repr(key).encode()).hexdigest()
         return os.path.join(self._directory, f"{self._name}.{digest[:20]}.nbc")
 
     def load(self, key: Any) -> Any:
-        """What was saved under a key; None where nothing was, or what was is damaged or of another stamp."""
+        """Return what was saved under a key; None if nothing was, or if it is damaged or of another stamp."""
         try:
             with open(self.path(key), "rb") as file:
                 head, content = file.read(len(_MAGIC) + 2 * _DIGEST), file.read()
@@ -51,7 +51,7 @@ class CodeFiles:
         return code if found == key else None
 
     def save(self, key: Any, code: Any) -> None:
-        """Write the file of a key; OSError where that cannot be, and then there is none, or the old one."""
+        """Write the file of a key; OSError if that is impossible, and then there is none, or the old one."""
         content = self._dumps((key, code))
         with replacing(self.path(key)) as file:
             file.write(self._head(content))

@@ -1,4 +1,4 @@
-"""Optional packages, and what older versions of Python do otherwise."""
+"""Optional packages, and replacements for functions that differ in older versions of Python."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _T = TypeVar("_T")
 
 
 class cached_property(Generic[_T]):
-    """An attribute that is computed when it is first asked for, as `functools.cached_property` from Python 3.12 on.
+    """An attribute that is computed when it is first read, as `functools.cached_property` from Python 3.12 on.
 
-    Before, that one holds a lock which all instances of a class share: threads wait for each other, and a child that is forked
-    while one of them computes waits for ever.
+    Before, that one holds a lock that all instances of a class share: threads wait for each other, and a child that is forked
+    while one of them computes waits forever.
     """
 
     def __init__(self, compute: Callable[[Any], _T]) -> None:
@@ -40,7 +40,7 @@ _EXTRA = {"pyarrow": "parquet", "matplotlib": "plot", "dask": "dask", "distribut
 
 
 def optional(module: str, purpose: str) -> ModuleType:
-    """Import `module`, or raise ImportError that says what it is needed for and what brings it."""
+    """Import `module`, or raise ImportError that says what it is needed for and how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -52,7 +52,7 @@ def optional(module: str, purpose: str) -> ModuleType:
 
 
 def if_installed(module: str) -> ModuleType | None:
-    """Import `module` if it is there: for what is done in a plainer way without it."""
+    """Import `module` if it is installed, for a task that is done in a plainer way without it."""
     try:
         return importlib.import_module(module)
     except ImportError:

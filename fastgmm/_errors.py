@@ -1,7 +1,7 @@
 """Warnings and errors that fastgmm raises beyond ValueError and TypeError.
 
 Users of scikit-learn catch *its* ``NotFittedError`` and ``ConvergenceWarning``. fastgmm never imports scikit-learn,
-but where the user has loaded it, what is raised is also an instance of scikit-learn's class.
+but if the user has loaded it, the exception is also an instance of scikit-learn's class.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ class LocalOptimumWarning(UserWarning):
 
 
 class DegenerateWarning(UserWarning):
-    """EM came to components that sit on a few equal samples, or hold none: likelihood and criteria tell nothing then."""
+    """EM ended with components that sit on a few equal samples, or hold none: likelihood and criteria mean nothing then."""
 
 
 class OutOfMemory(MemoryError):
-    """Memory, or a thread, that could not be had: the message says what for, how much it was, and what to do."""
+    """Memory ran out, or a thread could not be started: the message says what for, how much was needed, and what to do."""
 
 
 @contextmanager
 def memory_for(what: str, remedy: str) -> Iterator[None]:
-    """Say what a MemoryError that arises within was for; the innermost says it.
+    """Say what a MemoryError in the body was for; the innermost context says it.
 
-    NumPy's says which shape and dtype, and that of a thread is a RuntimeError.
+    NumPy's error says which shape and dtype, and that of a thread is a RuntimeError.
     """
     try:
         yield
@@ -50,12 +50,12 @@ def memory_for(what: str, remedy: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "new thread" not in str(error):
             raise
-        detail = str(error).rstrip(".") or "no more can be had"
+        detail = str(error).rstrip(".") or "no more is available"
         raise OutOfMemory(f"not enough memory for {what}: {detail}. {remedy}") from error
 
 
 def survivors(runs: Iterable[Callable[[], T]]) -> list[T]:
-    """Return the results of the runs that do not fail; the ValueError of the first if all do."""
+    """Return the results of the runs that do not fail; raise the ValueError of the first if all do."""
     results: list[T] = []
     failure: ValueError | None = None
     for run in runs:
@@ -74,7 +74,7 @@ def _combined(ours: type, theirs: type) -> type:
 
 
 def like_sklearn(ours: type) -> type:
-    """Return `ours`, or where scikit-learn is loaded a subclass of `ours` and of its class of the same name."""
+    """Return `ours`, or if scikit-learn is loaded a subclass of `ours` and of its class of the same name."""
     exceptions = sys.modules.get("sklearn.exceptions")
     theirs = getattr(exceptions, ours.__name__, None)
     return ours if theirs is None else _combined(ours, theirs)

@@ -1,6 +1,6 @@
 """Data frames of pandas, polars, Dask and Arrow: the names of their columns, and which of these hold no numbers.
 
-None of the packages is imported: a frame is known by what it can do.
+None of the packages is imported: a frame is recognised by its methods and attributes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-#: Values of a column of text that are looked at to tell numbers from words.
+#: Values of a column of text that are examined to distinguish numbers from words.
 _LOOKED_AT = 1000
 
 
 class _Unusable(NamedTuple):
-    """A column that holds no numbers: its name, what its type is called, and what that amounts to."""
+    """A column that holds no numbers: its name, the name of its type, and the kind of that."""
 
     name: Any
     dtype: str
@@ -25,7 +25,7 @@ class _Unusable(NamedTuple):
 
 
 def column_names(X: Any) -> list[Any] | None:
-    """Return the names of the columns of a frame, None for what is no frame."""
+    """Return the names of the columns of a frame, None if `X` is not a frame."""
     if is_lazy(X):
         return None
     columns = getattr(X, "column_names", getattr(X, "columns", None))  # pyarrow's tables have both: `columns` are data
@@ -33,17 +33,17 @@ def column_names(X: Any) -> list[Any] | None:
 
 
 def is_lazy(X: Any) -> bool:
-    """Whether `X` is a lazy frame of polars, of which nothing is known before it is collected."""
+    """Return whether `X` is a lazy frame of polars, of which nothing is known before it is collected."""
     return hasattr(X, "collect_schema") and not hasattr(X, "to_dummies")
 
 
 def has_schema(X: Any) -> bool:
-    """Whether `X` is a frame of polars or Arrow, whose types tell all before anything is converted."""
+    """Return whether `X` is a frame of polars or Arrow, whose types say everything before anything is converted."""
     return (hasattr(X, "to_dummies") or hasattr(X, "column_names")) and hasattr(X, "schema")
 
 
 def no_numbers(X: Any, name: str) -> str | None:
-    """Say which columns of a frame hold no numbers and what to do about them; None where all do, or `X` is no frame."""
+    """Say which columns of a frame hold no numbers and what to do about them; None if all do, or if `X` is not a frame."""
     if has_schema(X):
         of_library = _of_polars if hasattr(X, "to_dummies") else _of_arrow
     elif hasattr(X, "select_dtypes") and hasattr(X, "dtypes"):
@@ -80,7 +80,7 @@ def _choice(X: Any, frame: str, good: Sequence[Any]) -> str:
 
 
 def _remedies(X: Any, frame: str) -> dict[str, Callable[[list[Any]], str]]:
-    """What makes numbers of each kind of column, in the words of the frame's own package."""
+    """Return how to make numbers of each kind of column, by functions of the frame's own package."""
 
     def others(c: list[Any]) -> str:
         return f"make numbers of {_listed(c)}, or leave such columns out"
@@ -175,7 +175,7 @@ def _of_arrow(X: Any) -> Iterator[_Unusable]:
 
 
 def _of_pandas(X: Any) -> Iterator[_Unusable]:
-    """Of pandas, and of Dask, whose values are on the workers: there a column of objects may be anything."""
+    """Yield those of pandas, and of Dask, whose values are on the workers: there a column of objects may be anything."""
     at_hand = not hasattr(X, "map_partitions")
     for j, (name, dtype) in enumerate(X.dtypes.items()):
         kind = getattr(dtype, "kind", "O")
@@ -203,7 +203,7 @@ def _of_pandas(X: Any) -> Iterator[_Unusable]:
 
 
 def _of_objects(values: Any) -> tuple[str, str] | None:
-    """What a column of Python objects holds beside numbers and missing values: the type of the first such value."""
+    """Return the type of the first value of a column of Python objects that is neither a number nor missing."""
     for value in values:
         if isinstance(value, (numbers.Real, np.bool_)) or value is None or is_missing(value):
             continue
@@ -220,12 +220,12 @@ def _of_objects(values: Any) -> tuple[str, str] | None:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a Python object stands for a missing value."""
+    """Return whether a Python object stands for a missing value."""
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _are_digits(values: Any) -> bool:
-    """Whether texts, and at least one of them, are all numbers."""
+    """Return whether there are texts and all of them are numbers."""
     some = False
     for value in values:
         try:

@@ -1,4 +1,4 @@
-"""Ctrl-C while something compiles: never lost, and never in the midst of a callback that cannot pass it on."""
+"""Ctrl-C while something compiles: never lost, and never inside a callback that cannot pass it on."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _FILES = ("weakref.py", "_weakrefset.py", "<frozen importlib._bootstrap>")
 
 @contextmanager
 def passed_on() -> Iterator[None]:
-    """Where Python ignores exceptions, Ctrl-C waits a moment and comes again.
+    """Make Ctrl-C wait a moment and come again if it arrives where Python ignores exceptions.
 
-    LLVM hands over what it has compiled through a ctypes callback, and frees memory in finalisers. A KeyboardInterrupt there is
-    printed and dropped; after a callback Numba then raises a RuntimeError, as the code is missing (one of 12 interrupts came to
-    that). Numba takes what it learns of types from lists that it empties: interrupted there, in ``refresh``, it does not know them
-    ever after (a TypingError, seen in one of 40). The handler that there was is called otherwise, and is there again afterwards.
-    Only the main thread gets signals.
+    LLVM hands over compiled code through a ctypes callback, and frees memory in finalisers. A KeyboardInterrupt there is
+    printed and dropped; after a callback Numba then raises a RuntimeError, as the code is missing (one of 12 interrupts ended
+    so). Numba takes new types from lists that it empties: interrupted there, in ``refresh``, it never knows them afterwards (a
+    TypingError, seen in one of 40). In all other places the previous handler is called, and it is restored afterwards. Only the
+    main thread gets signals.
     """
     handler = signal.getsignal(signal.SIGINT)
     ours = getattr(handler, "__module__", None) == __name__
@@ -60,7 +60,7 @@ def _interrupt() -> None:
 
 
 def _is_ignored(frame: FrameType | None, last: FrameType) -> bool:
-    """Whether an exception in this frame, or one up to `last` that called it, would be dropped or leave Numba unusable."""
+    """Return whether an exception in this frame, or a caller up to `last`, would be dropped or leave Numba unusable."""
     while frame is not None and frame is not last:
         name, file = frame.f_code.co_name, os.path.basename(frame.f_code.co_filename)
         if name == "refresh" and "numba" in frame.f_code.co_filename:

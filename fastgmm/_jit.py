@@ -39,10 +39,10 @@ INDICES_CHECKED = bool(numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]
 
 @cache
 def _kernel_stamp() -> bytes:
-    """Hash of every file that holds jitted code.
+    """Return the hash of every file that holds jitted code.
 
-    Numba stamps a cached function with the hash of its own file only, so that a function would go on running the old
-    code of a helper that lives in another file. One stamp for all of them closes that hole. Nor does Numba's key tell
+    Numba stamps a cached function with the hash of its own file only, so that a function would keep running the old
+    code of a helper that is in another file. One stamp for all of them closes that hole. Nor does Numba's key distinguish
     code that checks indices from code that does not.
     """
     here = Path(__file__).parent
@@ -72,7 +72,7 @@ class _Cache(FunctionCache):
 
 
 def _with_cache(dispatcher: Any) -> Any:
-    # where there is no place to write to (read-only installation and home), every process compiles
+    # if there is no place to write to (read-only installation and home), every process compiles
     with suppress(RuntimeError):
         dispatcher._cache = _Cache(dispatcher.py_func)
     dispatcher.compile = passed_on()(dispatcher.compile)
@@ -89,10 +89,10 @@ define <16 x float> @add(<16 x float> %x, <16 x float> %y) {
 
 @cache
 def has_avx512() -> bool:
-    """Whether the code that Numba makes has 64-byte vector registers (32 of them).
+    """Return whether the code that Numba makes has 64-byte vector registers (32 of them).
 
-    Where NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set, LLVM alone knows what a name brings and a feature implies: it is
-    asked for an addition of 64 bytes, which takes it 10 ms.
+    If NUMBA_CPU_NAME or NUMBA_CPU_FEATURES is set, only LLVM knows what a name brings and a feature implies. It is
+    then asked for an addition of 64 bytes, which takes it 10 ms.
     """
     name, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES  # type: ignore[attr-defined]
     by_host = codegen.get_host_cpu_features()  # without those of AVX if NUMBA_ENABLE_AVX=0
@@ -155,7 +155,7 @@ def choose(stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTW
 
 @contextmanager
 def compilation_told(tell: Callable[[], object]) -> Iterator[None]:
-    """Call `tell` where the body first compiles a function that no cache holds, and not again."""
+    """Call `tell` when the body first compiles a function that no cache holds, and not again."""
 
     class First(event.Listener):
         told = False
@@ -176,7 +176,7 @@ def compilation_told(tell: Callable[[], object]) -> Iterator[None]:
 def serial(compiled: Any) -> Any:
     """Compile a parallel kernel's code without `parallel`.
 
-    Under a name of its own: the key of Numba's cache does not tell parallel from serial code.
+    It has a name of its own: the key of Numba's cache does not distinguish parallel from serial code.
     """
     source = compiled.py_func
     copy = FunctionType(source.__code__, source.__globals__, source.__name__ + "_serial")

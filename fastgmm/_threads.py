@@ -29,7 +29,7 @@ def current_threads() -> int:
 
 
 def effective_threads(n_threads: int | None) -> int:
-    """Return the threads to use: by default what Numba was set to, and never more than it was started with."""
+    """Return the number of threads to use: by default what Numba was set to, and never more than it was started with."""
     return current_threads() if n_threads is None else min(n_threads, max_threads())
 
 
@@ -60,7 +60,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _forked_from_openmp() -> bool:
-    """Whether this process was forked after its parent ran a parallel kernel on GNU OpenMP, which would abort it."""
+    """Return whether this process was forked after its parent ran a parallel kernel on GNU OpenMP, which would abort it."""
     return _forked_after_start and numba.threading_layer() == "omp"
 
 
@@ -68,8 +68,8 @@ def _forked_from_openmp() -> bool:
 def threads(n_threads: int) -> Iterator[Callable[[Any], Callable]]:
     """Set the number of threads for the parallel kernels called in the body, and restore it.
 
-    Yields a function that returns the callable for a kernel (`ready`). Who asks for one thread, as tasks of a Dask worker with
-    several do, does not wait for others.
+    Yields a function that returns the callable for a kernel (`ready`). A caller that asks for one thread, as tasks of a Dask
+    worker with several do, does not wait for others.
     """
     with limited(n_threads):
         yield partial(ready, waits=n_threads > 1)
@@ -107,7 +107,7 @@ def _alone(compiled: Any, waits: bool, *arguments: Any) -> None:
 
 
 class ThreadPool:
-    """Python threads for passes of which a fit makes few, or which are short of compilation time.
+    """Python threads for passes of which a fit makes few, or whose compilation has to be short.
 
     A kernel is called as ``kernel(first, step, *arguments)`` on each thread and works on the lanes first, first + step,
     ... (it releases the GIL). Handing it over costs some 50 microseconds a pass, while a `prange` kernel around the lanes
@@ -130,7 +130,7 @@ class ThreadPool:
         """Run a pass; return when all threads are done."""
         step = self.threads
         if self._pool is not None and compiled not in self._compiled:
-            # here, where Ctrl-C ends it: the other threads would go on, and leaving waits for them
+            # here, where Ctrl-C ends it: the other threads would continue, and leaving waits for them
             compiled.compile(tuple(map(compiled.typeof_pyval, (0, step, *arguments))))
             self._compiled.add(compiled)
         others = [

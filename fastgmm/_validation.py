@@ -1,4 +1,4 @@
-"""The border: everything that users hand in is checked here, and every message about it is written here."""
+"""Validation: everything that users pass is checked here, and every message about it is written here."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _MASKED = {np.ma.MaskedArray, type(np.ma.masked)}
 
 
 def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | None = None) -> NDArray:
-    """Return `X` as a 2-D float32 or float64 array, without a copy where it is one already, in any memory order.
+    """Return `X` as a 2-D float32 or float64 array, without a copy if it is one already, in any memory order.
 
-    `axes` names the axes of what is no data. Other real dtypes become float64. Raises ValueError or TypeError for
-    anything that is no finite real matrix.
+    `axes` names the axes of an array that is not data. Other real dtypes become float64. Raises ValueError or TypeError for
+    anything that is not a finite real matrix.
     """
     array = as_numbers(X, name)
     if axes is not None and (array.ndim != 2 or 0 in array.shape):
@@ -59,7 +59,7 @@ def shape_advice(shape: tuple[float, ...], name: str = "X") -> str:
 
 
 def parts_advice(X: Any, name: str = "X") -> str | None:
-    """Say how several arrays or frames become one; None where `X` is no list of them, or array that holds them."""
+    """Say how several arrays or frames become one; None if `X` is not a list of them, or an array that holds them."""
     if not isinstance(X, (list, tuple)) and (str(getattr(X, "dtype", "")) != "object" or X.ndim != 1):
         return None
     shapes = [tuple(part.shape) for part in X if hasattr(part, "shape") and hasattr(part, "__array__")]
@@ -76,7 +76,7 @@ def parts_advice(X: Any, name: str = "X") -> str | None:
 
 
 def as_numbers(X: Any, name: str) -> NDArray:
-    """Return `X` as an array of float32 or float64, without a copy where it is one; errors for what holds no real numbers."""
+    """Return `X` as an array of float32 or float64, without a copy if it is one; raise if it does not hold real numbers."""
     _check_dense(X, name)
     if has_schema(X) and (problem := no_numbers(X, name)):
         raise TypeError(problem)
@@ -94,7 +94,7 @@ def as_numbers(X: Any, name: str) -> NDArray:
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers, got dtype {array.dtype}: {_remedy(array, name)}")
     # Floats of the other byte order are neither: they become float64, as in scikit-learn. A long double that float64
-    # cannot hold becomes infinity, of which the position is told later.
+    # cannot hold becomes infinity, whose position is reported later.
     if array.dtype not in (np.float32, np.float64):
         with np.errstate(over="ignore"):
             array = array.astype(np.float64)
@@ -107,13 +107,13 @@ def _check_dense(X: Any, name: str) -> None:
     if isinstance(X, np.ma.MaskedArray):
         _check_unmasked(X, name)
     elif isinstance(X, (list, tuple)) and not _MASKED.isdisjoint(map(type, X)):
-        for i, row in enumerate(X):  # of which NumPy would take what is behind the masks
+        for i, row in enumerate(X):  # of which NumPy would take the values behind the masks
             if isinstance(row, np.ma.MaskedArray):
                 _check_unmasked(row, f"{name}[{i}]")
 
 
 def _remedy(array: NDArray, name: str) -> str:
-    """What makes numbers of an array of another type."""
+    """Return how to make numbers of an array of another type."""
     if array.dtype.kind in "mM":
         return f"({name} - {name}.min()) / numpy.timedelta64(1, 's') counts seconds from the first"
     if array.dtype.kind not in "US":
@@ -132,7 +132,7 @@ def _remedy(array: NDArray, name: str) -> str:
 
 
 def _check_unmasked(X: np.ma.MaskedArray, name: str) -> None:
-    """Raise TypeError where values are masked; an array without masked ones is taken for its data."""
+    """Raise TypeError if values are masked; an array without masked ones is taken for its data."""
     mask = np.ma.getmaskarray(X)
     if mask.dtype.names is not None or not mask.any():  # records are refused as such
         return
@@ -190,13 +190,13 @@ def _object_advice(array: NDArray, value: Any, name: str) -> str:
         return f"convert it with {name}.astype(float)"
     # scikit-learn's own checks of estimators want "argument must be", "string" and "number" in this order
     return (
-        "the argument must be free of strings and of whatever else is no number: leave such columns out, or encode categories "
+        "the argument must be free of strings and of whatever else is not a number: leave such columns out, or encode categories "
         "as columns of 0 and 1"
     )
 
 
 def _check_finite(array: NDArray, name: str) -> None:
-    """Raise ValueError with the position of the first NaN or infinity. Blocks of rows: no copy of the whole."""
+    """Raise ValueError with the position of the first NaN or infinity. By blocks of rows: no copy of the whole."""
     rows = max(1, _BLOCK // max(1, array.shape[-1] if array.ndim > 1 else 1))
     for start in range(0, array.shape[0], rows):
         block = array[start : start + rows]
@@ -219,7 +219,7 @@ def _check_finite(array: NDArray, name: str) -> None:
 
 
 def check_magnitude(largest: float, n_features: int, dtype: np.dtype, name: str = "X") -> None:
-    """Raise ValueError where squares of values up to `largest`, summed over features, would overflow in their dtype."""
+    """Raise ValueError if squares of values up to `largest`, summed over features, would overflow in their dtype."""
     limit = math.sqrt(float(np.finfo(dtype).max) / n_features) / 16
     if largest > limit:
         raise ValueError(
@@ -245,7 +245,7 @@ def feature_names(X: Any) -> NDArray[np.object_] | None:
 
 
 def check_same_features(got: int, names: NDArray | None, n_features: int, fitted: NDArray | None, owner: str) -> None:
-    """Raise ValueError where data and model differ in the number or the names of features."""
+    """Raise ValueError if data and model differ in the number or the names of features."""
     if names is not None and fitted is not None and list(names) != list(fitted):
         unseen = [name for name in names if name not in set(fitted)]
         missing = [name for name in fitted if name not in set(names)]
@@ -408,14 +408,14 @@ def check_sample_weight(
 
 
 def is_array_like(value: Any) -> bool:
-    """Whether `value` is meant as an array, and not as a name or a number."""
+    """Return whether `value` is meant as an array, and not as a name or a number."""
     return hasattr(value, "__len__") and not isinstance(value, (str, bytes)) and np.ndim(value) > 0
 
 
 def check_groups(name: str, value: Any, n_samples: int, k: int) -> NDArray:
     """Return labels (n_samples,), integers 0..k-1, or responsibilities (n_samples, k), not negative, rows adding up to 1.
 
-    Without a copy where that can be. Whether every component has samples is not looked at.
+    Without a copy if possible. Whether every component has samples is not checked.
     """
     _check_dense(value, name)
     array = np.asarray(value)
@@ -454,7 +454,7 @@ def _check_resp(name: str, resp: NDArray) -> NDArray:
         raise ValueError(f"{name} must not be negative, got {name}[{i}, {j}] = {resp[i, j]}: it holds probabilities")
     off = np.abs(resp.sum(axis=1, dtype=np.float64) - 1.0)
     i = int(off.argmax())
-    if off[i] > 1e-5:  # what the sum of a row of float32 may be off by, and more
+    if off[i] > 1e-5:  # more than the sum of a row of float32 may be off by
         raise ValueError(
             f"{name} must have rows that add up to 1, but row {i} adds up to {resp[i].sum(dtype=np.float64):.8g}: divide each "
             "row by its sum"

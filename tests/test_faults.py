@@ -281,7 +281,7 @@ def test_memory_that_cannot_be_had_is_told():
 
 
 def test_the_innermost_says_what_memory_was_for():
-    with pytest.raises(OutOfMemory, match=r"^not enough memory for a: no more can be had\. Do b$"):  # noqa: SIM117
+    with pytest.raises(OutOfMemory, match=r"^not enough memory for a: no more is available\. Do b$"):  # noqa: SIM117
         with memory_for("the whole", "Do c"), memory_for("a", "Do b"):
             raise MemoryError
     with pytest.raises(OutOfMemory, match=r"for a: can't start new thread\. Do b"), memory_for("a", "Do b"):

@@ -497,7 +497,7 @@ def _state(**parts: int) -> np.ndarray:
     [
         ({"header": np.array([_Trap()], dtype=object)}, "its entry 'header.npy' is damaged: it holds Python objects"),
         ({"running.means": np.array([_Trap()], dtype=object)}, "it holds Python objects"),
-        ({"random": _state(position=625)}, "random holds no state of the random generator"),
+        ({"random": _state(position=625)}, "random does not hold a state of the random generator"),
         ({"random": _state(position=2**32 - 1)}, "random holds no state"),
         ({"random.first": _state(has_gauss=2)}, "random.first holds no state"),
         ({"random": np.zeros(626)}, "random holds no state"),
@@ -570,7 +570,7 @@ class Untouchable:
     [
         ("no/c.npz", FileNotFoundError, "No such file or directory: .*no/c.npz"),
         (".", IsADirectoryError, "is a directory, not a file to write"),
-        ("/dev/null", OSError, "is no regular file: '/dev/null'"),
+        ("/dev/null", OSError, "is not a regular file: '/dev/null'"),
         (7, TypeError, "checkpoint must be a path or None, got 7 of type int"),
     ],
 )
@@ -602,7 +602,7 @@ def test_a_disk_that_fills_up_does_not_end_the_fit(tmp_path, monkeypatch):
     X, path = data(), tmp_path / "c.npz"
     monkeypatch.setattr(checkpoints.archive, "write", full)
     with pytest.warns(
-        UserWarning, match=r"the checkpoint .*c\.npz could not be written .*No space left.*goes on without"
+        UserWarning, match=r"the checkpoint .*c\.npz could not be written .*No space left.*continues without"
     ):
         again = fit(model(), X, checkpoint=path, checkpoint_every=0)
     assert_same_bits(again, fit(model(), X))

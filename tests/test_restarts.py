@@ -363,8 +363,8 @@ def test_what_is_printed(capsys, monkeypatch, iris):
         ({"ends": np.zeros(2)}, "ends are not the bounds"),
         ({"ends": np.zeros((), np.float32)}, "ends are not the bounds"),
         ({"ends": None}, "it lacks entries or holds unknown ones: 'ends'"),
-        ({"header": {"mark": 3}}, "its header holds the marks 3 and"),
-        ({"header": {"best_mark": None}}, "its header holds the marks .* and None"),
+        ({"header": {"mark": 3}}, "its header holds the fingerprints 3 and"),
+        ({"header": {"best_mark": None}}, "its header holds the fingerprints .* and None"),
     ],
 )
 def test_damage_is_refused(changes, message, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from fastgmm.model.stats import Stats
 
 
 class Accelerator(Protocol):
-    """Proposes where a run continues. If the bound falls there, the run falls back to the plain M-step."""
+    """Source of proposals where a run continues. If the bound falls there, the run falls back to the plain M-step."""
 
     def propose(self, stats: Stats, plain: Params, step: Step) -> Params:
         """Return parameters to continue from, given the statistics of a sweep and the M-step that they give.
@@ -19,4 +19,4 @@ class Accelerator(Protocol):
         """
 
     def rejected(self) -> None:
-        """The bound fell at the last proposal, which is dropped."""
+        """Take note that the bound fell at the last proposal, which is dropped."""

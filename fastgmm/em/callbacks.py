@@ -15,25 +15,25 @@ class Callback:
     """
 
     def begin(self, start: int, n_iter: int) -> None:
-        """Called when start number `start` begins, or resumes after `n_iter` iterations that were done before."""
+        """Respond to start number `start`, which begins, or resumes after `n_iter` iterations that were done before."""
 
     def block(self, n_done: int) -> None:
-        """Called when the first `n_done` samples of a pass are done."""
+        """Respond to a pass that is done with its first `n_done` samples."""
 
     def iteration(self, n_iter: int, lower_bound: float, change: float) -> None:
-        """Called after iteration `n_iter`, counted from 1; `change` is that of the bound."""
+        """Respond to the end of iteration `n_iter`, counted from 1; `change` is that of the bound."""
 
     def reached(self, params: Params, lower_bounds: list[float]) -> None:
-        """Called after each iteration with the parameters that EM continues from.
+        """Receive, after each iteration, the parameters that EM continues from.
 
         `lower_bounds` is shared with the loop and grows: copy it if you keep it.
         """
 
     def end(self, result: FitResult) -> None:
-        """Called when a run ends, with its result."""
+        """Respond to the end of a run, with its result."""
 
     def close(self) -> None:
-        """Called when the fit is over, or was broken off."""
+        """Clean up: the fit is over, or was broken off."""
 
 
 SILENT = Callback()
@@ -49,7 +49,7 @@ def combine(*callbacks: Callback) -> Callback:
 
 
 class Several(Callback):
-    """Calls several others, in their order."""
+    """Callback that calls several others, in their order."""
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         self._callbacks = tuple(callbacks)

@@ -107,7 +107,7 @@ class CompiledLoop:
         self.plan, self.out = accumulators(self.source, self.layout, len(params.weights))
 
     def _iterate(self, bound: float, n_iter: int) -> tuple[list[float], int]:
-        """Up to `n_iter` iterations: their bounds, and what `kernels.small.iterate` ended with."""
+        """Do up to `n_iter` iterations; return their bounds and the code that `kernels.small.iterate` ended with."""
         bounds = np.empty(min(n_iter, self.most))
         arguments = (self.packed, self.mixture, self.constants, self.out, bound, bounds)
         done, state = iterate(self.source.samples, self.source.sample_weights, *arguments)
@@ -115,12 +115,12 @@ class CompiledLoop:
 
     @property
     def params(self) -> Params:
-        """Parameters after the last M-step."""
+        """Return the parameters after the last M-step."""
         return Params(self.layout, *(a.copy() for a in self.mixture))
 
     @property
     def stats(self) -> Stats:
-        """Statistics of the last sweep, for an M-step that failed."""
+        """Return the statistics of the last sweep, for an M-step that failed."""
         origin = self.packed.means[:, : self.source.n_features].astype(np.float64)
         stats = collect(self.source, self.layout, self.plan, self.out, origin)
         return pooled(stats, total(self.source, self.n_threads)) if self.layout.pools else stats

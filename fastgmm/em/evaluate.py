@@ -25,7 +25,7 @@ Float = NDArray[np.float64]
 
 
 def labels(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
-    """Most probable component of each sample, the first on ties, shape (n,)."""
+    """Return the most probable component of each sample, the first on ties, shape (n,)."""
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
     _evaluate(source, params.packed(source.dtype), LABELS, out, np.empty((0, 0), source.dtype), n_threads)
     return out
@@ -34,7 +34,7 @@ def labels(source: LocalSource, params: Params, n_threads: int | None = None) ->
 def distinct(
     source: Source, params: Params, components: Sequence[int], most: int, n_threads: int | None = None
 ) -> NDArray[np.int64]:
-    """How many distinct samples have each of `components` as their most probable one, in one pass; `most` where there are more."""
+    """Count, in one pass, the distinct samples whose most probable component is each of `components`; at most `most`."""
     merge = partial(_merged_rows, most=most)
     look = partial(_distinct, params=params, components=components, most=most)
     found = source.map_reduce(look, merge, n_threads)
@@ -42,7 +42,7 @@ def distinct(
 
 
 def _distinct(source: LocalSource, *, params: Params, components: Sequence[int], most: int) -> list[NDArray]:
-    """For each of `components` up to `most` of its distinct samples."""
+    """Return up to `most` distinct samples for each of `components`."""
     found = [np.empty((0, source.n_features), source.dtype) for _ in components]
     plan = lanes(source, len(params.weights), 0)
     with closing(source.blocks(plan.rows)) as blocks:
@@ -63,22 +63,22 @@ def _merged_rows(one: list[NDArray], other: list[NDArray], most: int) -> list[ND
 
 
 def log_prob(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:
-    """log p(x_i), shape (n,), in the dtype of the source."""
+    """Return log p(x_i), shape (n,), in the dtype of the source."""
     return _values(source, params, LOG_PROB, n_threads)[:, 0]
 
 
 def responsibilities(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:
-    """Posterior probabilities of the components, shape (n, k)."""
+    """Return the posterior probabilities of the components, shape (n, k)."""
     return _values(source, params, RESPONSIBILITIES, n_threads)
 
 
 def log_density(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:
-    """log N(x_i | mean_k, covariance_k), weights left out, shape (n, k)."""
+    """Return log N(x_i | mean_k, covariance_k), weights left out, shape (n, k)."""
     return _values(source, params, LOG_DENSITY, n_threads, weighted=False)
 
 
 def log_likelihood(source: Source, params: Params, n_threads: int | None = None) -> float:
-    """Sum over samples of weight times log p(x_i), in units of `weight_unit`; nothing of size n is kept."""
+    """Return the sum over samples of weight times log p(x_i), in units of `weight_unit`; nothing of size n is kept."""
     return source.map_reduce(partial(_log_likelihood, params=params), operator.add, n_threads)
 
 
@@ -92,7 +92,7 @@ def _log_likelihood(source: LocalSource, *, params: Params) -> float:
             _in_lanes(ready, plan, block.samples, packed, LOG_PROB, np.empty(0, np.int64), values)
             each = values[:, 0]
             if block.weights.size:
-                # one of weight zero counts for nothing even where its likelihood is zero
+                # one of weight zero counts for nothing even if its likelihood is zero
                 each = np.where(block.weights > 0, each, 0.0).astype(np.float64) * block.weights
             total += float(each.sum(dtype=np.float64))
     return total
@@ -109,12 +109,12 @@ class Classified(NamedTuple):
     entropy: float
 
     def times(self, factor: float) -> Classified:
-        """Those of samples that count `factor` times as much."""
+        """Return the sums of samples that count `factor` times as much."""
         return Classified(*(factor * value for value in self))
 
 
 def classified(source: Source, params: Params, n_threads: int | None = None) -> Classified:
-    """Log-likelihood, and how clearly samples belong to components, in one pass; nothing of size n is kept."""
+    """Return the log-likelihood and how clearly samples belong to components, in one pass; nothing of size n is kept."""
     return Classified(*source.map_reduce(partial(_classified, params=params), np.add, n_threads).tolist())
 
 
@@ -132,24 +132,24 @@ def _classified(source: LocalSource, *, params: Params) -> Float:
 
 
 def _sums_of(densities: Float, weights: NDArray) -> Float:
-    """Those of `Classified` from log(pi_k N(x_i | ...)), (k, n), which are overwritten.
+    """Return the sums of `Classified` from log(pi_k N(x_i | ...)), (k, n), which are overwritten.
 
     With a_ik these less their maximum over k, t_i = sum_k exp a_ik: log max_k z_ik = -log t_i, and the entropy is
     log t_i - sum_k a_ik exp(a_ik) / t_i.
     """
     top = densities.max(axis=0)
     with np.errstate(invalid="ignore"):
-        densities -= top  # NaN where all are -inf
+        densities -= top  # NaN if all are -inf
     shares = np.exp(densities)
     total = shares.sum(axis=0)
     log_total = np.log(total)
     np.maximum(densities, -800.0, out=densities)  # its share is 0: 0 log 0 = 0
     spread = np.einsum("kn,kn->n", densities, shares) / total
     each = np.stack([top + log_total, -log_total, log_total - spread])
-    # a sample whose likelihood is zero belongs to no component: that of all is zero, and the rest as if it were not there
+    # a sample whose likelihood is zero belongs to no component: the total is zero, and the other sums leave the sample out
     each[:, top == -np.inf] = [[-np.inf], [0.0], [0.0]]
     if weights.size:
-        # one of weight zero counts for nothing even where its likelihood is zero
+        # one of weight zero counts for nothing even if its likelihood is zero
         each = np.where(weights > 0, each, 0.0) * weights
     return each.sum(axis=1)
 

@@ -12,14 +12,14 @@ from fastgmm.data.source import LocalSource
 from fastgmm.kernels.tile import TILE
 
 _MAX_LANES = 64
-#: So many samples, or fewer, make one lane.
+#: This many samples, or fewer, make one lane.
 SINGLE_LANE = 4 * TILE
 _LANE_MEMORY = 16 * 2**20
 _QUANTUM = 64
 #: Of one core: the most that a compiled call takes, so that Ctrl-C is served between two.
 CALL_NANOSECONDS = 0.5e9
 _RESP_MEMORY = 8 * 2**20
-#: Of the samples of a block: what a source that is no array has to hold, twice or three times.
+#: Of the samples of a block, which a source that is not an array has to hold twice or three times.
 _BLOCK_MEMORY = 32 * 2**20
 
 
@@ -31,7 +31,7 @@ class Lanes(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Samples in a block."""
+        """Return the number of samples in a block."""
         return self.n_lanes * self.width
 
     def of(self, n_samples: int) -> int:
@@ -51,9 +51,9 @@ def lanes(
 
     scatter_size : that of one lane; flops : per sample and component, by default those of full covariances
 
-    At least four tiles a lane; accumulators of all lanes within 16 MiB (but four lanes in any case); the samples of a
-    block within 32 MiB, and so few that they take about half a second of one core at most, so that Ctrl-C is served
-    between two blocks; `row_bytes` of input per sample, if any, within 8 MiB a block.
+    A lane has at least four tiles. Accumulators of all lanes are within 16 MiB (but there are four lanes in any case). The
+    samples of a block are within 32 MiB, and take about half a second of one core at most, so that Ctrl-C is served between
+    two blocks. `row_bytes` of input per sample, if any, are within 8 MiB a block.
     """
     n_samples, n_features = source.n_samples, source.n_features
     stats_bytes = 8 * (n_components * (n_features + 1) + scatter_size)

@@ -33,10 +33,10 @@ from fastgmm.model.stats import Stats
 #   decay 0.55, 0.6, 0.7, 0.8, 1 (offset 1): 0.004 .. 0.047, 0.004 .. 0.050, 0.005 .. 0.056, 0.009 .. 0.064, 0.027 .. 0.13 %;
 #   offset 0, 1, 5, 20 (decay 0.6): 0.004 .. 0.049, 0.004 .. 0.050, 0.005 .. 0.053, 0.007 .. 0.059 %.
 # From single points as means (5e5 x 8, means closer): 0.12 .. 0.42, 0.17 .. 0.46, 0.22 .. 0.55, 0.30 .. 0.64 % at 0.55 .. 0.8.
-# Larger offsets are for going on: a fit of 1e5 samples (8 features, k = 10) that then gets batches of 1000 loses up to 0.075,
+# Larger offsets are for continuing a fit: one of 1e5 samples (8 features, k = 10) that then gets batches of 1000 loses up to 0.075,
 # 0.042, 0.024, 0.013 nats, before it gains, at offsets 0, 1, 3, 10.
 
-#: The averages stand for so many numbers, at least, for each free parameter. One pass over 2e5 x 16, k = 8, full, in batches
+#: The averages stand for at least this many numbers for each free parameter. One pass over 2e5 x 16, k = 8, full, in batches
 #: of 50: start -24.81, EM -24.44, online -25.23 without this, -24.47 with 5 to 80. Over 4e4 of them in batches of 10: -25.23
 #: without, -24.79, -24.55, -24.44 with 5, 20, 80. More makes batches of 1000 slower to follow.
 NUMBERS_PER_PARAMETER = 20
@@ -83,12 +83,12 @@ class Online:
         return cls(step, decay, offset, memory, n_threads)
 
     def gamma(self, averages: Averages, weight: float, n_samples: int) -> float:
-        """Step size of the next batch, of `weight` and so many samples.
+        """Return the step size of the next batch, of `weight` and `n_samples`.
 
-        gamma_t is for a batch that weighs as much as the batches so far do in the mean; others move the averages in
-        proportion, so that the short batch at the end of the data does not count as much as a long one (with a = 1 and
-        t0 = 0 the averages are those of all samples, however they were cut). Before the averages stand for `memory` samples
-        they are plain ones, and from then on they forget no faster than with the last `memory` samples: a component
+        gamma_t is for a batch that weighs as much as the batches so far do in the mean. Others move the averages in
+        proportion, so that the short batch at the end of the data does not count as much as a long one. (With a = 1 and
+        t0 = 0 the averages are those of all samples, however they were cut.) Before the averages stand for `memory` samples
+        they are plain ones. From then on they forget no faster than with the last `memory` samples: a component
         whose covariance came of a few samples would not recover.
         """
         t, whole = averages.n_steps + 1, averages.weight + weight
@@ -97,9 +97,10 @@ class Online:
         return min(1.0, n_samples / self.memory, weight * t / whole * (t + self.offset) ** -self.decay)
 
     def step(self, batch: Source, params: Params, averages: Averages) -> tuple[Params, Averages, float]:
-        """E-step on a batch, averages, M-step; and the mean log-likelihood of the batch under the `params` that entered.
+        """Do an E-step on a batch, move the averages, do an M-step.
 
-        The parameters stay as they are until the averages are ready. Raises ValueError as `loop.run` does.
+        The third value is the mean log-likelihood of the batch under the `params` that entered. The parameters stay as they
+        are until the averages are ready. Raises ValueError as `loop.run` does.
         """
         averaging = _Averaging(self, batch, averages)
         result = run(batch, params, averaging, Stop(0.0, 1), n_threads=self.n_threads, compiled_loop=False)
@@ -118,11 +119,11 @@ class Online:
     ) -> FitResult:
         """Make steps over batches of `source`, in its order, again and again.
 
-        Until `stop`, which is given the mean log-likelihood of each epoch, each batch under the parameters that it met. The
+        They end by `stop`, which is given the mean log-likelihood of each epoch, each batch under the parameters that it met. The
         `lower_bound` returned is that of all samples under the final parameters, by a pass of its own; `lower_bounds` are those
         of the epochs.
         """
-        # of few samples all can be remembered, and the first step comes in the first epoch
+        # if there are few samples, all can be remembered, and the first step comes in the first epoch
         online = replace(self, memory=min(self.memory, source.n_samples))
         bounds: list[float] = []
         reason = stop(bounds)
@@ -176,7 +177,7 @@ class _Averaging:
 
 
 def blend(averages: Stats | None, batch: Stats, weight: float, gamma: float) -> Stats:
-    """(1 - gamma) averages + gamma batch / weight, about the origin of the batch; no averages yet weigh nothing."""
+    """Return (1 - gamma) averages + gamma batch / weight, about the origin of the batch; None as averages weighs nothing."""
     if averages is None or gamma == 1.0:
         seen = 0 if averages is None else averages.n_samples
         return replace(batch.times(1.0 / weight), n_samples=seen + batch.n_samples)
@@ -184,7 +185,7 @@ def blend(averages: Stats | None, batch: Stats, weight: float, gamma: float) -> 
 
 
 def batches(source: LocalSource, batch_size: int) -> Generator[ArraySource, None, None]:
-    """Batches of `batch_size` samples, the last one shorter, without those of which no sample has a weight."""
+    """Yield batches of `batch_size` samples, the last one shorter, without those in which no sample has a weight."""
     size = min(batch_size, source.n_samples)
     # many small batches are read at once: each piece of a file costs a mapping, or a hand-over from the reading thread
     rows = size * max(1, _READ // (size * source.n_features * source.dtype.itemsize))

@@ -11,8 +11,8 @@ from fastgmm.model.params import Params
 class FitResult:
     """Outcome of one run of EM.
 
-    lower_bounds[t] is the bound of the parameters that *entered* iteration t + 1, as scikit-learn reports it: for maximum
-    likelihood the mean log-likelihood per sample. `params` are those after the last M-step and at least as likely.
+    lower_bounds[t] is the bound of the parameters that *entered* iteration t + 1, as scikit-learn reports it. For maximum
+    likelihood it is the mean log-likelihood per sample. `params` are those after the last M-step and at least as likely.
     `stopped_early` says why one of several runs was stopped by a rule, and is empty if it ended of itself.
     """
 

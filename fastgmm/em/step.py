@@ -20,7 +20,7 @@ Float = NDArray[np.float64]
 
 #: A variance below this share of another one is rounding: what is left of equal samples without reg_covar.
 ROUNDING = 1e-12
-#: What `reg_covar` is by default.
+#: Default of `reg_covar`.
 REG_COVAR = 1e-6
 
 
@@ -51,11 +51,11 @@ class Collapsed(ValueError):
 
 
 class Step(Protocol):
-    """What EM maximises. `maximise` and `bound` belong together: the bound never falls from one iteration to the next."""
+    """The objective of EM. `maximise` and `bound` belong together: the bound never falls from one iteration to the next."""
 
     @property
     def structure(self) -> Structure:
-        """What the covariances of the components share."""
+        """Return what the covariances of the components share."""
 
     def maximise(self, stats: Stats, previous: Params | None = None) -> Params:
         """Return the parameters that maximise the objective's expectation; those of the step before are `previous`.
@@ -71,15 +71,15 @@ class Step(Protocol):
 
     @property
     def compiled_reg_covar(self) -> float | None:
-        """`reg_covar` of the compiled loop, if it makes this step; else None."""
+        """Return the `reg_covar` of the compiled loop, if it makes this step; else None."""
 
 
 @dataclass(frozen=True)
 class MaximumLikelihood:
     """Maximise the likelihood of samples to which independent noise of variance `reg_covar` was added.
 
-    With `keep_few`, if a covariance is not positive definite, components that hold fewer samples than their covariances take keep
-    these: weights and means are still the most likely.
+    With `keep_few`, if a covariance is not positive definite, components that hold fewer samples than their covariances need
+    keep those of the step before. Weights and means are still the most likely.
     """
 
     structure: Structure
@@ -124,17 +124,17 @@ class MaximumLikelihood:
 
     @property
     def compiled_reg_covar(self) -> float | None:
-        """`reg_covar`, if nothing but the layout restricts the covariances."""
+        """Return `reg_covar` if nothing but the layout restricts the covariances, else None."""
         return self.reg_covar if self.structure.basic else None
 
 
 def _collapsed(params: Params, previous: Params) -> NDArray[np.bool_]:
-    """Which components (k,) have a variance that is rounding beside the one before: what is left of equal samples."""
+    """Return which components (k,) have a variance that is rounding beside the one before: what is left of equal samples."""
     return (params.precision_diagonals * previous.variances).max(axis=1) > 1.0 / ROUNDING
 
 
 def _too_few(structure: Structure, stats: Stats) -> NDArray[np.bool_]:
-    """Which components (k,) hold fewer samples than their covariance takes: all, if the pooled ones are too few."""
+    """Return which components (k,) hold fewer samples than their covariance needs: all, if the pooled ones are too few."""
     k, d = stats.sums.shape
     least = structure.least_samples(d)
     return held(stats) < least if least > 1 else np.full(k, stats.n_samples < k + d)
@@ -181,7 +181,7 @@ def collapse_message(error: NotPositiveDefinite, structure: Structure, stats: St
 
 
 def _collinear(stats: Stats) -> dict[int, list[int]]:
-    """Features that are linear combinations of others in all samples, as far as there are enough of these to tell."""
+    """Return the features that are linear combinations of others in all samples, if there are enough samples to see it."""
     d = stats.sums.shape[1]
     if not stats.layout.correlates or stats.n_samples <= d:
         return {}
@@ -209,14 +209,14 @@ def _simpler(error: NotPositiveDefinite, structure: Structure, stats: Stats) -> 
 
 
 def data_variance(stats: Stats) -> float:
-    """Mean over features of the variance of all samples, from the statistics."""
+    """Return the mean over features of the variance of all samples, from the statistics."""
     n = float(stats.counts.sum())
     d = stats.sums.shape[1]
     mean = (stats.counts @ stats.origin + stats.sums.sum(axis=0)) / n
     shift = stats.origin - mean
     within = stats.layout.trace(stats.scatter)
     between = 2 * (stats.sums * shift).sum() + (stats.counts[:, None] * shift**2).sum()
-    # rounding may leave a trace of either sign where all samples are equal
+    # rounding may leave a trace of either sign if all samples are equal
     variance = float(within + between) / (n * d)
     return variance if variance > 1e-30 * float((mean**2).mean()) else 0.0
 
@@ -224,7 +224,8 @@ def data_variance(stats: Stats) -> float:
 def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
     """Warn if reg_covar, with its default value, is larger than the variance of the data: that of a mixture after an M-step.
 
-    Parameters that none has made, such as single points to start from, say nothing of the data. Another value is the user's will.
+    Parameters that no M-step has made, such as single points to start from, say nothing about the data. Another value is the
+    user's choice.
     The message holds no number that differs from fit to fit: Python's default filter then shows it once for each line of code.
     """
     if reg_covar != REG_COVAR:
@@ -232,7 +233,7 @@ def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
     own = float(params.weights @ params.variances.mean(axis=1)) - reg_covar
     if own >= reg_covar:
         return
-    # the law of total variance: the mean of variances and the variance of means, of which supplied ones may be anywhere
+    # the law of total variance: the mean of variances and the variance of means; supplied means may be anywhere
     with np.errstate(over="ignore", invalid="ignore"):
         own += float((params.weights @ (params.means - params.weights @ params.means) ** 2).mean())
     if own < reg_covar:
@@ -244,7 +245,7 @@ def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
 
 
 def check_likelihood(value: float, n_iter: int, params: Params) -> None:
-    """Raise ValueError where the mean log-likelihood of an iteration is not finite."""
+    """Raise ValueError if the mean log-likelihood of an iteration is not finite."""
     if math.isfinite(value):
         return
     raise ValueError(

@@ -66,9 +66,9 @@ def only_rounding(change: float, bounds: Sequence[float], params: Params, dtype:
     """Return whether the last `change` of the bound is rounding, so that EM would never get below a `tol` that is smaller still.
 
     EM does not lower the bound: if it fell, by no more than rounding may, there is nothing left to gain that could be seen. A
-    scatter in a precision of eps is known to eps s_i s_j in each entry, s_i^2 being variances, and the bound to eps/2 sum_k pi_k
-    sum_j s_kj^2 (Sigma_k^-1)_jj: the sum of variance inflation factors, which is d only if features are uncorrelated. A single
-    component has one optimum: from the third iteration on, wherever it began, any change is rounding.
+    scatter in a precision of eps is known to eps s_i s_j in each entry, s_i^2 being variances. The bound is then known to
+    eps/2 sum_k pi_k sum_j s_kj^2 (Sigma_k^-1)_jj: the sum of variance inflation factors, which is d only if features are
+    uncorrelated. A single component has one optimum: from the third iteration on, wherever it began, any change is rounding.
     """
     if len(params.weights) == 1 and len(bounds) > 2:
         return True

@@ -31,10 +31,10 @@ _FAR = 100.0
 
 
 def precise(source: S, layout: Layout, k: int) -> S | ArraySource:
-    """Return float32 samples as float64 where they are so few that matrices of their own are singular, or nearly; else `source`.
+    """Return float32 samples as float64 if they are too few for matrices of their own that are well conditioned; else `source`.
 
-    The rounding of a scatter in float32 is then as much as its smallest eigenvalues, which are what the likelihood is made of. The
-    copy is smaller than two sets of covariances.
+    The rounding of a scatter in float32 is then as much as its smallest eigenvalues, which the likelihood is made of. The copy is
+    smaller than two sets of covariances.
     """
     few = isinstance(source, ArraySource) and source.n_samples < 2 * k * (source.n_features + 1)
     if layout is FULL and few and source.dtype == np.float32:
@@ -52,24 +52,24 @@ class Total:
 
 
 def mean(source: Source) -> Float:
-    """Weighted mean of each feature, shape (d,). One pass; its bits do not depend on the memory order of the samples."""
+    """Return the weighted mean of each feature, shape (d,). One pass; its bits do not depend on the memory order of the samples."""
     return source.map_reduce(_sum, np.add) / source.total_weight
 
 
 def _sum(source: LocalSource) -> Float:
-    """Weighted sum of each feature, shape (d,)."""
+    """Return the weighted sum of each feature, shape (d,)."""
     total = np.zeros(source.n_features)
     with closing(source.blocks(max(1, (1 << 20) // source.n_features))) as blocks:
         for block in blocks:
             X = np.ascontiguousarray(block.X)
-            # einsum and no product of matrices: BLAS adds in another order on another number of threads
+            # einsum, not a product of matrices: BLAS adds in another order on another number of threads
             weighted = X.sum(axis=0, dtype=np.float64) if block.weights.size == 0 else _weighted_sum(block.weights, X)
             total += weighted
     return total
 
 
 def ranges(source: Source, n_threads: int | None) -> tuple[Float, Float]:
-    """Least and greatest value of each feature, each (d,), of the samples of positive weight."""
+    """Return the least and greatest value of each feature, each (d,), of the samples of positive weight."""
     return source.map_reduce(_ranges, _wider, n_threads)
 
 
@@ -102,10 +102,10 @@ class _Moments(NamedTuple):
 
 
 def total(source: Source, n_threads: int | None) -> Total:
-    """Mean and total scatter of a source, in two passes at the first call and from its memory afterwards.
+    """Return the mean and total scatter of a source, in two passes at the first call and from its memory afterwards.
 
-    In float64 whatever the samples are: all that tied components are made of is a difference from it, which rounding in float32
-    may leave indefinite.
+    They are in float64 whatever the samples are: the scatter of tied components is a difference from the total one, which rounding
+    in float32 may leave indefinite.
     """
     if "total" not in source.memory:
         origin = pad(mean(source), np.float64)
@@ -116,7 +116,7 @@ def total(source: Source, n_threads: int | None) -> Total:
 
 
 def _moments(source: LocalSource, *, origin: NDArray) -> _Moments:
-    """Moments about `origin`, which is padded."""
+    """Return the moments about `origin`, which is padded."""
     d = source.n_features
     width = scatter_width(d)
     plan = lanes(source, 1, width * width)
@@ -134,7 +134,7 @@ def _moments(source: LocalSource, *, origin: NDArray) -> _Moments:
 
 
 def sweep(source: Source, params: Params, n_threads: int | None = None, *, callback: Callback = SILENT) -> Stats:
-    """E-step: statistics of the responsibilities of `params`, about its means. Nothing of size n is kept."""
+    """Do the E-step: return statistics of the responsibilities of `params`, about its means. Nothing of size n is kept."""
     layout = params.layout
     if far_apart(source, params, n_threads):
         apart = sweep(source, params.in_layout(FULL), n_threads, callback=callback)
@@ -144,7 +144,7 @@ def sweep(source: Source, params: Params, n_threads: int | None = None, *, callb
 
 
 def far_apart(source: Source, params: Params, n_threads: int | None) -> bool:
-    """Whether the scatter within tied components is so small a part of the total that their difference would not show it."""
+    """Return whether the scatter within tied components is too small a part of the total for a difference to show it."""
     if not params.layout.pools:
         return False
     within = source.total_weight * np.diagonal(params.covariances)
@@ -158,7 +158,7 @@ def _swept(
     params: Params,
     resp: Callable[[int, int], NDArray] | None = None,
 ) -> Stats:
-    """Statistics about the means of `params`, of its responsibilities or of those given; a pooled scatter is left out."""
+    """Return statistics about the means of `params`, of its responsibilities or given ones; a pooled scatter is left out."""
     k, d = params.means.shape
     packed = params.packed(source.dtype)
     # the origin is the mean that the kernel subtracts: rounded to the dtype of the data
@@ -190,7 +190,7 @@ def accumulate(
     *,
     complete: bool = True,
 ) -> Stats:
-    """Statistics of given responsibilities about `origin` (k, d); ``resp(a, b)`` returns rows a..b, shape (b - a, k).
+    """Return statistics of given responsibilities about `origin` (k, d); ``resp(a, b)`` returns rows a..b, shape (b - a, k).
 
     `complete` says that rows add up to 1: then a layout that pools needs no scatter of each component.
     """
@@ -209,7 +209,7 @@ def accumulate(
 
 
 def accumulators(source: LocalSource, layout: Layout, k: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:
-    """How a sweep cuts a source, and zeros for all lanes to add to."""
+    """Return how a sweep cuts a source, and zeros for all lanes to add to."""
     d = source.n_features
     rows, columns = layout.accumulator_shape(k, d)
     plan = lanes(source, k, rows * columns, flops=layout.flops(d), row_bytes=row_bytes)
@@ -231,7 +231,7 @@ def collect(source: LocalSource, layout: Layout, plan: Lanes, out: Sums, origin:
 
 @np.errstate(over="ignore", invalid="ignore")  # of sums that are not finite, as the likelihood is then
 def pooled(stats: Stats, whole: Total) -> Stats:
-    """Statistics with the scatter summed over components, from the scatter T of all samples about their mean g.
+    """Return statistics with the scatter summed over components, from the scatter T of all samples about their mean g.
 
     With c_k = o_k - g and sum_k r_ik = 1: sum_ik r_ik (x_i - o_k)(x_i - o_k)^T = T - sum_k (s_k c_k^T + c_k s_k^T)
     - sum_k n_k c_k c_k^T.

@@ -1,4 +1,4 @@
-"""Checkpoints: where a fit is, in a file, so that it can be killed and gone on with to the same bits.
+"""Checkpoints: the state of a fit in a file, so that it can be killed and resumed to the same bits.
 
 The file is an archive (`estimators.archive`: ``.npz`` without pickle). Its entries, format version 1:
 
@@ -10,7 +10,7 @@ entry                      dtype                    what
                                                     Mersenne twister, its position, whether a normal draw is held
 ``random.first.gauss``     float64, 0-d             that draw, or 0
 ``random``                 uint32 (626,)            the generator before the draws of start ``start``, or after them
-                                                    where that start is running
+                                                    if that start is running
 ``random.gauss``           float64, 0-d
 ``running.weights``        float64 (k,)             only if start ``start`` is running: parameters after its last
 ``running.means``          float64 (k, d)           iteration
@@ -22,14 +22,17 @@ entry                      dtype                    what
 ``best.lower_bound``       float64, 0-d             the last of these
 ``best.converged``         bool, 0-d
 ``best.start``             int64, 0-d               its number, counted from 0
-``ends``                   float64 (start,)         bounds that the starts before ended with, or were given up with
+``ends``                   float64 (start,)         final bounds of the starts before, those stopped early included
 =========================  =======================  ================================================================
 
-The header holds ``format`` ("fastgmm-checkpoint"), ``format_version`` (1), ``fastgmm_version``, ``start`` (number of the
-running or next start, counted from 0; that of all starts where the fit was about to end), ``warm`` (whether it went on
-from an earlier fit), ``mark`` and ``best_mark`` (digests of the first parameters of the running start and of the best one,
-to know a start that begins where that did), and the objects ``settings`` and ``data``: what they were, or digests of it, to
-refuse a file of another fit.
+The header holds
+
+- ``format`` ("fastgmm-checkpoint"), ``format_version`` (1), ``fastgmm_version``;
+- ``start``: number of the running or next start, counted from 0; that of all starts if the fit was about to end;
+- ``warm``: whether it continues an earlier fit;
+- ``mark`` and ``best_mark``: fingerprints (digests) of the first parameters of the running start and of the best one, to
+  recognise a start that begins where the best one did;
+- the objects ``settings`` and ``data``: settings and data of the fit, or digests of them, to refuse a file of another fit.
 """
 
 from __future__ import annotations
@@ -76,7 +79,7 @@ class Draws(NamedTuple):
 
     @classmethod
     def of(cls, random_state: np.random.RandomState) -> Draws:
-        """State of a generator; ValueError where it is no Mersenne twister."""
+        """Return the state of a generator; ValueError if it is not a Mersenne twister."""
         state: dict[str, Any] = random_state.get_state(legacy=False)
         if state["bit_generator"] != "MT19937":
             raise ValueError(
@@ -87,7 +90,7 @@ class Draws(NamedTuple):
         return cls(np.array(inner["key"], np.uint32), int(inner["pos"]), int(state["has_gauss"]), float(state["gauss"]))
 
     def generator(self) -> np.random.RandomState:
-        """A generator of its own in this state."""
+        """Return a new generator in this state."""
         random_state = np.random.RandomState(0)
         random_state.set_state(("MT19937", *self))
         return random_state
@@ -95,14 +98,14 @@ class Draws(NamedTuple):
 
 @dataclass(frozen=True)
 class Position:
-    """Where a fit is.
+    """State of a fit.
 
-    start : number of the running or next start; warm : whether it goes on from an earlier fit
-    first, draws : the random generator before all draws, and before those of `start`, or after them where it is running
-    params, bounds, n_iter : where `start` is running, its parameters, and as the first `n_iter` of `bounds` its bounds so far
+    start : number of the running or next start; warm : whether it continues an earlier fit
+    first, draws : RNG state before all draws, and before those of `start`, or after them if it is running
+    params, bounds, n_iter : if `start` is running, its parameters, and as the first `n_iter` of `bounds` its bounds so far
     best, best_start : the best of the starts before and its number
-    mark, best_mark : digests of the first parameters of `start`, where it is running, and of the best one
-    ends : bounds that the starts before ended with
+    mark, best_mark : fingerprints of the first parameters of `start`, if it is running, and of the best one
+    ends : final bounds of the starts before
     """
 
     start: int
@@ -120,12 +123,12 @@ class Position:
 
     @property
     def lower_bounds(self) -> list[float]:
-        """Bounds of the iterations of the running start."""
+        """Return the bounds of the iterations of the running start."""
         return list(self.bounds[: self.n_iter])
 
     @property
     def running(self) -> FitResult | None:
-        """What the running start has come to, if it has done an iteration."""
+        """Return the result of the running start so far, if it has done an iteration."""
         if self.params is None:
             return None
         bounds = self.lower_bounds
@@ -133,7 +136,7 @@ class Position:
 
 
 class Checkpoint:
-    """The file of a fit. Raises OSError at once where it could not be written."""
+    """The file of a fit. Raises OSError at once if it could not be written."""
 
     def __init__(self, path: Any, every: float) -> None:
         if not isinstance(path, (str, os.PathLike)):
@@ -145,21 +148,23 @@ class Checkpoint:
         self._identity: dict[str, dict[str, Any]] = {}
 
     def identify(self, settings: dict[str, Any], data: dict[str, Any]) -> None:
-        """Tell what the fit is of; before reading and writing."""
+        """Set the settings and data of the fit; to be called before reading and writing."""
         self._identity = {"settings": settings, "data": data}
 
     def write_if_due(self, position: Position) -> None:
-        """Write where the last time is longer ago than it should be. A failure is a warning: the fit goes on."""
+        """Write if the last time is longer ago than it should be. A failure is a warning: the fit continues."""
         if time.monotonic() - self._written < self.every:
             return
         try:
             self.write(position)
         except OSError as error:
             self._written = time.monotonic()
-            warn(f"the checkpoint {self.path} could not be written ({error}); the fit goes on without", UserWarning)
+            warn(
+                f"the checkpoint {self.path} could not be written ({error}); the fit continues without it", UserWarning
+            )
 
     def write(self, position: Position) -> None:
-        """Write the file; OSError where that fails, and then an earlier one is left as it was."""
+        """Write the file; OSError if that fails, and then an earlier one is left as it was."""
         assert position.first is not None
         assert position.draws is not None
         entries = _of_draws("random.first", position.first) | _of_draws("random", position.draws)
@@ -177,9 +182,9 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def read(self, n_starts: int) -> Position | None:
-        """Where the fit of this file is; None where there is no file.
+        """Return the state of the fit in this file; None if there is no file.
 
-        Raises ValueError where the file is damaged, is none of fastgmm's or belongs to another fit.
+        Raises ValueError if the file is damaged, is not one of fastgmm's or belongs to another fit.
         """
         if not os.path.exists(self._where):
             return None
@@ -193,11 +198,11 @@ class Checkpoint:
             raise archive.refusal(self.path, _KIND, f"{error}; {_KIND.remedy}") from None
 
     def exists(self) -> bool:
-        """Whether there is a file now."""
+        """Return whether there is a file now."""
         return os.path.exists(self._where)
 
     def remove(self) -> None:
-        """The fit has ended: take its file away."""
+        """Remove the file of a fit that has ended."""
         if os.path.exists(self._where):
             os.unlink(self._where)
 
@@ -221,11 +226,11 @@ def _difference(name: str, then: Any, now: Any) -> str:
     return f"{name} was {str(then)[:40]} and is {now} now"
 
 
-# --- what a fit is of ---
+# --- settings and data of a fit ---
 
 
 def settings_of(class_name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the results of a fit depend on, of the estimator's class and arguments."""
+    """Return the estimator's class and those of its arguments that the results of a fit depend on."""
     settings: dict[str, Any] = {"class": class_name}
     for name, value in arguments.items():
         if name in ("verbose", "verbose_interval", "n_threads"):
@@ -243,7 +248,7 @@ def settings_of(class_name: str, arguments: Mapping[str, Any]) -> dict[str, Any]
 
 
 def data_of(source: Source) -> dict[str, Any]:
-    """What tells data from others without going through them: sizes, extremes, some samples, all weights."""
+    """Return a description that distinguishes data without reading all of them: sizes, extremes, some samples, all weights."""
     # of samples that lie elsewhere, sizes, extremes and sums have to do
     marks, weights = (None, None) if source.local is None else (source.local.marks, source.local.weights)
     return {
@@ -276,14 +281,14 @@ def _of_mixture(name: str, params: Params, lower_bounds: list[float]) -> archive
 
 
 def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any], n_starts: int) -> Position:
-    """What the file says; ValueError for what no fit can have written."""
+    """Return the fit state that the file holds; ValueError if no fit can have written it."""
     start, warm = header.get("start"), header.get("warm")
     n_starts = 1 if warm else n_starts
     if not isinstance(warm, bool) or type(start) is not int or not 0 <= start <= n_starts:
         raise ValueError(f"its header says start {start!r} of {n_starts}")
     mark, best_mark = header.get("mark"), header.get("best_mark")
     if not isinstance(mark, str) or not isinstance(best_mark, str):
-        raise ValueError(f"its header holds the marks {mark!r} and {best_mark!r}")
+        raise ValueError(f"its header holds the fingerprints {mark!r} and {best_mark!r}")
     known = {"random", "random.gauss", "random.first", "random.first.gauss"}
     parts = (*_MIXTURE, "lower_bounds")
     is_running = "running.weights" in entries
@@ -316,7 +321,7 @@ def _draws(entries: archive.Arrays, name: str) -> Draws:
     state, gauss = entries[name], _scalar(entries, f"{name}.gauss", np.float64)
     # beyond the key the generator would read whatever lies in memory
     if state.dtype != np.uint32 or state.shape != (_KEY + 2,) or state[-2] > _KEY or state[-1] > 1:
-        raise ValueError(f"{name} holds no state of the random generator")
+        raise ValueError(f"{name} does not hold a state of the random generator")
     return Draws(state[:_KEY], int(state[-2]), int(state[-1]), float(gauss))
 
 

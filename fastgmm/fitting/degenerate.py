@@ -1,8 +1,8 @@
-"""Components that are none of the data but of a few samples, or of none: which, on how many distinct ones, and what to do.
+"""Degenerate components, which describe a few samples, or none: which, on how many distinct samples, and what to do.
 
-The likelihood has no maximum where a component may sit on samples that are equal in some direction: what EM comes to there is as
-high as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969), and criteria that are made of it tell
-nothing. `fit` warns of it; `select` leaves such a model out.
+The likelihood has no maximum if a component may sit on samples that are equal in some direction. The likelihood that EM reaches
+there is as high as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969), and criteria that are made of
+it mean nothing. `fit` warns of it; `select` leaves such a model out.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Float = NDArray[np.float64]
 
 #: A component that holds less than this, in samples, holds none.
 _NONE = 0.1
-#: In a direction where the data vary this many times as much as `reg_covar`, a component that does not is flat. Where all of them
-#: vary no more, features are collinear or scaled down, which is no component's doing.
+#: In a direction in which the data vary this many times as much as `reg_covar`, a component that does not is flat. If the data
+#: themselves vary no more, features are collinear or scaled down, which is not a component's fault.
 _VARIES = 100.0
 #: Samples whose variance is below this share of `reg_covar` are equal; above it, it is `reg_covar` that hides how they differ.
 _EQUAL = 1e-2
-#: So many components are named in a warning.
+#: At most this many components are named in a warning.
 _NAMED = 5
 
 
@@ -39,7 +39,7 @@ def holds(component: int, held: float, n: int, distinct: str = "") -> str:
 
 
 def are_flat(variance: float, reg_covar: float) -> str:
-    """Say that samples are equal in some direction, in which their variance without `reg_covar` is so small."""
+    """Say that samples are equal in some direction, in which `variance` is their variance without `reg_covar`."""
     return (
         f", which in some direction are equal up to a variance of {max(variance, 0.0):.3g} (reg_covar={reg_covar:.3g})"
     )
@@ -58,9 +58,9 @@ def are_equal(variance: float, reg_covar: float, d: int, structure: Structure) -
 
 
 def degenerate(source: Source, params: Params, structure: Structure, reg_covar: float, n_threads: int | None) -> str:
-    """Say which components of a fit sit on equal samples or hold none; '' where there are none such.
+    """Say which components of a fit sit on equal samples or hold none; '' if there are none.
 
-    A few operations on the parameters find what is suspicious; only then the samples are looked at, in one pass.
+    A few operations on the parameters find suspicious components; only then are the samples read, in one pass.
     """
     n, d = source.n_samples, source.n_features
     held = params.weights * (n / params.weights.sum())
@@ -78,7 +78,7 @@ def degenerate(source: Source, params: Params, structure: Structure, reg_covar: 
     if flat.size:
         most = max(structure.least_samples(d), 2)
         distinct = count_distinct(source, params, flat.tolist(), most, n_threads)
-        # many that differ may lie in a plane, but not such that are a little apart in every direction
+        # many samples that differ may lie in a plane, but not samples that are a little apart in every direction
         few = (distinct < most) | (variances <= _EQUAL * reg_covar)
         who = [
             holds(j, held[j], n, str(m) if m < most else f"at least {most}")
@@ -96,13 +96,13 @@ def degenerate(source: Source, params: Params, structure: Structure, reg_covar: 
 
 
 def _total_variances(params: Params) -> Float:
-    """Variance of each feature in the mixture, (d,): the mean of variances and the variance of means."""
+    """Return the variance of each feature in the mixture, (d,): the mean of variances plus the variance of means."""
     spread = (params.means - params.weights @ params.means) ** 2
     return params.weights @ (params.variances + spread)
 
 
 def _flat(params: Params, suspects: NDArray[np.intp], floor: float) -> Float:
-    """The smallest variance of each of the suspects (k,), infinite where none is up to `floor` in what the data do vary in."""
+    """Return the smallest variance of each suspect (k,); infinite if none is up to `floor` in directions the data do vary in."""
     smallest = np.full(len(params.weights), np.inf)
     varies = 0.5 * _VARIES * floor
     matrices = params.layout.unique_matrices(params.covariances)

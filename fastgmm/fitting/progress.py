@@ -14,7 +14,7 @@ from fastgmm._compat import if_installed
 from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.em.result import FitResult
 
-#: Seconds between two pictures of the bar, and between two lines where there is no bar.
+#: Seconds between two updates of the bar, and between two lines if there is no bar.
 _BAR_SECONDS = 0.1
 _LINE_SECONDS = 5.0
 
@@ -45,12 +45,12 @@ class Lines(Callback):
 
 
 def progress_bar(n_samples: int, n_starts: int) -> Callback:
-    """A bar on standard error where it is a terminal and tqdm is installed, else a line on it now and then."""
+    """Return a bar on standard error if that is a terminal and tqdm is installed, else a line on it now and then."""
     return _timed(n_samples, n_starts) or SILENT
 
 
 def steps(n: int) -> Callable[[int, str], None]:
-    """As `progress_bar`, of work of `n` steps: a function that is told how many are done and what is next, and '' at the end."""
+    """Return a callback that shows progress as `progress_bar` does: `n` steps, the next one's name, '' at the end."""
     timed = _timed(n, 1, "the work")
 
     def tell(n_done: int, text: str) -> None:
@@ -74,15 +74,15 @@ def _timed(n_samples: int, n_starts: int, whole: str = "the pass") -> _Timed | N
 
 def _draws_bars(stream: TextIO) -> bool:
     if not stream.isatty():
-        return "ipykernel" in sys.modules  # a notebook is no terminal, but draws a bar as one does
+        return "ipykernel" in sys.modules  # a notebook is not a terminal, but draws a bar as one does
     with contextlib.suppress(OSError):
-        # that of some containers says that it has no lines, and tqdm then shows nothing on it
+        # the terminal of some containers says that it has no lines, and tqdm then shows nothing on it
         return os.get_terminal_size(stream.fileno()).lines > 1
     return True
 
 
 class _Timed(Callback):
-    """Follows a fit and shows it at most every `seconds`; what that looks like is left to `_show`."""
+    """Callback that shows a fit at most every `seconds`; how it looks is left to `_show`."""
 
     seconds: float
 
@@ -93,7 +93,7 @@ class _Timed(Callback):
         self._since: tuple[int, float] | None = None
 
     def _show(self, text: str, n_done: int, left: str) -> None:
-        """Show where the fit is: `n_done` samples of a pass, the rest of which takes about `left`, or as yet ''."""
+        """Show the progress of the fit: `n_done` samples of a pass, the rest of which takes about `left`, '' if not yet known."""
         raise NotImplementedError
 
     def _show_if_due(self, n_done: int = 0, now: float | None = None, *, always: bool = False) -> None:
@@ -115,14 +115,14 @@ class _Timed(Callback):
         self._show_if_due(always=True)
 
     def step(self, n_done: int, text: str) -> None:
-        """So much is done, in place of samples, and this comes next."""
+        """Show that `n_done` steps are done, in place of samples, and that `text` comes next."""
         now = time.monotonic()
         self._since, self._text = self._since or (n_done, now), text
         self._show_if_due(n_done, now)
 
     def block(self, n_done: int) -> None:
         now = time.monotonic()
-        if self._since is None:  # a pass is timed from its first block on: that one may have waited for a file
+        if self._since is None:  # a pass is timed from the end of its first block: that one may have waited for a file
             self._since, self._text = (n_done, now), self._next
         self._show_if_due(n_done, now)
 
@@ -150,7 +150,7 @@ class ProgressLines(_Timed):
 
 
 class Bar(_Timed):
-    """A bar of the pass, and beside it what the iterations before have come to."""
+    """A bar of the pass, and beside it the result of the iterations before."""
 
     seconds = _BAR_SECONDS
 
@@ -181,7 +181,7 @@ class Bar(_Timed):
 
 
 def _duration(seconds: float) -> str:
-    """Such as '12 s', '3:05 min', '1:02 h'."""
+    """Format a duration, such as '12 s', '3:05 min', '1:02 h'."""
     whole = math.ceil(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,7 +1,7 @@
 """Early stopping of restarts, and the warning that the best optimum was reached only once.
 
-Evidence for the rule of `CannotCatchUp`: 1152 fits of 10 starts each, all run to the end, then judged by it. Iris, Old Faithful,
-wine, breast cancer, 13 mixtures of 800 or 1000 samples (means 1.5 to 4 standard deviations apart, one stretched); four
+Evidence for the rule of `CannotCatchUp`: 1152 fits of 10 starts each, all run to the end, then judged by it. Data: Iris, Old
+Faithful, wine, breast cancer, 13 mixtures of 800 or 1000 samples (means 1.5 to 4 standard deviations apart, one stretched). Four
 types, four kinds of starts, k that of the data and more, up to twice. Iterations done, of all, and fits whose winner
 ended more than `tol` below the true one:
 
@@ -15,10 +15,10 @@ The winners lost at 1e-5 were better by 0.003 a sample in the median. Ten starts
 miss the best of ten in 10 % of the fits; 7.6 whole starts, the same cost, would in up to 24 %. The projection g r / (1 - r) from
 the ratio r of the last gains g, times 5, saves more (26 % at 1e-3) and changes 8 % of the winners there: EM leaves
 plateaus that it does not foresee. Running all starts for 5 or 10 iterations first, and then in order of their bounds, saved
-1 % more: not worth its complications. Early bounds tell little of where a start ends: continuing with the better half after 5
-iterations costs 66 % and loses 12 % of the winners by more than tol (320 fits at 1e-3); 7 starts in place of 10 lose as many at
-70 %. Starts that come to the optimum of the best one are run to the end, since which of them ends highest is what
-scikit-learn's answer hangs on.
+1 % more: not worth its complications. Early bounds say little about the final one: continuing with the better half after 5
+iterations costs 66 % and loses 12 % of the winners by more than tol (320 fits at 1e-3). 7 starts in place of 10 lose as many at
+70 %. Starts that come to the optimum of the best one are run to the end, since scikit-learn's answer depends on which of them
+ends highest.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ import numpy as np
 from fastgmm.em.stop import Reason
 from fastgmm.model.params import Params
 
-#: What each iteration that is left may bring, in units of the last gain.
+#: Most that each iteration that is left may gain, in units of the last gain.
 _GROWTH = 2.0
-#: Iterations before a start may be given up, and the last gains that must not have grown.
+#: Iterations before a start may be stopped early, and the last gains that must not have grown.
 _LEAST, _FALLING = 5, 4
-#: Bounds within so many `tol` are taken for the same optimum: EM stops short of it by tol r / (1 - r), r the rate of convergence.
+#: Bounds within this many `tol` are taken for the same optimum: EM stops short of it by tol r / (1 - r), r the rate of convergence.
 _SAME = 10.0
 
 
@@ -45,8 +45,8 @@ _SAME = 10.0
 class CannotCatchUp:
     """Stop a run that will not reach the bound of the incumbent, the best of the runs before.
 
-    It will not if it would stay below even if each iteration left up to `max_iter` brought twice as much as its last one; not
-    before 5 iterations, and not if one of the last 4 gains grew.
+    It will not if it would stay below even if each iteration left up to `max_iter` brought twice as much as its last one. The
+    rule does not apply before 5 iterations, nor if one of the last 4 gains grew.
     """
 
     incumbent: float
@@ -65,10 +65,10 @@ class CannotCatchUp:
 
 
 def mark(params: Params) -> str:
-    """Digest of first weights and means, the same for components in another order.
+    """Return a fingerprint (digest) of first weights and means, the same for components in another order.
 
-    k-means that ends at a partition of an earlier start has the bits of its means, and EM would go the same way again. Covariances
-    follow from the partition; a tied one has other last digits where the order differs, and is left out.
+    k-means that ends at a partition of an earlier start has the bits of its means, and EM would take the same path again.
+    Covariances follow from the partition; a tied one has other last digits if the order differs, and is left out.
     """
     rows = np.column_stack([params.weights, params.means])
     rows = rows[np.lexsort(rows.T[::-1])] + 0.0  # no negative zeros
@@ -76,7 +76,7 @@ def mark(params: Params) -> str:
 
 
 def found_once(ends: Sequence[float], tol: float, where: str = "") -> str:
-    """What to tell where a single one of several starts reached the highest of the bounds that they ended with; else ''.
+    """Return a warning if only one of several starts reached the highest of the final bounds `ends`; else ''.
 
     `where` says of which samples the bounds are, unless of all.
     """

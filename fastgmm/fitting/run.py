@@ -31,7 +31,7 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What a call of `fit` is to do.
+    """The task of a call of `fit`.
 
     start, n_components, n_starts : how first parameters are found, of how many components, how many times
     earlier : parameters and bound of an earlier fit to continue from, in place of any start
@@ -51,7 +51,7 @@ class FitPlan:
 
 
 class StateCallback(Callback):
-    """Keeps where a fit is, and writes its checkpoint if that is due."""
+    """Callback that keeps the fit state, and writes the checkpoint if that is due."""
 
     def __init__(self, fit: Fit) -> None:
         self.fit = fit
@@ -82,7 +82,7 @@ class Fit:
             draws = Draws.of(plan.random_state)
             self.at = replace(self.at, first=draws, draws=draws)
             if (found := checkpoint.read(plan.n_starts)) is not None and found.first is not None:
-                # a generator of its own: the one that was passed is not that of the process that was killed
+                # a new generator: the one that was passed is not that of the process that was killed
                 self.at, self._random_state = found, found.first.generator()
 
     def best(self) -> FitResult:
@@ -130,13 +130,13 @@ class Fit:
 
     @property
     def _n_runs(self) -> int:
-        """Runs of EM on all samples."""
+        """Return the number of runs of EM on all samples."""
         if self.at.warm:
             return 1
         return self.plan.n_starts if self._screened is None else len(self._screened.params)
 
     def _screening(self) -> Screening | None:
-        """Results of several starts on a sample, if there are many more samples.
+        """Return the results of several starts on a sample, if there are many more samples.
 
         A fit that resumes from a checkpoint makes it once more, from the same draws.
         """
@@ -223,7 +223,7 @@ class Fit:
     # --- Ctrl-C ---
 
     def _kept(self) -> FitResult | None:
-        """The best so far: of the starts that were finished, or of the running one."""
+        """Return the best result so far: of the starts that were finished, or of the running one."""
         best, running = self.at.best, self.at.running
         if best is None or (running is not None and running.lower_bound > best.lower_bound):
             return running

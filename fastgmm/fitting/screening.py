@@ -17,7 +17,7 @@ from fastgmm.model.params import Params
 from fastgmm.model.structures import Structure
 
 #: Samples of the first runs, at least, and numbers for each free parameter (`em_em.NUMBERS`); and how many times as many
-#: there are to be in all, or nothing is saved.
+#: there must be in all, or nothing is saved.
 SAMPLE, TIMES = 20_000, 4
 #: Runs with different final bounds that continue on all samples, at most.
 CONTINUE = 3
@@ -41,8 +41,8 @@ def screened(
 ) -> Screening:
     """Run EM to its end on `sample` from `n_starts` starts; keep the best, and the next ones whose bounds differ by more than tol.
 
-    Those with a component of very few samples are ranked last (`best_of.rank`). Runs that fail are left out; ValueError of the
-    first if all do.
+    Those with a component of very few samples are ranked last (`best_of.rank`). Runs that fail are left out; the ValueError of
+    the first is raised if all do.
     """
     results = survivors([lambda: run(sample, start(), step, stop, n_threads=n_threads)] * n_starts)
     kept: list[FitResult] = []

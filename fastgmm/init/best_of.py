@@ -46,9 +46,9 @@ def best_of(
 ) -> Params:
     """Return the best of the candidates after `STEPS` steps of EM, none less likely than the first.
 
-    The first has seen all samples: a group of its own that a subsample has hardly met is a handful beside the parameters that it
-    needs, and yet no accident, unless its covariance is singular. Candidates that fail are left out; ValueError of the first if
-    all do.
+    The first has seen all samples. A group of its own that a subsample has hardly met is a handful beside the parameters that it
+    needs, and yet not an accident, unless its covariance is singular. Candidates that fail are left out; the ValueError of the
+    first is raised if all do.
     """
     structure, n = step.structure, source.n_samples
 

@@ -21,13 +21,13 @@ from fastgmm.model.stats import Stats
 
 #: Runs, and those of them that are ranked on all samples.
 RUNS, RANKED = 20, 3
-#: Samples that runs are made on, at least, and numbers (d a sample) for each free parameter: with few of these the best
+#: Samples that runs are made on, at least, and numbers (d a sample) for each free parameter. With few of these the best
 #: runs are those that fit a component to a handful of samples. Of two clusters in 30 dimensions, full covariances, 2000
 #: samples (60 numbers) showed nothing, 4000 (121) found them from each of 4 seeds.
 SUBSAMPLE, NUMBERS = 2000, 120
 #: A run ends if an iteration brought less than this share of the gain (`ShareOfGain`).
 #: The paper has 1e-2. From means at random and the total covariance EM creeps before it finds clusters that differ along one
-#: axis: on three such clusters in ten dimensions 200 runs with 1e-2 found them for 3 of 10 seeds, 50 with 1e-3 for 7, and 20
+#: axis. On three such clusters in ten dimensions 200 runs with 1e-2 found them for 3 of 10 seeds, 50 with 1e-3 for 7, and 20
 #: with 1e-4 for 10, in about the same time.
 SHARE = 1e-4
 MOST_ITERATIONS = 200
@@ -38,12 +38,12 @@ def em_em(
 ) -> Params:
     """Return the M-step of all samples under the best of `RUNS` short runs.
 
-    Runs that fail are left out; ValueError of the first one if all do.
+    Runs that fail are left out; the ValueError of the first one is raised if all do.
     """
     structure, d = step.structure, source.n_features
     enough = NUMBERS * structure.n_parameters(k, d) // d
     sample = source.subsample(max(SUBSAMPLE, enough), random_state, k)
-    # 2000 x 2 take 0.1 ms an iteration on one thread; on two 8 ms, where another process uses one of the cores
+    # 2000 x 2 take 0.1 ms an iteration on one thread; on two 8 ms, if another process uses one of the cores
     few = 1 if sample.n_samples <= SUBSAMPLE else n_threads
 
     def short_run() -> FitResult:
@@ -59,9 +59,9 @@ def em_em(
 def _spread(
     sample: ArraySource, step: Step, k: int, random_state: np.random.RandomState, n_threads: int | None
 ) -> Stats:
-    """Statistics of k equal components about k samples drawn by weight, each with the covariance of all samples.
+    """Return statistics of k equal components about k samples drawn by weight, each with the covariance of all samples.
 
-    An M-step makes of them parameters in whatever structure; linear maps of the data map them.
+    An M-step turns them into parameters in whatever structure; linear maps of the data map them.
     """
     means = sample.rows(random_state.choice(sample.n_samples, k, replace=False, p=sample.chances))
     scatter = np.tile(total(sample, n_threads).scatter / k, (k, 1, 1))

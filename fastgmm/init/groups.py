@@ -18,7 +18,7 @@ Resp = Callable[[int, int], NDArray]
 
 
 def members(values: NDArray, k: int) -> Resp:
-    """Responsibilities from labels (n,), or from responsibilities (n, k) whose rows add up to 1 up to rounding."""
+    """Return responsibilities from labels (n,), or from responsibilities (n, k) whose rows add up to 1 up to rounding."""
 
     def resp(start: int, stop: int) -> NDArray:
         rows = values[start:stop]
@@ -30,7 +30,7 @@ def members(values: NDArray, k: int) -> Resp:
 
 
 def stats_of(source: LocalSource, layout: Layout, k: int, resp: Resp, n_threads: int | None) -> Stats:
-    """Statistics of responsibilities about the means that they give, so that scatters keep their digits: three passes."""
+    """Return statistics of responsibilities about the means that they give, so that scatters keep their digits: three passes."""
     centre = np.tile(mean(source), (k, 1))
     first = accumulate(source, SPHERICAL, centre, resp, n_threads)
     origin = first.origin + first.sums / (first.counts + COUNT_FLOOR)[:, None]

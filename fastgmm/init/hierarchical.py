@@ -33,9 +33,9 @@ class Agglomeration:
 
     Banfield & Raftery (Biometrics 49, 1993) and Fraley (SIAM J. Sci. Comput. 20, 1998): of all pairs, those two groups are
     merged that raise sum_g n_g log |W_g / n_g| least, W_g the scatter of group g. Here the covariance W_g / n_g gets a trace
-    term as in Fraley's section 2.3, for groups too small to have a determinant: `TRACE` times the identity, which in the
-    whitened space that X must be of is the covariance of all samples, so that linear maps of the data change nothing.
-    Where the term outweighs a group's own scatter, the criterion is Ward's.
+    term as in Fraley's section 2.3, for groups too small to have a determinant. It is `TRACE` times the identity. That is the
+    covariance of all samples in the whitened space, which X must be of, so that linear maps of the data change nothing.
+    If the term outweighs a group's own scatter, the criterion is Ward's.
 
     The first merges, down to at most 200 groups, are those of Ward's method. Ties go to the first pair: the tree is a
     function of X and weights.
@@ -43,7 +43,7 @@ class Agglomeration:
     Parameters
     ----------
     X : (n, r) whitened samples, n >= 1
-    weights : (n,) positive, or None for 1 each; their scale has no influence. Ward's merges do not know of them.
+    weights : (n,) positive, or None for 1 each; their scale has no influence. Ward's merges ignore them.
     """
 
     def __init__(self, X: NDArray, weights: NDArray | None = None) -> None:
@@ -53,12 +53,12 @@ class Agglomeration:
         most = int(np.clip(np.sqrt(_OPERATIONS / Z.shape[1] ** 3), 20, MOST_GROUPS))
         first = _ward(Z, most)
         names, member = np.unique(_replayed(first, len(Z)), return_inverse=True)
-        # a weight that is nothing against the sum of all is still a sample's
+        # a weight that vanishes beside the sum of all is still a sample's
         groups = _Groups(Z, np.maximum(share / share.sum(), 1e-200), member)
         self._merges = np.concatenate([first, _merged(groups, names, len(Z) + len(first))])
 
     def labels(self, k: int) -> NDArray[np.int64]:
-        """The k groups, 1 <= k <= n: a label 0..k-1 for each sample, (n,), in the order of their first samples."""
+        """Return the k groups, 1 <= k <= n: a label 0..k-1 for each sample, (n,), in the order of their first samples."""
         if not 1 <= k <= self.n_samples:
             raise ValueError(f"{self.n_samples} samples make 1 to {self.n_samples} groups, not {k}")
         names = _replayed(self._merges[: self.n_samples - k], self.n_samples)
@@ -81,7 +81,7 @@ class _Groups:
         self.cost = _cost(self.share, self.scatter)
 
     def rises(self, i: int, others: NDArray[np.intp]) -> Float:
-        """By how much the criterion rises where group i merges with each of the others."""
+        """Return by how much the criterion rises if group i merges with each of the others."""
         share, scatter = self._together(i, others)
         return _cost(share, scatter) - self.cost[i] - self.cost[others]
 
@@ -93,7 +93,7 @@ class _Groups:
         self.share[i], self.scatter[i], self.cost[i] = share[0], scatter[0], _cost(share, scatter)[0]
 
     def _together(self, i: int, others: NDArray[np.intp]) -> tuple[Float, Float]:
-        """Shares and scatters of the unions: W = W_i + W_j + n_i n_j / (n_i + n_j) (m_i - m_j)(m_i - m_j)^T."""
+        """Return shares and scatters of the unions: W = W_i + W_j + n_i n_j / (n_i + n_j) (m_i - m_j)(m_i - m_j)^T."""
         share = self.share[i] + self.share[others]
         apart = self.means[others] - self.means[i]
         scaled = (self.share[i] * self.share[others] / share)[:, None] * apart
@@ -101,7 +101,7 @@ class _Groups:
 
 
 def _cost(share: Float, scatter: Float) -> Float:
-    """n_g log |W_g / n_g + TRACE I| for each group, n_g as a share of all."""
+    """Return n_g log |W_g / n_g + TRACE I| for each group, n_g as a share of all."""
     diagonal = np.arange(scatter.shape[-1])
     covariances = scatter / share[:, None, None]
     covariances[:, diagonal, diagonal] += TRACE
@@ -110,7 +110,7 @@ def _cost(share: Float, scatter: Float) -> Float:
 
 
 def _ward(Z: Float, most: int) -> Merges:
-    """Merges of Ward's method down to `most` groups, pairs of names: samples are 0..n-1, the union of merge t is n + t."""
+    """Return the merges of Ward's method down to `most` groups, as pairs of names: 0..n-1 for samples, n + t for merge t."""
     if len(Z) <= most:
         return np.empty((0, 2), np.int64)
     from scipy.cluster.hierarchy import ward
@@ -119,10 +119,10 @@ def _ward(Z: Float, most: int) -> Merges:
 
 
 def _merged(groups: _Groups, names: NDArray[np.int64], name: int) -> Merges:
-    """Merges of groups with `names` down to one; the first union is called `name`."""
+    """Return the merges of groups with `names` down to one; the first union is called `name`."""
     m = len(names)
     names = names.copy()
-    rises = np.full((m, m), np.inf)  # above the diagonal: infinite where one of the two is no longer there
+    rises = np.full((m, m), np.inf)  # above the diagonal: infinite if one of the two is gone
     for i in range(m - 1):
         rises[i, i + 1 :] = groups.rises(i, np.arange(i + 1, m))
     left = np.ones(m, np.bool_)
@@ -142,7 +142,7 @@ def _merged(groups: _Groups, names: NDArray[np.int64], name: int) -> Merges:
 
 
 def _replayed(merges: Merges, n: int) -> NDArray[np.int64]:
-    """The name of the group that each of n samples is in after the merges, (n,)."""
+    """Return the name of the group that each of n samples is in after the merges, (n,)."""
     names = np.arange(n + len(merges))
     for t in reversed(range(len(merges))):
         names[merges[t]] = names[n + t]
@@ -150,7 +150,7 @@ def _replayed(merges: Merges, n: int) -> NDArray[np.int64]:
 
 
 def agglomerate(sample: ArraySource) -> Agglomeration:
-    """The tree of all samples of a source, of which there should be at most `MOST_SAMPLES`."""
+    """Return the tree of all samples of a source, of which there should be at most `MOST_SAMPLES`."""
     whitened = Whitening.of(total(sample, 1), sample.total_weight, sample.dtype)
     return Agglomeration(whitened(sample.X), sample.weights)
 

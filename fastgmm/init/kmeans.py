@@ -73,7 +73,7 @@ def kmeans_plusplus(
     n_local_trials: int | None = None,
     n_threads: int | None = None,
 ) -> NDArray[np.intp]:
-    """Indices (k,) of the samples that greedy k-means++ picks (Arthur & Vassilvitskii 2007, section 2.2 and 4).
+    """Return the indices (k,) of the samples that greedy k-means++ picks (Arthur & Vassilvitskii 2007, section 2.2 and 4).
 
     Each further centre is the best of 2 + log k samples drawn with probability proportional to the squared distance to
     the nearest centre so far, times the sample's weight.
@@ -85,10 +85,10 @@ def kmeans_plusplus(
 def _seed(
     pool: _Pool, n_clusters: int, random_state: np.random.RandomState, n_local_trials: int | None = None
 ) -> NDArray[np.intp]:
-    """One pass per centre: it adds the centre chosen last and tries the candidates for the next one.
+    """Pick the centres, one pass each: it adds the centre chosen last and tries the candidates for the next one.
 
-    The draws of the next candidates need nearest distances with the centre just chosen: sums by blocks come from the
-    pass that tried it, distances within the blocks that are hit are computed when they are hit.
+    The draws of the next candidates need nearest distances with the centre just chosen. Sums by blocks come from the
+    pass that tried it; distances within the blocks that are hit are computed when they are hit.
     """
     source, n = pool.source, pool.source.n_samples
     trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
@@ -121,7 +121,7 @@ def _seed(
 
 
 def _uniform_draw(n: int, random_state: np.random.RandomState) -> int:
-    """``random_state.choice(n, p=np.full(n, 1 / n))``, as scikit-learn draws, mostly without its sums over n.
+    """Return ``random_state.choice(n, p=np.full(n, 1 / n))``, as scikit-learn draws, mostly without its sums over n.
 
     `choice` takes the first i with ``cumsum(p)[i] > u``. A sum of i rounded terms is (i + 1) / n within n eps: only a u
     that is nearer to a multiple of 1 / n needs the very sums.
@@ -144,9 +144,9 @@ def kmeans(
     n_threads: int | None = None,
     with_inertia: bool = True,
 ) -> KMeansResult:
-    """Lloyd's algorithm from a k-means++ start, or from centres `init` (k, d).
+    """Run Lloyd's algorithm from a k-means++ start, or from centres `init` (k, d).
 
-    Stops when no label changes or when the squared shift of all centres is at most `tol` times the mean variance of the
+    It stops when no label changes or when the squared shift of all centres is at most `tol` times the mean variance of the
     features. Samples count by their weights. A cluster that lost all its samples takes the sample farthest from its own
     centre. The inertia costs one more pass and one more compiled kernel; without it, NaN.
     """
@@ -179,14 +179,14 @@ def kmeans(
 
 
 def nearest(source: ArraySource, centers: NDArray, n_threads: int | None) -> NDArray[np.int32]:
-    """Index of the nearest centre for each sample, shape (n,)."""
+    """Return the index of the nearest centre for each sample, shape (n,)."""
     k = len(centers)
     spheres = Params(SPHERICAL, np.full(k, 1.0 / k), centers.astype(np.float64), np.ones(k), np.ones(k))
     return labels(source, spheres, n_threads).astype(np.int32)
 
 
 def _mean(source: ArraySource) -> NDArray:
-    """Mean of each feature, in the dtype of the data; small data row after row, which are scikit-learn's bits."""
+    """Return the mean of each feature, in the dtype of the data; of small data row after row, which are scikit-learn's bits."""
     if source.weights is not None:
         return mean(source).astype(source.dtype)
     total = np.zeros(source.n_features)
@@ -198,11 +198,11 @@ def _mean(source: ArraySource) -> NDArray:
 
 
 class _Lloyd:
-    """A k-means run: the clusters, and how far its centres have gone.
+    """A k-means run: the clusters, and how far its centres have moved.
 
-    A sample whose nearest centre is nearer than any other by more than the two can have moved since need not be compared
-    again (Hamerly 2010; here one number per sample, and nothing written for a sample that is passed over). Bounds are
-    widened by all that rounding can do, so that labels are exactly those of a full comparison.
+    A sample need not be compared again if its nearest centre is nearer than any other by more than the two can have moved
+    since (Hamerly 2010). Here that takes one number per sample, and nothing is written for a sample that is passed over.
+    Bounds are widened by all that rounding can do, so that labels are exactly those of a full comparison.
     """
 
     def __init__(self, pool: _Pool, mean: NDArray, k: int) -> None:
@@ -223,18 +223,18 @@ class _Lloyd:
         self.reach = 0.0
 
     def mean_variance(self) -> float:
-        """Mean over features of the variance; known after the first assignment."""
+        """Return the mean over features of the variance; known after the first assignment."""
         source = self.pool.source
         return float(self.clusters.spread[:, 0].sum() / (source.total_weight * source.n_features))
 
     def assign(self, centers: NDArray) -> tuple[Float, Float]:
         """Label every sample; return counts (k,) and sums (k, d) about the mean."""
         k, d = centers.shape
-        # by einsum, as scikit-learn does: where two centres are equally far the last bit of the norm decides
+        # by einsum, as scikit-learn does: if two centres are equally far, the last bit of the norm decides
         norms = np.einsum("ij,ij->i", centers, centers)
-        # With one lane all samples are compared, and added up anew: data so small are those in which a centre may be
-        # exactly as far as another one, and then the last bit of an average decides. With weights, sums by differences
-        # would leave a rounding error in a cluster that lost all its samples.
+        # With one lane all samples are compared, and added up anew. In small data a centre may be exactly as far as
+        # another one, and then the last bit of an average decides. With weights, sums by differences would leave a
+        # rounding error in a cluster that lost all its samples.
         source = self.pool.source
         whole = self.previous is None or self.pool.n_lanes == 1 or source.weights is not None
         limit = np.full(k, np.inf, np.float32) if whole else self._limit(centers, norms)
@@ -254,8 +254,8 @@ class _Lloyd:
         """Advance `travelled` by the way to `centers`; return what slack has to exceed.
 
         A gap d_j - d_a between the distances to another centre and to the own one shrinks by no more than the two ways.
-        A computed ||c||^2 - 2 x.c + ||x||^2 is off by at most e = (d + 6) eps (|x| + |c|)^2, hence its root by sqrt(e), and
-        of two distances more than sqrt(2 e) apart the squares compare as they should: 4 sqrt(e) covers it all.
+        A computed ||c||^2 - 2 x.c + ||x||^2 is off by at most e = (d + 6) eps (|x| + |c|)^2, hence its root by sqrt(e).
+        If two distances are more than sqrt(2 e) apart, their squares compare as they should: 4 sqrt(e) covers it all.
         """
         assert self.previous is not None
         moved = np.sqrt(((centers.astype(np.float64) - self.previous) ** 2).sum(axis=1))
@@ -269,7 +269,7 @@ class _Lloyd:
         return ((self.travelled + error) * (1.0 + 1e-6)).astype(np.float32)
 
     def distances(self, centers: NDArray) -> Float:
-        """Squared distance of each sample to the centre of its label, shape (n,)."""
+        """Return the squared distance of each sample to the centre of its label, shape (n,)."""
         out = np.empty(self.pool.source.n_samples)
         points = np.ascontiguousarray(centers, self.pool.source.dtype)
         # one distance, but added up feature after feature: as slow as four
@@ -277,14 +277,14 @@ class _Lloyd:
         return out
 
     def inertia(self, centers: NDArray) -> float:
-        """Weighted sum of `distances`."""
+        """Return the weighted sum of `distances`."""
         distances, source = self.distances(centers), self.pool.source
         if source.weights is not None:
             distances *= source.weights
         return float(distances.sum()) * source.weight_unit
 
     def step(self, centers: NDArray) -> NDArray:
-        """One iteration: label, average, refill empty clusters; return the new centres."""
+        """Do one iteration: label, average, refill empty clusters; return the new centres."""
         counts, sums = self.assign(centers)
         if not counts.all():
             self._refill(np.flatnonzero(counts == 0), centers, counts, sums)
@@ -296,7 +296,7 @@ class _Lloyd:
         """Move the samples farthest from their centres, one each, into the empty clusters."""
         distances = self.distances(centers)
         if distances.max() == 0:
-            return  # more clusters than distinct samples: nowhere to go
+            return  # more clusters than distinct samples: none left to move
         farthest = np.argpartition(distances, -len(empty))[: -len(empty) - 1 : -1]
         for cluster, sample in zip(empty, farthest, strict=True):
             weight = 1.0 if self.pool.source.weights is None else float(self.pool.source.weights[sample])

@@ -42,10 +42,10 @@ def from_kmeans(
 def from_whitened(
     source: ArraySource, step: Step, k: int, random_state: np.random.RandomState, n_threads: int | None
 ) -> Params:
-    """Return the M-step of the clusters of k-means where all directions count alike: they may differ along one of low variance.
+    """Return the M-step of the clusters of k-means on whitened data: clusters may differ along a direction of low variance.
 
     Whitened are the rows of sqrt(n) U of the SVD U D V^T of the data. U sqrt(D), of data scaled to unit variances
-    (Scrucca & Raftery, Adv. Data Anal. Classif. 9, 2015), still weighs directions, and their units matter: two clusters
+    (Scrucca & Raftery, Adv. Data Anal. Classif. 9, 2015), still weighs directions, and their units matter. With it, two clusters
     along one of ten axes were found for 5 of 12 seeds instead of 6, three clusters for 1 instead of 3.
     """
     whitened = Whitening.of(total(source, n_threads), source.total_weight, source.dtype)(source.X)
@@ -86,10 +86,10 @@ def from_plusplus(
 
 
 def _about(source: ArraySource, step: Step, indices: NDArray[np.intp], n_threads: int | None) -> Params:
-    """Components of one sample each: variances are the regularisation alone, and weights 1 / n, as scikit-learn has them.
+    """Return components of one sample each: variances are the regularisation alone, and weights 1 / n, as in scikit-learn.
 
-    Except for tied, where scikit-learn divides the second moment of *all* samples, less that of the points, by the
-    number of points. Kept, since seeds should lead to the same fit.
+    The exception is tied: scikit-learn divides the second moment of *all* samples, less that of the points, by the
+    number of points. This is kept, since seeds should lead to the same fit.
     """
     k, d = len(indices), source.n_features
     n, layout = source.total_weight * source.weight_unit, step.structure.layout
@@ -173,7 +173,7 @@ STARTS: dict[str, Start] = {
 
 
 class Supplied(NamedTuple):
-    """Checked first parameters from the user; None where none were given."""
+    """Checked first parameters from the user; None if none were given."""
 
     weights: Float | None = None
     means: Float | None = None
@@ -186,7 +186,7 @@ def start_of(init_params: str | NDArray, supplied: Supplied) -> Start:
         start = STARTS[init_params]
     else:
         start = Start(partial(from_groups, known=init_params), on_all=True, fixed=True)
-    # arrays are compared element by element: only `is` tells whether there is one
+    # arrays are compared element by element: only `is` shows whether there is one
     given = [part is not None for part in (supplied.weights, supplied.means, supplied.precisions)]
     if not any(given):
         return start
@@ -205,7 +205,7 @@ def _completed(
     supplied: Supplied,
     find: Find | None,
 ) -> Params:
-    """Supplied parameters, and for those that are missing what `find` finds."""
+    """Return the supplied parameters, and for those that are missing what `find` finds."""
     found = None if find is None else find(source, step, k, random_state, n_threads)
     layout = step.structure.layout
     if supplied.precisions is None:

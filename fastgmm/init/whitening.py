@@ -1,4 +1,4 @@
-"""Data in the space where all directions have the same variance."""
+"""Data in the space in which all directions have the same variance."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _ROWS = 4096
 
 @dataclass(frozen=True)
 class Whitening:
-    """The map z = (x - mean) `matrix` after which the data have mean 0 and, where they vary, covariance 1.
+    """The map z = (x - mean) `matrix` after which the data have mean 0 and, in the directions in which they vary, covariance 1.
 
     mean : (d,); matrix : (d, r), where r, at most d, is the number of directions in which they vary
 
-    With the SVD U D V^T of the centred data, n of them, the rows of sqrt(n) U, found from D^2 and V, the eigenvalues and
-    eigenvectors of the scatter: the data are gone through once and copied once.
+    With the SVD U D V^T of the centred data, n of them, these are the rows of sqrt(n) U. They are found from D^2 and V, the
+    eigenvalues and eigenvectors of the scatter: the data are read once and copied once.
     """
 
     mean: Float
@@ -30,7 +30,7 @@ class Whitening:
 
     @classmethod
     def of(cls, total: Total, total_weight: float, dtype: DTypeLike) -> Whitening:
-        """From mean and scatter of data of a dtype. Features are scaled first, so that their units do not matter."""
+        """Make the map from mean and scatter of data of a dtype. Features are scaled first, so that their units do not matter."""
         covariance = total.scatter / total_weight
         scale = np.sqrt(np.diagonal(covariance).clip(min=0.0))
         # a feature that rounding alone makes vary is constant
@@ -44,7 +44,7 @@ class Whitening:
         return cls(total.mean, inverse[:, None] * vectors[:, kept] / np.sqrt(eigenvalues[kept]))
 
     def __call__(self, X: NDArray) -> NDArray:
-        """The data (n, d) in that space, (n, r), in their dtype."""
+        """Return the data (n, d) in that space, (n, r), in their dtype."""
         out = np.empty((len(X), self.matrix.shape[1]), X.dtype)
         for start in range(0, len(X), _ROWS):
             rows = slice(start, start + _ROWS)

@@ -1,7 +1,7 @@
 """Triangular factors of precisions, matrix by matrix, on one thread.
 
-LAPACK would do it as fast, but on the threads of its BLAS: these go on spinning for a while and take the next sweep's
-cores from it (at d = 128, k = 8 on 2 cores an iteration took 70 ms instead of 35), and how many they are may change the bits.
+LAPACK would do it as fast, but on the threads of its BLAS. These keep spinning for a while and take the next sweep's
+cores from it (at d = 128, k = 8 on 2 cores an iteration took 70 ms instead of 35), and their number may change the bits.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from fastgmm._jit import ELEMENTWISE, helper
 
 @helper(ELEMENTWISE)
 def factor_precisions(covariances, out):
-    """Upper triangular U_k with inverse(covariance_k) = U_k U_k^T.
+    """Compute the upper triangular U_k with inverse(covariance_k) = U_k U_k^T.
 
     covariances : (k, d, d) float64, C-contiguous, in; out : (k, d, d) float64, C-contiguous, zeros, out
-    Returns the first k whose matrix is not positive definite (or not finite), k where there is none.
+    Returns the first k whose matrix is not positive definite (or not finite), k if there is none.
     With covariance = R^T R, R upper triangular, U = inverse(R). Both go by rows: what is added is contiguous.
     Cost: 2/3 d^3 flops each.
     """

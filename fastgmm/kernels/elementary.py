@@ -18,7 +18,7 @@ _LN2_HIGH, _LN2_LOW = 0.6931471801362932, 4.236521365809284e-10  # the high part
 _ROUND, _ROUND_BITS = 6755399441055744.0, np.int64(0x4338000000000000)  # 1.5 * 2^52: adding it rounds to an integer
 _BIAS, _MANTISSA = np.int64(1023), np.int64(52)
 #: e^r = 1 + r + r^2 P(r) for |r| <= log(2) / 2; from the highest power down. Weighted least squares with mpmath, weights raised
-#: where the error was largest (Lawson's iteration), in units of the last place of e^r, which halve below 1: 0.034 of one.
+#: where the error was largest (Lawson's iteration). The error is 0.034 units of the last place of e^r, which halve below 1.
 _P = (
     2.494252526559947e-08,
     2.762532997554099e-07,
@@ -44,7 +44,7 @@ _P_4 = tuple(
 
 
 class ExpConstants(NamedTuple):
-    """What the exponential of one floating type is made of. In a sweep it is zero up to `lowest`, where normal numbers end."""
+    """Constants of the exponential of one floating type. In a sweep it is zero up to `lowest`, where normal numbers end."""
 
     log2e: float
     round: float
@@ -183,7 +183,7 @@ _log_by_type = choose(_log, {np.float32: _log32, np.float64: _log64})
 
 @helper(ELEMENTWISE)
 def exp(x):
-    """Exponential of a scalar, for jitted code: float64 or float32, as `x`.
+    """Return the exponential of a scalar, for jitted code: float64 or float32, as `x`.
 
     Within 1 ulp over the whole range, subnormal results included (0.87 measured in float64, 0.96 in float32); exp(-inf) = 0,
     overflow gives inf, NaN stays NaN. Called in a loop over an array it is vectorised.
@@ -193,8 +193,8 @@ def exp(x):
 
 @helper(ELEMENTWISE)
 def log(x):
-    """Natural logarithm of a positive normal scalar, for jitted code; log(0) = -inf. Within 1 ulp.
+    """Return the natural logarithm of a positive normal scalar, for jitted code; log(0) = -inf. Within 1 ulp.
 
-    Of other arguments it is no logarithm: subnormal ones are taken for larger ones, what is negative or NaN for 0.
+    For other arguments the result is not a logarithm: subnormal ones are taken for larger ones, negative ones and NaN for 0.
     """
     return _log_by_type(x)

@@ -38,13 +38,13 @@ class Full(NamedTuple):
 
 
 def scatter_width(n_features: int) -> int:
-    """Rows and columns of a component's scatter: the features, padded to an even number."""
+    """Return the number of rows and columns of a component's scatter: the features, padded to an even number."""
     return (n_features + 1) // 2 * 2
 
 
 @helper(ELEMENTWISE)
 def density(p, work, m):
-    """Weighted log-densities of a tile and their maximum over components.
+    """Compute the weighted log-densities of a tile and their maximum over components.
 
     p : Full, in; work.x : (d, B) in; work.resp : (k, B) out; work.top : (B,) out
     resp[k, s] = constant_k - 1/2 || U_k^T (x_s - mean_k) ||^2, difference first. Cost: k B d (d + 1) flops.
@@ -95,7 +95,7 @@ def accumulate(p, work, m, lane, out):
 
 @helper(ELEMENTWISE)
 def add_products(v, scatter, first, width, n):
-    """scatter[first + i, j] += sum_{s < n} v[i, s] v[j, s] for i <= j < width."""
+    """Add products: scatter[first + i, j] += sum_{s < n} v[i, s] v[j, s] for i <= j < width."""
     fours = width // 4 * 4
     for i in range(0, fours, 4):
         triangle_4(v, scatter, first + i, i, i, n)

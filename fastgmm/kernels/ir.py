@@ -1,7 +1,7 @@
-"""Vectors of samples in LLVM IR: what the micro-kernels are written with.
+"""Vectors of samples in LLVM IR, with which the micro-kernels are written.
 
 Vectors are as wide as the registers of the CPU that code is made for: 64 bytes with AVX-512 (and then there are 32 of
-them), else 32 (and 16). Where registers are narrower LLVM splits vectors, which is right, but slow for want of registers.
+them), else 32 (and 16). If registers are narrower LLVM splits vectors, which is correct, but slow for want of registers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Values = list[Any]
 
 
 def vector_width() -> int:
-    """Bytes in a vector."""
+    """Return the number of bytes in a vector."""
     return 64 if has_avx512() else 32
 
 
@@ -38,21 +38,21 @@ class Block:
         self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
 
     def data(self, ty: Any, value: Any) -> Any:
-        """Base pointer of an array."""
+        """Return the base pointer of an array."""
         return make_array(ty)(self.context, self.b, value).data
 
     def shape(self, ty: Any, value: Any, axis: int) -> Any:
         return self.b.extract_value(make_array(ty)(self.context, self.b, value).shape, axis)
 
     def array(self, ty: Any, value: Any) -> tuple[Any, Any]:
-        """Base pointer and row length (in elements) of a 1-D or 2-D array."""
+        """Return the base pointer and row length (in elements) of a 1-D or 2-D array."""
         a = make_array(ty)(self.context, self.b, value)
         size = self.context.get_abi_sizeof(self.context.get_data_type(ty.dtype))
         row = self.b.udiv(self.b.extract_value(a.strides, 0), I64(size)) if ty.ndim == 2 else None
         return a.data, row
 
     def at(self, data: Any, *index: Any) -> Any:
-        """Address of an element: (i) of a pointer, (row length, i, j) of a matrix."""
+        """Return the address of an element: (i) of a pointer, (row length, i, j) of a matrix."""
         if len(index) == 1:
             return self.b.gep(data, [index[0]])
         row, i, j = index
@@ -78,9 +78,9 @@ class Block:
         return self.splat(self.b.load(pointer))
 
     def muladd(self, x: Any, y: Any, z: Any) -> Any:
-        """``x * y + z``: one FMA where the CPU has it, else a product and a sum.
+        """Return ``x * y + z``: one FMA if the CPU has it, else a product and a sum.
 
-        Nothing here may need the product's exact value: `llvm.fma` has it everywhere, but where the CPU has no FMA by a
+        Nothing here may need the product's exact value. `llvm.fma` has it everywhere, but if the CPU has no FMA by a
         call of the C library for each element, at up to 12 times the time of a whole pass.
         """
         name = f"llvm.fmuladd.v{self.lanes}f{8 * self.size}"
@@ -100,14 +100,14 @@ class Block:
         return self.b.select(self.less(x, y), x, y)
 
     def root(self, x: Any) -> Any:
-        """Square root, of 0 where x is negative."""
+        """Return the square root, that of 0 for negative x."""
         function = cgutils.get_or_insert_function(
             self.b.module, ir.FunctionType(self.vector, [self.vector]), f"llvm.sqrt.v{self.lanes}f{8 * self.size}"
         )
         return self.b.call(function, [self.b.select(self.less(x, self.zero), self.zero, x)])
 
     def loop(self, start: Any, stop: Any, step: int, values: Values, body: Callable[[Any, Values], Values]) -> Values:
-        """``for i in range(start, stop, step): values = body(i, values)``; returns the values after it."""
+        """Emit ``for i in range(start, stop, step): values = body(i, values)``; return the values after it."""
         b = self.b
         before = b.block
         head, inside, done = (b.append_basic_block(name) for name in ("head", "inside", "done"))
@@ -129,10 +129,10 @@ class Block:
         return list(carried)
 
     def sums(self, vectors: Values) -> list[Any]:
-        """Sum across each of the vectors: vectors of such sums, `lanes` of them each, in order.
+        """Sum across each of the vectors; return vectors of such sums, `lanes` of them each, in order.
 
-        Two vectors that each hold m sums still in parts become one that holds 2 m, in half as many parts: 2 shuffles and
-        an addition, where summing the vectors one by one takes log2(lanes) of each for every one of them.
+        Two vectors that each hold m sums still in parts become one that holds 2 m, in half as many parts. This takes 2 shuffles
+        and an addition; summing the vectors one by one takes log2(lanes) of each for every one of them.
         """
         b, n = self.b, self.lanes
         out = []
@@ -153,7 +153,7 @@ class Block:
         return out
 
     def total(self, vectors: Values) -> Any:
-        """Sum of all elements as a double: vectors pairwise, then elements pairwise."""
+        """Return the sum of all elements as a double: vectors pairwise, then elements pairwise."""
         while len(vectors) > 1:
             vectors = [self.b.fadd(vectors[i], vectors[i + 1]) for i in range(0, len(vectors), 2)]
         total, lanes = vectors[0], self.lanes
@@ -178,7 +178,7 @@ class Block:
         self.b.store(self.b.fadd(old, part), self.b.bitcast(pointer, doubles.as_pointer())).align = 8
 
     def exp_nonpositive(self, x: Any) -> Any:
-        """e^x for x <= 0 as `elementary.exp` has it, but zero where that is no normal number: one factor 2^n will do."""
+        """Return e^x for x <= 0 as `elementary.exp` does, but zero if that is not a normal number: one factor 2^n will do."""
         b, c = self.b, EXP_CONSTANTS[self.size]
         integers = ir.VectorType(ir.IntType(8 * self.size), self.lanes)
 

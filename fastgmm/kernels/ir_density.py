@@ -3,7 +3,7 @@
 LLVM's loop vectoriser keeps at most one vector of samples per accumulator and goes through memory for the rest. A block
 of columns x vectors held in registers loads each value once for several FMAs, and what follows the loop (squares,
 constants, maxima, sums across a vector) happens before anything is stored. Written as IR they also cost Numba no type
-inference and LLVM no vectorisation, which is most of what compiling such loops takes.
+inference and LLVM no vectorisation, which are most of the time to compile such loops.
 
 Blocks are as large as the number of registers allows. Samples are along vectors: arrays are feature-major, (d, B),
 C-contiguous.
@@ -25,12 +25,12 @@ from fastgmm.kernels.ir import I64, Block, Values
 
 #: Samples that a call covers: tiles are padded to a multiple of it.
 STEP = 32
-#: Features whose squares are summed before they join the others: what is added to then rounds less often.
+#: Features whose squares are summed before they join the others: the total then rounds less often.
 PART = 32
 
 
 def panels(n_features: int) -> tuple[int, int]:
-    """Columns in panels of 8, and columns in all (those left are in panels of 2): how `pack_panels` cuts them."""
+    """Return the columns in panels of 8, and columns in all (the rest are in panels of 2): how `pack_panels` cuts them."""
     in_eights = (n_features + 1) // 8 * 8
     return in_eights, max(in_eights, (n_features + 1) // 2 * 2)
 
@@ -38,8 +38,8 @@ def panels(n_features: int) -> tuple[int, int]:
 def pack_panels(u: np.ndarray) -> np.ndarray:
     """Lay upper triangular matrices (..., d, d) out as panels, (..., size).
 
-    A panel of w columns from column j holds their rows 0 .. j + w - 1, each row's w values side by side: what a block of
-    w columns reads is contiguous, at any d, and the zeros below the diagonal blocks are left out.
+    A panel of w columns from column j holds their rows 0 .. j + w - 1, each row's w values side by side. A block of
+    w columns reads contiguous values, at any d, and the zeros below the diagonal blocks are left out.
     """
     d = u.shape[-1]
     in_eights, columns = panels(d)
@@ -75,10 +75,10 @@ def _emit_transform(
     *,
     eights: bool = True,
 ) -> Values:
-    """y = U^T (x - mean) for `n_vectors` vectors of samples from s, panel by panel.
+    """Emit y = U^T (x - mean) for `n_vectors` vectors of samples from s, panel by panel.
 
     d is the number of features; u points to packed panels. ``use(j, ys, values)`` gets the vectors ys[c][v] of the
-    columns j + c, and returns the values to carry on. ``eights=False`` where it is known that no panel has 8 columns.
+    columns j + c, and returns the values to carry on. ``eights=False`` if it is known that no panel has 8 columns.
     """
     b = k.b
 
@@ -87,7 +87,7 @@ def _emit_transform(
         return [b.fsub(k.load(k.at(x[0], x[1], i, k.plus(s, v * k.lanes))), m) for v in range(n_vectors)]
 
     def panel(width: int, columns: int) -> Callable[[Any, Values], Values]:
-        """Body of the loop over panels of `width`, in blocks of `columns`; carried: the panel's offset, the rest."""
+        """Return the body of the loop over panels of `width`, in blocks of `columns`; carried: the panel's offset, the rest."""
 
         def body(j: Any, carried: Values) -> Values:
             offset, *rest = carried

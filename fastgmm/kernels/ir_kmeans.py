@@ -1,8 +1,8 @@
 """Distances from samples to points, as LLVM IR: blocks of vectors that stay in registers over all features.
 
 LLVM's loop vectoriser would keep one sum per sample in memory and touch it at every feature. Each function has a twin in
-plain Python, which runs where Numba is switched off. Arrays `x` are (d, B): features by samples, B a multiple of 128,
-which is the most that a step takes (8 vectors of 16 floats).
+plain Python, which runs if Numba is switched off. Arrays `x` are (d, B): features by samples, B a multiple of 128,
+the most that a step takes (8 vectors of 16 floats).
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ _CHAINS = 8
 
 
 def _squared_distances(k, x, row, point, d):
-    """Squared distances of `_CHAINS` vectors of samples at `x` to the point at `point`, difference first."""
+    """Emit the squared distances of `_CHAINS` vectors of samples at `x` to the point at `point`, difference first."""
     b = k.b
 
     def feature(i, sums):

@@ -17,7 +17,7 @@ from fastgmm.kernels.ir_density import STEP
 
 
 def _products(n_rows: int, n_columns: int, triangle: bool) -> Any:
-    """Micro-kernel of n_rows x n_columns products (on the diagonal: of the upper triangle)."""
+    """Make the micro-kernel of n_rows x n_columns products (on the diagonal: of the upper triangle)."""
     pairs = [(p, q) for p in range(n_rows) for q in range(p if triangle else 0, n_columns)]
 
     @intrinsic
@@ -29,7 +29,7 @@ def _products(n_rows: int, n_columns: int, triangle: bool) -> Any:
             v, row = k.array(sig.args[0], args[0])
             scatter, width = k.array(sig.args[1], args[1])
             r0, i0, j0, n = args[2:]
-            # few products are several sums each, or they wait for each other; many are done in two turns where they
+            # few products are several sums each, or they wait for each other; many are done in two turns if they
             # would not fit into 16 registers
             copies = max(1, 8 // len(pairs))
             turns = 1 if k.wide or len(pairs) <= 10 else 2
@@ -121,7 +121,7 @@ weighted_differences = _weighted_differences_python if JIT_DISABLED else _weight
 
 
 def _small_moments(d: int) -> Any:
-    """Micro-kernel of the first and second moments of all d features, d <= 3."""
+    """Make the micro-kernel of the first and second moments of all d features, d <= 3."""
     pairs = [(p, q) for p in range(d) for q in range(p, d)]
 
     @intrinsic

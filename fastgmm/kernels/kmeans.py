@@ -1,10 +1,10 @@
 """Lanes of k-means: nearest centre, sums per cluster, potentials and draws of k-means++.
 
-Every pass takes ``first, step, span`` and works on a part of the lanes first, first + step, ...: each Python thread makes one
+Every pass takes ``first, step, span`` and works on a part of the lanes first, first + step, .... Each Python thread makes one
 call for each part, and Ctrl-C is served between two of them.
 
-Distances to centres are compared as ||c||^2 - 2 x.c, the product summed feature by feature with one rounding each, as a
-matrix product does it: a sample that is equally far from two centres then goes where a GEMM-based k-means puts it.
+Distances to centres are compared as ||c||^2 - 2 x.c, the product summed feature by feature with one rounding each, as in a
+matrix product. A sample that is equally far from two centres then goes where a GEMM-based k-means puts it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Span(NamedTuple):
 
 
 class Centres(NamedTuple):
-    """What an assignment compares with.
+    """The centres that an assignment compares samples with.
 
     points : (k, d) float, shifted, norms : (k,) float, ||point||^2, both padded to a multiple of PANEL with norms of inf
     travelled, limit : (k,) float64, float32; see `Clusters.slack`
@@ -49,11 +49,11 @@ class Centres(NamedTuple):
 
 
 class Clusters(NamedTuple):
-    """What is known of the samples; kept from one assignment to the next.
+    """State of the samples, kept from one assignment to the next.
 
     labels : (n,) int32
     slack : (n,) float32, how much farther the second nearest centre was than the nearest when the sample was last
-        compared, plus ``travelled[label]`` at that time: while ``slack > limit[label]`` the label cannot have changed
+        compared, plus ``travelled[label]`` at that time. While ``slack > limit[label]`` the label cannot have changed
     counts : (lanes, k) float64, of weights; sums : (lanes * k, d) float64, of the shifted samples times their weights
     changed : (lanes,) int64, labels changed by the last assignment
     spread : (lanes, 2) float64, weighted sum and maximum of ||x - shift||^2, from the last whole assignment
@@ -78,7 +78,7 @@ class Scratch(NamedTuple):
 
 @helper(ELEMENTWISE)
 def _bounds(lane, span, samples):
-    """First sample of a lane's part, and the one after its last."""
+    """Return the first sample of a lane's part, and the one after its last."""
     first = lane * span.width
     return first + span.begin, min(first + min(span.end, span.width), samples.n_samples)
 
@@ -91,7 +91,7 @@ def _new_scratch(samples, like):
 
 @helper(ELEMENTWISE)
 def _load(samples, shift, m, work):
-    """x[j, s] = X[chosen[s], j] - shift[j] for m samples; the last is repeated up to a whole tile."""
+    """Set x[j, s] = X[chosen[s], j] - shift[j] for m samples; the last is repeated up to a whole tile."""
     d = samples.n_features
     for s in range(BLOCK):
         work.start[s] = samples.offset + work.chosen[min(s, m - 1)] * samples.row
@@ -109,7 +109,7 @@ def _load(samples, shift, m, work):
 def assign(first, step, span, samples, weights, shift, centres, clusters, whole):
     """Bring labels, counts and sums of lanes up to date with the centres.
 
-    weights : (n,) float, in, of the samples, or (0,) where all are 1
+    weights : (n,) float, in, of the samples, or (0,) if all are 1
     shift : (d,) float, in, subtracted from every sample
     whole : compare every sample (the limits have to be infinite) and begin counts, sums and spread anew (they have to
         be zero); otherwise only samples without slack, and sums by differences
@@ -172,7 +172,7 @@ def _compare(lane, m, samples, weights, shift, centres, work, clusters, whole):
 
 @helper(ELEMENTWISE)
 def distances_to_own(first, step, span, samples, shift, points, labels, out):
-    """out[i] = ||x_i - shift - points[labels[i]]||^2, float64, for the samples of lanes."""
+    """Set out[i] = ||x_i - shift - points[labels[i]]||^2, float64, for the samples of lanes."""
     for lane in range(first, -(-samples.n_samples // span.width), step):
         start, stop = _bounds(lane, span, samples)
         for i in range(start, stop):
@@ -186,7 +186,7 @@ def distances_to_own(first, step, span, samples, shift, points, labels, out):
 
 @helper(ELEMENTWISE)
 def seed(first, step, span, samples, shift, points, closest, sums):
-    """Add a centre, and say what the k-means++ potential would be with each candidate for the next one.
+    """Add a centre, and compute the k-means++ potential with each candidate for the next one.
 
     shift : as for `assign`; points : (1 + t, d) float, in, shifted: the centre to add, then candidates
     closest : (n,) float, inout, squared distance to the nearest centre, padded with zeros to whole blocks
@@ -206,7 +206,7 @@ def seed(first, step, span, samples, shift, points, closest, sums):
 
 @helper(ELEMENTWISE)
 def weighted_seed(first, step, span, samples, weights, shift, points, closest, sums):
-    """As `seed`, of potentials in which samples count by weights, (n,) float, in."""
+    """Do as `seed`, with potentials in which samples count by weights, (n,) float, in."""
     work = _new_scratch(samples, points)
     distance, near = np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype)
     for lane in range(first, -(-samples.n_samples // span.width), step):
@@ -229,7 +229,7 @@ def weighted_seed(first, step, span, samples, weights, shift, points, closest, s
 
 @helper(ELEMENTWISE)
 def _distances(x, points, t, distance):
-    """distance[s] = ||x[:, s] - points[t]||^2."""
+    """Set distance[s] = ||x[:, s] - points[t]||^2."""
     distance[:] = 0.0
     for j in range(x.shape[0]):
         c = points[t, j]
@@ -243,7 +243,7 @@ def draw(samples, weights, shift, points, closest, sums, uniform, drawn):
 
     Arguments as in `seed` or `weighted_seed`, of which `sums` is spoilt; uniform : (t,) float64, in, within [0, 1)
     drawn : (t,) int64, out, the first i with ``sum((w nearest)[: i + 1]) >= uniform * sum(w nearest)``.
-    `closest` does not know the chosen one yet.
+    `closest` does not include the chosen one yet.
     """
     n_candidates, n_blocks = sums.shape
     for b in range(1, n_blocks):
@@ -262,7 +262,7 @@ def draw(samples, weights, shift, points, closest, sums, uniform, drawn):
             else:
                 block = middle + 1
         reached = sums[best, block - 1] if block > 0 else 0.0
-        # Rounding may keep the sum within the block just below `value`: then the last sample that adds to it.
+        # Rounding may keep the sum within the block just below `value`: then take the last sample that adds to it.
         drawn[t] = block * BLOCK
         for i in range(block * BLOCK, min(block * BLOCK + BLOCK, samples.n_samples)):
             distance = closest.dtype.type(0.0)

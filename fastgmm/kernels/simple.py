@@ -56,7 +56,7 @@ class Spherical(NamedTuple):
 
 @helper(ELEMENTWISE)
 def tied_density(p, work, m):
-    """Weighted log-densities of a tile and their maximum, each sample transformed once.
+    """Compute the weighted log-densities of a tile and their maximum, each sample transformed once.
 
     z = U^T (x - centre); resp[k, s] = constant_k - 1/2 || z_s - transformed_k ||^2. Cost: B d (d + 1 + 3 k) flops.
     """
@@ -68,13 +68,13 @@ def tied_density(p, work, m):
 
 @helper(ELEMENTWISE)
 def diag_density(p, work, m):
-    """resp[k, s] = constant_k - 1/2 sum_i (scale_ki (x_si - mean_ki))^2. Cost: 4 k B d flops."""
+    """Set resp[k, s] = constant_k - 1/2 sum_i (scale_ki (x_si - mean_ki))^2. Cost: 4 k B d flops."""
     _densities(work.x, p.means, p.scale, p.factor, p.constant, work.resp, work.top, m)
 
 
 @helper(ELEMENTWISE)
 def spherical_density(p, work, m):
-    """resp[k, s] = constant_k - 1/2 || x_s - mean_k ||^2 / variance_k. Cost: 3 k B d flops."""
+    """Set resp[k, s] = constant_k - 1/2 || x_s - mean_k ||^2 / variance_k. Cost: 3 k B d flops."""
     _densities(work.x, p.means, None, p.factor, p.constant, work.resp, work.top, m)
 
 
@@ -84,7 +84,7 @@ def _densities(x, means, scale, factor, constant, resp, top, m):
     for s in range(mp):
         top[s] = -np.inf
     k = means.shape[0]
-    # two components at a time; where their number is odd the last pair is the last one twice
+    # two components at a time; if their number is odd, the last pair is the last one twice
     for s in range(0, mp, STEP):
         for c in range(0, k, 2):
             distance_density(x, means, scale, factor, constant, c, min(c + 1, k - 1), resp, top, s)
@@ -92,14 +92,17 @@ def _densities(x, means, scale, factor, constant, resp, top, m):
 
 @helper(ELEMENTWISE)
 def tied_accumulate(p, work, m, lane, out):
-    """Counts and first moments about p.means. The pooled scatter needs no sweep: it is the total scatter of the data,
-    which does not change, minus the scatter between the components. Cost: 3 k B d flops."""
+    """Add counts and first moments about p.means. Cost: 3 k B d flops.
+
+    The pooled scatter needs no sweep: it is the total scatter of the data, which does not change, minus the scatter between
+    the components.
+    """
     _accumulate(p, work, m, lane, out.counts, out.sums, None)
 
 
 @helper(ELEMENTWISE)
 def diag_accumulate(p, work, m, lane, out):
-    """Statistics about p.means; out.scatter : (lanes * k, d) inout, sum_s r (x - mean)^2. Cost: 5 k B d flops.
+    """Add statistics about p.means; out.scatter : (lanes * k, d) inout, sum_s r (x - mean)^2. Cost: 5 k B d flops.
 
     The spherical layout uses it as well: its statistic is the sum of this one over the features.
     """

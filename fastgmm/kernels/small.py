@@ -2,7 +2,7 @@
 
 On 150 x 4 an iteration's kernel takes 6 microseconds, and the calls of NumPy from Python that lead from its sums to the
 next packed parameters took 55. Here they are a few loops. The formulas are those of ``model.structures`` (M-step) and
-``Params.packed``, where they are explained. A reader who changes one changes both: `tests/test_small.py` holds that M-steps are
+``Params.packed``, which explain them. Change one and you must change both: `tests/test_small.py` checks that M-steps are
 equal to the bit, but for sums that NumPy adds in another order, and constants within an ulp.
 """
 
@@ -19,17 +19,17 @@ from fastgmm.kernels.full import Full
 from fastgmm.kernels.simple import Diag, Spherical, Tied
 from fastgmm.kernels.sweep import sweep_lane
 
-#: What `iterate` ends with: it may go on; the bound changed by less than tol; the bound is no finite number; a covariance
-#: is not positive definite; the bound fell, or it is that of a single component, which EM is done with in one iteration: what
-#: changes may be rounding.
+#: Codes that `iterate` ends with: it may continue; the bound changed by less than tol; the bound is not finite; a covariance
+#: is not positive definite; changes may be rounding. The last one is for a bound that fell, and for a single component, which EM
+#: fits in one iteration.
 UNDECIDED, CONVERGED, NOT_FINITE, COLLAPSED, DOUBTFUL = 0, 1, 2, 3, 4
 
 #: Multiplied with this and subtracted from the product, a number leaves its upper 26 bits (`_product`).
 _SPLIT = 2.0**27 + 1.0
-#: Below this a product of mantissas is scaled up: so high that what it leaves out is no subnormal number.
+#: Below this a product of mantissas is scaled up: so high that what it leaves out is not a subnormal number.
 _LOG2_SMALL = -400
 _SMALL = 2.0**_LOG2_SMALL
-#: Constants of `_constant`, and what their rounding to float64 left out.
+#: Constants of `_constant`, and the parts that their rounding to float64 left out.
 _LOG_2, _LOG_2_REST = math.log(2.0), 2.3190468138462996e-17
 _HALF_LOG_2_PI, _HALF_LOG_2_PI_REST = 0.9189385332046728, -3.8782941580672414e-17
 
@@ -44,7 +44,7 @@ class Mixture(NamedTuple):
 
 
 class Constants(NamedTuple):
-    """What does not change: sum of the weights of all samples, when EM stops, what the M-step adds to counts and variances.
+    """Constants of a run: sum of the weights of all samples, when EM stops, what the M-step adds to counts and variances.
 
     centre : (d,), scatter : (d, d), mean and total scatter of all samples, for tied only.
     """
@@ -59,12 +59,12 @@ class Constants(NamedTuple):
 
 @helper(ELEMENTWISE)
 def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
-    """Up to len(bounds) iterations of EM on samples that make one lane.
+    """Do up to len(bounds) iterations of EM on samples that make one lane.
 
     weights : (n,) float, in, of the samples, or (0,); packed : in the layout's tuple, inout; mixture : inout
     out : Sums of one lane, inout, of the last sweep on return; bound : mean log-likelihood before; bounds : out
-    Returns the iterations done and what ended them. Where it is COLLAPSED, `mixture` is of no use; `packed` and `out` hold
-    what the M-step was to be made of.
+    Returns the iterations done and what ended them. If it is COLLAPSED, `mixture` is of no use; `packed` and `out` hold
+    the input of the M-step.
     """
     given = np.empty((0, out.counts.shape[1]), packed.means.dtype)
     zero = np.int64(0)  # a literal 0 has a type of its own, for which `sweep_lane` would be compiled again
@@ -91,16 +91,16 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
 
 
 def _maximise(packed, mixture, constants, out):
-    """Covariances of the M-step and their factors into `mixture`; returns whether there are any."""
+    """Write covariances of the M-step and their factors into `mixture`; return whether there are any."""
 
 
 def _repack(packed, mixture):
-    """`Params.packed`, in place."""
+    """Do `Params.packed` in place."""
 
 
 @helper(ELEMENTWISE)
 def _lost(constants, out, c):
-    """Whether a component has lost its samples, and keeps its mean and its covariance."""
+    """Return whether a component has lost its samples, and keeps its mean and its covariance."""
     return out.counts[0, c] <= constants.count_floor
 
 
@@ -208,7 +208,7 @@ def _repack_means(packed, mixture):
 
 @helper(ELEMENTWISE)
 def _pack_panels(u, packed):
-    """`ir_density.pack_panels` of one matrix (d, d) into (size,)."""
+    """Do `ir_density.pack_panels` of one matrix (d, d) into (size,)."""
     d = u.shape[0]
     j = o = 0
     while o < packed.shape[0]:
@@ -222,7 +222,7 @@ def _pack_panels(u, packed):
 
 @helper(EXACT)
 def _sum(a, b):
-    """a + b = sum + error to the last bit (Knuth): (sum, error)."""
+    """Return (sum, error) with a + b = sum + error to the last bit (Knuth)."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
@@ -230,7 +230,7 @@ def _sum(a, b):
 
 @helper(EXACT)
 def _product(a, b):
-    """a b = product + error to the last bit, by halves of 26 bits (Dekker): (product, error)."""
+    """Return (product, error) with a b = product + error to the last bit, by halves of 26 bits (Dekker)."""
     product = a * b
     scaled = _SPLIT * a
     high = scaled - (scaled - a)
@@ -243,9 +243,10 @@ def _product(a, b):
 
 @helper(EXACT)
 def _constant(packed, mixture, c, factors, times):
-    """log w_c + `times` log of the product of the factors - d/2 log 2 pi, as precise as `Params.packed` has it.
+    """Return log w_c + `times` log of the product of the factors - d/2 log 2 pi, as precise as `Params.packed` has it.
 
-    By one logarithm, of the product of the weight's and the factors' mantissas in double-double; exponents are added as integers.
+    It takes one logarithm, of the product of the weight's and the factors' mantissas in double-double; exponents are added as
+    integers.
     """
     d = mixture.means.shape[1]
     mantissa, exponent = math.frexp(mixture.weights[c])

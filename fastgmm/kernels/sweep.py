@@ -36,16 +36,16 @@ from fastgmm.kernels.tile import (
     weighted_exponentials_tile,
 )
 
-#: What `evaluate` writes.
+#: Outputs of `evaluate`.
 LABELS, LOG_PROB, RESPONSIBILITIES, LOG_DENSITY = 0, 1, 2, 3
 
 
 def _density(parameters, work, m):
-    """Weighted log-densities of a tile."""
+    """Compute the weighted log-densities of a tile."""
 
 
 def _accumulate(parameters, work, m, lane, out):
-    """Statistics of a tile."""
+    """Add the statistics of a tile."""
 
 
 tile_density = choose(
@@ -58,16 +58,16 @@ tile_accumulate = choose(
 
 @kernel
 def sweep(samples, width, n_lanes, parameters, resp, weights, out):
-    """E-step and statistics of a block of samples, or statistics alone.
+    """Do the E-step and the statistics of a block of samples, or the statistics alone.
 
     samples : Samples, in; parameters : in; out : Sums, inout
     resp : (n, k) float, in, given responsibilities, in which case the densities are not computed and out.log_likelihood is
-    left alone; of shape (0, k) for an E-step. One kernel for both saves the compilation of the statistics a second time.
-    weights : (n,) float, in, of the samples; of shape (0,) where all are 1.
+    left alone; of shape (0, k) for an E-step. One kernel for both saves compiling the statistics a second time.
+    weights : (n,) float, in, of the samples; of shape (0,) if all are 1.
     Cost: the densities' and the statistics' flops; X is read once, nothing of size n is written.
     """
     for lane in prange(n_lanes):
-        # prange counts in uint64 where it runs in parallel: `sweep_lane` would be compiled twice
+        # prange counts in uint64 if it runs in parallel: `sweep_lane` would be compiled twice
         row = np.int64(lane)
         low = row * width
         sweep_lane(samples, low, min(low + width, samples.n_samples), parameters, resp, weights, row, out)
@@ -75,7 +75,7 @@ def sweep(samples, width, n_lanes, parameters, resp, weights, out):
 
 @helper(ELEMENTWISE)
 def sweep_lane(samples, low, high, parameters, resp, weights, lane, out):
-    """The samples low .. high of `sweep`, added to slice `lane` of the accumulators."""
+    """Do `sweep` for samples low .. high, added to slice `lane` of the accumulators."""
     work = new_scratch(parameters)
     given, weighted = resp.shape[0] > 0, weights.shape[0] > 0
     width = len(work.top)
@@ -111,7 +111,7 @@ def _load_resp(given, row, m, work):
 def scatter_lanes(first_lane, step, samples, weights, origin, tile, width, sums, scatter):
     """Add the first moments and scatter about `origin` of lanes first_lane, first_lane + step, ... of a block: `ThreadPool`.
 
-    weights : (n,) float, in, or (0,) where all are 1; tile : samples in a tile
+    weights : (n,) float, in, or (0,) if all are 1; tile : samples in a tile
     origin : (1, d) float, in, in whose dtype all is computed, be that of the samples or a wider one
     width : samples in a lane; sums : (lanes, d) float64, inout
     scatter : (lanes * columns, columns) float64, inout, the upper triangle, as `full.accumulate` has it
@@ -136,7 +136,7 @@ def scatter_lanes(first_lane, step, samples, weights, origin, tile, width, sums,
 
 @kernel
 def evaluate(samples, width, n_lanes, parameters, what, labels, values):
-    """E-step only: write what is asked for of the samples of a block.
+    """Do the E-step only: write what is asked for of the samples of a block.
 
     what : LABELS, LOG_PROB, RESPONSIBILITIES or LOG_DENSITY
     labels : (n,) int64, out, for LABELS (else of length 0); values : (n, 1) or (n, k) float, out, for the others.
@@ -148,7 +148,7 @@ def evaluate(samples, width, n_lanes, parameters, what, labels, values):
 
 @helper(ELEMENTWISE)
 def evaluate_lane(samples, low, high, parameters, what, labels, values):
-    """The samples low .. high of `evaluate`."""
+    """Do `evaluate` for samples low .. high."""
     work = new_scratch(parameters)
     width = len(work.top)
     for first in range(low, high, width):
@@ -172,7 +172,7 @@ def evaluate_lane(samples, low, high, parameters, what, labels, values):
 
 @helper(ELEMENTWISE)
 def _write_rows(resp, m, first, values):
-    """values[first + s, k] = resp[k, s], by eight components: so many make a cache line of values."""
+    """Set values[first + s, k] = resp[k, s], by eight components: this many make a cache line of values."""
     n_components = resp.shape[0]
     for k0 in range(0, n_components, 8):
         k1 = min(k0 + 8, n_components)
@@ -183,7 +183,7 @@ def _write_rows(resp, m, first, values):
 
 @helper(ELEMENTWISE)
 def _log_prob(work, m):
-    """total[s] = log sum_k exp(resp[k, s])."""
+    """Set total[s] = log sum_k exp(resp[k, s])."""
     for s in range(0, m, STEP):
         exponentials(work.resp, work.top, work.total, s)
     for s in range(m):

@@ -22,7 +22,7 @@ _SKEW = 16
 #: 1e-16 even times the square of 1e4 standard deviations).
 NEGLIGIBLE = 1e-24
 
-#: Sums begin with these where samples are float32: a Python float plus one of them is float64 to the compiler, float32 to NumPy.
+#: Sums begin with these if samples are float32: a Python float plus one of them is float64 to the compiler, float32 to NumPy.
 _ZERO, _ONE = np.float64(0.0), np.float64(1.0)
 
 
@@ -72,7 +72,7 @@ class Sums(NamedTuple):
 
 
 def tile_width(most_bytes: int, n_features: int, itemsize: int) -> int:
-    """Return the samples in a tile, a divisor of TILE: as many as fit into `most_bytes`.
+    """Return the number of samples in a tile, a divisor of TILE: as many as fit into `most_bytes`.
 
     Wider tiles mean fewer sums across vectors.
     """
@@ -94,7 +94,7 @@ def new_scratch(parameters):
 
 @helper(ELEMENTWISE)
 def aligned(rows, columns, like):
-    """Zeros (rows, columns) in the dtype of `like`, from an address that is a multiple of 64 bytes on.
+    """Return zeros (rows, columns) in the dtype of `like`, from an address that is a multiple of 64 bytes on.
 
     A vector of 64 bytes that lies across two cache lines takes twice as long to load and to store.
     """
@@ -146,7 +146,7 @@ def log_sum_exp_tile(resp, top, total, m):
 
 @helper(ELEMENTWISE)
 def exponentials_tile(resp, top, total, m):
-    """As log_sum_exp_tile, but leave ``exp(resp - top)`` in `resp`: what has to be multiplied with `total` still."""
+    """Do as log_sum_exp_tile, but leave ``exp(resp - top)`` in `resp`, which has yet to be multiplied with `total`."""
     mp = padded(m)
     zero = resp.dtype.type(0.0)
     one = resp.dtype.type(1.0)
@@ -162,7 +162,7 @@ def exponentials_tile(resp, top, total, m):
 
 @helper(ELEMENTWISE)
 def weighted_exponentials_tile(resp, top, total, m, weights, first):
-    """As exponentials_tile for samples of weights[first + s]: they are in `total` and in the log-likelihood. Spends `top`.
+    """Do as exponentials_tile for samples of weights[first + s]: they are in `total` and in the log-likelihood. Spends `top`.
 
     A sample of weight zero adds nothing, whatever its likelihood.
     """
@@ -190,11 +190,11 @@ def weighted_exponentials_tile(resp, top, total, m, weights, first):
 
 @helper(ELEMENTWISE)
 def _log_likelihood(top, total, m, n_components):
-    """sum_s top[s] + log total[s], by one logarithm of a product of many totals.
+    """Return sum_s top[s] + log total[s], by one logarithm of a product of many totals.
 
     A total is within [1, k], or zero for a sample that no component reaches: groups are so large that k^group < 2^1000.
-    Four sums and products beside each other, in an order that no compiler may change: LLVM optimises a function once for
-    each library that it is linked into, and where it may choose the order the copies need not agree to the last bit.
+    Four sums and products run beside each other, in an order that no compiler may change. LLVM optimises a function once for
+    each library that it is linked into, and if it may choose the order the copies need not agree to the last bit.
     """
     group = 16 * max(1, int(62.0 / np.log2(n_components + 1.0)))
     likelihood = _ZERO
@@ -221,7 +221,7 @@ def _log_likelihood(top, total, m, n_components):
 
 @helper(ELEMENTWISE)
 def weigh(resp, total, k, m):
-    """resp[k, s] *= total[s]; return the sum and the number of samples for which it is not negligible.
+    """Scale resp[k, s] *= total[s]; return the sum and the number of samples for which it is not negligible.
 
     Here and below arrays come one by one: taking them out of a tuple counts references, 20 ns an array (measured).
     """
@@ -235,9 +235,9 @@ def weigh(resp, total, k, m):
 
 @helper(ELEMENTWISE)
 def worth_gathering(m, n_features, flops):
-    """Up to how many samples of m a component may be responsible for to be gathered before `flops` a sample are done.
+    """Return up to how many of m samples of a component are worth gathering before `flops` a sample are done.
 
-    In cycles at 32 flops a cycle: finding them takes some 3 a sample of the tile, fetching them one an element.
+    Counted in cycles at 32 flops a cycle: finding them takes some 3 a sample of the tile, fetching them one an element.
     """
     dense = flops / 32.0
     return int(m * max(0.0, dense - 3.0) / (dense + n_features))

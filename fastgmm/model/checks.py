@@ -58,9 +58,9 @@ def check_covariances(
 
 
 def _have_factors(matrices: NDArray) -> bool:
-    """Whether both Cholesky factorisations, from the first feature on and from the last, exist.
+    """Return whether both Cholesky factorisations, from the first feature on and from the last, exist.
 
-    They do for features of very different scales too, where rounding makes the smallest eigenvalue negative.
+    They do for features of very different scales too, even if rounding makes the smallest eigenvalue negative.
     """
     try:
         np.linalg.cholesky(matrices)

@@ -1,4 +1,4 @@
-"""Cholesky factors of precisions, and what happens where a covariance has none."""
+"""Cholesky factors of precisions, and the error if a covariance has none."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Float = NDArray[np.float64]
 
 #: A variance below this share of the variance of a feature is rounding.
 ROUNDING = 1e-12
-#: So many combinations, and features of one, are named in a message.
+#: At most this many combinations, and features of one, are named in a message.
 _NAMED = 3
 #: Coefficients of standardised features below this share of the largest one are rounding.
 _NONE = 1e-4
@@ -34,7 +34,7 @@ def collinear(scatter: Float) -> dict[int, list[int]]:
     if not np.isfinite(correlations).all() or np.linalg.eigvalsh(correlations)[0] > ROUNDING:
         return {}
     found: dict[int, list[int]] = {}
-    # Cholesky's factor row by row, of the features that are no combinations: what is left of the diagonal is the share of the
+    # Cholesky's factor row by row, of the features that are not combinations: the rest of the diagonal is the share of the
     # variance that the features before do not explain
     independent: list[int] = []
     factor = np.zeros_like(correlations)
@@ -62,5 +62,5 @@ def described(found: Mapping[int, Sequence[int]], names: Sequence[str]) -> str:
 
 
 def numbered(d: int) -> list[str]:
-    """What features without names are called."""
+    """Return names for features without names."""
     return [f"feature {j}" for j in range(d)]

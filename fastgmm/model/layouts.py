@@ -38,7 +38,7 @@ _LOG_2 = np.log(np.longdouble(2))
 class Layout(ABC):
     """A layout; there is one object of each, in every process."""
 
-    #: In `covariance_type`, files and messages.
+    #: The name in `covariance_type`, files and messages.
     name: ClassVar[str]
     #: The axes of covariances, for messages.
     axes: ClassVar[str]
@@ -46,7 +46,7 @@ class Layout(ABC):
     pools: ClassVar[bool] = False
     #: Whether features of a component may be correlated.
     correlates: ClassVar[bool] = False
-    #: Bytes of a tile of samples, at most: what stays in the level-2 cache.
+    #: Bytes of a tile of samples, at most: as many as stay in the level-2 cache.
     tile_bytes: ClassVar[int] = 2**18
 
     def __repr__(self) -> str:
@@ -75,7 +75,7 @@ class Layout(ABC):
 
     @abstractmethod
     def unique_matrices(self, values: Float) -> Float | None:
-        """Return the matrices that are stored, (k or 1, d, d); None where variances are."""
+        """Return the matrices that are stored, (k or 1, d, d); None if variances are stored."""
 
     def entry(self, name: str, i: int) -> str:
         """Return what stands for matrix i of `unique_matrices` in a message about the array `name`."""
@@ -120,7 +120,7 @@ class Layout(ABC):
     def log_det(self, prec_chol: Float, k: int, d: int) -> LongFloat:
         """Return log |U_k| = -1/2 log |Sigma_k|, shape (k,).
 
-        In extended precision, where the platform has it: an error of it is one of all samples, and at d = 200 that of a
+        It is in extended precision if the platform has that. An error of it is one of all samples, and at d = 200 that of a
         sum of rounded logarithms was several times those of distances.
         """
 
@@ -275,7 +275,7 @@ class _Variances(Layout):
 
 class FullLayout(_Matrices):
     name, axes = "full", "(n_components, n_features, n_features)"
-    # a tile and its differences are read many times over and share the level-1 cache (at d = 32 tiles of 128 took 1.15 times as
+    # a tile and its differences are read many times and share the level-1 cache (at d = 32 tiles of 128 took 1.15 times as
     # long as tiles of 64 on a Zen 5 with 48 KB)
     tile_bytes = 2**14
 
@@ -509,10 +509,10 @@ def pad(array: NDArray, dtype: DTypeLike) -> NDArray:
 
 
 def _log_products(values: Float) -> LongFloat:
-    """Logarithm of the product of each row of (k, d), shape (k,).
+    """Return the logarithm of the product of each row of (k, d), shape (k,).
 
-    By one logarithm of the product of 512 mantissas, none below 1/2: a logarithm each in extended precision would take six times as
-    long at 256 x 39.
+    It takes one logarithm of the product of 512 mantissas, none below 1/2: a logarithm each in extended precision would take six
+    times as long at 256 x 39.
     """
     mantissas, exponents = np.frexp(values)
     products = np.multiply.reduceat(mantissas.astype(np.longdouble), np.arange(0, values.shape[1], 512), axis=1)

@@ -36,17 +36,17 @@ class Params:
 
     @property
     def precisions(self) -> Float:
-        """Inverse covariances, in the shape of `covariances`."""
+        """Return the inverse covariances, in the shape of `covariances`."""
         return self.layout.precisions(self.prec_chol)
 
     @property
     def variances(self) -> Float:
-        """Variance of each feature in each component, shape (k, d)."""
+        """Return the variance of each feature in each component, shape (k, d)."""
         return self.layout.variances(self.covariances, *self.means.shape)
 
     @property
     def precision_diagonals(self) -> Float:
-        """Diagonal of the inverse covariance of each component, shape (k, d)."""
+        """Return the diagonal of the inverse covariance of each component, shape (k, d)."""
         return self.layout.precision_diagonals(self.prec_chol, *self.means.shape)
 
     def normalised(self) -> Params:
@@ -69,7 +69,7 @@ class Params:
         """Lay the parameters out for the kernels, features padded with zeros to a multiple of 4.
 
         With ``weighted=False`` the constants leave out log pi_k, so that the kernels give component densities.
-        Raises ValueError where means or precisions are beyond float32, if that is the dtype.
+        Raises ValueError if the dtype is float32 and means or precisions are beyond it.
         """
         if dtype == np.float32:
             self._check_float32()

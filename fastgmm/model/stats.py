@@ -24,7 +24,7 @@ class Stats:
     n_samples : int
         Samples that were swept.
     log_likelihood : float
-        Sum over samples of log p(x_i) under the parameters of the sweep; NaN where responsibilities were given.
+        Sum over samples of log p(x_i) under the parameters of the sweep; NaN if responsibilities were given.
     counts : ndarray of shape (k,)
         sum_i r_ik.
     sums : ndarray of shape (k, d)
@@ -76,7 +76,7 @@ class Stats:
         )
 
     def in_layout(self, layout: Layout) -> Stats:
-        """Return what statistics of the full layout are in another one."""
+        """Return statistics of the full layout in another one."""
         if layout is self.layout:
             return self
         if self.layout is not FULL:
@@ -89,7 +89,7 @@ class Stats:
         """Return the statistics about another origin o' (k, d), exact up to rounding.
 
         With c_k = o_k - o'_k, x - o' = (x - o) + c, hence s' = s + n c and S' = S + s c^T + c s^T + n c c^T, which is
-        S + h c^T + c h^T with h = s + n c / 2. Digits are lost where origins are much farther apart than samples are from
+        S + h c^T + c h^T with h = s + n c / 2. Digits are lost if origins are much farther apart than samples are from
         their mean.
         """
         if origin.shape != self.origin.shape:

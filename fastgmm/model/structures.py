@@ -1,7 +1,7 @@
 """Covariance structures: name -> density layout, number of free parameters, M-step. No data here, only statistics.
 
 Statistics about an origin o_k give the scatter about the new mean by W_k = S_k - s_k s_k^T / n_k (Chan, Golub & LeVeque
-1983, eq. 2.1): unlike E[x^2] - mean^2 about zero it keeps its digits where the mean is large against the spread.
+1983, eq. 2.1): unlike E[x^2] - mean^2 about zero it keeps its digits if the mean is large compared with the spread.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastgmm.model.stats import Stats
 Float = NDArray[np.float64]
 
 #: Added to every count, so that a component without samples has a weight. One that holds no more than this has lost its samples:
-#: of its sums nothing would be left but the floor, and it keeps its mean and its covariance.
+#: nothing but the floor would be left of its sums, and it keeps its mean and its covariance.
 COUNT_FLOOR = 10 * np.finfo(np.float64).eps
 
 
@@ -32,7 +32,7 @@ class Structure:
     n_covariance_parameters : of k components and d features
     maximise : the M-step, ``(within, counts, previous) -> covariances``, see `m_steps`
     least_samples : of d features, that a component needs for its covariance to be regular
-    least_in_all : distinct samples of d features, that k components need together: with fewer the likelihood has no maximum
+    least_in_all : distinct samples of d features that k components need together: with fewer the likelihood has no maximum
         however they are divided among the components
     one_feature : whether it is meant for one feature only
     """
@@ -46,31 +46,31 @@ class Structure:
     one_feature: bool = False
 
     def n_parameters(self, k: int, d: int) -> int:
-        """Free parameters of a mixture: covariances, k d means and k - 1 weights."""
+        """Return the number of free parameters of a mixture: covariances, k d means and k - 1 weights."""
         return self.n_covariance_parameters(k, d) + k * d + k - 1
 
     @property
     def mclust_name(self) -> str:
-        """Of three letters."""
+        """Return mclust's name, of three letters."""
         return _SAME.get(self.name, self.name)
 
     @property
     def in_one_feature(self) -> Structure:
-        """What it is of one feature, where neither shape nor orientation are anything: 'E' or 'V'."""
+        """Return the structure in one feature, 'E' or 'V': there is neither shape nor orientation."""
         return STRUCTURES[self.mclust_name[0]]
 
     def contains(self, other: Structure) -> bool:
-        """Whether every mixture of the other structure is one of this: each letter is the same or further on in I, E, V."""
+        """Return whether every mixture of the other structure is one of this: each letter is the same or later in I, E, V."""
         pairs = zip(other.mclust_name, self.mclust_name, strict=True)
         return all("IEV".index(theirs) <= "IEV".index(ours) for theirs, ours in pairs)
 
     @property
     def basic(self) -> bool:
-        """Whether nothing but the layout restricts the covariances."""
+        """Return whether nothing but the layout restricts the covariances."""
         return self.maximise is STRUCTURES[self.layout.name].maximise
 
     def check_features(self, d: int) -> None:
-        """Raise ValueError where the structure is not for so many features."""
+        """Raise ValueError if the structure is not for `d` features."""
         if self.one_feature and d > 1:
             alike = "'EII', 'EEI' or 'EEE'" if self.name == "E" else "'VII', 'VVI' or 'VVV'"
             raise ValueError(
@@ -80,7 +80,7 @@ class Structure:
 
 
 def _axes(d: int) -> int:
-    """Parameters of an orientation."""
+    """Return the number of parameters of an orientation."""
     return d * (d - 1) // 2
 
 
@@ -155,9 +155,10 @@ STRUCTURES |= {name: replace(_BY_NAME[_SAME[name]], name=name, one_feature=True)
 
 
 def possible(count: float, d: int, failed: Structure) -> list[Structure]:
-    """Structures of d features that a component of so many samples, of none as of one, can have where `failed` cannot be had.
+    """Return the structures of d features that a component of `count` samples, 0 taken as 1, can have if `failed` is impossible.
 
-    None that contains `failed`, which asks for as much. By mclust's names, of which there are two for one feature.
+    None of them contains `failed`: that would need as many samples. They have mclust's names, of which there are two for one
+    feature.
     """
     known: tuple[Structure, ...] = _MCLUST
     if d == 1:
@@ -165,7 +166,7 @@ def possible(count: float, d: int, failed: Structure) -> list[Structure]:
     return [other for other in known if other.least_samples(d) <= max(count, 1.0) and not other.contains(failed)]
 
 
-# covariances that overflow or are no numbers have no Cholesky factors, which says so
+# covariances that overflow or are NaN have no Cholesky factors, which raises the error
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def maximise(
     structure: Structure,
@@ -174,14 +175,14 @@ def maximise(
     previous: Float | None = None,
     kept: NDArray[np.bool_] | None = None,
 ) -> tuple[Float, Float, Float]:
-    """M-step: return weights (k,), means (k, d) and covariances that maximise the expected likelihood.
+    """Return weights (k,), means (k, d) and covariances that maximise the expected likelihood: the M-step.
 
     `reg_covar` is added to the variances of the scatter, which keeps the structure: the covariances are those of samples to which
-    independent noise of that variance was added. `previous`, the covariances of the step before, is where an M-step that
-    iterates continues. A component without samples keeps its mean and, where there is a step before, its covariance, as do
-    those that are `kept` (k,): the parts of it that components share are still those of all samples, if any is left.
+    independent noise of that variance was added. An M-step that iterates continues from `previous`, the covariances of the step
+    before. A component without samples keeps its mean and, if there is a step before, its covariance, as do
+    those that are `kept` (k,). The parts of it that components share are still those of all samples, if any is left.
 
-    Raises NotPositiveDefinite where a matrix that components share is singular.
+    Raises NotPositiveDefinite if a matrix that components share is singular.
     """
     counts = stats.counts + COUNT_FLOOR
     weights = counts / counts.sum()
@@ -194,30 +195,30 @@ def maximise(
         return weights, stats.origin + moves, previous
     if previous is None or layout.pools or not kept.any():
         return weights, stats.origin + moves, _symmetric(structure.maximise(within, counts, previous))
-    # the scatter that a component's own covariance expects, in so small a number that it adds nothing to what others share
+    # the scatter that a component's own covariance expects, with a count so small that it adds nothing to shared parts
     few = np.where(kept, COUNT_FLOOR, counts)
     within[kept] = COUNT_FLOOR * previous[kept]
     covariances = _symmetric(structure.maximise(within, few, previous))
     if structure.basic:
         covariances[kept] = previous[kept]  # to the bit
     elif structure.mclust_name[0] == "V":
-        # a volume of its own is that before, where the shape that was made of the others' samples has changed
+        # a volume of its own is that before, even if the shape, made of the others' samples, has changed
         growth = _log_volumes(previous[kept]) - _log_volumes(covariances[kept])
         covariances[kept] *= np.exp(growth).reshape(-1, *[1] * (covariances.ndim - 1))
     return weights, stats.origin + moves, covariances
 
 
 def _log_volumes(covariances: Float) -> Float:
-    """Logarithm of the d-th root of determinants, (k,), of covariances (k, d, d), or (k, d) where they are diagonal."""
+    """Return the logarithm of the d-th root of determinants, (k,), of covariances (k, d, d), or (k, d) if they are diagonal."""
     if covariances.ndim == 3:
         return np.linalg.slogdet(covariances)[1] / covariances.shape[-1]
     return np.log(covariances).mean(axis=-1)
 
 
 def _symmetric(covariances: Float) -> Float:
-    """Matrices (..., d, d) by their upper triangles, which is what factors are made of; others as they are.
+    """Return matrices (..., d, d) by their upper triangles, which factors are made of; others as they are.
 
-    If a component sits on few samples, what rounding leaves of a difference is all that there is off the diagonal.
+    If a component sits on few samples, all that there is off the diagonal is what rounding leaves of a difference.
     """
     if covariances.ndim < 3:
         return covariances
@@ -226,7 +227,7 @@ def _symmetric(covariances: Float) -> Float:
 
 
 def has_structure(structure: Structure, covariances: Float, weights: Float, rtol: float = 1e-4) -> bool:
-    """Whether covariances are of the structure: then they are their own M-step."""
+    """Return whether covariances are of the structure: then they are their own M-step."""
     if structure.basic:
         return True
     counts = weights + COUNT_FLOOR
