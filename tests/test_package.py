@@ -43,10 +43,12 @@ import dask.dataframe, matplotlib, numba, numpy, pandas, pytest, scipy.stats, sk
 sys.path[:] = [folder for folder in sys.path if not os.path.isdir(os.path.join(folder, "bench"))]  # an editable install's
 sys.path.insert(0, sys.argv[1])  # as pytest does
 import conftest
-for name in sys.argv[2:]:
+for path in sys.argv[2:]:
+    folder, name = os.path.split(path)
     child = os.fork()
     if child == 0:
         try:
+            sys.path.insert(0, folder)
             importlib.import_module(name)
         except pytest.skip.Exception:
             pass
@@ -63,7 +65,7 @@ for name in sys.argv[2:]:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="imports in forked processes")
 def test_each_file_of_tests_is_imported_by_itself_from_any_folder(tmp_path):
     """What a file imports is there by its own doing: not by that of a file before it, or of where pytest was called."""
-    names = sorted(path.stem for path in ROOT.glob("tests/test_*.py"))
+    names = sorted(str(path.with_suffix("")) for path in ROOT.glob("tests/**/test_*.py"))
     assert len(names) > 30
     # fastgmm is installed, from wherever it is; of the checkout nothing else may be on the path
     (tmp_path / "fastgmm").symlink_to(Path(fastgmm.__file__).parent)

@@ -2,7 +2,7 @@
 
 On 150 x 4 an iteration's kernel takes 6 microseconds, and the calls of NumPy from Python that lead from its sums to the
 next packed parameters took 55. Here they are a few loops. The formulas are those of ``model.structures`` (M-step) and
-``Params.packed``, which explain them. Change one and you must change both: `tests/test_small.py` checks that M-steps are
+``Params.packed``, which explain them. Change one and you must change both: `tests/em/test_small.py` checks that M-steps are
 equal to the bit, but for sums that NumPy adds in another order, and constants within an ulp.
 """
 

@@ -27,7 +27,7 @@ from fastgmm.em import sweep
 
 pytestmark = pytest.mark.skipif(_jit.JIT_DISABLED, reason="threads run compiled code")
 posix = pytest.mark.skipif(os.name != "posix", reason="fork")
-HERE = Path(__file__).parent.parent
+HERE = Path(__file__).parents[2]
 
 
 def run(command: list[str], layer: str = "default", **variables: str) -> str:

@@ -1,6 +1,6 @@
 """The same start, the same iterations, the same likelihood as R's mclust, for every covariance structure.
 
-`mclust_reference.py` says how its results were made and how iterations are counted. ``python tests/test_mclust.py`` prints
+`mclust_reference.py` says how its results were made and how iterations are counted. ``python tests/promises/test_mclust.py`` prints
 the largest deviation per structure.
 """
 

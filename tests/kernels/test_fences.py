@@ -20,7 +20,7 @@ from fastgmm.model.layouts import layout_named
 
 pytestmark = [compiled, pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")]
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 LAYOUTS = ["full", "tied", "diag", "spherical"]
 DTYPES = [np.float64, np.float32]
 FEATURES = [1, 2, 3, 5, 8, 17]
