@@ -408,7 +408,7 @@ ROWS: list[Row] = [
         "checkpoint: with batches",
         lambda: fit(X, {"checkpoint": "new.npz", "batch_size": 10}),
         ValueError,
-        r"checkpoint holds where EM is, not the averages of batch_size: leave one of them out",
+        r"checkpoint holds the state of EM, not the averages of batch_size: leave one of them out",
     ),
     (
         "checkpoint_every=-1",
