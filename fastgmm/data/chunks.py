@@ -174,9 +174,7 @@ class RawFile:
         size = os.stat(path).st_size
         end = offset + shape[0] * shape[1] * dtype.itemsize
         if size < end:
-            raise ValueError(
-                f"{path} is damaged: its header says shape {shape}, {dtype}, for which it is too short"
-            )
+            raise ValueError(f"{path} is damaged: its header says shape {shape}, {dtype}, for which it is too short")
         return cls(path, offset, (shape[0], shape[1]), dtype, fortran, size)
 
     @classmethod

@@ -223,7 +223,7 @@ ROWS: list[Row] = [
         "read: torn .npy",
         lambda: read("torn-data.npy"),
         ValueError,
-        r"torn-data\.npy is damaged: its header tells of shape",
+        r"torn-data\.npy is damaged: its header says shape",
     ),
     ("read: torn .npz", lambda: read("torn-two.npz"), ValueError, r"torn-two\.npz is not readable as \.npz"),
     ("read: torn .parquet", lambda: read("torn-data.parquet"), ValueError, r"torn-data\.parquet is not a readable"),
