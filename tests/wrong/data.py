@@ -344,7 +344,7 @@ _X: list[tuple[str, Any, Any, str]] = [
         "a model as data",
         "model.npz",
         ValueError,
-        r"model\.npz is a saved model and no table; choose one of its arrays with --key \(key=\)",
+        r"model\.npz is a saved model, not a table; choose one of its arrays with --key \(key=\)",
     ),
     (
         "a file with NaN",
@@ -461,7 +461,7 @@ _COLUMNS: list[tuple[str, Any, Any, Any, str]] = [
         "data.csv",
         ["c"],
         ValueError,
-        r"columns holds 'c', which is no column; there are 'a' and 'b'",
+        r"columns holds 'c', which is not a column; there are 'a' and 'b'",
     ),
     ("a range that ends before it begins", "data.csv", ["1-0"], ValueError, r"holds the range '1-0'.*before it begins"),
     (
