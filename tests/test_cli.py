@@ -274,7 +274,7 @@ def test_decimal_commas_comments_and_compressed_files(works: Any, tmp_path: Path
          "(smallest variance 1, --reg-covar 1e-06, mean variance 2). Raise --reg-covar to about 3"),
         ("start with init_params='kmeans', n_threads=1, or random_state", "start with --init kmeans, --threads 1, or --seed"),
         ("n_init.csv: 'n_init' and n_init/x.csv, and tolerance", "n_init.csv: 'n_init' and n_init/x.csv, and tolerance"),
-        ("a.csv: columns holds 'b', which is not a column", "a.csv: --columns holds 'b', which is no column"),
+        ("a.csv: columns holds 'b', which is not a column", "a.csv: --columns holds 'b', which is not a column"),
         ("the columns of the weights", "the columns of the weights"),
         ("use --drop b (in Python: f(path, columns=['a (cm)'])); or", "use --drop b; or"),
         ("scale the data or pass float64", "scale the data or pass --dtype float64"),
@@ -968,7 +968,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert out == ""
-    told = "fastgmm: interrupted; nothing was written; with --checkpoint FILE the same command could go on"
+    told = "fastgmm: interrupted; nothing was written; with --checkpoint FILE the same command could resume"
     assert err.splitlines()[-1] == told
     assert os.listdir(tmp_path) == ["x.npy"]
 
