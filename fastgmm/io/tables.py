@@ -106,8 +106,8 @@ def read_table(
     Raises
     ------
     ValueError
-        If the file is damaged or not of its format, holds something that is not a finite number (for text the message has
-        the line, the column and the field) or no row, or if an option does not fit the file.
+        If the file is damaged or not of its format, holds no row or something that is not a finite number, or if an option
+        does not fit the file. For text the message has the line, the column and the field.
     OSError
         If the file cannot be opened.
     ImportError

@@ -151,8 +151,8 @@ def plot_mixture(
     uncertainty : bool, default=True
         Whether the sizes of points and lengths of stems show the uncertainty.
     n_std : float or sequence of float, default=(1, 2)
-        Mahalanobis radii r of the ellipses ``(x - mean)^T covariance^-1 (x - mean) = r^2``, in which a component of two
-        features has the probability 1 - exp(-r^2 / 2): 39 % and 86 % for 1 and 2. Single features have no ellipses.
+        Mahalanobis radii r of the ellipses ``(x - mean)^T covariance^-1 (x - mean) = r^2``. A component of two features has
+        the probability 1 - exp(-r^2 / 2) inside: 39 % and 86 % for 1 and 2. Single features have no ellipses.
     max_points : int, default=5000
         Maximum number of samples that are drawn one by one; of more, this many are chosen at random without regard to weights.
         Histograms are of all samples; for data larger than memory they are of the 64 MiB that a start would be found from.
