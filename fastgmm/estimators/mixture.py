@@ -87,8 +87,8 @@ def warn_of_relative_weights(source: Source) -> None:
     """Warn if weights do not add up to a plausible number of samples, which criteria take their sum to be.
 
     They do if they count repeated rows (their sum is not below the number of samples that have a weight). So do weights that
-    add up to the number of samples, or are from a bootstrap. Shares and probabilities of membership add up to less. A sum of 1, or below
-    a tenth of the samples of positive weight, means that only the ratios of the weights matter.
+    add up to the number of samples, or are from a bootstrap. Shares and probabilities of membership add up to less. A sum of
+    1, or below a tenth of the samples of positive weight, means that only the ratios of the weights matter.
     """
     total = source.total_weight * source.weight_unit
     weights = None if source.local is None else source.local.weights
