@@ -1,7 +1,7 @@
 """Gaussian mixture models by EM, with fused and parallel Numba kernels and scikit-learn's interface.
 
-Public names are loaded when they are first used, so that ``import fastgmm`` costs next to nothing and
-``fastgmm --help`` never loads Numba.
+Public names are loaded on first use, so that ``import fastgmm`` costs next to nothing and ``fastgmm --help`` never loads
+Numba.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # a type checker would take it to mean that any name exists
+if not TYPE_CHECKING:  # a type checker would conclude that any name exists
 
     def __getattr__(name: str) -> Any:
         if name in _HOME:

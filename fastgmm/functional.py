@@ -1,9 +1,9 @@
 """The steps of EM and k-means as plain functions, for people who replace a slow loop of their own.
 
-Arrays in, arrays out; the same checks and the same kernels as the estimators. `covariance_type`, any of `GaussianMixture`'s,
-says how `covariances` is to be read: (k, d, d) for 'full', (d, d) for 'tied', (k, d) for 'diag', (k,) for 'spherical'.
-float32 data give float32 results, computed in float32 within tiles and added up in float64; `em_step` computes in float64 where
-they are fewer than twice the samples that full covariances take. `n_threads` as in `GaussianMixture`.
+Arrays in, arrays out, with the same checks and kernels as the estimators. `covariance_type`, any of `GaussianMixture`'s,
+determines the shape of `covariances`: (k, d, d) for 'full', (d, d) for 'tied', (k, d) for 'diag', (k,) for 'spherical'.
+float32 data give float32 results, computed in float32 within tiles and added up in float64. `em_step` computes in float64 if
+there are fewer than twice the samples that full covariances need. `n_threads` as in `GaussianMixture`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 
 class EMStep(NamedTuple):
-    """Result of `em_step`: parameters after the step, log-likelihood of those before it (sum over samples)."""
+    """Result of `em_step`: parameters after the step, and log-likelihood of those before it (sum over samples)."""
 
     weights: NDArray
     means: NDArray
@@ -86,7 +86,7 @@ def log_density(
     covariance_type: str = "full",
     n_threads: int | None = None,
 ) -> NDArray:
-    """Log-density of every sample under every Gaussian.
+    """Return the log-density of every sample under every Gaussian.
 
     Replaces a loop over ``scipy.stats.multivariate_normal.logpdf``.
 
@@ -95,7 +95,7 @@ def log_density(
     X : array-like of shape (n, d)
     means : array-like of shape (k, d)
     covariances : array-like
-        Positive definite; shape as `covariance_type` says.
+        Positive definite; in the shape for `covariance_type`.
     covariance_type : str, default='full'
     n_threads : int, optional
 
@@ -107,7 +107,7 @@ def log_density(
     Raises
     ------
     ValueError, TypeError
-        For shapes that do not fit, values that are not finite, covariances that are not positive definite.
+        If shapes do not fit, values are not finite, or covariances are not positive definite.
     """
     source, params = _model(X, None, means, covariances, covariance_type)
     return evaluate.log_density(source, params, _validation.check_threads(n_threads))
@@ -122,7 +122,7 @@ def log_prob(
     covariance_type: str = "full",
     n_threads: int | None = None,
 ) -> NDArray:
-    """Log-likelihood of every sample under the mixture, shape (n,): ``log sum_k w_k N(x_i | m_k, C_k)``.
+    """Return the log-likelihood of every sample under the mixture, shape (n,): ``log sum_k w_k N(x_i | m_k, C_k)``.
 
     Parameters as in `log_density`; `weights`, array-like of shape (k,), add up to 1. Raises as `log_density`.
     """
@@ -139,7 +139,7 @@ def responsibilities(
     covariance_type: str = "full",
     n_threads: int | None = None,
 ) -> NDArray:
-    """Posterior probability of every component for every sample, shape (n, k).
+    """Return the posterior probability of every component for every sample, shape (n, k).
 
     Parameters as in `log_prob`. Raises as `log_density`.
     """
@@ -156,7 +156,7 @@ def sufficient_statistics(
     covariance_type: str = "full",
     n_threads: int | None = None,
 ) -> Stats:
-    """Counts, first and second moments of given responsibilities: what an M-step needs.
+    """Return the counts, first and second moments that an M-step needs, for given responsibilities.
 
     Parameters
     ----------
@@ -166,8 +166,8 @@ def sufficient_statistics(
     sample_weight : array-like of shape (n,), optional
         Non-negative; row i of `resp` counts that many times.
     origin : array-like of shape (k, d), optional
-        What moments are taken about; by default the mean of X for every component. Close to the components' means is
-        best for the digits of the scatter.
+        Point that moments are taken about; by default the mean of X for every component. An origin close to the
+        components' means is best for the precision of the scatter.
     covariance_type : str, default='full'
     n_threads : int, optional
 
@@ -180,7 +180,7 @@ def sufficient_statistics(
     Raises
     ------
     ValueError, TypeError
-        For shapes that do not fit, values that are not finite, negative responsibilities.
+        If shapes do not fit, values are not finite, or responsibilities are negative.
     """
     structure = _structure(covariance_type)
     data = _validation.check_data(X)
@@ -215,7 +215,7 @@ def em_step(
     reg_covar: float = 1e-6,
     n_threads: int | None = None,
 ) -> EMStep:
-    """One EM iteration in one pass over the data.
+    """Run one EM iteration in one pass over the data.
 
     Parameters as in `log_prob`; `sample_weight`, array-like of shape (n,), says how many times each sample counts;
     `reg_covar` is added to the variances.
@@ -224,15 +224,15 @@ def em_step(
     -------
     EMStep
         ``weights``, ``means``, ``covariances`` after the step, float64, and ``log_likelihood``, the weighted sum over samples
-        of ``log p(x_i)`` under the parameters *before* it. A component without samples keeps its mean and its covariance. Where
-        a component that holds fewer samples than its covariance takes (d + 1, for 'full') would have a singular one, all
+        of ``log p(x_i)`` under the parameters *before* it. A component without samples keeps its mean and its covariance. If
+        a component that holds fewer samples than its covariance needs (d + 1, for 'full') would have a singular one, all
         such components keep their covariances.
 
     Raises
     ------
     ValueError, TypeError
-        As `log_density`; ValueError where a component with samples enough collapses, or a sample is so far from all that its
-        likelihood is 0.
+        As `log_density`; ValueError if a component with enough samples collapses, or if a sample is too far from all
+        components, so that its likelihood is 0.
     """
     found, params = _model(X, weights, means, covariances, covariance_type, sample_weight)
     source = sweep.precise(found, params.layout, len(params.weights))
@@ -283,7 +283,7 @@ def kmeans_plusplus(
     Raises
     ------
     ValueError, TypeError
-        For X that is no finite matrix or fewer samples than clusters.
+        If X is not a finite matrix, or has fewer samples than clusters.
     """
     data = _validation.check_data(X)
     of_samples = _validation.check_sample_weight(sample_weight, len(data))
@@ -310,22 +310,22 @@ def kmeans(
     random_state: Any = None,
     n_threads: int | None = None,
 ) -> KMeansResult:
-    """k-means by Lloyd's algorithm.
+    """Run k-means by Lloyd's algorithm.
 
     Parameters
     ----------
     X : array-like of shape (n, d)
     n_clusters : int
     sample_weight : array-like of shape (n,), optional
-        Non-negative; how many times each sample counts. One of weight zero gets the label of the nearest centre.
+        Non-negative; how many times each sample counts. A sample of weight zero gets the label of the nearest centre.
     init : array-like of shape (n_clusters, d), optional
-        First centres; by default greedy k-means++.
+        Initial centres; by default greedy k-means++.
     max_iter : int, default=300
     tol : float, default=1e-4
         Stop when the squared shift of the centres is at most `tol` times the mean variance of the features.
     random_state : None, int, RandomState or Generator
-        A seed gives the labels that scikit-learn's ``KMeans(n_init=1)`` gives with it. (With weights, `tol` is of the
-        weighted variance here, of the plain one there.)
+        A seed gives the labels that scikit-learn's ``KMeans(n_init=1)`` gives with it. (With weights, `tol` refers to the
+        weighted variance here, and to the plain one there.)
     n_threads : int, optional
 
     Returns
@@ -336,12 +336,12 @@ def kmeans(
     Raises
     ------
     ValueError, TypeError
-        For X or `init` that is no finite matrix of the right shape, or fewer samples than clusters.
+        If X or `init` is not a finite matrix of the right shape, or there are fewer samples than clusters.
 
     Warns
     -----
     ConvergenceWarning
-        Where fewer distinct clusters were found than asked for.
+        If fewer distinct clusters were found than asked for.
     """
     data = _validation.check_data(X)
     of_samples = _validation.check_sample_weight(sample_weight, len(data))

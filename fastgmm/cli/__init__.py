@@ -1,6 +1,6 @@
-"""The command line: what the arguments are, and how errors, warnings and Ctrl-C are told.
+"""The command line: its arguments, and the reports of errors, warnings and Ctrl-C.
 
-Nothing heavy is imported here, so that every ``--help`` answers at once; the commands live in ``commands``.
+Nothing heavy is imported here, so that every ``--help`` answers at once; the commands are in ``commands``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TYPES = (
 DTYPES = ("float64", "float32")
 _MOST_COMPONENTS = 10_000
 _HEADERS = ("auto", "yes", "no")
-#: Options that have another name, by which scikit-learn's users know them.
+#: Options with another name, known to users of scikit-learn.
 _ALIASES = {"--n-components": "--components"}
 
 _MODEL_KEYS = """\
@@ -43,7 +43,7 @@ _MODEL_KEYS = """\
 _FIT_NOTES = """\
 DATA may be a file, a directory of files of one kind, or a quoted pattern such as "part-*.npy". Directories, patterns, and
 .npy and .parquet files of more than 64 MiB are read piece by piece in each iteration, and need not fit into memory.
-With --checkpoint FILE the fit can be stopped, by Ctrl-C or any other way: the same command goes on as if nothing had been.
+With --checkpoint FILE the fit can be stopped, by Ctrl-C or any other way: the same command resumes exactly where it stopped.
 
 """
 _FIT_KEYS = f"""\
@@ -61,8 +61,8 @@ keys of --json:
   files                       object: model, labels, proba, plot; the paths written, or null (demo: empty)
 """
 _SELECT_NOTES = """\
-DATA as for "fastgmm fit". All models begin from each other and from one set of starts. One of which a component sits on a few
-equal samples, or has fewer samples than its covariance needs, is left out: "-" in the table.
+DATA as for "fastgmm fit". All models begin from each other and from one set of starts. A model is left out, "-" in the table,
+if a component sits on a few equal samples, or has fewer samples than its covariance needs.
 
 """
 _SELECT_KEYS = f"""\
@@ -118,8 +118,8 @@ _INFO_KEYS = f"""\
 keys of --json:
   command, version, model, class
 {_MODEL_KEYS}\
-  lower_bound                 mean log-likelihood per sample that EM ended with; null where it is not known
-  params                      object: the constructor's parameters that are no arrays
+  lower_bound                 mean log-likelihood per sample that EM ended with; null if it is not known
+  params                      object: the constructor's parameters that are not arrays
 """
 _WARMUP_KEYS = """\
 keys of --json:
@@ -147,8 +147,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : int
-        0 success; 2 wrong input, told in one line on standard error; 1 a failure of fastgmm itself, with its
-        traceback; 130 interrupted; 141 whoever read standard output went away.
+        0 success; 2 wrong input, reported in one line on standard error; 1 a failure of fastgmm itself, with its
+        traceback; 130 interrupted; 141 the reader of standard output went away.
     """
     try:
         args = _parse(list(sys.argv[1:] if argv is None else argv))
@@ -187,7 +187,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _tell_of_compilation() -> None:
-    # for who waits and looks; a script's standard error holds what went wrong and nothing else
+    # only for a user who is waiting; a script's standard error holds errors and nothing else
     if sys.stderr.isatty():
         print(
             "fastgmm: compiling for this processor, once: some ten seconds for each kind of covariance", file=sys.stderr
@@ -195,7 +195,7 @@ def _tell_of_compilation() -> None:
 
 
 def _message(error: BaseException, command: str) -> str:
-    """One line about an error, in the words of the command line."""
+    """Return one line about an error, in the words of the command line."""
     if isinstance(error, OSError) and error.strerror:
         name = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         return _one_line(f"{name}{error.strerror}")
@@ -236,13 +236,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _split_option(word: str) -> tuple[str, str]:
-    """Split a word into an option and what follows it from "=" on."""
+    """Split a word into an option and the rest from "=" on."""
     option, equals, value = word.partition("=")
     return option, equals + value
 
 
 def _check_options(words: Sequence[str], command: _Parser) -> None:
-    """Refuse an option that the command does not have, before anything that is missing is asked for."""
+    """Refuse an option that the command does not have, before asking for missing ones."""
     known = command._option_string_actions
     for word in words:
         option = _split_option(word)[0]
@@ -294,12 +294,12 @@ _count = _integer(1)
 
 
 def _components(text: str) -> int:
-    """One number of components; several are for another command."""
+    """Parse one number of components; several are for another command."""
     if "," in text or ":" in text:
         try:
             _sizes(text)
         except argparse.ArgumentTypeError:
-            return _count(text)  # which says that it must be one number
+            return _count(text)  # its error says that it must be one number
         raise argparse.ArgumentTypeError(
             f"got {text!r}, but fit takes one number of components; to choose among several: fastgmm select DATA -k {text}"
         )
@@ -382,11 +382,11 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     add("demo", "fit the bundled iris table and compare clusters with species", _FIT_KEYS + _DEMO_KEYS)
     _add_fit(add("fit", "fit a mixture to a table", _FIT_NOTES + _FIT_KEYS))
     _add_select(add("select", "choose the number of components and the covariance type", _SELECT_NOTES + _SELECT_KEYS))
-    _add_predict(add("predict", "tell the component, or the probability of each, for every sample", _PREDICT_KEYS))
-    _add_score(add("score", "tell the log-likelihood of a table under a model", _SCORE_KEYS))
+    _add_predict(add("predict", "print the component, or the probability of each, for every sample", _PREDICT_KEYS))
+    _add_score(add("score", "print the log-likelihood of a table under a model", _SCORE_KEYS))
     _add_sample(add("sample", "draw samples from a model", _SAMPLE_KEYS))
     _model_argument(add("info", "show a saved model", _INFO_KEYS))
-    _add_warmup(add("warmup", "compile what a first fit would compile, and say how long it took", _WARMUP_KEYS))
+    _add_warmup(add("warmup", "compile the kernels of a first fit, and say how long it took", _WARMUP_KEYS))
     return parser, commands
 
 
@@ -411,7 +411,7 @@ def _add_fit(parser: _Parser) -> None:
     _em_arguments(group, tol="1e-3", max_iter=100, least=0, starts="starts, the best is kept", init="kmeans")
     group = parser.add_argument_group("a long fit")
     group.add_argument(
-        "--checkpoint", metavar="FILE", help="write the state of the fit to FILE, and go on from it where it exists"
+        "--checkpoint", metavar="FILE", help="write the state of the fit to FILE, and resume from it if it exists"
     )
     group.add_argument(
         "--checkpoint-every", metavar="SECONDS", type=_not_negative, help="how often (default: 60; 0: each iteration)"
@@ -428,7 +428,7 @@ def _add_fit(parser: _Parser) -> None:
         "--plot-features",
         metavar="LIST",
         type=_items,
-        help="what to draw of the columns used: names, or indices from 0 (default: all, 8 at most)",
+        help="columns to draw, among those used: names, or indices from 0 (default: all, 8 at most)",
     )
     _force_argument(group)
     group.add_argument(
@@ -436,7 +436,7 @@ def _add_fit(parser: _Parser) -> None:
         "--verbose",
         action="count",
         default=0,
-        help="tell of the iterations on standard error; twice: of each gain",
+        help="print iterations on standard error; twice: also each gain",
     )
 
 
@@ -476,7 +476,7 @@ def _add_select(parser: _Parser) -> None:
 
 
 def _em_arguments(group: Any, *, tol: str, max_iter: int, least: int, starts: str, init: str) -> None:
-    """How EM starts and ends: the defaults, and the `least` iterations that may be asked for."""
+    """Add the arguments for the start and end of EM: with defaults, and at least `least` iterations."""
     group.add_argument(
         "--tol",
         type=_not_negative,
@@ -557,7 +557,7 @@ def _weights_argument(group: Any) -> None:
         "--weights",
         metavar="WHAT",
         help="how often each sample counts: if WHAT ends in .npy or .csv, a file with one column of weights; else a column of "
-        "DATA, by name or index, which then is no feature",
+        "DATA, by name or index, which then is not a feature",
     )
 
 
@@ -574,7 +574,7 @@ def _data_arguments(parser: _Parser) -> Any:
         metavar="LIST",
         type=_items,
         help="columns to use: names, indices from 0 or ranges, such as a,b,0-3 (default: all; predict and score: "
-        "those that the model was fitted with, where both have names)",
+        "those that the model was fitted with, if both have names)",
     )
     group.add_argument("--drop", metavar="LIST", type=_items, help="columns to leave out")
     group.add_argument(
@@ -595,7 +595,7 @@ def _data_arguments(parser: _Parser) -> Any:
         help="text: the decimal sign, a point or a comma (default: .)",
     )
     group.add_argument(
-        "--comment", metavar="CHAR", help="text: the sign, such as '#', from which on a line is left out"
+        "--comment", metavar="CHAR", help="text: a sign, such as '#'; it and the rest of the line are left out"
     )
     group.add_argument("--key", metavar="NAME", help=".npz: which array (default: the only one with two dimensions)")
     group.add_argument(

@@ -1,4 +1,4 @@
-"""What each command of the command line does; ``cli`` holds the arguments."""
+"""The commands of the command line; their arguments are in ``cli``."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def fit(args: Namespace) -> None:
 
 
 def _save(model: GaussianMixture, names: tuple[str, ...] | None, path: str) -> None:
-    """Save a model with names, which it is then without again: it would expect them of the arrays that it is asked about."""
+    """Save a model with names, then remove them: it would expect them of the arrays that are passed to it."""
     if names is not None:
         model.feature_names_in_ = np.array(names, dtype=object)
     model.save(path)
@@ -112,7 +112,7 @@ def _save(model: GaussianMixture, names: tuple[str, ...] | None, path: str) -> N
 
 
 def _plot_features(args: Namespace, table: Table) -> list[int]:
-    """Features to draw, before the fit: that they can be, and with what."""
+    """Return the features to draw; before the fit, check that they can be drawn and that matplotlib is there."""
     optional("matplotlib", "--plot")
     if args.plot_features is None:
         if table.n_features > MOST_FEATURES:
@@ -149,9 +149,9 @@ def _write_figure(path: str, figure: Any) -> None:
 
 def _how_to_go_on(checkpoint: str | None) -> str:
     if checkpoint is None:
-        return "nothing was written; with --checkpoint FILE the same command could go on"
+        return "nothing was written; with --checkpoint FILE the same command could resume"
     if os.path.exists(checkpoint):
-        return f"the same command goes on from {checkpoint}"
+        return f"the same command resumes from {checkpoint}"
     return "nothing was written, as the first iteration was not done"
 
 
@@ -232,7 +232,7 @@ def predict(args: Namespace) -> None:
     elif output or not args.json:
         outputs.write_table(output, ["label"], labels, (n,), np.dtype(np.int64))
     if args.json:
-        collections.deque(labels, maxlen=0)  # what is left of them, to count
+        collections.deque(labels, maxlen=0)  # consume the rest, to count
         summary = _head("predict", args) | {"n_samples": n, "cluster_sizes": sizes, "output": output}
         if not output and args.proba:
             summary |= {"probabilities": np.concatenate(list(_by_blocks(model, source, model.predict_proba)))}
@@ -242,7 +242,7 @@ def predict(args: Namespace) -> None:
 
 
 def score(args: Namespace) -> None:
-    """Tell the log-likelihood of a table."""
+    """Report the log-likelihood of a table."""
     outputs.check_outputs({"--per-sample": args.per_sample}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
     table = _read_for(model, names, args)
@@ -269,7 +269,7 @@ def sample(args: Namespace) -> None:
         blocks: Iterable[NDArray[Any]] = [data]
         if args.with_labels:
             columns.append("label")
-            # objects, so that the label is written as the integer it is
+            # objects, so that the label is written as an integer
             pairs = zip(outputs.split(data), outputs.split(labels), strict=True)
             blocks = (np.column_stack([X.astype(object), y]) for X, y in pairs)
         outputs.write_table(output, columns, blocks, data.shape, data.dtype)
@@ -294,7 +294,7 @@ def info(args: Namespace) -> None:
 
 
 def warmup(args: Namespace) -> None:
-    """Compile what a first fit would compile, by fitting little data."""
+    """Compile the kernels of a first fit, by fitting little data."""
     compiled = []
     begin = time.perf_counter()
     every = [name for name, structure in STRUCTURES.items() if not structure.one_feature]
@@ -302,7 +302,7 @@ def warmup(args: Namespace) -> None:
         X = datasets.make_mixture(4 * SINGLE_LANE, 3, 2, random_state=0, dtype=dtype).X
         for covariance in every if args.covariance == "all" else (args.covariance,):
             started = time.perf_counter()
-            for data in (X[:SINGLE_LANE], X):  # little data have kernels of their own
+            for data in (X[:SINGLE_LANE], X):  # small data have kernels of their own
                 model = GaussianMixture(n_components=2, covariance_type=covariance, random_state=0).fit(data)
                 model.predict(data)
                 model.predict_proba(data)
@@ -317,14 +317,14 @@ def warmup(args: Namespace) -> None:
 
 
 def _inputs(args: Namespace) -> list[str]:
-    """Files that a command reads, as far as its arguments tell."""
+    """Return the files that a command reads, according to its arguments."""
     weights = getattr(args, "weights", None)
     of_weights = [weights] if weights is not None and inputs.is_weight_file(weights) else []
     return [args.data, *inputs.data_files(args.data), *of_weights]
 
 
 def _load(args: Namespace) -> tuple[GaussianMixture, tuple[str, ...] | None]:
-    """Return the model without its feature names, and these: arrays have none, and names are compared here."""
+    """Return the model without its feature names, and the names: arrays have none, and names are compared here."""
     model = fastgmm.load(args.model)
     if getattr(args, "threads", None) is not None:
         model.set_params(n_threads=args.threads)
@@ -348,7 +348,7 @@ def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Na
                     "with; name the columns alike, or take the names out of the file to go by position"
                 )
             columns = expected
-    # a float32 model is asked about float32 data, as it was fitted with
+    # a float32 model gets float32 data, as in its fit
     single = args.dtype is None and model.means_.dtype == np.float32
     table = inputs.read(args, columns, np.float32 if single else args.dtype)
     names = table.names
@@ -434,7 +434,7 @@ def _show(args: Namespace, summary: report.Summary, as_text: Callable[[report.Su
 def _by_blocks(
     model: GaussianMixture, source: LocalSource, of: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> Iterator[NDArray[Any]]:
-    """Yield ``of(X)`` for blocks of the samples: nothing of the size of all is ever held."""
+    """Yield ``of(X)`` for blocks of the samples, so that nothing as large as the data is ever held."""
     rows = max(1, _BLOCK // max(len(model.weights_), source.n_features))
     with contextlib.closing(source.blocks(rows)) as blocks:
         for block in blocks:
@@ -442,14 +442,14 @@ def _by_blocks(
 
 
 def _labels(model: GaussianMixture, source: LocalSource, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Yield the most probable components by blocks, and add to `sizes` (k,) how many samples each has."""
+    """Yield the most probable components by blocks, and add the number of samples of each to `sizes` (k,)."""
     for labels in _by_blocks(model, source, model.predict):
         sizes += np.bincount(labels, minlength=len(sizes))
         yield labels
 
 
 def _cluster_sizes(model: GaussianMixture, source: LocalSource, path: str | None) -> NDArray[np.int64]:
-    """How many samples each component has, (k,); their labels are written to `path`, if there is one."""
+    """Return the number of samples of each component, (k,); write their labels to `path`, if there is one."""
     sizes = np.zeros(len(model.weights_), np.int64)
     labels = _labels(model, source, sizes)
     if path:

@@ -1,4 +1,4 @@
-"""What DATA and --weights of the command line stand for: a table in memory, or files that are gone through chunk by chunk."""
+"""Data of DATA and --weights of the command line: a table in memory, or files that are read chunk by chunk."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from fastgmm.io.text import TextFile, kind_of, spell_columns
 #: Files that are read piece by piece, so that a large one need not fit into memory.
 _IN_PIECES = (".npy", ".parquet")
 _WEIGHT_FILES = (".npy", ".csv", ".csv.gz", ".csv.bz2", ".csv.xz")
-#: What DATA is for text that comes from standard input.
+#: Value of DATA for text from standard input.
 STANDARD_INPUT = "-"
-#: Samples from which on consecutive numbers are no chance.
+#: Minimum number of samples for which consecutive numbers are not considered chance.
 _FEWEST = 3
 
 
 class IndexColumn(NamedTuple):
-    """A column that may be an index: what to call it, why it may be one, and what --drop leaves out."""
+    """A column that may be an index: its name in messages, why it may be one, and the value for --drop."""
 
     label: str
     why: str
@@ -46,9 +46,9 @@ class IndexColumn(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Samples as `fit` takes them, the name of each feature if there are names, and weights (n,) if there are any.
+    """Samples for `fit`, the name of each feature if there are names, and weights (n,) if there are any.
 
-    numbered, header : the feature that may be an index, the fields of the first sample that may be names; None where none is
+    numbered, header : the feature that may be an index, and the fields of the first sample if they may be names; else None
     """
 
     data: NDArray[Any] | Chunks
@@ -60,17 +60,17 @@ class Table(NamedTuple):
 
 
 def data_files(data: str) -> list[str]:
-    """Files that DATA stands for: itself, those of a directory, or those that match a pattern."""
+    """Return the files of DATA: itself, those of a directory, or those that match a pattern."""
     return expand(data)
 
 
 def names_of(args: Namespace) -> tuple[str, ...] | None:
-    """Names of all columns of DATA, of the first file where there are several; None where it has none."""
+    """Return the names of all columns of DATA, of its first file if there are several; None if it has none."""
     return _describe(args, data_files(args.data)[0]).names
 
 
 def read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> Table:
-    """Open DATA: the columns asked for without those dropped, and the weights.
+    """Open DATA: the chosen columns without the dropped ones, and the weights.
 
     A directory, a pattern, and a .npy or Parquet file of more than 64 MiB become chunks; other files are read.
     """
@@ -97,7 +97,7 @@ def read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> Table:
 
 
 def tell_of_doubts(args: Namespace, table: Table) -> None:
-    """Say on standard error what is taken for data and may be none: an index, a header of numbers."""
+    """Note on standard error what is taken for data but may not be: an index, a header of numbers."""
     again = "" if hasattr(args, "components") else "fit again with "
     if (column := table.numbered) is not None:
         report.note(
@@ -112,7 +112,7 @@ def tell_of_doubts(args: Namespace, table: Table) -> None:
 
 
 def _begin(data: NDArray[Any] | Chunks) -> NDArray[Any]:
-    """The data, or the first piece of them."""
+    """Return the data, or the first piece of them."""
     if not isinstance(data, Chunks):
         return data
     with contextlib.closing(data.__iter__()) as pieces:
@@ -120,7 +120,7 @@ def _begin(data: NDArray[Any] | Chunks) -> NDArray[Any]:
 
 
 def _index_column(data: NDArray[Any], picked: list[int], names: tuple[str, ...] | None) -> IndexColumn | None:
-    """The first column that looks like the index of a data frame, as pandas and R write it; None where none does."""
+    """Return the first column that looks like the index of a data frame, as pandas and R write it; None if none does."""
     for column, j in enumerate(picked):
         name = None if names is None else names[j]
         if name is not None and (re.fullmatch(r"(Unnamed: \d+(\.\d+)*)?", name) or name.startswith("__index_level_")):
@@ -135,8 +135,8 @@ def _index_column(data: NDArray[Any], picked: list[int], names: tuple[str, ...] 
 
 
 def _counts(values: NDArray[Any]) -> bool:
-    """Whether values are consecutive integers."""
-    head = np.asarray(values[:_FEWEST], np.float64)  # of all only where these are
+    """Return whether values are consecutive integers."""
+    head = np.asarray(values[:_FEWEST], np.float64)  # all are checked only if these pass
     if len(head) < _FEWEST or not np.isfinite(head).all() or head[0] != np.floor(head[0]) or (np.diff(head) != 1).any():
         return False
     whole = np.asarray(values, np.float64)
@@ -144,10 +144,10 @@ def _counts(values: NDArray[Any]) -> bool:
 
 
 def _is_header(data: NDArray[Any], fields: Sequence[str]) -> bool:
-    """Whether the first sample, written as `fields`, may be the names of columns: integers unlike what follows.
+    """Return whether the first sample, written as `fields`, may be names of columns: integers unlike the other samples.
 
-    Either they are in equal steps, as years are, and there are many, or they are years, or what follows is no integers; or they
-    are all different and farther from what follows than that is wide, in each column.
+    Either they are in equal steps, and there are many, or they are years, or the other samples are not integers. Or they are
+    all different, and in each column farther from the other samples than the range of these.
     """
     if len(data) < _FEWEST or not all(re.fullmatch(r"\s*\d+\s*", field) for field in fields):
         return False
@@ -171,7 +171,7 @@ def _describe(args: Namespace, path: str) -> Description:
 
 
 def _file(args: Namespace, path: str) -> str | TextFile:
-    """A file as it is read: text of standard input is kept, since it is gone through several times."""
+    """Return a file to read; text from standard input is kept, since it is read several times."""
     if path != STANDARD_INPUT:
         return path
     if not hasattr(args, "standard_input"):
@@ -185,7 +185,7 @@ def _open(
     args: Namespace, files: list[str], names: tuple[str, ...] | None, picked: list[int], dtype: Any
 ) -> NDArray[Any] | Chunks:
     in_pieces = os.path.splitext(files[0])[1].lower() in _IN_PIECES
-    # by name where that is clear, since files may have their columns in different orders
+    # by name if that is unique, since files may have their columns in different orders
     clear = names is not None and len(set(names)) == len(names)
     wanted: list[int | str] = [names[j] for j in picked] if clear and names is not None else list(picked)
 
@@ -211,7 +211,7 @@ def _all_are(files: list[str], dtype: np.dtype[Any]) -> bool:
 
 
 def is_weight_file(option: str) -> bool:
-    """Whether --weights names a file; else it names a column of DATA."""
+    """Return whether --weights names a file; else it names a column of DATA."""
     return kind_of(option) in _WEIGHT_FILES
 
 
@@ -243,4 +243,4 @@ def _weights_of_file(path: str) -> NDArray[Any]:
             raise ValueError(f"it holds {dtype} of shape {shape}, but weights must be numbers of shape (n,)")
         return np.asarray(np.load(path, allow_pickle=False)).ravel()
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is no .npy file of weights: {error}") from None
+        raise ValueError(f"{path} is not a .npy file of weights: {error}") from None

@@ -1,4 +1,4 @@
-"""What the commands write: tables in files or on standard output, and files that cannot be written, refused beforehand."""
+"""Output of the commands: tables in files or on standard output; files that cannot be written are refused beforehand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastgmm._errors import listed
 # values formatted as text at a time: Python objects of some hundred bytes each
 _TEXT_BLOCK = 1 << 15
 _TABLES = (".csv", ".npy")
-#: Extensions of what is no table of numbers.
+#: Extensions of outputs that are not tables of numbers.
 _EXTENSIONS = {"--plot": (".png", ".pdf", ".svg"), "--table": (".csv",)}
 
 
@@ -31,9 +31,9 @@ def check_outputs(
     models: Sequence[str] = (),
     gone_on: Sequence[str] = (),
 ) -> None:
-    """Refuse what could not be written, before any work is done.
+    """Refuse outputs that could not be written, before any work is done.
 
-    Those of `models` may have any extension, those of `gone_on` may exist.
+    Those of `models` may have any extension; those of `gone_on`, from which a fit resumes, may exist.
     """
     taken = {os.path.realpath(path): path for path in inputs}
     for option, path in outputs.items():
@@ -53,7 +53,7 @@ def check_outputs(
             raise ValueError(f"{path} exists; add --force to replace it")
         directory = os.path.dirname(real)
         if not os.path.isdir(directory):
-            raise ValueError(f"{path} cannot be written, because {directory} is no directory; make it first")
+            raise ValueError(f"{path} cannot be written, because {directory} is not a directory; make it first")
         if not os.access(directory, os.W_OK):
             raise ValueError(f"{path} cannot be written, because the directory {directory} is read-only for you")
         taken[real] = path
@@ -72,7 +72,7 @@ def write_table(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> None:
-    """Write blocks of rows as .npy or .csv, or as text to standard output where `path` is None."""
+    """Write blocks of rows as .npy or .csv, or as text to standard output if `path` is None."""
     if path is None:
         for text in _csv(names, blocks, dtype):
             sys.stdout.write(text)
@@ -99,7 +99,7 @@ def write_rows(path: str, names: Sequence[str], rows: Iterable[Sequence[Any]]) -
 
 
 def _csv(names: Sequence[str], blocks: Iterable[NDArray[Any]], dtype: np.dtype[Any]) -> Iterator[str]:
-    """Yield CSV text in which every number is read back as it was."""
+    """Yield CSV text from which every number is read back exactly."""
     head = io.StringIO()
     csv.writer(head, lineterminator="\n").writerow(names)
     yield head.getvalue()

@@ -1,4 +1,4 @@
-"""What the commands print: tables for people, one JSON object for programs."""
+"""Reports of the commands: tables for people, one JSON object for programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from fastgmm.cli.wording import in_options
 
-# what fits on a screen
+# limits of a screen
 _MAX_COMPONENTS = 12
 _MAX_FEATURES = 8
 _MAX_NAME = 16
@@ -21,7 +21,7 @@ Summary = dict[str, Any]
 
 
 def to_json(summary: Summary) -> str:
-    """Return one line of JSON, with floats in full precision and null for what is not finite."""
+    """Return one line of JSON, with floats in full precision and null for values that are not finite."""
     return json.dumps(_plain(summary), allow_nan=False, ensure_ascii=False)
 
 
@@ -43,12 +43,12 @@ def number(value: float) -> str:
 
 
 def criterion(value: float) -> str:
-    """Format a log-likelihood, BIC, AIC or ICL: models differ in its last digits before the point, however large it is."""
+    """Format a log-likelihood, BIC, AIC or ICL with three decimals: models differ in its last digits before the point."""
     return f"{value:.3f}"
 
 
 def note(text: str) -> None:
-    """Say on standard error what is worth a look, though nothing is wrong."""
+    """Print a note on standard error about something worth checking that is not an error."""
     print(f"fastgmm: note: {' '.join(text.split())}", file=sys.stderr)
 
 
@@ -58,7 +58,7 @@ def seconds(value: float) -> str:
 
 
 def plural(count: int, what: str) -> str:
-    """Return such as "1 sample", "150 samples"."""
+    """Return a count with its noun, such as "1 sample" or "150 samples"."""
     return f"{count} {what}{'s' * (count != 1)}"
 
 
@@ -78,7 +78,7 @@ def _names(summary: Summary) -> list[str]:
 
 
 def mixture(summary: Summary, everything: str) -> str:
-    """Return weights, sizes if known, means and standard deviations, cut to what fits on a screen."""
+    """Return weights, sizes if known, means and standard deviations, cut to fit on a screen."""
     k, d = summary["n_components"], summary["n_features"]
     shown = range(min(k, _MAX_COMPONENTS))
     sizes = summary.get("cluster_sizes")
@@ -191,6 +191,6 @@ def info(summary: Summary) -> str:
 
 
 def warmup(summary: Summary) -> str:
-    """Return how long compiling took."""
+    """Return the report of the compilation times."""
     rows = [[item["covariance_type"], item["dtype"], seconds(item["seconds"])] for item in summary["compiled"]]
     return f"{table(['covariance', 'dtype', 'time'], rows)}\n{seconds(summary['seconds'])} in all"

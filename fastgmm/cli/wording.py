@@ -1,10 +1,10 @@
-"""Messages in the words of the command line: its options in place of the arguments of Python, of which messages speak."""
+"""Messages in the words of the command line: its options in place of the Python arguments that messages name."""
 
 from __future__ import annotations
 
 import re
 
-#: Arguments of Python and the option that each of them is.
+#: Python arguments and their options.
 OPTIONS = {
     "n_components": "--components",
     "covariance_type": "--covariance",
@@ -19,7 +19,7 @@ OPTIONS = {
     "sample_weight": "--weights",
     "checkpoint_every": "--checkpoint-every",
 }
-#: Arguments that are words of English as well: options where something is said about them.
+#: Arguments that are also English words: options if a message says something about them.
 _OPTIONS_OF_READING = ("columns", "drop", "header", "delimiter", "decimal", "comment", "key", "dtype", "weights")
 #: Arguments that the command line does not have.
 _OF_PYTHON = ("means_init", "weights_init", "precisions_init", "warm_start", "batch_size")
@@ -35,7 +35,7 @@ _ASIDE = " (in Python: "
 
 
 def in_options(text: str, command: str = "fit") -> str:
-    """Return a message with the options of a command in place of names of arguments, and without what is for Python only."""
+    """Return a message with a command's options in place of names of arguments, and without the asides for Python."""
 
     def option(found: re.Match[str]) -> str:
         name = "covariance_types" if found[1] == "covariance_type" and command == "select" else found[1]
@@ -62,5 +62,5 @@ def _without_asides(text: str) -> str:
 
 
 def option_for(argument: str) -> str | None:
-    """Return the option that is meant by an argument's name, written as an option or not: --random-state is --seed."""
+    """Return the option for an argument's name, written as an option or not: --random-state means --seed."""
     return OPTIONS.get(argument.lstrip("-").replace("-", "_"))

@@ -1,1 +1,1 @@
-"""Data that can be gone through again and again."""
+"""Data that can be read repeatedly."""

@@ -1,4 +1,4 @@
-"""What can be gone through chunk by chunk: files, directories, lists, data sets of pyarrow, callables, loaders."""
+"""Data read chunk by chunk: files, directories, lists, data sets of pyarrow, callables, loaders."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def chunks(
     decimal: str = ".",
     comment: str | None = None,
 ) -> Chunks:
-    """Data that are gone through chunk by chunk, to be passed to `fit` and the other methods in place of an array.
+    """Return data that are read chunk by chunk, to be passed to `fit` and the other methods in place of an array.
 
-    Every pass over the data, one for each EM iteration, goes through all chunks anew; of these only a few are in memory at a
-    time. Chunks may have different numbers of samples.
+    Every pass over the data, one for each EM iteration, reads all chunks anew, with only a few in memory at a time. Chunks
+    may have different numbers of samples.
 
     Parameters
     ----------
@@ -42,18 +42,18 @@ def chunks(
         - a list or tuple of paths, or of arrays or data frames;
         - a ``pyarrow.dataset.Dataset`` or ``pyarrow.Table``;
         - a function without arguments that returns a fresh iterator over arrays each time;
-        - anything else that ``iter()`` goes through from the beginning each time, such as a data loader. Items are arrays,
+        - anything else that ``iter()`` reads from the beginning each time, such as a data loader. Items are arrays,
           data frames or tensors of shape (n_samples, n_features), or sequences that hold one such array.
     columns : sequence of int or str, optional
         Columns to use: of files as in ``fastgmm fit --columns``, of arrow data by name, of arrays by index.
     header : {"auto", "yes", "no"}, default "auto"
-        Of files of text: whether the first line holds names. "auto" finds out, or raises ValueError where that is not clear.
+        Text files only: whether the first line holds names. "auto" finds out, or raises ValueError if that is not clear.
     delimiter : str, optional
-        Of files of text: one character, or "comma", "semicolon", "tab", "space". By default found from the first line.
+        Text files only: one character, or "comma", "semicolon", "tab", "space". By default found from the first line.
     decimal : {".", ","}, default "."
-        Of files of text: the decimal sign.
+        Text files only: the decimal sign.
     comment : str, optional
-        Of files of text: the sign, such as ``"#"``, from which on a line is left out.
+        Text files only: a sign, such as ``"#"``. It and the rest of the line are left out.
 
     Returns
     -------
@@ -62,9 +62,9 @@ def chunks(
     Raises
     ------
     TypeError
-        For an iterator or generator, which could be gone through only once, and for what is no collection of chunks.
+        If `data` is an iterator or generator, which could be read only once, or is not a collection of chunks.
     ValueError
-        For a path that no file matches, or a kind of file that cannot be read.
+        If no file matches a path, or files of that kind cannot be read.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def chunks(
             raise TypeError("the sequence mixes paths and arrays: pass one or the other")
     if form.given():
         raise TypeError(
-            f"{', '.join(form.given())} is given, but the chunks are no files of text: pass a path, or leave it out"
+            f"{', '.join(form.given())} is given, but the chunks are not text files: pass a path, or leave it out"
         )
     if isinstance(data, (list, tuple)):
         return Chunks(_Given(lambda: iter(data), columns))
@@ -105,7 +105,7 @@ def chunks(
         return Chunks(_Given(data, columns))
     if isinstance(data, Iterator):
         raise TypeError(
-            f"a {type(data).__name__} can be gone through once only, but EM needs a pass for each iteration: pass a function "
+            f"a {type(data).__name__} can be read only once, but EM needs a pass for each iteration: pass a function "
             "that returns a fresh one, such as chunks(lambda: read_parts()), or a list"
         )
     if not isinstance(data, Iterable) and not hasattr(data, "__getitem__"):
@@ -114,7 +114,7 @@ def chunks(
 
 
 def expand(path: str) -> list[str]:
-    """Files that a path, a directory or a pattern stands for, in the order of their names."""
+    """Return the files of a path, a directory or a pattern, in the order of their names."""
     if os.path.isdir(path):
         entries = sorted(os.listdir(path))
         found = [os.path.join(path, name) for name in entries if tables.kind_of(name) in tables.READABLE]
@@ -149,7 +149,7 @@ class Chunks:
             yield np.asarray(piece)
 
     def reader(self) -> Reader:
-        """What a `StreamSource` reads from."""
+        """Return the reader for a `StreamSource`."""
         return self._parts if isinstance(self._parts, _Given) else _FilesReader(self._parts)
 
 
@@ -169,19 +169,17 @@ class RawFile:
 
     @classmethod
     def of_npy(cls, path: str) -> RawFile:
-        """Find the matrix in a .npy file; ValueError where there is none."""
+        """Find the matrix in a .npy file; raise ValueError if there is none."""
         shape, fortran, dtype, offset = tables.npy_layout(path)
         size = os.stat(path).st_size
         end = offset + shape[0] * shape[1] * dtype.itemsize
         if size < end:
-            raise ValueError(
-                f"{path} is damaged: its header tells of shape {shape}, {dtype}, for which it is too short"
-            )
+            raise ValueError(f"{path} is damaged: its header says shape {shape}, {dtype}, for which it is too short")
         return cls(path, offset, (shape[0], shape[1]), dtype, fortran, size)
 
     @classmethod
     def of_memmap(cls, X: np.memmap) -> RawFile | None:
-        """The part of a file that X maps; None where the file does not hold X as it is, or not side by side."""
+        """Return the part of a file that X maps; None if the file does not hold X unchanged and contiguously."""
         root: Any = X
         while isinstance(root.base, np.memmap):
             root = root.base
@@ -198,7 +196,7 @@ class RawFile:
         return cls(path, offset, shape, X.dtype, not X.flags.c_contiguous, size)
 
     def read(self, start: int, stop: int) -> NDArray:
-        """Samples start .. stop: a window into the file where its order and alignment allow, else a copy."""
+        """Return samples start .. stop: a window into the file if its order and alignment allow, else a copy."""
         n, d = self.shape
         size = self.dtype.itemsize
         with open(self.path, "rb") as file:
@@ -226,7 +224,7 @@ class RawFile:
         return X if (low - base) % size == 0 else X.copy()
 
     def windows(self, first: int, rows: int | None) -> Iterator[NDArray]:
-        """All samples in pieces that end where `first` samples that came before plus these make a multiple of `rows`."""
+        """Yield all samples in pieces that end at multiples of `rows`, counting the `first` samples before them."""
         rows = rows or max(1, PIECE // (self.shape[1] * self.dtype.itemsize))
         start = 0
         while start < self.shape[0]:
@@ -237,7 +235,7 @@ class RawFile:
 
 @dataclass(frozen=True)
 class _FileChunk:
-    """One file and the columns wanted of it."""
+    """One file and the columns to read from it."""
 
     path: str
     columns: Sequence[int | str] | None
@@ -260,7 +258,7 @@ class _FileChunk:
 
 @dataclass(frozen=True)
 class _FilesReader:
-    """Files one after another, each a chunk."""
+    """Reader of files one after another, each a chunk."""
 
     parts: Sequence[_FileChunk]
 
@@ -287,7 +285,7 @@ class _FilesReader:
 
 @dataclass(frozen=True)
 class MemmapReader:
-    """A `numpy.memmap` as a stream: read through windows, so that little of it is in memory at a time."""
+    """Reader of a `numpy.memmap` through windows, so that little of it is in memory at a time."""
 
     raw: RawFile
 
@@ -313,11 +311,11 @@ def _mapped(raw: RawFile) -> NDArray | None:
 
 
 def worth_streaming(X: np.memmap) -> bool:
-    """Whether a memory map is so large that it is rather read through windows."""
+    """Return whether a memory map is large enough to be read through windows."""
     return bool(X.nbytes > LOADED)
 
 
-# --- what the user's own objects yield ---
+# --- the user's own objects ---
 
 
 @dataclass(frozen=True)
@@ -338,7 +336,7 @@ class _Given:
             yield chunk, self._columns(_array(item, self.label(chunk)), chunk)
         if chunk < 0:
             raise StreamError(
-                "no chunk came: if a pass before had some, the function or iterable can be gone through once only; pass a "
+                "no chunk came: if an earlier pass had some, the function or iterable can be read only once; pass a "
                 "function that returns a fresh iterator each time"
             )
 
@@ -364,7 +362,7 @@ class _Given:
 
 
 def _array(item: Any, name: str) -> Any:
-    """What an item of an iterable holds: itself, or the one array in it (loaders yield batches as lists)."""
+    """Return an item of an iterable, or the one array in it (loaders yield batches as lists)."""
     if isinstance(item, dict):
         raise TypeError(
             f"{name} is a dict with the keys {', '.join(map(repr, list(item)[:8]))}: pass a function that yields the arrays, such "
@@ -379,7 +377,7 @@ def _array(item: Any, name: str) -> Any:
         item = item[0]
     if hasattr(item, "to_pandas") and hasattr(item, "num_rows"):  # a record batch of pyarrow
         return _arrow(item, name)
-    if hasattr(item, "detach"):  # a tensor that may ask for gradients, or lie elsewhere
+    if hasattr(item, "detach"):  # a tensor that may require gradients, or lie elsewhere
         item = item.detach()
         item = item.cpu() if hasattr(item, "cpu") else item
     return item

@@ -1,7 +1,7 @@
-"""Samples in the partitions of a Dask collection: they stay where they are, and what is asked of them goes there.
+"""Samples in the partitions of a Dask collection: they stay on the workers, where functions are run on them.
 
-Dask is loaded only here, and only when one of its collections is passed. Its current `distributed` client is used, or
-without one its local schedulers: whatever ``dask.compute`` would use.
+Dask is loaded only here, and only when one of its collections is passed. As by ``dask.compute``, its current `distributed`
+client is used, or without one its local schedulers.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _FAN_IN = 8
 
 
 def is_dask(X: Any) -> bool:
-    """Whether `X` is a collection of Dask that is cut into partitions."""
+    """Return whether `X` is a Dask collection with partitions."""
     return hasattr(type(X), "__dask_graph__") and hasattr(type(X), "to_delayed")
 
 
 def row_blocks(X: Any) -> Any:
-    """A collection as a Dask array (n, d) of which each block holds whole samples; its partitions are the blocks.
+    """Return a collection as a Dask array (n, d) whose blocks hold complete samples; its partitions are the blocks.
 
-    Raises ValueError or TypeError for what has other dimensions. Nothing is computed.
+    Raises ValueError or TypeError if it has other dimensions. Nothing is computed.
     """
     if problem := no_numbers(X, "X"):
         raise TypeError(problem)
     array = X.to_dask_array() if hasattr(X, "to_dask_array") else X
     if not hasattr(array, "map_blocks"):
         raise TypeError(
-            f"X is a {type(X).__name__} of Dask: pass a dask.array of shape (n_samples, n_features) or a dask.dataframe"
+            f"X is a Dask {type(X).__name__}: pass a dask.array of shape (n_samples, n_features) or a dask.dataframe"
         )
     if array.ndim != 2:
         frame = (
@@ -61,7 +61,7 @@ def row_blocks(X: Any) -> Any:
 
 @dataclass(frozen=True)
 class DaskSource:
-    """Samples on the workers of Dask, checked there; attributes as `LocalSource` has them, where they are no arrays of length n.
+    """Samples on the workers of Dask, checked there; attributes as in `LocalSource`, except arrays of length n.
 
     parts : for each partition that is not empty, in their order, the persisted pair of X (m, d) and weights (m,) or None
     lengths, part_weights : samples and sum of weights of each
@@ -86,12 +86,12 @@ class DaskSource:
 
     @cached_property
     def memory(self) -> dict[str, Any]:
-        """As in `Source`."""
+        """Return results that passes keep for the next one, by name, as in `Source`."""
         return {}
 
     @property
     def local(self) -> None:
-        """Not read by this process."""
+        """Return None: this process does not read the samples."""
         return None
 
     def map_reduce(
@@ -101,14 +101,14 @@ class DaskSource:
         n_threads: int | None = None,
         on_block: Callable[[int], None] | None = None,
     ) -> T:
-        """``function(partition)`` of every partition on the worker that has it, merged there in the order of partitions.
+        """Return ``function(partition)`` of every partition, run and merged on the workers in the order of partitions.
 
-        The tree of merges depends on the number of
-        partitions only, so that the result, to the bit, depends neither on the workers nor on which is ready first.
+        The tree of merges depends only on the number of partitions. So the result, to the bit, depends neither on the workers
+        nor on which is ready first.
         """
         dask = _dask()
         delayed = dask.delayed
-        # one node of the graph, sent to each worker once, and not a copy of its parameters in every task
+        # one node of the graph, sent to each worker once, instead of a copy of its parameters in every task
         on_part = functools.partial(_on_part, function, self.weight_unit, len(self.parts), n_threads)
         shared = delayed(on_part, traverse=False)
         values = [delayed(_call)(shared, part) for part in self.parts]
@@ -116,7 +116,7 @@ class DaskSource:
             groups = [values[i : i + _FAN_IN] for i in range(0, len(values), _FAN_IN)]
             values = [delayed(_merged)(merge, group) for group in groups]
         with warnings.catch_warnings():
-            # parameters of many components may be that large, and the advice is to load data otherwise
+            # parameters of many components may be that large, and the warning advises to load data differently
             warnings.filterwarnings("ignore", message="Sending large graph", category=UserWarning)
             found = dask.compute(values[0])[0]
         if on_block is not None:
@@ -124,15 +124,15 @@ class DaskSource:
         return found
 
     def of_features(self, kept: NDArray[np.int64]) -> DaskSource:
-        """The same samples with the features `kept` alone, in a copy on the workers."""
+        """Return the same samples with only the features `kept`, in a copy on the workers."""
         dask = _dask()
         parts = dask.persist(*[dask.delayed(_features)(part, kept) for part in self.parts])
         return replace(self, parts=parts, n_features=len(kept))
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
-        """Samples to start from, gathered here: all up to 64 MiB of them, else a systematic sample of that size.
+        """Gather samples to start from: all up to 64 MiB of them, else a systematic sample of that size.
 
-        The sample is drawn as `StreamSource.for_start` does: from a random place on, one at each of equal steps of weight.
+        The sample is drawn as in `StreamSource.for_start`: from a random place on, one at each of equal steps of weight.
         """
         m = max(1, stream.LOADED // (self.n_features * self.dtype.itemsize))
         if self.n_samples <= m:
@@ -156,7 +156,7 @@ class DaskSource:
 def open_partitions(X: Any, sample_weight: Any = None) -> DaskSource:
     """Persist a Dask collection and its weights, check them on the workers, and return them as a source.
 
-    Raises ValueError or TypeError that names the partition for what cannot be used.
+    Raises ValueError or TypeError that names the partition if one cannot be used.
     """
     dask = _dask()
     array = row_blocks(X)
@@ -182,7 +182,7 @@ def open_partitions(X: Any, sample_weight: Any = None) -> DaskSource:
 
 
 def _weight_blocks(sample_weight: Any, n_parts: int) -> list[Any]:
-    """The partitions of weights that are a Dask collection themselves."""
+    """Return the partitions of weights that are a Dask collection themselves."""
     weights = sample_weight.to_dask_array() if hasattr(sample_weight, "to_dask_array") else sample_weight
     if getattr(weights, "ndim", None) != 1:
         raise ValueError(
@@ -198,7 +198,7 @@ def _weight_blocks(sample_weight: Any, n_parts: int) -> list[Any]:
 
 
 def _split(sample_weight: Any, blocks: Sequence[Any]) -> list[Any]:
-    """Weights (n,) in the memory of the client, cut as the persisted blocks are."""
+    """Split weights (n,) in the memory of the client as the persisted blocks are."""
     if sample_weight is None:
         return [None] * len(blocks)
     dask = _dask()
@@ -210,7 +210,7 @@ def _split(sample_weight: Any, blocks: Sequence[Any]) -> list[Any]:
 
 
 class _Look(NamedTuple):
-    """What there is to know of a partition: of its samples of positive weight, or what makes it unusable."""
+    """Summary of a partition: of its samples of positive weight, or the error that makes it unusable."""
 
     n_samples: int
     n_features: int
@@ -222,7 +222,7 @@ class _Look(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What there is to know of all partitions; `even`: all weights are equal to `weight`, which else is the largest."""
+    """Summary of all partitions; `even`: all weights are equal to `weight`, which otherwise is the largest."""
 
     n_features: int
     dtype: np.dtype
@@ -232,7 +232,7 @@ class _Known(NamedTuple):
 
     @classmethod
     def of(cls, looks: Sequence[_Look]) -> _Known:
-        """Put partitions together; ValueError or TypeError of the first one, in their order, that cannot be used."""
+        """Combine partitions; raise the ValueError or TypeError of the first one, in their order, that cannot be used."""
         n_features = 0
         for i, look in enumerate(looks):
             if look.error is not None:
@@ -265,11 +265,11 @@ def each_block(
     n_features: int,
     n_threads: Any,
 ) -> Any:
-    """``evaluate(block)`` for the blocks of `row_blocks`: one value for each sample, or several where `columns` are several.
+    """Return ``evaluate(block)`` for the blocks of `row_blocks`: one value per sample, or several for several `columns`.
 
-    Of an array an array, (n,) or (n, columns). Of a frame a series of the name `columns`, or a frame of such columns, in the
-    same partitions and with the same index, so that it can be assigned and joined. Nothing is computed; blocks are checked
-    when they are. `dtype` None is that of the samples.
+    For an array this is an array, (n,) or (n, columns). For a frame it is a series named `columns`, or a frame of such columns,
+    in the same partitions and with the same index, so that it can be assigned and joined. Nothing is computed yet; blocks are
+    checked when they are computed. `dtype` None is that of the samples.
     """
     array = row_blocks(X)
     precision = np.dtype(np.float32 if array.dtype == np.float32 else np.float64)
@@ -330,7 +330,7 @@ def _on_frame(
 
 
 def _labelled(frame: Any, values: NDArray, columns: Sequence[str] | str) -> Any:
-    """Values of the samples of a frame as a series or a frame with its index."""
+    """Return values of the samples of a frame as a series or a frame with its index."""
     pandas = optional("pandas", "a dask.dataframe")
     if isinstance(columns, str):
         return pandas.Series(values, index=frame.index, name=columns)
@@ -357,10 +357,10 @@ def _merged(merge: Callable[[T, T], T], values: list[T]) -> T:
 
 
 def _share(n_parts: int, n_threads: int | None) -> int:
-    """Numba threads for one of `n_parts` tasks, of which Dask runs as many at once as the worker has threads.
+    """Return the Numba threads for one of `n_parts` tasks, of which Dask runs as many at once as the worker has threads.
 
-    One, where there are at least as many partitions as threads; where there are fewer, an equal share of the threads of
-    the worker, or locally of Numba's. The tasks that run at once never use more than these together, even if one worker
+    This is one if there are at least as many partitions as threads. If there are fewer, it is an equal share of the threads
+    of the worker, or locally of Numba's. The tasks that run at once never use more than these together, even if one worker
     gets them all.
     """
     here = min(_worker_threads() or _threads.current_threads(), _threads.max_threads())
@@ -369,7 +369,7 @@ def _share(n_parts: int, n_threads: int | None) -> int:
 
 
 def _worker_threads() -> int | None:
-    """Threads of the worker of `distributed` that this task runs on, None where it runs on none."""
+    """Return the number of threads of the `distributed` worker that this task runs on, None if it runs on none."""
     distributed = sys.modules.get("distributed")
     if distributed is None:
         return None
@@ -380,7 +380,7 @@ def _worker_threads() -> int | None:
 
 
 def _look(X: Any, weights: Any, number: int) -> _Look:
-    """Check a partition. An error is returned and not raised: then the first partition's is reported, not the fastest one's."""
+    """Check a partition. An error is returned, not raised: then the first partition's is reported, not the fastest one's."""
     try:
         name = f"partition {number}"
         samples = stream.as_matrix(X, name)
@@ -398,9 +398,9 @@ def _look(X: Any, weights: Any, number: int) -> _Look:
 
 
 def _take(X: Any, weights: Any, dtype: np.dtype, exponent: int | None) -> tuple[NDArray, NDArray | None]:
-    """The samples of positive weight and their weights in units of 2^exponent, if it is given.
+    """Return the samples of positive weight and their weights in units of 2^exponent, if it is given.
 
-    A pair of arrays and no `ArraySource`: of these Dask knows the size, by which it decides what to move and to spill.
+    This is a pair of arrays, not an `ArraySource`: Dask knows their size, by which it decides what to move and to spill.
     """
     samples = _validation.as_numbers(X, "X").astype(dtype, copy=False)
     if weights is None:
@@ -422,7 +422,7 @@ def _sum_of_weights(part: tuple[NDArray, NDArray]) -> float:
 def _drawn(
     part: tuple[NDArray, NDArray | None], place: float, step: float, n_places: int
 ) -> tuple[NDArray, NDArray[np.intp]]:
-    """Samples at `n_places` places from `place` on, in steps of weight, and how often each was met."""
+    """Return the samples at `n_places` places from `place` on, in steps of weight, and how often each was met."""
     X, weights = part
     places = place + step * np.arange(n_places)
     if weights is None:

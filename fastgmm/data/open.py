@@ -1,4 +1,4 @@
-"""From what a user passes as X to something that can be swept."""
+"""Conversion of what a user passes as X to a source that can be swept."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ S = TypeVar("S", bound=Source)
 
 
 class Opener(NamedTuple):
-    """How data that are not in this process become a source.
+    """Functions that turn data outside this process into a source.
 
     takes : ``takes(X)``, whether X is of this kind
-    open : ``open(X, sample_weight)``, which checks both and returns the source; ValueError or TypeError for what cannot be used
+    open : ``open(X, sample_weight)``, which checks both and returns the source; ValueError or TypeError if they cannot be used
     """
 
     takes: Callable[[Any], bool]
@@ -36,8 +36,8 @@ OPENERS: dict[str, Opener] = {"dask": Opener(is_dask, open_partitions)}
 def open_source(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Source:
     """Check data and weights (n,) and return them as a source.
 
-    Data of one of the `OPENERS`, such as collections of Dask, are checked where they are; others as in `open_here`.
-    Raises ValueError or TypeError for what cannot be used, OSError for files that cannot be read.
+    Data of one of the `OPENERS`, such as Dask collections, are checked where they are; others as in `open_here`.
+    Raises ValueError or TypeError if the data cannot be used, and OSError if files cannot be read.
     """
     for opener in OPENERS.values():
         if opener.takes(X):
@@ -46,9 +46,9 @@ def open_source(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> S
 
 
 def open_here(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> LocalSource:
-    """As `open_source`, of data that this process reads.
+    """Check data and weights as `open_source` does, for data that this process reads.
 
-    Paths and `Chunks` are gone through once to be checked; a large `numpy.memmap` is read through windows from its file.
+    Paths and `Chunks` are read once to be checked; a large `numpy.memmap` is read through windows from its file.
     """
     if isinstance(X, (str, os.PathLike, Chunks)):
         return _enough(survey(chunks(X).reader(), sample_weight), min_samples)

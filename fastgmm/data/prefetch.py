@@ -1,4 +1,4 @@
-"""Read ahead: the next item is made on a thread of its own while the last one is used."""
+"""Read-ahead: a separate thread makes the next item while the last one is used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Items that exist at once at the most: one in use, one that waits, one in the making.
+#: Maximum number of items at once: one in use, one that waits, one in the making.
 IN_FLIGHT = 3
 
 
@@ -20,9 +20,9 @@ class _Failure:
 
 
 def ahead(items: Iterable[T]) -> Generator[T, None, None]:
-    """Yield `items` in their order, each made while the one before is used; exceptions come through where they arose.
+    """Yield `items` in their order, each made while the one before is used; exceptions are raised in their place.
 
-    Closing the generator ends the thread, after the item that it is at.
+    Closing the generator ends the thread after its current item.
     """
     waiting: queue.Queue[T | _Failure | None] = queue.Queue(maxsize=IN_FLIGHT - 2)
     ended = threading.Event()
@@ -53,4 +53,4 @@ def ahead(items: Iterable[T]) -> Generator[T, None, None]:
             yield item
     finally:
         ended.set()
-        thread.join(timeout=1.0)  # a user's iterator may hang: the thread dies with the process then
+        thread.join(timeout=1.0)  # a user's iterator may hang: then the thread dies with the process

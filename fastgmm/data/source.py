@@ -1,4 +1,4 @@
-"""A source: samples that passes are made over again and again, here or elsewhere; and the array in memory, which is one."""
+"""Sources: samples for repeated passes, here or elsewhere; among them the array in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Block(NamedTuple):
-    """Consecutive samples from `start` on: X (m, d) in any memory order, weights (m,) in its dtype, (0,) where all are 1."""
+    """Consecutive samples from `start` on: X (m, d) in any memory order, weights (m,) in its dtype, (0,) if all are 1."""
 
     start: int
     X: NDArray
@@ -26,15 +26,15 @@ class Block(NamedTuple):
 
     @property
     def samples(self) -> Samples:
-        """X for the kernels."""
+        """Return X for the kernels."""
         return flat(self.X)
 
 
 class Source(Protocol):
-    """Samples that passes are made over, here or elsewhere.
+    """Samples for repeated passes, here or elsewhere.
 
     Weights are in units of `weight_unit`, which brings the largest one to between 1 and 2: whatever their scale, kernels
-    may leave out what is negligible against 1.
+    may leave out terms that are negligible against 1.
     """
 
     @property
@@ -48,28 +48,28 @@ class Source(Protocol):
 
     @property
     def total_weight(self) -> float:
-        """Sum of the weights, in units of `weight_unit`; n_samples where all are 1."""
+        """Return the sum of the weights, in units of `weight_unit`; n_samples if all are 1."""
 
     @property
     def weight_unit(self) -> float: ...
 
     @property
     def largest(self) -> float:
-        """Greatest magnitude of any value."""
+        """Return the greatest magnitude of any value."""
 
     @property
     def memory(self) -> dict[str, Any]:
-        """Results that passes keep for the next one, by name."""
+        """Return results that passes keep for the next one, by name."""
 
     @property
     def local(self) -> LocalSource | None:
-        """The samples, if this process reads them."""
+        """Return the samples, if this process reads them."""
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
-        """Samples that first parameters are found from: all, or where there are too many a sample of them."""
+        """Return samples to find initial parameters from: all, or a sample if there are too many."""
 
     def of_features(self, kept: NDArray[np.int64]) -> Source:
-        """The same samples with the features `kept` alone."""
+        """Return the same samples with only the features `kept`."""
 
     def map_reduce(
         self,
@@ -78,41 +78,41 @@ class Source(Protocol):
         n_threads: int | None = None,
         on_block: Callable[[int], None] | None = None,
     ) -> T:
-        """``function(part)`` of each part of the samples, merged in the order of the parts.
+        """Return ``function(part)`` of each part of the samples, merged in the order of the parts.
 
-        A part is a `LocalSource` where the function runs. There, ``_threads.current_threads()`` is what it may use, at most
-        `n_threads`. With `on_block`, which is called with the number of samples done, ``function(part, on_block)`` is called if
-        the part is here; else it is called once at the end.
+        A part is a `LocalSource` where the function runs. There, it may use ``_threads.current_threads()`` threads, at most
+        `n_threads`. The callback `on_block` gets the number of samples done: if the part is here, the call is
+        ``function(part, on_block)``; else `on_block` is called once at the end.
         """
 
 
 class LocalSource(Source, Protocol):
-    """Samples that this process can go through again and again in the same order."""
+    """Samples that this process can read repeatedly in the same order."""
 
     @property
     def weights(self) -> NDArray | None:
-        """Weights (n,) in the dtype of the samples, in units of `weight_unit`; None where all are 1."""
+        """Return weights (n,) in the dtype of the samples, in units of `weight_unit`; None if all are 1."""
 
     @property
     def marks(self) -> NDArray | None:
-        """A few samples that tell these data from others (`mark_rows`); None where they are not at hand."""
+        """Return a few samples as a fingerprint of the data (`mark_rows`); None if they are not at hand."""
 
     @property
     def present(self) -> NDArray[np.bool_] | None:
-        """Which samples of the user's data these are, a mask; None where all of them."""
+        """Return a mask of the samples of the user's data that are kept; None if all are."""
 
     def of_features(self, kept: NDArray[np.int64]) -> LocalSource:
-        """The same samples with the features `kept` alone."""
+        """Return the same samples with only the features `kept`."""
 
     def blocks(self, rows: int) -> Generator[Block, None, None]:
-        """Blocks of `rows` samples, the last one shorter. A block is good until the next one is asked for.
+        """Yield blocks of `rows` samples, the last one shorter. A block is valid until the next one is requested.
 
         Closing the generator ends whatever reads ahead.
         """
 
 
 class InProcess:
-    """What sources that this process reads share: they are a single part."""
+    """Base class of sources that this process reads: they are a single part."""
 
     @property
     def local(self) -> Any:
@@ -134,19 +134,19 @@ class InProcess:
 
 
 def mark_rows(n_samples: int) -> list[int]:
-    """Samples 0, 1, 2, 4, 8, ... and the last one: first, middle and last, found without knowing the number beforehand."""
+    """Return the indices 0, 1, 2, 4, 8, ... and the last one, which need no number of samples known beforehand."""
     powers = [2**i for i in range(n_samples.bit_length()) if 2**i < n_samples - 1]
     return sorted({0, *powers, n_samples - 1})
 
 
 def flat(X: NDArray) -> Samples:
-    """The memory of X (n, d) as one read-only array with offset and strides.
+    """Return the memory of X (n, d) as one read-only array with offset and strides.
 
     Kernels are then compiled once per dtype, whatever the order, slicing or writeability of X.
     """
     size = X.itemsize
     if any(stride % size for stride in X.strides):
-        X = np.ascontiguousarray(X)  # a field of a structured array: strides are no multiples of an element
+        X = np.ascontiguousarray(X)  # a field of a structured array: strides are not multiples of an element
     row, column = (stride // size for stride in X.strides)
     reach = [(length - 1) * stride for length, stride in zip(X.shape, (row, column), strict=True)]
     before = -sum(r for r in reach if r < 0)
@@ -157,12 +157,12 @@ def flat(X: NDArray) -> Samples:
 
 
 def unit_exponent(largest: float) -> int:
-    """The power of two, `weight_unit`, that brings the largest weight to between 1 and 2."""
+    """Return the exponent of `weight_unit`, the power of two that brings the largest weight to between 1 and 2."""
     return int(np.frexp(largest)[1]) - 1
 
 
 def in_units(sample_weight: NDArray[np.float64], dtype: np.dtype) -> tuple[NDArray | None, float]:
-    """Weights as kernels want them (`LocalSource`), None where all are equal, and their unit."""
+    """Return weights for the kernels (`LocalSource`), None if all are equal, and their unit."""
     largest = float(sample_weight.max())
     if float(sample_weight.min()) == largest:
         return None, largest
@@ -171,9 +171,9 @@ def in_units(sample_weight: NDArray[np.float64], dtype: np.dtype) -> tuple[NDArr
 
 
 def rows_at(places: NDArray[np.float64], n_samples: int, weights: NDArray | None) -> tuple[NDArray, NDArray]:
-    """Samples at places from 0 to 1 on a line along which each takes a length in proportion to its weight.
+    """Return the samples at places from 0 to 1 on a line along which each has a length in proportion to its weight.
 
-    Their indices, ascending, and how many of the places each was met at.
+    Their indices are ascending; the second array has the number of places at each of them.
     """
     if weights is None:
         rows = np.minimum((places * n_samples).astype(np.int64), n_samples - 1)
@@ -187,7 +187,7 @@ def rows_at(places: NDArray[np.float64], n_samples: int, weights: NDArray | None
 class ArraySource(InProcess):
     """A float32 or float64 array of shape (n, d), in any memory order, and positive weights (n,) of its dtype, if any.
 
-    present : which samples of a longer array X holds, or None
+    present : mask of the samples of a longer array that are kept in X, or None
     """
 
     X: NDArray
@@ -197,9 +197,9 @@ class ArraySource(InProcess):
 
     @classmethod
     def weighted(cls, X: NDArray, sample_weight: NDArray[np.float64] | None) -> ArraySource:
-        """Samples with weights, not negative and not all zero; those of weight zero are left out, as if they were not there.
+        """Return samples with weights, not negative and not all zero; samples of weight zero are left out.
 
-        Weights that are all equal are none: only their unit differs.
+        Weights that are all equal are not stored: only their unit differs.
         """
         if sample_weight is None:
             return cls(X)
@@ -233,12 +233,12 @@ class ArraySource(InProcess):
 
     @cached_property
     def samples(self) -> Samples:
-        """All of X for the kernels."""
+        """Return all of X for the kernels."""
         return flat(self.X)
 
     @cached_property
     def sample_weights(self) -> NDArray:
-        """Weights for the kernels: (0,) where all are 1."""
+        """Return the weights for the kernels: (0,) if all are 1."""
         return np.empty(0, self.dtype) if self.weights is None else self.weights
 
     @cached_property
@@ -254,13 +254,13 @@ class ArraySource(InProcess):
 
     @property
     def chances(self) -> NDArray[np.float64] | None:
-        """Probabilities (n,) of samples in draws by weight; None where all are equal."""
+        """Return the probabilities (n,) of samples in draws by weight; None if all are equal."""
         return None if self.weights is None else self.weights / self.weights.sum(dtype=np.float64)
 
     def subsample(self, most: int, random_state: np.random.RandomState, least: int = 1) -> ArraySource:
-        """All samples, where there are at most `most`; else so many draws by weight, one from each of equal shares of it.
+        """Return all samples if there are at most `most`; else `most` draws by weight, one from each of equal shares of it.
 
-        A sample that was drawn several times has that weight. ValueError where fewer than `least` were drawn at all.
+        A sample that was drawn several times has that weight. Raises ValueError if fewer than `least` were drawn at all.
         """
         if self.n_samples <= most:
             return self
@@ -274,11 +274,11 @@ class ArraySource(InProcess):
         return ArraySource.weighted(self.X[rows], counts.astype(np.float64))
 
     def of_features(self, kept: NDArray[np.int64]) -> ArraySource:
-        """The same samples with the features `kept`, in a copy."""
+        """Return the same samples with only the features `kept`, in a copy."""
         return replace(self, X=np.take(self.X, kept, axis=1))
 
     def n_distinct(self, most: int) -> int:
-        """How many samples differ from each other; `most` where there are as many, or more."""
+        """Return the number of distinct samples, at most `most`."""
         rows = max(2 * most, 4096)
         seen = self.X[:0]
         for start in range(0, self.n_samples, rows):

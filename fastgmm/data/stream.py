@@ -1,4 +1,4 @@
-"""Samples that need not fit into memory: read block by block, anew in each pass, while the block before is computed."""
+"""Samples that need not fit into memory: read block by block, anew in each pass, during the computation on the last block."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from fastgmm._compat import cached_property
 from fastgmm.data.prefetch import IN_FLIGHT, ahead
 from fastgmm.data.source import ArraySource, Block, InProcess, in_units, mark_rows, rows_at
 
-#: Bytes of samples up to which a stream is simply loaded, and of the sample of a larger one that a start is made from.
+#: Bytes of samples up to which a stream is simply loaded, and of the sample that a larger one is started from.
 LOADED = 64 * 2**20
 #: Samples and bytes of a file up to which a start uses all of it, through a memory map: k-means needs 16 bytes a sample.
 MOST_SAMPLES, MOST_BYTES = 2**23, 2**30
-#: Bytes of samples in a piece that a reader of files makes when it is free to choose.
+#: Bytes of samples in a piece if a reader of files is free to choose.
 PIECE = 8 * 2**20
 
 
 class Reader(Protocol):
-    """Where a stream comes from: chunks of samples in a fixed order, again for each call."""
+    """Origin of a stream: chunks of samples in a fixed order, again for each call."""
 
     def pieces(self, rows: int | None = None) -> Iterator[tuple[int, NDArray]]:
-        """Samples as 2-D arrays, each with the number of its chunk.
+        """Yield samples as 2-D arrays, each with the number of its chunk.
 
         A reader that can choose cuts pieces of `rows` samples, counted from the first of all, by default of PIECE bytes.
         """
 
     def label(self, chunk: int) -> str:
-        """What to call a chunk in a message."""
+        """Return the name of a chunk in messages."""
 
     def mapped(self) -> NDArray | None:
-        """All samples as an array that takes no memory of its own, if there is such a thing."""
+        """Return all samples as an array that takes no memory of its own, or None if that is impossible."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,15 @@ class _Columns:
 
 
 class StreamError(ValueError):
-    """A stream is not what it was when it was gone through for the first time, or was never usable."""
+    """A stream changed since its first pass, or was never usable."""
 
 
 @dataclass(frozen=True)
 class StreamSource(InProcess):
-    """What a reader yields, after a first pass has looked at all of it: counted, checked, found finite.
+    """Samples of a reader, after a first pass has counted and checked them and found them finite.
 
     lengths : samples in each chunk; largest : greatest magnitude of any value
-    weights : (n,) in the dtype of the samples, or None; weight_unit, total_weight, marks : as `LocalSource` has them
+    weights : (n,) in the dtype of the samples, or None; weight_unit, total_weight, marks : as in `LocalSource`
     """
 
     reader: Reader
@@ -89,7 +89,7 @@ class StreamSource(InProcess):
 
     @property
     def present(self) -> None:
-        """All samples are there, those of weight zero too."""
+        """Return None: all samples are kept, also those of weight zero."""
         return None
 
     def blocks(self, rows: int) -> Generator[Block, None, None]:
@@ -102,7 +102,7 @@ class StreamSource(InProcess):
                 start += len(X)
 
     def _joined(self, rows: int) -> Iterator[NDArray]:
-        """Arrays of `rows` samples, the last one shorter. A piece that is one already is not copied."""
+        """Yield arrays of `rows` samples, the last one shorter. A piece that already has this size is not copied."""
         buffers = [np.empty((0, self.n_features), self.dtype)] * IN_FLIGHT
         used = filled = 0
         for piece in self._checked(rows):
@@ -127,7 +127,7 @@ class StreamSource(InProcess):
             yield buffers[used][:filled]
 
     def _checked(self, rows: int) -> Iterator[NDArray]:
-        """Pieces in the dtype of the source; StreamError where they are no longer those of the first pass."""
+        """Yield pieces in the dtype of the source; raise StreamError if they differ from those of the first pass."""
         seen = [0] * len(self.lengths)
         for chunk, piece in self._pieces(rows):
             array = as_matrix(piece, self.reader.label(chunk))
@@ -157,12 +157,12 @@ class StreamSource(InProcess):
         )
 
     def of_features(self, kept: NDArray[np.int64]) -> StreamSource:
-        """The same samples with the features `kept` alone, picked while they are read."""
+        """Return the same samples with only the features `kept`, selected while they are read."""
         marks = None if self.marks is None else self.marks[:, kept]
         return replace(self, reader=_Columns(self.reader, kept), n_features=len(kept), marks=marks)
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
-        """Samples to start from: all where they are mapped and not too many, else a sample of 64 MiB.
+        """Return samples to start from: all if they are mapped and not too many, else a sample of 64 MiB.
 
         The sample is systematic: from a random place on, one at each of equal steps of weight.
         """
@@ -184,9 +184,9 @@ class StreamSource(InProcess):
 
 
 def survey(reader: Reader, sample_weight: object = None) -> StreamSource | ArraySource:
-    """Go through a stream for the first time: count, check, and load it if it is small.
+    """Read a stream for the first time: count, check, and load it if it is small.
 
-    Raises ValueError or TypeError, naming the chunk, for what is no finite numbers of the same features throughout.
+    Raises ValueError or TypeError, naming the chunk, if it does not hold finite numbers of the same features throughout.
     """
     lengths: list[int] = []
     kept: list[NDArray] | None = []
@@ -223,7 +223,7 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
 
 
 class _Marks:
-    """Gathers the samples of `mark_rows` while arrays go by."""
+    """Collector of the samples of `mark_rows`, the fingerprint, from successive arrays."""
 
     def __init__(self) -> None:
         self._rows: dict[int, NDArray] = {}
@@ -242,7 +242,7 @@ class _Marks:
 
 
 def as_matrix(piece: object, name: str) -> NDArray:
-    """A piece as a float32 or float64 matrix; ValueError or TypeError that calls it `name`."""
+    """Return a piece as a float32 or float64 matrix; raise ValueError or TypeError that calls it `name`."""
     array = _validation.as_numbers(piece, name)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(
@@ -253,7 +253,7 @@ def as_matrix(piece: object, name: str) -> NDArray:
 
 
 def largest_magnitude(array: NDArray, name: str, before: int = 0) -> float:
-    """Greatest magnitude in a piece of `name` that begins `before` rows into it; ValueError that tells what is not finite."""
+    """Return the greatest magnitude in a piece of `name` from row `before` on; raise ValueError if a value is not finite."""
     largest = max(float(array.max()), -float(array.min()))
     if not math.isfinite(largest):
         row, column = (int(i) for i in np.argwhere(~np.isfinite(array))[0])

@@ -26,10 +26,10 @@ class Table:
     data : (n_samples, n_features) float64 array, C-contiguous
     feature_names : tuple of str
     target : (n_samples,) int64 array, or None
-        The class of each sample as an index into `target_names`; None where the data have no classes.
+        The class of each sample as an index into `target_names`; None if the data have no classes.
     target_names : tuple of str
     description : str
-        What was measured, in which units, and where the table comes from.
+        The measurements, their units, and the origin of the table.
     """
 
     data: NDArray[np.float64]
@@ -40,7 +40,7 @@ class Table:
 
 
 class Mixture(NamedTuple):
-    """A sample of a Gaussian mixture, and the mixture that it was drawn from.
+    """Samples of a Gaussian mixture, and the mixture that they were drawn from.
 
     Attributes
     ----------
@@ -122,9 +122,9 @@ def make_mixture(
 ) -> Mixture:
     """Draw a Gaussian mixture at random, then samples of it.
 
-    The mixture has weights ~ Dirichlet(10, ..., 10), hence uneven but none near zero; covariances Q diag(v) Q^T
-    with Q a random rotation and each v_d log-uniform in [1/2, 2], hence variances around 1 in every direction and a
-    condition number of at most 4; and means ~ N(0, separation^2 / (2 n_features) I).
+    The mixture has weights ~ Dirichlet(10, ..., 10), hence uneven but none near zero, and means ~ N(0, separation^2 /
+    (2 n_features) I). The covariances are Q diag(v) Q^T with Q a random rotation and each v_d log-uniform in [1/2, 2], hence
+    variances around 1 in every direction and a condition number of at most 4.
 
     Parameters
     ----------
@@ -133,8 +133,8 @@ def make_mixture(
     separation : float, default 4.0
         Root mean square of the distance between two component means, in units of a component's typical standard
         deviation. It means the same in any number of features: at 1 two components are one heap, at 4 they
-        overlap at the edges, at 10 they are far apart. Single pairs come closer than the rule, the more so the more
-        components and the fewer features there are.
+        overlap at the edges, at 10 they are far apart. Single pairs may come closer, especially with many components and
+        few features.
     random_state : int, numpy.random.Generator or None
         Seed of the draw. One seed gives one mixture; its samples are the same in float32 up to rounding.
     dtype : float32 or float64, default float64
@@ -148,7 +148,7 @@ def make_mixture(
     Raises
     ------
     ValueError, TypeError
-        If a count is no integer or below 1, `separation` negative or not finite, or `dtype` another one.
+        If a count is not an integer or below 1, `separation` is negative or not finite, or `dtype` is another one.
     """
     counts = {"n_samples": n_samples, "n_features": n_features, "n_components": n_components}
     for name, value in counts.items():

@@ -1,8 +1,8 @@
 """The fitted attributes as parameters: those that a fit has set, and those that users assign themselves.
 
 scikit-learn's densities are of ``weights_``, ``means_`` and ``precisions_cholesky_``, and its draws of ``weights_``, ``means_``
-and ``covariances_``. Programs assign these without a fit, all or some of them; the same attributes rule here, and one that is
-missing follows from the others.
+and ``covariances_``. Programs assign all or some of these without a fit. The same attributes count here, and a missing one is
+computed from the others.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from fastgmm.model.structures import STRUCTURES, Structure
 
 #: The attributes that are parameters of the mixture.
 PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
-#: Those that hold the covariances in some form, the one that densities are of first.
+#: Those that hold the covariances in some form; densities use the first one that is there.
 _FORMS = ("precisions_cholesky_", "precisions_", "covariances_")
 
 
 def assigned(model: Any) -> list[str]:
-    """Names of the parameters that a model has, from a fit or not."""
+    """Return the names of the parameters that a model has, from a fit or not."""
     return [name for name in PARAMETERS if hasattr(model, name)]
 
 
 def missing(model: Any, name: str) -> NotFittedError:
-    """Error for a model that has some of the parameters, but not this one."""
+    """Return the error for a model that has some of the parameters, but not this one."""
     has = " and ".join(assigned(model))
     error: NotFittedError = like_sklearn(NotFittedError)(
         f"this {type(model).__name__} has {has}, but no {name}: without a fit a model needs weights_, means_ and "
@@ -45,7 +45,7 @@ def missing(model: Any, name: str) -> NotFittedError:
 
 
 def n_features(model: Any) -> int:
-    """Number of features of a model that has means; ValueError where ``n_features_in_`` is another."""
+    """Return the number of features of a model that has means; raise ValueError if ``n_features_in_`` differs."""
     shape = np.shape(model.means_)
     if len(shape) != 2 or 0 in shape:
         raise _unfit("means_", shape, "the shape (n_components, n_features)")
@@ -59,7 +59,7 @@ def n_features(model: Any) -> int:
 
 
 def structure(model: Any) -> Structure:
-    """Structure of the parameters; ValueError where `covariance_type` was changed since the fit."""
+    """Return the structure of the parameters; raise ValueError if `covariance_type` was changed since the fit."""
     found = STRUCTURES[_validation.check_choice("covariance_type", model.covariance_type, STRUCTURES)]
     form = next((name for name in _FORMS if hasattr(model, name)), None)
     if form is None:
@@ -70,12 +70,12 @@ def structure(model: Any) -> Structure:
 
 
 def params(model: Any, *, drawn: bool = False) -> Params:
-    """Parameters of a model that has means.
+    """Return the parameters of a model that has means.
 
-    Densities are of ``precisions_cholesky_``, any square P with precision = P P^T; where it is missing of ``precisions_``, and
-    where these are missing too of ``covariances_``. Only with `drawn` must ``covariances_`` suit, if they are there.
+    Densities use ``precisions_cholesky_``, any square P with precision = P P^T; if it is missing, ``precisions_``; if these
+    are missing too, ``covariances_``. Only with `drawn` must ``covariances_``, if they are there, be valid.
 
-    Raises NotFittedError naming a parameter that is missing, ValueError where shapes or values cannot be a mixture's.
+    Raises NotFittedError naming a missing parameter, and ValueError if shapes or values cannot be those of a mixture.
     """
     found = structure(model)
     means = np.asarray(model.means_, np.float64)
@@ -105,7 +105,7 @@ def _check_values(weights: NDArray[np.float64], means: NDArray[np.float64]) -> N
 
 
 def _given_factors(model: Any, found: Structure, k: int, d: int) -> NDArray[np.float64]:
-    """Factors that were assigned, or those of the precisions or covariances that were."""
+    """Return the assigned factors, or those of the assigned precisions or covariances."""
     if hasattr(model, "precisions_cholesky_"):
         return np.asarray(model.precisions_cholesky_, np.float64)
     layout, name = found.layout, "precisions_" if hasattr(model, "precisions_") else "covariances_"
@@ -114,7 +114,7 @@ def _given_factors(model: Any, found: Structure, k: int, d: int) -> NDArray[np.f
 
 
 def _upper(factors: NDArray[np.float64], found: Structure, k: int, d: int) -> NDArray[np.float64]:
-    """Upper triangular factors of the same precisions."""
+    """Return the upper triangular factors of the same precisions."""
     shape = found.layout.shape(k, d)
     try:
         return found.layout.upper_factor(_validation.check_array("precisions_cholesky_", factors, shape, "its shape"))

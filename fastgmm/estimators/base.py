@@ -1,4 +1,4 @@
-"""What scikit-learn expects of an estimator, without importing scikit-learn."""
+"""Base class with the interface that scikit-learn expects of an estimator, without importing scikit-learn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Estimator:
 
     @classmethod
     def _parameter_names(cls) -> list[str]:
-        """Names of the constructor's arguments, but for ``**kwargs``, which have none; RuntimeError for ``*args``."""
+        """Return the names of the constructor's arguments except ``**kwargs``; raise RuntimeError for ``*args``."""
         if cls.__init__ is object.__init__:
             return []
         arguments = list(inspect.signature(cls.__init__).parameters.values())[1:]
@@ -29,11 +29,11 @@ class Estimator:
         return sorted(argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's arguments by name. `deep` is there for scikit-learn; no argument is an estimator."""
+        """Return the constructor's arguments by name. `deep` has no effect, as no argument is an estimator."""
         return {name: getattr(self, name) for name in self._parameter_names()}
 
     def set_params(self, **params: Any) -> Any:
-        """Set constructor arguments by name; ValueError for an unknown one, and then none is set."""
+        """Set constructor arguments by name; for an unknown one raise ValueError and set none."""
         for name in params:
             check_choice(f"parameter of {type(self).__name__}", name, self._parameter_names())
         for name, value in params.items():
@@ -53,7 +53,7 @@ class Estimator:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._changed().items())})"
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the parameters, those that are not the defaults in bold, and what was fitted."""
+        """Return HTML for a notebook: the parameters, with changed ones in bold, and the fitted attributes."""
         changed, params = self._changed(), self.get_params()
         bold = frozenset(i for i, name in enumerate(params) if name in changed)
         rows = [(name, reprlib.repr(value)) for name, value in params.items()]
@@ -61,11 +61,11 @@ class Estimator:
         return page(type(self).__name__, state, [Table("Parameters", (), rows, bold), *tables])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        """Return the same by type, of which IPython's display picks one; `kwargs` are its `include` and `exclude`."""
+        """Return the text and HTML by MIME type; IPython picks one. `kwargs` are its `include` and `exclude`."""
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def _described(self) -> tuple[str, list[Table]]:
-        """State of the estimator in words, and tables of what was fitted."""
+        """Return the state of the estimator in words, and tables of the fitted attributes."""
         return ("fitted" if self.__sklearn_is_fitted__() else "not fitted"), []
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -79,7 +79,7 @@ class Estimator:
             )
 
     def __sklearn_tags__(self) -> Any:
-        # Called by scikit-learn only, so that it is loaded already.
+        # Only scikit-learn calls this, so it is already loaded.
         from sklearn.utils import InputTags, Tags, TargetTags
 
         return Tags(

@@ -1,4 +1,4 @@
-"""GaussianMixture: validate, call em, set attributes."""
+"""The estimator `GaussianMixture`: argument checks, the call of EM, and the fitted attributes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from fastgmm.model.checks import check_covariances, check_parameters
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure, has_structure
 
-#: Batches of `partial_fit` whose log-likelihoods are kept: a stream may have no end.
+#: Batches of `partial_fit` whose log-likelihoods are kept: a stream may be endless.
 _HISTORY = 1000
 
 
 class GaussianMixture(FittedMixture):
     """Gaussian mixture fitted by expectation-maximisation.
 
-    The interface, the defaults and, for equal data and `random_state`, the answers of
+    It has the interface, the defaults and, for equal data and `random_state`, the results of
     ``sklearn.mixture.GaussianMixture``.
 
     Parameters
@@ -45,69 +45,71 @@ class GaussianMixture(FittedMixture):
         Number of components, k.
     covariance_type : str, default='full'
         'full', 'tied', 'diag' or 'spherical': each component its own matrix, all components one matrix, each its own diagonal,
-        each its own variance. Or one of mclust's names, of three letters for the volume, the shape and the orientation of the
-        components' covariances, which are equal (E), varying (V) or along the axes, for the shape a sphere (I): 'EII', 'VII'
-        (spherical); 'EEI', 'VEI', 'EVI', 'VVI' (diag); 'EEE' (tied), 'VEE', 'EVE', 'VVE', 'EEV', 'VEV', 'EVV', 'VVV' (full);
-        for one feature also 'E' and 'V'. Celeux & Govaert, Pattern Recognition 28(5), 1995.
+        each its own variance.
+
+        Or one of mclust's names, whose three letters stand for the volume, the shape and the orientation of the components'
+        covariances. These are equal (E), varying (V), or (I) along the axes, for the shape a sphere. 'EII', 'VII' (spherical);
+        'EEI', 'VEI', 'EVI', 'VVI' (diag); 'EEE' (tied), 'VEE', 'EVE', 'VVE', 'EEV', 'VEV', 'EVV', 'VVV' (full); for one
+        feature also 'E' and 'V'. Celeux & Govaert, Pattern Recognition 28(5), 1995.
     tol : float, default=1e-3
         EM stops when the mean log-likelihood per sample changes by less than this.
     reg_covar : float, default=1e-6
         Added to the variances, in squared units of the data.
     max_iter : int, default=100
-        Most EM iterations per start. With 0 the start itself is the result.
+        Maximum number of EM iterations per start. With 0 the start itself is the result.
     n_init : int, default=1
-        Number of starts; the one with the highest `lower_bound_` is kept, the first of them where several are equal. A start
-        is given up where it would not reach the best one's even if each of the iterations left up to `max_iter` brought
-        twice as much as its last one, not before 5 of them and not while gains grow; and at once where it begins with the
-        parameters that the best one began with. A larger `max_iter` gives up fewer.
+        Number of starts; the one with the highest `lower_bound_` is kept, the first of several equal ones. A start is stopped
+        early if it would not reach the best bound even if each iteration left up to `max_iter` gained twice as much as its
+        last one. This happens only after 5 iterations, and not while gains grow. A start is stopped at once if it begins with
+        the parameters that the best one began with. A larger `max_iter` stops fewer starts early.
 
-        Of more than 80 000 samples (and than 480 numbers for each free parameter) all starts are run on a sample of a quarter
-        of that first, and EM on all samples goes on from the best three of different ends there.
+        With more than 80 000 samples (and than 480 numbers for each free parameter) all starts are first run on a sample of a
+        quarter of that. EM on all samples then resumes from the best three with different final bounds.
     init_params : str, or array-like of shape (n,) or (n, k), default='kmeans'
-        How first parameters are found where they are not supplied.
+        How first parameters that are not supplied are found.
 
         'kmeans', 'k-means++', 'random', 'random_from_data'
             As in scikit-learn.
         'whitened'
-            k-means in the space where all directions have variance 1: sees clusters that differ along one of low variance.
+            k-means in the space where all directions have variance 1: it finds clusters that differ along one of low variance.
         'hierarchical'
             Model-based agglomeration (Banfield & Raftery 1993, Fraley 1998) of at most 2000 samples, drawn by weight, extended
-            to all of them by an E-step. On up to 2000 samples nothing is drawn, and all starts are equal.
+            to all of them by an E-step. With up to 2000 samples nothing is drawn, and all starts are equal.
         'em-em'
-            20 short EM runs from random means on a subsample, of 2000 samples or 120 numbers (d a sample) per free parameter,
-            the best 3 ranked on all samples (Biernacki, Celeux & Govaert 2003).
+            20 short EM runs from random means on a subsample, of 2000 samples or 120 numbers (d a sample) per free parameter.
+            The best 3 are ranked on all samples (Biernacki, Celeux & Govaert 2003).
         'auto'
-            Of 'kmeans', 'whitened', 'hierarchical' and 'em-em' the one that is most likely after 5 EM steps.
+            The one of 'kmeans', 'whitened', 'hierarchical' and 'em-em' with the highest likelihood after 5 EM steps.
         array-like of int, shape (n,)
             Known groups of the samples, numbered 0 to k - 1, each with a sample of positive weight.
         array-like of float, shape (n, k)
             Known responsibilities: not negative, rows adding up to 1.
 
         EM from known groups starts with their M-step, on any data but a Dask collection; there is one such start, whatever
-        `n_init`. They are of the data of `fit`, or of the first batch of `partial_fit`.
+        `n_init`. The groups belong to the data of `fit`, or to the first batch of `partial_fit`.
     weights_init : array-like of shape (k,), optional
-        First weights; they add up to 1.
+        Initial weights; they add up to 1.
     means_init : array-like of shape (k, d), optional
-        First means.
+        Initial means.
     precisions_init : array-like, optional
-        First inverse covariances, in the shape of `precisions_`; they need not be of the structure.
+        Initial inverse covariances, in the shape of `precisions_`; they need not have the structure.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
-        LocalSource of all draws.
+        Source of all random draws.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last result instead of starting anew.
+        Whether `fit` resumes from the last result instead of starting anew.
     verbose : int, default=0
         1 prints starts and every `verbose_interval`-th iteration, 2 also the change of the bound.
     verbose_interval : int, default=10
         Iterations between two printed lines.
     n_threads : int, optional
-        Threads to use; by default Numba's setting. More than Numba was started with count as that many. The results do
-        not depend on it, to the bit.
+        Threads to use; by default Numba's setting, which is also the maximum that Numba was started with. The results do not
+        depend on it, to the bit.
     learning_decay : float, default=0.6
         For `partial_fit` and ``fit(batch_size=...)``: a in the step size (t + t0)^-a of batch t, above 0.5 and at most 1. The
         larger it is, the less the parameters follow single batches, and the longer they remember the first ones.
     learning_offset : float, default=3.0
         t0 in the step size, not negative: the larger it is, the less the first batches move the parameters of an earlier
-        fit that `partial_fit` goes on from. With 0 the first one leaves nothing of them.
+        fit from which `partial_fit` resumes. With 0 the first batch leaves nothing of them.
 
     Attributes
     ----------
@@ -116,22 +118,22 @@ class GaussianMixture(FittedMixture):
     covariances_, precisions_, precisions_cholesky_ : ndarray
         (k,), one variance for each component: spherical, EII, VII, E, V. (k, d), its variances: diag, EEI, VEI, EVI, VVI.
         (d, d), one matrix for all: tied, EEE. (k, d, d), one for each: full and the others. ``precisions_cholesky_`` is U,
-        upper triangular (the root of the precision where that is diagonal), with precision = U U^T. All are float32 where
-        the data were.
+        upper triangular (the root of the precision if that is diagonal), with precision = U U^T. All are float32 if the data
+        were.
     converged_ : bool
         Whether the kept start reached `tol` within `max_iter`.
     n_iter_ : int
         Iterations of the kept start; epochs, with `batch_size`; batches, after `partial_fit`.
     lower_bound_ : float
-        Mean log-likelihood per sample of the parameters that entered the last iteration (as in scikit-learn; those in
-        ``means_`` etc. are one M-step further, ``score(X)`` is theirs). With `batch_size`, that of the fitted parameters on all
-        of X. After `partial_fit`, that of the last batch under the parameters that met it.
+        Mean log-likelihood per sample of the parameters that entered the last iteration, as in scikit-learn. Those in
+        ``means_`` etc. are one M-step further; ``score(X)`` is theirs. With `batch_size`, that of the fitted parameters on all
+        of X. After `partial_fit`, that of the last batch under the parameters before its step.
     lower_bounds_ : list of float
-        The same for each iteration of the kept start; with `batch_size` for each epoch, where each batch is under the
-        parameters that met it; after `partial_fit` for the last 1000 batches.
+        The same for each iteration of the kept start. With `batch_size` for each epoch, with each batch under the parameters
+        before its step. After `partial_fit` for the last 1000 batches.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Column names, where X was a data frame whose column names are strings.
+        Column names, if X was a data frame whose column names are strings.
 
     Examples
     --------
@@ -203,7 +205,7 @@ class GaussianMixture(FittedMixture):
             They add up to 1.
         means : array-like of shape (k, d)
         covariances : array-like
-            In the shape of `covariances_`; positive definite, and of the structure that `covariance_type` names.
+            In the shape of `covariances_`; positive definite, with the structure that `covariance_type` names.
         covariance_type : str, default='full'
         random_state, n_threads
             As in the constructor.
@@ -211,7 +213,7 @@ class GaussianMixture(FittedMixture):
         Raises
         ------
         ValueError
-            For wrong shapes, weights that do not add up to 1, covariances that are not positive definite or not of the structure.
+            If shapes are wrong, weights do not add up to 1, or covariances are not positive definite or lack the structure.
         """
         structure = STRUCTURES[_validation.check_choice("covariance_type", covariance_type, STRUCTURES)]
         params = check_parameters(weights, means, covariances, structure.layout, covariance_type)
@@ -219,8 +221,8 @@ class GaussianMixture(FittedMixture):
         structure.check_features(d)
         if not has_structure(structure, params.covariances, params.weights):
             raise ValueError(
-                f"covariances are not of the structure {covariance_type!r}, of which E stands for what is equal for all "
-                f"components: pass covariance_type={structure.layout.name!r}, or what a fit with {covariance_type!r} would have "
+                f"covariances are not of the structure {covariance_type!r}, whose E means equal for all components: pass "
+                f"covariance_type={structure.layout.name!r}, or covariances such as a fit with {covariance_type!r} would have "
                 "found"
             )
         model = cls(k, covariance_type=covariance_type, random_state=random_state, n_threads=n_threads)
@@ -241,43 +243,42 @@ class GaussianMixture(FittedMixture):
     ) -> GaussianMixture:
         """Fit the mixture to `X`.
 
-        Ctrl-C ends it within about a second. The best parameters so far, of the starts that were finished or of the running
-        one, are then in the model, as after a fit that did not converge (`converged_` and `n_iter_` are those of the start that
-        is kept), and KeyboardInterrupt says which these are. Before the first iteration is done the model is left unchanged.
+        Ctrl-C ends it within about a second. The model then has the best parameters so far, of a finished start or of the
+        running one, as after a fit that did not converge. `converged_` and `n_iter_` are those of the kept start, and
+        KeyboardInterrupt says which it is. Before the first iteration is done the model is left unchanged.
 
         Parameters
         ----------
         X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
             Data larger than memory: a `numpy.memmap`, the path of a file, of a directory or a glob pattern, or chunks
-            (`fastgmm.chunks`). They are read once per iteration, ahead of what is computed. From 64 MiB on the start is
-            found from a systematic sample of 64 MiB (for a memory map or a ``.npy`` file only beyond 1 GiB or 2^23 samples).
+            (`fastgmm.chunks`). They are read once per iteration, ahead of the computation. From 64 MiB the start is found
+            from a systematic sample of 64 MiB (for a memory map or a ``.npy`` file only beyond 1 GiB or 2^23 samples).
 
             A ``dask.array`` of two dimensions or a ``dask.dataframe`` is persisted in the memory of the workers, and only
-            sums of partitions and the sample for the start come back from there. A partition is worked on by one thread,
-            or where there are fewer of them than the worker has threads, by an equal share of these (at most `n_threads`).
+            sums of partitions and the sample for the start come back from there. One thread works on a partition; if the
+            worker has more threads than partitions, an equal share of the threads does (at most `n_threads`).
         y : ignored
         sample_weight : array-like of shape (n,), optional
-            How many times each sample counts, not negative; not necessarily integers. Their scale has no influence on the
-            parameters (it has on `bic`, `aic` and `icl`), and a sample of weight 0
-            none at all. For a Dask collection also a Dask array or series in the same
-            partitions.
+            How many times each sample counts: not negative, not necessarily integers. Their scale does not influence the
+            parameters (but does `bic`, `aic` and `icl`); a sample of weight 0 has no influence at all. For a Dask collection
+            also a Dask array or series in the same partitions.
         batch_size : int, optional
-            Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than each pass: fewer passes
-            over large data, for parameters near those of EM. It pays with many batches; with a few EM is better. At most
-            `max_iter` epochs, until the mean log-likelihood of one changes by less than `tol`; then a pass for
-            `lower_bound_`. Batches are consecutive samples: shuffle data that are sorted, by cluster or in time, first. By
-            default EM on all samples at once.
+            Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than after each pass. This
+            takes fewer passes over large data, for parameters near those of EM. It pays with many batches; with few, EM is
+            better. There are at most `max_iter` epochs, until the mean log-likelihood of one changes by less than `tol`, then
+            a pass for `lower_bound_`. Batches are consecutive samples: first shuffle data that are sorted by cluster or in
+            time. By default EM on all samples at once.
         progress : bool, default=False
-            Show where the fit is, and how much time a pass over the data still takes, on standard error: as a bar where that
-            is a terminal and tqdm is installed (extra ``progress``), else as a line every few seconds.
+            Show the progress of the fit, and the time left for the current pass over the data, on standard error. This is a
+            bar if that is a terminal and tqdm is installed (extra ``progress``), else a line every few seconds.
         checkpoint : path, optional
-            File that the fit writes its state to, and goes on from where it exists: the result has the bits of a fit that
-            was never interrupted, with all `n_init` starts. A fit that ends removes it; Ctrl-C writes it once more. Going
-            on, draws come from the state in the file, and `random_state` is not touched. The format is that of
+            File for the state of the fit, which resumes from it if it exists. The result is that of an uninterrupted fit, to
+            the bit, with all `n_init` starts. A fit that completes removes the file; Ctrl-C writes it once more. A resumed
+            fit draws from the RNG state in the file and leaves `random_state` untouched. The format is that of
             `fastgmm.fitting.checkpoint`.
         checkpoint_every : float, default=60
-            Seconds between two writings of the file, at least; 0 writes it after each iteration (on up to 1024 samples,
-            where iterations take microseconds, after each tenth of a second).
+            Minimum number of seconds between two writes of the file. 0 writes it after each iteration (with up to 1024
+            samples, when iterations take microseconds, after each tenth of a second).
 
         Returns
         -------
@@ -286,26 +287,26 @@ class GaussianMixture(FittedMixture):
         Raises
         ------
         ValueError, TypeError
-            For input or arguments that cannot be used, for a checkpoint that is damaged or of other data or settings, and
-            where a component collapses. The model is then unchanged.
+            If input or arguments cannot be used, a checkpoint is damaged or belongs to other data or settings, or a
+            component collapses. The model is then unchanged.
         OSError
-            For files that cannot be read, and a checkpoint that cannot be written, which is tried before any work.
+            If files cannot be read, or a checkpoint cannot be written, which is tried before any work.
         KeyboardInterrupt
             On Ctrl-C, see above.
 
         Warns
         -----
         ConvergenceWarning
-            Where the best start did not converge; its parameters are kept.
+            If the best start did not converge; its parameters are kept.
         LocalOptimumWarning
-            Where it did, but no other of three or more starts came within 10 `tol` of its bound: then it was found by luck, and
-            a better one may be left to find.
+            If it did, but no other of three or more starts came within 10 `tol` of its bound: it was found by luck, and there
+            may be a better one.
         DegenerateWarning
-            Where components sit on so few distinct samples, or on samples that are equal in some direction, that it is
-            `reg_covar` alone that gives them a variance there; and where components hold no samples. The message says which, on
-            how many distinct samples, and what to do. `lower_bound_` and the criteria have no meaning then.
+            If components sit on too few distinct samples, or on samples that are equal in some direction, so that `reg_covar`
+            alone gives them a variance there; or if components hold no samples. The message says which, on how many distinct
+            samples, and what to do. `lower_bound_` and the criteria have no meaning then.
         UserWarning
-            Where `reg_covar` has its default value and is larger than the variance of the data. The message is always the same,
+            If `reg_covar` has its default value and is larger than the variance of the data. The message is always the same,
             so that Python's default filter shows it once for each line that calls `fit`.
         """
         self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
@@ -325,31 +326,31 @@ class GaussianMixture(FittedMixture):
         """Fit the mixture and return the most probable component of each sample, as `predict` does. Parameters as in `fit`."""
         source: Any = self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
         if sample_weight is not None or source.local is None:
-            return self.predict(X)  # those of weight zero as well; those of Dask later
+            return self.predict(X)  # also for samples of weight zero; for Dask lazily
         return evaluate.labels(source, self._params(), self.n_threads)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> GaussianMixture:
-        """Go one step further with the next batch of a stream: online EM (Cappe & Moulines, J. R. Stat. Soc. B 71(3), 2009).
+        """Update the model with the next batch of a stream: online EM (Cappe & Moulines, J. R. Stat. Soc. B 71(3), 2009).
 
         The statistics that an M-step needs are averaged over the batches with the step sizes gamma_t = (t + `learning_offset`)
-        ^ -`learning_decay`, t = 1, 2, ...: a batch is gone through once and not kept. A batch that weighs more or less than
-        the batches so far do in the mean moves the averages in proportion. Unlike in `fit`, the likelihood need not rise from
-        step to step.
+        ^ -`learning_decay`, t = 1, 2, ... Each batch is read once and not kept. A batch that weighs more or less than the mean
+        of the batches so far moves the averages in proportion. Unlike in `fit`, the likelihood need not rise from step to
+        step.
 
         The first call starts from its batch as `fit` does, once; the more samples it has, the better the start. Its
-        parameters stay, and samples are gathered, until there are 20 numbers (d a sample) for each free parameter; from then
+        parameters stay, and samples are gathered, until there are 20 numbers (d a sample) for each free parameter. From then
         on the averages never stand for fewer, however small the batches. A model that was fitted or made from parameters
-        continues from these. `save`, pickle and copies keep the averages, so that the stream continues in another process with
+        continues from these. `save`, pickle and copies keep the averages, so that the stream resumes in another process with
         the same bits. `fit` starts anew, or with `warm_start` from the parameters, and forgets the averages. A change of the
         number of components or the covariance type needs a new `fit`.
 
         Parameters
         ----------
         X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-            One batch; a single sample will do, except in the first call, which needs n_components.
+            One batch. A single sample suffices, except in the first call, which needs n_components.
         y : ignored
         sample_weight : array-like of shape (n,), optional
-            As in `fit`; their scale has no influence as long as it is that of the other batches' weights, 1 where none are given.
+            As in `fit`. Their scale has no influence if it is that of the other batches' weights, which are 1 if not given.
 
         Returns
         -------
@@ -363,8 +364,8 @@ class GaussianMixture(FittedMixture):
         Warns
         -----
         UserWarning
-            Where the model comes from a file of format version 1, which holds no averages, and may have been in a stream since
-            no `fit` converged: the first batch counts as if the parameters were those of a fit.
+            If the model comes from a file of format version 1, which holds no averages, and may have been in a stream, since
+            no `fit` converged. The first batch then treats the parameters as those of a fit.
         """
         self._refuse_overridden(FIT_HOOKS, "partial_fit")
         step, _ = self._check_arguments()
@@ -390,7 +391,7 @@ class GaussianMixture(FittedMixture):
         return self
 
     def _before_batch(self, source: Source, step: Step) -> tuple[Params, online.Averages]:
-        """Parameters that a batch meets, and the averages that they came of."""
+        """Return the parameters before the step of a batch, and the averages behind them."""
         if not self.__sklearn_is_fitted__():
             self._check_enough(source)
             start, rng = self._check_start(source, step.structure), _validation.check_random_state(self.random_state)
@@ -411,9 +412,9 @@ class GaussianMixture(FittedMixture):
             params = self._params(drawn=True)
             return params, online.averages_of(params, step)
         if averages.stats.layout is not step.structure.layout:
-            # of the same shape: diag and tied where k = d. A fit continues from others
+            # of the same shape: diag and tied if k = d. A fit continues from others
             raise ValueError(
-                f"partial_fit goes on with averages of covariance_type={averages.stats.layout.name!r}, but covariance_type="
+                f"partial_fit continues the averages of covariance_type={averages.stats.layout.name!r}, but covariance_type="
                 f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
             )
         return self._params(drawn=True), averages
@@ -433,8 +434,8 @@ class GaussianMixture(FittedMixture):
             _validation.check_integer("batch_size", batch_size, 1)
             if checkpoint is not None:
                 raise ValueError(
-                    "checkpoint holds where EM is, not the averages of batch_size: leave one of them out; partial_fit and save "
-                    "keep the parameters and the averages that batches have come to"
+                    "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out; partial_fit and "
+                    "save keep the parameters and the averages after each batch"
                 )
         every = _validation.check_non_negative("checkpoint_every", checkpoint_every)
         saved = None if checkpoint is None else Checkpoint(checkpoint, every)
@@ -443,7 +444,7 @@ class GaussianMixture(FittedMixture):
         source = open_source(X, sample_weight, min_samples=2)
         if batch_size is not None and source.local is None:
             raise ValueError(
-                "batch_size cuts data that are read here, and X lies elsewhere, as a Dask collection does: leave it out, or "
+                "batch_size needs data that are read here, and X lies elsewhere, as a Dask collection does: leave it out, or "
                 "call partial_fit with parts of X"
             )
         step.structure.check_features(source.n_features)
@@ -454,7 +455,7 @@ class GaussianMixture(FittedMixture):
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         plan = self._plan(source, step, stop, warm, batch_size)
         if saved is not None:
-            # not those that the constructor of a subclass names: it may pass **kwargs on
+            # not the arguments that the constructor of a subclass names: it may pass **kwargs on
             arguments = {name: getattr(self, name) for name in GaussianMixture._parameter_names()}
             saved.identify(settings_of(type(self).__name__, arguments), data_of(source))
         fit = Fit(plan, self._progress(plan, with_bar), saved)
@@ -504,7 +505,7 @@ class GaussianMixture(FittedMixture):
         return combine(lines, progress_bar(plan.source.n_samples, n_starts) if with_bar else SILENT)
 
     def _initialize(self, X: Any, resp: ArrayLike) -> None:
-        """Set the parameters that an M-step makes of responsibilities (n, k), but for those that were supplied.
+        """Set the parameters that an M-step computes from responsibilities (n, k), except those that were supplied.
 
         A private method of scikit-learn's class that programs call; `fit` takes responsibilities as `init_params`.
         """
@@ -558,7 +559,7 @@ class GaussianMixture(FittedMixture):
         return self._step(structure, reg_covar), stop
 
     def _step(self, structure: Structure, reg_covar: float) -> Step:
-        """Return what an iteration maximises: the likelihood. A subclass with another objective returns its own step."""
+        """Return the step that maximises the likelihood. A subclass with another objective returns its own step."""
         return MaximumLikelihood(structure, reg_covar)
 
     def _check_start(self, source: Source, structure: Structure) -> Start:
@@ -567,7 +568,7 @@ class GaussianMixture(FittedMixture):
         )
 
     def _check_init_params(self, source: Source) -> str | NDArray:
-        """The kind of start, or the known groups of the samples of a source."""
+        """Return the kind of start, or the known groups of the samples of a source."""
         if isinstance(self.init_params, str):
             return self.init_params
         if source.local is None:
@@ -594,7 +595,7 @@ class GaussianMixture(FittedMixture):
         )
 
     def _check_learning(self) -> tuple[float, float]:
-        """`learning_decay` and `learning_offset`."""
+        """Return `learning_decay` and `learning_offset`."""
         return (
             _validation.check_within("learning_decay", self.learning_decay, 0.5, 1.0),
             _validation.check_non_negative("learning_offset", self.learning_offset),
@@ -607,7 +608,7 @@ class GaussianMixture(FittedMixture):
         covariances = np.shape(self.covariances_) if hasattr(self, "covariances_") else expected
         if means != (self.n_components, source.n_features) or covariances != expected:
             raise ValueError(
-                f"{what} goes on from a fit with means of shape {means} and covariances of shape "
+                f"{what} resumes from a fit with means of shape {means} and covariances of shape "
                 f"{covariances}, but n_components={self.n_components}, {source.n_features} features and "
                 f"covariance_type={self.covariance_type!r} were asked for: {remedy} or keep them"
             )

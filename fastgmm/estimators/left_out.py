@@ -1,4 +1,4 @@
-"""Features of the data that a model was chosen without: those that are constant."""
+"""Constant features of the data, which a selected model leaves out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastgmm._errors import listed
 from fastgmm.data.source import Source
 from fastgmm.em import sweep
 
-#: Values that differ by so many units in the last place, or fewer, are equal: sums of columns in another order do.
+#: Values that differ by at most this many units in the last place are equal: sums of columns in another order differ.
 _ULPS = 8
 
 
@@ -27,17 +27,17 @@ class LeftOut(NamedTuple):
     names: NDArray[np.object_] | None
 
     def kept(self, d: int) -> NDArray[np.int64]:
-        """Indices of those that a model of `d` features has."""
+        """Return the indices of the features that a model of `d` features has."""
         return np.setdiff1d(np.arange(d + len(self.indices)), self.indices)
 
     def are_in(self, d: int, names: NDArray | None, n_features: int) -> bool:
-        """Whether data of `d` features are such as the model was chosen for, which has `n_features` of them."""
+        """Return whether data of `d` features are such as the model with `n_features` of them was selected for."""
         same = names is None or self.names is None or np.array_equal(names, self.names)
         return d == n_features + len(self.indices) and same
 
 
 def constant_features(source: Source, n_threads: int | None) -> NDArray[np.int64]:
-    """Features whose samples of positive weight are all equal, up to rounding: their indices, (c,)."""
+    """Return the indices, (c,), of features whose samples of positive weight are all equal, up to rounding."""
     low, high = sweep.ranges(source, n_threads)
     rounding = _ULPS * float(np.finfo(source.dtype).eps) * np.maximum(np.abs(low), np.abs(high))
     return np.flatnonzero(high - low <= rounding)
@@ -49,6 +49,6 @@ def without(X: Any, kept: NDArray[np.int64]) -> Any:
 
 
 def features(indices: NDArray[np.int64], names: Sequence[Any] | NDArray | None, most: int = 8) -> str:
-    """Name features, or number them: such as "features 2 and 4 (counted from 0)"."""
+    """Name or number features, such as "features 2 and 4 (counted from 0)"."""
     words = [str(j) if names is None else repr(str(names[j])) for j in indices]
     return f"feature{'s' * (len(indices) > 1)} {listed(words, most=most)}{' (counted from 0)' if names is None else ''}"

@@ -26,7 +26,7 @@ _CLASSES = {cls.__name__: cls for cls in (GaussianMixture,)}
 def load(path: str | os.PathLike[str]) -> GaussianMixture:
     """Read a model that `save` wrote.
 
-    Nothing in the file is executed, whoever wrote it; what it holds is checked before a model is made of it.
+    Nothing in the file is executed, whoever wrote it; its contents are checked before a model is made of them.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
     Raises
     ------
     ValueError
-        If the file is no model, is damaged or incomplete, contradicts itself, or is of a newer format than this
+        If the file is not a model, is damaged or incomplete, contradicts itself, or has a newer format than this
         version of fastgmm knows.
     OSError
         If the file cannot be opened.

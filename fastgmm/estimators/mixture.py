@@ -1,4 +1,4 @@
-"""What a fitted mixture does, however it was fitted: predict, score, draw, be saved."""
+"""Base class of fitted mixtures: predict, score, draw and save, whatever the fit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fastgmm.estimators.notebook import Table
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure
 
-#: Methods of scikit-learn's class that make its densities, in any of its versions 1.6 to 1.9, and that densities here do not call.
+#: Methods that scikit-learn's class computes densities with, in any of its versions 1.6 to 1.9, and that are not called here.
 DENSITY_HOOKS = (
     "_estimate_log_prob",
     "_estimate_log_prob_resp",
@@ -50,7 +50,7 @@ FIT_HOOKS = (
 )
 
 
-#: What a notebook shows of a fit beside its parameters, and of how many components and features it shows these.
+#: Outcomes of a fit that a notebook shows beside its parameters, and the most components and features of these.
 _OUTCOME = ("converged_", "n_iter_", "lower_bound_")
 _SHOWN_COMPONENTS, _SHOWN_FEATURES = 10, 8
 
@@ -65,7 +65,7 @@ def _is_ours(method: Any) -> bool:
 
 
 class Criteria(NamedTuple):
-    """Log-likelihood of all samples, each as often as its weight says, the sum of the weights, and what follows from them."""
+    """Weighted log-likelihood of all samples, the sum of the weights, and the criteria that follow from them."""
 
     log_likelihood: float
     total_weight: float
@@ -74,21 +74,21 @@ class Criteria(NamedTuple):
 
     @classmethod
     def of(cls, log_likelihood: float, total_weight: float, n_parameters: int) -> Criteria:
-        """-2 log L + p log n (Schwarz, Ann. Stat. 6, 1978) and -2 log L + 2 p (Akaike 1974): lower is better."""
+        """Compute -2 log L + p log n (Schwarz, Ann. Stat. 6, 1978) and -2 log L + 2 p (Akaike 1974): lower is better."""
         penalty = n_parameters * math.log(total_weight)
         return cls(log_likelihood, total_weight, -2 * log_likelihood + penalty, -2 * log_likelihood + 2 * n_parameters)
 
 
-#: Weights that add up to less than this share of the samples that have one, or to 1, are taken for relative ones.
+#: Weights that add up to less than this share of the samples of positive weight, or to 1, are taken for relative ones.
 _PLAUSIBLE = 0.1
 
 
 def warn_of_relative_weights(source: Source) -> None:
-    """Warn where weights do not add up to what can be a number of samples, as criteria take their sum to be.
+    """Warn if weights do not add up to a plausible number of samples, which criteria take their sum to be.
 
-    They do where they are counts of repeated rows (their sum is not below the number of samples that have a weight), add up to
-    the number of samples, or are from a bootstrap. Shares and probabilities of membership add up to less; a sum of 1, or below a
-    tenth of the samples of positive weight, is that of weights of which only the ratios are meant.
+    They do if they count repeated rows (their sum is not below the number of samples that have a weight). So do weights that
+    add up to the number of samples, or are from a bootstrap. Shares and probabilities of membership add up to less. A sum of
+    1, or below a tenth of the samples of positive weight, means that only the ratios of the weights matter.
     """
     total = source.total_weight * source.weight_unit
     weights = None if source.local is None else source.local.weights
@@ -103,7 +103,7 @@ def warn_of_relative_weights(source: Source) -> None:
 
 
 def _fitted(fit: FitResult, dtype: np.dtype) -> dict[str, Any]:
-    """The fitted attributes that are parameters or say how they were found; ValueError where `dtype` cannot hold them."""
+    """Return the parameters and outcomes of a fit as attributes; raise ValueError if `dtype` cannot hold them."""
     params = fit.params
     with np.errstate(over="ignore", invalid="ignore"):
         covariances, roots, precisions = (
@@ -129,7 +129,7 @@ def _fitted(fit: FitResult, dtype: np.dtype) -> dict[str, Any]:
 
 
 class FittedMixture(Estimator):
-    """Methods that need the fitted attributes, the constructor's `covariance_type`, `n_threads` and `random_state`, no more."""
+    """Methods that need only the fitted attributes and the constructor's `covariance_type`, `n_threads` and `random_state`."""
 
     covariance_type: str
     n_threads: int | None
@@ -149,17 +149,17 @@ class FittedMixture(Estimator):
     _left_out: LeftOut | None = None
 
     def _set_fitted(self, fit: FitResult, dtype: np.dtype, *gone: str, **others: Any) -> None:
-        """Set what a fit came to and other attributes, and leave those out that are `gone`."""
+        """Set the result of a fit and `others`, and remove the attributes that are `gone`."""
         kept = {name: value for name, value in vars(self).items() if name not in gone}
         # one assignment, so that Ctrl-C finds the old ones or the new ones
         self.__dict__ = kept | _fitted(fit, dtype) | others
 
     def _params(self, *, drawn: bool = False) -> Params:
-        """Parameters as the fitted attributes have them; with `drawn` checked covariances as well (`attributes.params`)."""
+        """Return the parameters in the fitted attributes; with `drawn` also check the covariances (`attributes.params`)."""
         return attributes.params(self, drawn=drawn)
 
     def _structure(self) -> Structure:
-        """Structure of the fitted parameters; ValueError where `covariance_type` was changed since."""
+        """Return the structure of the fitted parameters; raise ValueError if `covariance_type` was changed since."""
         return attributes.structure(self)
 
     def _check_is_fitted(self) -> None:
@@ -168,7 +168,7 @@ class FittedMixture(Estimator):
         super()._check_is_fitted()
 
     def _refuse_overridden(self, hooks: Iterable[str], method: str) -> None:
-        """Raise TypeError where a subclass, or the instance, overrides methods that scikit-learn's `method` would call."""
+        """Raise TypeError if a subclass, or the instance, overrides methods that scikit-learn's `method` would call."""
         own, instance = type(self), vars(self)
         if _all_ours(own.__mro__) and instance.keys().isdisjoint(hooks):
             return
@@ -176,12 +176,12 @@ class FittedMixture(Estimator):
         if found:
             raise TypeError(
                 f"{own.__name__} overrides {', '.join(found)} of scikit-learn's GaussianMixture. fastgmm's {method} does not "
-                "call what is overridden, so that its result would be another: inherit from sklearn.mixture.GaussianMixture, or "
+                "call overridden methods, so that its result would differ: inherit from sklearn.mixture.GaussianMixture, or "
                 "rename a method that is not meant to change the results"
             )
 
     def _source(self, X: Any, sample_weight: Any = None) -> Source:
-        """Data for a fitted model: checked, and of the features that the model knows."""
+        """Return data for a fitted model: checked, with the features that the model knows."""
         self._check_is_fitted()
         _validation.check_threads(self.n_threads)
         names = _validation.feature_names(X)
@@ -193,7 +193,7 @@ class FittedMixture(Estimator):
         return source
 
     def _left_out_of(self, d: int, names: NDArray | None) -> LeftOut | None:
-        """What of data of `d` features with such names the model, which `select` made, was chosen without; None for no others."""
+        """Return the features of such data, of `d` features, that `select` left out of the model, or None."""
         left_out = self._left_out
         return left_out if left_out is not None and left_out.are_in(d, names, self.n_features_in_) else None
 
@@ -204,7 +204,7 @@ class FittedMixture(Estimator):
     def _each(
         self, X: Any, evaluate: Callable[..., NDArray], columns: Sequence[str] | str, *, dtype: type | None = None
     ) -> Any:
-        """``evaluate(source, params, n_threads)``; of a Dask collection lazily, see `each_block`."""
+        """Call ``evaluate(source, params, n_threads)``; for a Dask collection lazily, see `each_block`."""
         if not is_dask(X):
             return evaluate(self._source(X), self._params(), self.n_threads)
         self._check_is_fitted()
@@ -214,15 +214,15 @@ class FittedMixture(Estimator):
         if left_out is not None:
             X = without(X, left_out.kept(d))
             width = row_blocks(X).shape[1]
-        # an unknown number of columns is looked at later, in each block
+        # an unknown number of columns is checked later, in each block
         self._check_features(d if math.isnan(width) else width, _validation.feature_names(X))
         return each_block(X, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return the most probable component of each sample, shape (n,). `X` as in `fit`.
 
-        Of Dask it is computed lazily: of an array a Dask array; of a data frame a series, ``label``, in the same partitions
-        and with the same index, so that ``X.assign(label=model.predict(X))`` works. Of other frames it is an array.
+        For Dask it is computed lazily: for an array as a Dask array; for a data frame as a series, ``label``, in the same
+        partitions and with the same index, so that ``X.assign(label=model.predict(X))`` works. For other frames it is an array.
         """
         self._refuse_overridden(DENSITY_HOOKS, "predict")
         return self._each(X, evaluate.labels, "label", dtype=np.int64)
@@ -230,15 +230,15 @@ class FittedMixture(Estimator):
     def predict_proba(self, X: Any) -> NDArray:
         """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`.
 
-        Of Dask lazily, as `predict`; of a data frame of Dask a frame with the columns ``p0``, ``p1``, ... and the same index.
-        A sample so far from all components that its likelihood is 0 (its log -inf) has probability 0 for each of them.
+        For Dask lazily, as `predict`; for a Dask data frame a frame with the columns ``p0``, ``p1``, ... and the same index.
+        A sample too far from all components, with likelihood 0 (log -inf), has probability 0 for each of them.
         """
         self._refuse_overridden(DENSITY_HOOKS, "predict_proba")
         self._check_is_fitted()
         return self._each(X, evaluate.responsibilities, [f"p{c}" for c in range(len(self.means_))])
 
     def score_samples(self, X: Any) -> NDArray:
-        """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`; of Dask lazily, as `predict`."""
+        """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`; for Dask lazily, as `predict`."""
         self._refuse_overridden(DENSITY_HOOKS, "score_samples")
         return self._each(X, evaluate.log_prob, "log_likelihood")
 
@@ -266,13 +266,13 @@ class FittedMixture(Estimator):
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion on `X`, -2 log L + p log n; lower is better.
 
-        n is the number of samples, with weights their sum: what it is where integer weights stand for repeated rows. So the scale
-        of the weights matters, unlike in `fit`: relative ones have to be multiplied by n / ``sample_weight.sum()`` first.
+        n is the number of samples, with weights their sum, as for integer weights that stand for repeated rows. So the scale
+        of the weights matters, unlike in `fit`: multiply relative ones by n / ``sample_weight.sum()`` first.
 
         Warns
         -----
         UserWarning
-            Where the weights add up to 1, or to less than a tenth of the samples that have one: that is not their number.
+            If the weights add up to 1, or to less than a tenth of the samples that have one: that is not their number.
         """
         return self._criteria(X, sample_weight).bic
 
@@ -283,9 +283,9 @@ class FittedMixture(Estimator):
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the integrated completed likelihood on `X`, -2 log L - 2 sum_i log max_k z_ik + p log n; lower is better.
 
-        BIC, and what it costs that samples belong to no component for certain: z_ik are the responsibilities, and each sample
-        is taken for one of its most probable component (Biernacki, Celeux & Govaert, IEEE Trans. Pattern Anal. Mach. Intell. 22,
-        2000). mclust prints the negative. L, n and the warning as in `bic`.
+        This is BIC with a penalty for samples that do not clearly belong to one component: z_ik are the responsibilities, and
+        each sample counts for its most probable component (Biernacki, Celeux & Govaert, IEEE Trans. Pattern Anal. Mach. Intell.
+        22, 2000). mclust prints the negative. L, n and the warning as in `bic`.
         """
         self._refuse_overridden(DENSITY_HOOKS, "icl")
         source = self._source(X, sample_weight)
@@ -301,7 +301,7 @@ class FittedMixture(Estimator):
         rng = _validation.check_random_state(self.random_state)
         params = self._params(drawn=True)
         k = len(params.means)
-        # as they are, for draws from float32 parameters are not those from the same numbers in float64, to the bit
+        # unchanged: draws from float32 parameters differ in their bits from those from the same numbers in float64
         means, covariances = np.asarray(self.means_), np.asarray(getattr(self, "covariances_", params.covariances))
         counts = rng.multinomial(n_samples, params.weights / params.weights.sum())
         drawn = [params.layout.draw(rng, means[i], covariances, i, int(count)) for i, count in enumerate(counts)]
@@ -337,33 +337,33 @@ class FittedMixture(Estimator):
     # --- private methods of scikit-learn's class that programs call ---
 
     def _n_parameters(self) -> int:
-        """Number of free parameters; `bic`, `aic` and `icl` are of what this returns."""
+        """Return the number of free parameters, which `bic`, `aic` and `icl` use."""
         self._check_is_fitted()
         return self._structure().n_parameters(*np.shape(self.means_))
 
     def _estimate_log_weights(self) -> NDArray:
-        """Logarithms of the weights, shape (k,)."""
+        """Return the logarithms of the weights, shape (k,)."""
         self._check_is_fitted()
         with np.errstate(divide="ignore"):
             return np.log(self._params().weights)
 
     def _estimate_log_prob(self, X: Any) -> Any:
-        """Log-density of each sample under each component, shape (n, k)."""
+        """Return the log-density of each sample under each component, shape (n, k)."""
         self._check_is_fitted()
         return self._each(X, evaluate.log_density, [f"p{c}" for c in range(len(self.means_))])
 
     def _estimate_weighted_log_prob(self, X: Any) -> Any:
-        """Log-density of each sample under each component, and the logarithm of its weight, shape (n, k)."""
+        """Return the log-density of each sample under each component plus its log-weight, shape (n, k)."""
         log_prob = self._estimate_log_prob(X)
         return log_prob + self._estimate_log_weights().astype(log_prob.dtype)
 
     def _estimate_log_prob_resp(self, X: Any) -> tuple[Any, Any]:
-        """Log-likelihood of each sample, shape (n,), and logarithms of its responsibilities, shape (n, k)."""
+        """Return the log-likelihood of each sample, shape (n,), and its log-responsibilities, shape (n, k)."""
         log_prob = self._each(X, evaluate.log_prob, "log_likelihood")
         return log_prob, self._estimate_weighted_log_prob(X) - log_prob[:, None]
 
     def _get_parameters(self) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-        """Weights, means, covariances, and factors of the precisions."""
+        """Return the weights, means, covariances, and factors of the precisions."""
         return self.weights_, self.means_, self.covariances_, self.precisions_cholesky_
 
     def _set_parameters(self, params: Sequence[NDArray]) -> None:

@@ -1,4 +1,4 @@
-"""What a notebook shows of an estimator: a piece of HTML that needs no style sheet, no script and no other package."""
+"""HTML view of an estimator for notebooks, which needs no style sheet, script or other package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Table(NamedTuple):
 
 
 def page(title: str, state: str, tables: Iterable[Table]) -> str:
-    """Return the HTML of a title, what state the estimator is in, and tables; all text is escaped."""
+    """Return the HTML of a title, the estimator's state, and tables; all text is escaped."""
     parts = [f'<div class="fastgmm"><strong>{escape(title)}</strong> <span>{escape(state)}</span>']
     for table in tables:
         rows = [_row("th", table.columns, False)] if any(table.columns) else []

@@ -1,4 +1,4 @@
-"""Save a fitted model to a file: `fastgmm.io.model_file` says what is in it."""
+"""Save a fitted model to a file; `fastgmm.io.model_file` describes the format."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from fastgmm.io import model_file
 from fastgmm.model.layouts import Layout
 from fastgmm.model.structures import STRUCTURES
 
-#: What stands for the outcome of a fit where parameters were assigned, as in `GaussianMixture.from_parameters`.
+#: The outcome of a fit to record if parameters were assigned, as in `GaussianMixture.from_parameters`.
 _UNFITTED = {"converged_": True, "n_iter_": 0, "lower_bound_": -math.inf, "lower_bounds_": []}
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted model to a file that `load` reads back to the bit.
 
-    The file is complete or is not there: a failure leaves one that was there before as it was.
+    The file is written completely or not at all: a failure leaves an existing file unchanged.
 
     Parameters
     ----------
     model : GaussianMixture
-        A fitted model. A `random_state` that is a generator is saved as None: its state is no part of what was fitted.
-        The averages of `partial_fit` are saved, so that a stream continues as if it had not been interrupted. Of parameters
-        that were assigned, what is missing is saved as what follows from the others, ``precisions_cholesky_`` as the upper
-        triangular factor.
+        A fitted model. A `random_state` that is a generator is saved as None: its state is not part of the fit.
+        The averages of `partial_fit` are saved, so that a stream resumes exactly where it stopped. If parameters were
+        assigned, missing ones are computed from the others; ``precisions_cholesky_`` is saved as the upper triangular
+        factor.
     path : str or path-like
-        Where to write. The name is taken as it is given, no extension is added; an existing file is replaced.
+        File to write. The name is used as given, without adding an extension; an existing file is replaced.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     """
     name = type(model).__name__
     if not type(model).__module__.startswith("fastgmm."):
-        raise TypeError(f"a {name} cannot be saved, only GaussianMixture; copy what was fitted into one")
+        raise TypeError(f"a {name} cannot be saved, only GaussianMixture; copy the fitted attributes into one")
     if not attributes.assigned(model):
         raise like_sklearn(NotFittedError)(f"this {name} is not fitted, so there is nothing to save; call fit first")
     model._check_is_fitted()
@@ -77,7 +77,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
 
 def _parameters(model: Any, name: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a model: those that it has where a fit has set them, else what they stand for."""
+    """Return the arrays of a model: those that a fit has set, else those computed from the assigned ones."""
     try:
         params = model._params(drawn=True)
     except NotFittedError:
@@ -99,7 +99,7 @@ def _parameters(model: Any, name: str) -> dict[str, NDArray[Any]]:
 
 def _of_averages(averages: Averages, layout: Layout) -> dict[str, NDArray[Any]]:
     assert averages.stats is not None
-    if averages.stats.layout is not layout:  # of the same shape: diag and tied where k = d
+    if averages.stats.layout is not layout:  # of the same shape: diag and tied if k = d
         raise ValueError(
             f"the averages of partial_fit are of covariance_type={averages.stats.layout.name!r}, which was changed since, so the "
             "model cannot be saved: set it back, or fit it again"

@@ -1,1 +1,1 @@
-"""Bytes on disk: tables, text, archives. Nothing here knows an estimator."""
+"""Bytes on disk: tables, text, archives. Nothing here depends on an estimator."""

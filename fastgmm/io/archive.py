@@ -1,8 +1,8 @@
-"""Archives of arrays, and a header of JSON, that models and checkpoints are kept in.
+"""Archives of arrays with a JSON header, for models and checkpoints.
 
-A ``.npz`` file (uncompressed) without pickled objects: reading it runs nothing, and ``numpy.load`` opens it as well. The
-entry ``header`` is a string that holds a JSON object with ``format``, ``format_version``, ``fastgmm_version`` and what the
-kind of archive adds.
+An archive is a ``.npz`` file (uncompressed) without pickled objects: reading it runs nothing, and ``numpy.load`` opens it as
+well. The entry ``header`` is a string that holds a JSON object with ``format``, ``format_version``, ``fastgmm_version`` and
+the additions of the kind of archive.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of archive: its name and version in the header, and the words of messages about it.
+    """A kind of archive: its name and version in the header, and words for messages about it.
 
     All versions from 1 on are read.
     """
@@ -43,7 +43,7 @@ class Kind:
 
 
 def write(path: str | os.PathLike[str], kind: Kind, header: Mapping[str, Any], entries: Mapping[str, NDArray]) -> None:
-    """Write an archive that appears whole or not at all. The same entries give the same bytes. Raises OSError."""
+    """Write an archive completely or not at all. The same entries give the same bytes. Raises OSError."""
     check_path("path", path)
     whole = {"format": kind.format, "format_version": kind.version, "fastgmm_version": __version__, **header}
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -55,15 +55,15 @@ def write(path: str | os.PathLike[str], kind: Kind, header: Mapping[str, Any], e
 
 
 def refusal(path: str | os.PathLike[str], kind: Kind, problem: object) -> ValueError:
-    """The error for a file that is no archive of this kind, or is damaged."""
+    """Return the error for a file that is not an archive of this kind, or is damaged."""
     return ValueError(f"{os.fspath(path)} cannot be loaded as {kind.what}: {problem}")
 
 
 def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Any], Arrays]:
-    """Read the header and all other entries of an archive; at most as much memory is taken as the file is long.
+    """Read the header and all other entries of an archive; this takes at most as much memory as the file is long.
 
-    Raises ValueError for what is no archive of this kind and version, OSError where the file cannot be opened. What the
-    entries and the rest of the header hold is for the caller to check.
+    Raises ValueError if it is not an archive of this kind and version, and OSError if the file cannot be opened. The caller
+    checks the contents of the entries and of the rest of the header.
     """
     entries = _read_entries(check_path("path", path), kind)
     try:
@@ -120,7 +120,7 @@ def _header(entries: Arrays, kind: Kind) -> dict[str, Any]:
         header = json.loads(str(array))
     except (ValueError, RecursionError):
         raise ValueError(
-            f"its header is no JSON; the file is damaged or some other .npz file; it must be {kind.written_by}"
+            f"its header is not JSON; the file is damaged or some other .npz file; it must be {kind.written_by}"
         ) from None
     if not isinstance(header, dict) or header.get("format") != kind.format:
         raise ValueError(
@@ -138,15 +138,15 @@ def _header(entries: Arrays, kind: Kind) -> dict[str, Any]:
 
 
 def mixture_problem(covariance_type: Any, entries: Mapping[str, NDArray], names: Sequence[str]) -> str | None:
-    """Say what keeps the entries called `names` from being one mixture, or return None.
+    """Return the problem that keeps the entries called `names` from being one mixture, or None.
 
-    The names are those of the weights, the means, and arrays of the shape of covariances: these, the precisions, their factor.
+    They are the weights, the means, and arrays in the shape of covariances: these, the precisions and their factor.
     """
     weights, means = entries[names[0]], entries[names[1]]
     if means.ndim != 2 or 0 in means.shape or means.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         return f"{names[1]} has dtype {means.dtype} and shape {means.shape}; it must be float32 or float64, (k, d)"
     if not isinstance(covariance_type, str) or covariance_type not in STRUCTURES:
-        return f"covariance_type is {covariance_type!r}, which is no known one"
+        return f"covariance_type is {covariance_type!r}, which is not a known one"
     layout = STRUCTURES[covariance_type].layout
     k, d = means.shape
     shapes = [(k,), (k, d)] + [layout.shape(k, d)] * (len(names) - 2)

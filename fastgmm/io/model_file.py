@@ -1,4 +1,4 @@
-"""Files of fitted models: their entries, what these must be, and messages about those that are not.
+"""Files of fitted models: their entries, the checks of these, and messages about invalid ones.
 
 A file is a ``.npz`` archive (uncompressed) without pickled objects: reading it runs nothing, and ``numpy.load``
 opens it as well. Its entries, format version 2:
@@ -21,22 +21,22 @@ entry                     dtype                         what
 ``left_out``              int64 (c,)                    only if `select` left constant features out: their indices in its X
 ``left_out_of``           string (d + c,)               only with ``left_out``, if X had names: those of all its columns
 ``param.means_init``      real                          only if given; likewise the other array parameters, and
-                                                        ``init_params`` where it is no string
+                                                        ``init_params`` if it is not a string
 ``averages.counts``       float64 (k,)                  these eight: only after `partial_fit`, the running averages
-``averages.sums``         float64 (k, d)                of the statistics that it goes on from (`fastgmm.em.online`),
+``averages.sums``         float64 (k, d)                of the statistics that it resumes from (`fastgmm.em.online`),
 ``averages.scatter``      float64, by covariance type   about ``averages.origin`` and per unit of weight
 ``averages.origin``       float64 (k, d)
-``averages.n_samples``    int64, 0-d                    samples that they are of
+``averages.n_samples``    int64, 0-d                    samples in them
 ``averages.n_steps``      int64, 0-d                    batches
 ``averages.weight``       float64, 0-d                  of all batches
-``averages.ready``        bool, 0-d                     whether there were samples enough for an M-step
+``averages.ready``        bool, 0-d                     whether there were enough samples for an M-step
 ========================  ============================  =======================================================
 
 The header holds ``format`` ("fastgmm-model"), ``format_version`` (2), ``class``, ``fastgmm_version`` and ``params``:
 the constructor's parameters that are not arrays. The same model gives the same bytes.
 
-Version 1 had no averages. A model from such a file that may have been in a stream, because it did not converge, says so when
-`partial_fit` goes on with it; ``averages_lost`` (true) in the header keeps that where it is saved again before.
+Version 1 had no averages. If a model from such a file may have been in a stream, because it did not converge, `partial_fit`
+warns when it resumes from it. If the model is saved again before, ``averages_lost`` (true) in the header preserves that.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ _KIND = archive.Kind(
     written_by="a file that model.save(path) or fastgmm fit --output wrote",
     remedy="save the model again",
 )
-#: Entries that are the mixture.
+#: Entries of the mixture itself.
 PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 _ENTRIES = (*PARAMETERS, "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
 DTYPES = {"converged_": "bool", "n_iter_": "int64", "lower_bound_": "float64", "lower_bounds_": "float64"}
 DTYPES["n_features_in_"] = "int64"
 _ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init", "init_params")
-#: Averages of `partial_fit`: entries of the dtype float64, and the others.
+#: Averages of `partial_fit`: entries of dtype float64, and the others.
 STATS = ("counts", "sums", "scatter", "origin")
 COUNTED = {"n_samples": "int64", "n_steps": "int64", "weight": "float64", "ready": "bool"}
 _AVERAGES = tuple(f"averages.{part}" for part in (*STATS, *COUNTED))
@@ -72,11 +72,11 @@ _JSON = (bool, int, float, str, type(None))
 
 
 class Contents(NamedTuple):
-    """What a file holds.
+    """Contents of a file.
 
     class_name : of the estimator
-    params : its constructor's parameters, arrays among them
-    entries : arrays by the names that the file has for them
+    params : its constructor's parameters, including arrays
+    entries : arrays by their names in the file
     version : of the format
     averages_lost : whether the averages of a stream were lost before it was saved
     """
@@ -89,14 +89,14 @@ class Contents(NamedTuple):
 
     @property
     def averages(self) -> dict[str, NDArray[Any]] | None:
-        """Averages of `partial_fit` by their names without the prefix, None if there are none."""
+        """Return the averages of `partial_fit` by their names without the prefix, None if there are none."""
         if _AVERAGES[0] not in self.entries:
             return None
         return {entry.partition(".")[2]: self.entries[entry] for entry in _AVERAGES}
 
 
 def write(path: str | os.PathLike[str], contents: Contents) -> None:
-    """Write a file that appears whole or not at all; ValueError, TypeError for what `read` would refuse, OSError."""
+    """Write a file completely or not at all; raise ValueError or TypeError if `read` would refuse it, or OSError."""
     params, arrays = _split_params(contents.params)
     if problem := _inconsistency(params, contents.entries):
         raise ValueError(problem)
@@ -107,9 +107,9 @@ def write(path: str | os.PathLike[str], contents: Contents) -> None:
 
 
 def read(path: str | os.PathLike[str], known: Mapping[str, Collection[str]]) -> Contents:
-    """Read a file of one of the classes `known`, {name: parameters}; ValueError for what is no such file, OSError.
+    """Read a file of one of the classes `known`, {name: parameters}.
 
-    Nothing in it is executed, whoever wrote it.
+    Nothing in it is executed, whoever wrote it. Raises ValueError if it is not such a file, and OSError.
     """
     header, entries = archive.read(path, _KIND)
     try:
@@ -126,7 +126,7 @@ def read(path: str | os.PathLike[str], known: Mapping[str, Collection[str]]) -> 
 
 
 def of_averages(averages: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return entries of averages by their names without the prefix."""
+    """Return the entries for averages given by their names without the prefix."""
     dtypes = dict.fromkeys(STATS, "float64") | COUNTED
     return {f"averages.{part}": np.asarray(averages[part], dtype) for part, dtype in dtypes.items()}
 
@@ -141,7 +141,7 @@ def _class_name(header: dict[str, Any], known: Mapping[str, Collection[str]]) ->
 
 
 def _averages_problem(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> str | None:
-    """Say what keeps entries, which are a mixture, from holding its averages, or return None."""
+    """Return the problem that keeps the entries of a mixture from holding its averages, or None."""
     if absent := [entry for entry in _AVERAGES if entry not in entries]:
         return None if len(absent) == len(_AVERAGES) else f"it lacks {', '.join(map(repr, absent))}"
     k, d = entries["means_"].shape
@@ -177,7 +177,7 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
             arrays[f"param.{name}"] = np.asarray(value)
             if arrays[f"param.{name}"].dtype.kind not in "fiu":
                 raise TypeError(
-                    f"the parameter {name} is no array of real numbers, so it cannot be saved; set it to one, or to None"
+                    f"the parameter {name} is not an array of real numbers, so it cannot be saved; set it to one, or to None"
                 )
         elif name == "random_state" and not isinstance(value, int):
             plain[name] = None
@@ -198,7 +198,7 @@ def _plain_params(header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[str, Any]) -> str | None:
-    """Name what the format has no place for, or return None."""
+    """Return the problem with contents that the format has no place for, or None."""
     known = set(accepted).difference(_ARRAY_PARAMS)
     if "param.init_params" not in entries:  # which is a string or an array
         known.add("init_params")
@@ -215,7 +215,7 @@ def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[st
 
 
 def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> str | None:
-    """Say what keeps the entries from being one fitted model, or return None."""
+    """Return the problem that keeps the entries from being one fitted model, or None."""
     missing = [entry for entry in _ENTRIES if entry not in entries]
     if missing:
         return f"it lacks {', '.join(map(repr, missing))}"
@@ -237,7 +237,7 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
 
 
 def _left_out_problem(entries: dict[str, NDArray[Any]], d: int) -> str | None:
-    """Say what keeps entries from being features that a model of `d` others was chosen without, or return None."""
+    """Return the problem that keeps the entries from being features left out of a model of `d` others, or None."""
     indices, names = entries.get("left_out"), entries.get("left_out_of")
     if indices is None:
         return None if names is None else "it holds left_out_of without left_out"

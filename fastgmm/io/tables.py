@@ -1,4 +1,4 @@
-"""Read a table from a file into an array: delimited text, ``.npy``, ``.npz`` and Parquet."""
+"""Tables read from files into arrays: delimited text, ``.npy``, ``.npz`` and Parquet."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ READABLE = (*_TEXT, *_ARRAYS)
 
 
 class TableData(NamedTuple):
-    """What `read_table` returns.
+    """Result of `read_table`.
 
     Attributes
     ----------
     data : (n_samples, n_features) array
     names : tuple of str, or None
-        The name of each column of `data`; None where the file has no names.
+        The name of each column of `data`; None if the file has no names.
     """
 
     data: NDArray[Any]
@@ -73,26 +73,26 @@ def read_table(
     Parameters
     ----------
     path : str, path-like, or TextFile
-        The extension tells the format: ``.csv``, ``.tsv`` and ``.txt`` (delimited UTF-8 text, fields may be quoted,
-        empty lines are skipped; with another ``.gz``, ``.bz2`` or ``.xz`` compressed), ``.npy``, ``.npz``, ``.parquet`` (needs
-        pyarrow).
+        The extension determines the format: ``.csv``, ``.tsv`` and ``.txt`` (delimited UTF-8 text, fields may be quoted,
+        empty lines are skipped; compressed with a further ``.gz``, ``.bz2`` or ``.xz``), ``.npy``, ``.npz``, ``.parquet``
+        (needs pyarrow).
     columns : sequence of int or str, optional
-        The columns to read, in that order: names, or indices counted from 0. A string that is no name may be an index
-        (``"2"``) or a range with both ends (``"0-3"``). Default: all columns.
+        The columns to read, in that order: names, or indices counted from 0. A string that is not a name may be an index
+        (``"2"``) or a range including both ends (``"0-3"``). Default: all columns.
     drop : sequence of int or str, optional
-        Columns to leave out, told in the same way.
+        Columns to leave out, given in the same way.
     header : {"auto", "yes", "no"}, default "auto"
-        Text only: whether the first line holds names. With "auto" it does if no field of it is a number, it does not
-        if all are, and a line that could be either is an error that asks.
+        Text only: whether the first line holds names. With "auto" it does if no field of it is a number, and it does not
+        if all are. A line that could be either is an error, which asks.
     key : str, optional
         ``.npz`` only: the name of the array. Default: the only array in it that has two dimensions.
     delimiter : str, optional
         Text only: one character, or one of "comma", "semicolon", "tab", "space" (any run of blanks). Default: found
         from the first line.
     decimal : {".", ","}, default "."
-        Text only: the decimal sign. Where commas delimit as well, numbers with decimal commas must be quoted.
+        Text only: the decimal sign. If commas delimit as well, numbers with decimal commas must be quoted.
     comment : str, optional
-        Text only: one character, such as ``"#"``. It and what follows it on a line, outside quotes, is left out.
+        Text only: one character, such as ``"#"``. Outside quotes, it and the rest of the line are left out.
     dtype : float32 or float64, optional
         Type of `data`. Default: float64 for text and Parquet (float32 if all columns are), the file's own for the
         others.
@@ -100,15 +100,14 @@ def read_table(
     Returns
     -------
     table : TableData
-        Named tuple ``(data, names)``. A ``.npy`` file is mapped into memory read-only, not copied, as long as `dtype`
-        is that of the file and `columns` are neighbours in ascending order. Text is read in blocks into an
-        array of the final size.
+        Named tuple ``(data, names)``. A ``.npy`` file is mapped into memory read-only, not copied, if `dtype` is that of
+        the file and `columns` are neighbours in ascending order. Text is read in blocks into an array of the final size.
 
     Raises
     ------
     ValueError
-        If the file is damaged or not of its format, holds something that is not a finite number (text: with line,
-        column and what stands there) or no row, or if an option does not fit the file.
+        If the file is damaged or not of its format, holds no row or something that is not a finite number, or if an option
+        does not fit the file. For text the message has the line, the column and the field.
     OSError
         If the file cannot be opened.
     ImportError
@@ -141,7 +140,7 @@ def read_table(
 
 
 class Description(NamedTuple):
-    """Names of all columns, None where a file has none, their number, and of text without names the first line."""
+    """Names of all columns, None if a file has none; their number; and for text without names the first line."""
 
     names: tuple[str, ...] | None
     n_columns: int
@@ -157,7 +156,7 @@ def describe(
     decimal: str = ".",
     comment: str | None = None,
 ) -> Description:
-    """Return what columns a file has, without reading its data. Parameters, errors: see `read_table`."""
+    """Return the columns of a file without reading its data. Parameters and errors as in `read_table`."""
     form = Format(header, delimiter, decimal, comment)
     text, file = _text_or_path(path)
     kind = _kind(text, file, form, key)
@@ -178,12 +177,12 @@ def _text_or_path(path: str | os.PathLike[str] | TextFile) -> tuple[TextFile | N
 
 
 def _kind(text: TextFile | None, path: str, form: Format, key: str | None) -> str:
-    """Return the kind of a file that exists, and refuse options that it has no use for."""
+    """Return the kind of an existing file, and refuse options that do not apply to it."""
     kind = kind_of(path) if text is None else ".csv"
     if text is None:
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, "is a directory, not a file", path)
-        os.stat(path)  # raises where the file is missing
+        os.stat(path)  # raises if the file is missing
         if kind not in READABLE:
             known = f"{listed((*_PLAIN, *_ARRAYS), 'or')}; of text also {listed(COMPRESSED, 'or')} after it"
             raise ValueError(f"{path}: the extension {kind!r} is not one that can be read; it must be {known}")
@@ -200,7 +199,7 @@ def _kind(text: TextFile | None, path: str, form: Format, key: str | None) -> st
 
 
 def refuse_form(path: str, form: Format) -> None:
-    """Raise ValueError where options of text are given for a file of another kind."""
+    """Raise ValueError if options for text are given for a file of another kind."""
     for option in form.given():
         raise ValueError(f"{path}: {option} is given, but it has a meaning for {listed(_PLAIN, 'or')} only")
 
@@ -212,7 +211,7 @@ def choose_columns(
     columns: Sequence[int | str] | None,
     drop: Sequence[int | str] | None,
 ) -> list[int]:
-    """Return the indices of `columns`, by default of all, without those of `drop`; told as in `read_table`."""
+    """Return the indices of `columns`, by default of all, without those of `drop`; both as in `read_table`."""
     picked = list(range(n_columns)) if columns is None else resolve_columns(path, "columns", columns, names, n_columns)
     dropped = set(resolve_columns(path, "drop", drop or (), names, n_columns))
     kept = [j for j in picked if j not in dropped]
@@ -224,7 +223,7 @@ def choose_columns(
 def resolve_columns(
     path: str, option: str, items: Sequence[int | str], names: tuple[str, ...] | None, n_columns: int
 ) -> list[int]:
-    """Return the indices of columns told by names, indices or ranges; ValueError that begins with `path` and `option`."""
+    """Return the indices of columns given by names, indices or ranges; errors begin with `path` and `option`."""
     if isinstance(items, str):
         raise TypeError(f"{option} is the string {items!r}; it must be a sequence, such as [{items!r}]")
     picked: list[int] = []
@@ -260,7 +259,7 @@ def _by_name(path: str, option: str, item: str, names: tuple[str, ...] | None) -
         )
     near = difflib.get_close_matches(item, names, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {listed([*map(repr, names)], most=12)}"
-    raise ValueError(f"{path}: {option} holds {item!r}, which is no column; {hint}")
+    raise ValueError(f"{path}: {option} holds {item!r}, which is not a column; {hint}")
 
 
 # --- NumPy's formats ---
@@ -277,18 +276,18 @@ def _check_array(where: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
         raise ValueError(f"{where} is empty, shape {shape}; it must hold a row of numbers at least")
 
 
-#: What reading a damaged or foreign .npz archive raises; NotImplementedError and RuntimeError are of odd compression and of
+#: Errors of reading a damaged or foreign .npz archive; NotImplementedError and RuntimeError come from odd compression and
 #: encrypted entries.
 NPZ_DAMAGE = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError)
 
 
 def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read shape, whether the order is Fortran's, and dtype of an array in NumPy's format, up to the first datum.
+    """Read shape, whether the order is Fortran's, and dtype of an array in NumPy's format, up to the first value.
 
     Raises
     ------
     ValueError
-        If the bytes are no such header.
+        If the bytes are not such a header.
     """
     version = npy_format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
@@ -298,17 +297,17 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         read = npy_format.read_array_header_1_0 if version == (1, 0) else npy_format.read_array_header_2_0
         shape, fortran, dtype = read(file)
         if not all(type(length) is int and 0 <= length < 2**63 for length in shape):  # True is an int for NumPy
-            raise ValueError(f"its header tells of the shape {shape}, which no array can have")
+            raise ValueError(f"its header says shape {shape}, which no array can have")
         return shape, fortran, dtype
     except ValueError:
         raise
     except Exception as error:
-        # the header is a Python literal; what a malicious one makes the tokenizer raise is not documented
+        # the header is a Python literal; the errors that a malicious one causes in the tokenizer are not documented
         raise ValueError(f"its header cannot be read: {error}") from None
 
 
 def npy_layout(path: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Shape, whether the order is Fortran's, dtype and first byte of the matrix of numbers in a .npy file."""
+    """Return shape, whether the order is Fortran's, dtype and first byte of the matrix of numbers in a .npy file."""
     try:
         with open(path, "rb") as file:
             shape, fortran, dtype = npy_header(file)
@@ -325,18 +324,18 @@ def _map_npy(path: str) -> NDArray[Any]:
         array: NDArray[Any] = npy_format.open_memmap(path, mode="r")
     except (ValueError, EOFError, OverflowError) as error:
         raise ValueError(
-            f"{path} is damaged: its header tells of shape {shape}, {dtype}; {error}. Write it anew"
+            f"{path} is damaged: its header says shape {shape}, {dtype}; {error}. Write the file again"
         ) from None
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
 
 
 def column_indices(path: str, n_columns: int, columns: Sequence[int | str] | None) -> list[int] | None:
-    """Indices of the columns asked for of a file without names; None for all of them."""
+    """Return the indices of the wanted columns of a file without names; None for all of them."""
     return None if columns is None else choose_columns(path, None, n_columns, columns, None)
 
 
 def _npz_layout(path: str, key: str | None) -> tuple[str, tuple[int, ...], np.dtype[Any]]:
-    """Name, shape and dtype of the array of two dimensions that is asked for."""
+    """Return name, shape and dtype of the wanted array of two dimensions."""
     headers, sizes = {}, {}
     member = ""
     with open(path, "rb") as whole:
@@ -354,14 +353,14 @@ def _npz_layout(path: str, key: str | None) -> tuple[str, tuple[int, ...], np.dt
     chosen = _choose_array(path, key, {name: header[0] for name, header in headers.items()})
     shape, _, dtype = headers[chosen]
     _check_array(f"{path}, array {chosen!r}", shape, dtype)
-    if math.prod(shape) * dtype.itemsize != sizes[chosen]:  # before memory is taken for what the header tells of
+    if math.prod(shape) * dtype.itemsize != sizes[chosen]:  # before allocating the size in the header
         raise _damaged_npz(path, chosen, shape, dtype, f"it has {sizes[chosen]} bytes")
     return chosen, shape, dtype
 
 
 def _damaged_npz(path: str, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], problem: object) -> ValueError:
     return ValueError(
-        f"{path}, array {name!r} is damaged: its header tells of shape {shape}, {dtype}; {problem}. Write it anew"
+        f"{path}, array {name!r} is damaged: its header says shape {shape}, {dtype}; {problem}. Write the file again"
     )
 
 
@@ -384,7 +383,7 @@ def _choose_array(path: str, key: str | None, shapes: dict[str, tuple[int, ...]]
         return key
     if {"header", "precisions_cholesky_"} <= set(shapes):
         raise ValueError(
-            f"{path} is a saved model and no table; choose one of its arrays with --key (key=), it holds {held}"
+            f"{path} is a saved model, not a table; choose one of its arrays with --key (key=), it holds {held}"
         )
     tables = [name for name, shape in shapes.items() if len(shape) == 2]
     if len(tables) != 1:
@@ -403,8 +402,8 @@ def _open_parquet(path: str) -> Any:
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        # damage comes as either of the two, but only the system's errors have a number
-        raise ValueError(f"{path} is not a readable .parquet file: {error}; write it anew") from None
+        # damage raises either of the two, but only the system's errors have a number
+        raise ValueError(f"{path} is not a readable .parquet file: {error}; write the file again") from None
 
 
 def _read_parquet(
@@ -439,7 +438,7 @@ def _parquet_columns(
     choose: Callable[[tuple[str, ...] | None, int], list[int]],
     dtype: np.dtype[Any] | None,
 ) -> tuple[tuple[str, ...], list[int], np.dtype[Any]]:
-    """All names, the columns chosen, and the dtype that holds them."""
+    """Return all names, the chosen columns, and the dtype that holds them."""
     types = optional("pyarrow", "reading .parquet files").types
     schema = table.schema_arrow
     names = tuple(schema.names)
@@ -473,10 +472,10 @@ def _parquet_arrays(
         if row != table.metadata.num_rows:
             n_samples = table.metadata.num_rows
             raise ValueError(
-                f"{path} is damaged: its footer tells of {n_samples} rows, others are there; write it anew"
+                f"{path} is damaged: its footer says {n_samples} rows, but it has others; write the file again"
             )
     except (pyarrow.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is damaged: {error}; write it anew") from None
+        raise ValueError(f"{path} is damaged: {error}; write the file again") from None
 
 
 def _check_parquet(path: str, types: Any, schema: Any, picked: list[int]) -> None:
@@ -489,7 +488,7 @@ def _check_parquet(path: str, types: Any, schema: Any, picked: list[int]) -> Non
     if bad:
         label = column_label(bad[0], names)
         good = [j for j in picked if is_numeric(j)]
-        advice = columns_hint(good, bad, names) if good else "no column that was chosen holds numbers"
+        advice = columns_hint(good, bad, names) if good else "no chosen column holds numbers"
         more = f", as are {', '.join(column_label(j, names) for j in bad[1:6])}" if bad[1:] else ""
         raise ValueError(f"{path}: {label} is not numeric but {schema.types[bad[0]]}{more}: {advice}")
     for j in picked:

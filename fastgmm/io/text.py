@@ -1,4 +1,4 @@
-"""Delimited text: NumPy's C parser reads it; the csv module looks again where that failed, to say what is wrong."""
+"""Delimited text: NumPy's C parser reads it; if that fails, the csv module reads it again to find the error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 Header = Literal["auto", "yes", "no"]
 Choose = Callable[["tuple[str, ...] | None", int], "list[int]"]
 
-# fields parsed by one call, which bounds what is held twice and how long Ctrl-C can take
+# fields parsed by one call; this bounds the memory held twice and the time until Ctrl-C takes effect
 _BLOCK = 1 << 19
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "space": " "}
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}
@@ -28,16 +28,16 @@ _MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 #: Extensions of text that is compressed.
 COMPRESSED = tuple(_OPENERS)
-#: What decompressing a damaged file raises.
+#: Errors of decompressing a damaged file.
 _DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
-# decimal commas become points, and what was a point is then in no number; fields are put together with semicolons
+# decimal commas become points, and former points become characters that no number has; semicolons join the fields
 _TO_POINTS = str.maketrans({",": ".", ".": "_"})
 _TO_FIELDS = str.maketrans({",": ".", ".": "_", ";": "_", '"': "_", "\n": "_", "\r": "_"})
 
 
 class Format(NamedTuple):
-    """How text is written, as far as it was said: the options of `read_table`."""
+    """The options of `read_table` about the format of text."""
 
     header: Header = "auto"
     delimiter: str | None = None
@@ -45,24 +45,24 @@ class Format(NamedTuple):
     comment: str | None = None
 
     def given(self) -> list[str]:
-        """Names of the options that were said."""
+        """Return the names of the options that differ from their defaults."""
         return [option for option, default in self._field_defaults.items() if getattr(self, option) != default]
 
 
 class TextFile(NamedTuple):
-    """Bytes of text that can be opened again and again, and what messages call them."""
+    """Bytes of text that can be opened repeatedly, and their name in messages."""
 
     name: str
     open: Callable[[], IO[bytes]]
 
     @classmethod
     def at(cls, path: str) -> TextFile:
-        """A file, decompressed as its extension says."""
+        """Return the text of a file, decompressed as its extension says."""
         opener = _OPENERS.get(os.path.splitext(path)[1].lower(), open)
         return cls(path, lambda: opener(path, "rb"))
 
     def lines(self, comment: str | None) -> Iterator[str]:
-        """Lines as text, without what follows the sign of a comment outside quotes: a line of its own becomes empty."""
+        """Yield lines as text, cut at the sign of a comment outside quotes: a comment line becomes empty."""
         with io.TextIOWrapper(self.open(), encoding="utf-8-sig") as file:
             if comment is None:
                 yield from file
@@ -75,7 +75,7 @@ class TextFile(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """What the first lines tell: the delimiter (a space stands for any run of blanks), header and number of fields.
+    """Properties found from the first lines: delimiter (a space means any run of blanks), header and number of fields.
 
     first : the fields of the first line
     """
@@ -91,7 +91,7 @@ class Layout(NamedTuple):
 def read_text(
     text: TextFile, choose: Choose, form: Format, dtype: np.dtype[Any]
 ) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    """Read the columns that `choose(names, n_fields)` picks; all of the others are only counted."""
+    """Read the columns that `choose(names, n_fields)` picks; the others are only counted."""
     layout = inspect_text(text, form)
     picked = choose(layout.names, layout.n_fields)
     try:
@@ -136,8 +136,8 @@ def inspect_text(text: TextFile, form: Format) -> Layout:
 
 def _torn(text: TextFile, error: Exception) -> Exception:
     if getattr(error, "errno", None) is not None:
-        return error  # the system's, such as of a file that is not there
-    return ValueError(f"{text.name} cannot be decompressed: {error}; write it anew")
+        return error  # the system's, such as for a missing file
+    return ValueError(f"{text.name} cannot be decompressed: {error}; write the file again")
 
 
 def _not_utf8(text: TextFile) -> str:
@@ -155,21 +155,21 @@ def _check_comment(comment: str | None) -> None:
     if comment is None:
         return
     if not isinstance(comment, str) or len(comment) != 1 or comment.isalnum() or comment in '" \t\r\n.,+-':
-        raise ValueError(f"comment is {comment!r}; it must be one character that is no part of a number, such as '#'")
+        raise ValueError(f"comment is {comment!r}; it must be one character that is not part of a number, such as '#'")
 
 
 def _named_delimiter(delimiter: str) -> str:
     separator = _DELIMITERS.get(delimiter, delimiter)
     if len(separator) != 1 or separator.isalnum() or separator in '"\r\n.+-':
         raise ValueError(
-            f"delimiter is {delimiter!r}; it must be one character that is no part of a number, or one of "
+            f"delimiter is {delimiter!r}; it must be one character that is not part of a number, or one of "
             "comma, semicolon, tab, space (any run of blanks)"
         )
     return separator
 
 
 def kind_of(path: str) -> str:
-    """The extension in small letters, of compressed text both: ".csv", ".csv.gz"."""
+    """Return the extension in small letters, for compressed text both: ".csv", ".csv.gz"."""
     stem, extension = os.path.splitext(path.lower())
     return os.path.splitext(stem)[1] + extension if extension in COMPRESSED else extension
 
@@ -180,11 +180,11 @@ def _sniff(name: str, line: str, decimal: str) -> str:
         return "\t"
     unquoted = re.sub(r'"[^"]*"', "", line)
     if decimal == ",":
-        # of numbers that are not quoted, commas are no delimiters
+        # in numbers that are not quoted, commas do not delimit
         unquoted = re.sub(r"(?<=\d),(?=\d)", ".", unquoted)
         if not any(separator in unquoted for separator in "\t;,"):
             return " " if len(unquoted.split()) > 1 else ";"
-    # semicolon before comma: where numbers have decimal commas, both occur
+    # semicolon before comma: if numbers have decimal commas, both occur
     for separator in "\t;,":
         if separator in unquoted:
             return separator
@@ -213,7 +213,7 @@ def _records(text: TextFile, delimiter: str, comment: str | None) -> Iterator[tu
 def _is_number(text: str, decimal: str = ".") -> bool:
     if decimal == ",":
         text = text.strip().translate(_TO_POINTS)
-    # float() also takes "1_000" and digits of other scripts, which the C parser does not
+    # float() also accepts "1_000" and digits of other scripts, which the C parser does not
     if "_" in text or not text.strip().isascii():
         return False
     try:
@@ -241,7 +241,7 @@ def _has_header(name: str, line: int, fields: Sequence[str], header: Header, dec
     counted = len(fields) > 1 and list(fields) == [str(j) for j in range(len(fields))]
     if numbers == len(fields) and not counted:
         return False
-    # A wrong guess would lose a sample or invent one, without a word. Asking costs the user one option.
+    # A wrong guess would silently lose or invent a sample. Asking costs the user one option.
     found = "counts from 0, as a data frame without names writes it" if counted else "mixes numbers and text"
     raise ValueError(
         f"{name}, line {line} {found} ({_excerpt(fields)}), so it may be a header or data: "
@@ -261,8 +261,8 @@ def _shorten(text: str) -> str:
 def _parse(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Parse block by block into one array of the final size.
 
-    Columns that are not wanted are parsed as one character of text rather than left out by ``usecols``: that way
-    every row has its fields counted, so that a stray delimiter cannot shift numbers into another column.
+    Columns that are not wanted are parsed as one character of text instead of being left out by ``usecols``. This way
+    the fields of every row are counted, so that a stray delimiter cannot shift numbers into another column.
     """
     every = picked == list(range(layout.n_fields))
     wanted = set(picked)
@@ -294,7 +294,7 @@ def _parse(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[An
 
 
 def _lines_of_data(text: TextFile, layout: Layout) -> tuple[Iterator[str], str | None]:
-    """Lines after the header in which numbers have a decimal point, and what delimits their fields; None: any blanks."""
+    """Return the lines after the header, with decimal points, and the delimiter of their fields; None: any blanks."""
     delimiter = None if layout.delimiter == " " else layout.delimiter
     if layout.decimal == delimiter:
         # only quotes tell the commas apart, so that fields are split here
@@ -305,14 +305,14 @@ def _lines_of_data(text: TextFile, layout: Layout) -> tuple[Iterator[str], str |
     lines = text.lines(layout.comment)
     if layout.names is not None:
         _skip_record(lines, layout.delimiter)
-    # a line of tabs alone is a row of missing values where tabs delimit, and blank elsewhere
+    # a line of only tabs is a row of missing values if tabs delimit, and blank otherwise
     blanks = " \r\n" if layout.delimiter == "\t" else None
     lines = (line for line in lines if line.strip(blanks))
     return (lines if layout.decimal == "." else (line.translate(_TO_POINTS) for line in lines)), delimiter
 
 
 def _skip_record(lines: Iterator[str], delimiter: str) -> None:
-    """Take the lines of the first record that is not empty; a quoted name may have several."""
+    """Consume the lines of the first record that is not empty; a quoted name may have several."""
     if delimiter == " ":
         next(line for line in lines if line.split())
         return
@@ -344,7 +344,7 @@ def _count_lines(text: TextFile) -> int:
 
 
 def _locate(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[Any], n_good: int) -> str | None:
-    """Say what is wrong with the first bad record after `n_good` good ones, or None if none is found."""
+    """Return the problem with the first bad record after `n_good` good ones, or None if none is found."""
     name = text.name
     records = _records(text, layout.delimiter, layout.comment)
     if layout.names is not None:
@@ -364,7 +364,7 @@ def _locate(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[A
                 continue
             if (advice := _comment_advice(layout, row, fields, fields[j])) is not None:
                 return f"{name}, line {line}, {column_label(j, layout.names)}: {_shorten(fields[j])} is not a number; {advice}"
-            # a first value that is a number neither way makes a column of words
+            # a first value that is not a number with either decimal sign makes a column of words
             words = fields[j].strip().lower() not in _MISSING and not any(_is_number(fields[j], sign) for sign in ".,")
             if row == 0 and words:
                 return _text_column(name, layout, line, fields, picked)
@@ -373,7 +373,7 @@ def _locate(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[A
 
 
 def _comment_advice(layout: Layout, row: int, fields: Sequence[str], field: str = "#") -> str | None:
-    """What to do where this line, or the one before the first datum, looks like a comment, or `field` ends in one."""
+    """Return advice if this line, or the one before the first data, looks like a comment, or `field` ends in one."""
     begin = re.match(r"\s*([#%])", fields[0]) or (re.match(r"\s*([#%])", layout.first[0]) if row == 0 else None)
     if begin is None and _is_number(field.partition("#")[0], layout.decimal):
         begin = re.search("(#)", field)
@@ -393,7 +393,7 @@ def _uneven_advice(layout: Layout, row: int, fields: Sequence[str]) -> str:
     if layout.names is not None and row == 0 and len(fields) == layout.n_fields + 1:
         return "if the first of them are R's row names, write the table with row.names = FALSE; else give them a name"
     if layout.decimal == "," and layout.delimiter == ",":
-        return "every line must have as many, and numbers with decimal commas must be quoted where commas delimit"
+        return "every line must have as many, and numbers with decimal commas must be quoted if commas delimit"
     return "every line must have as many"
 
 
@@ -428,7 +428,7 @@ def _problem(text: str, dtype: np.dtype[Any], decimal: str) -> str | None:
 
 
 def column_label(j: int, names: Sequence[str] | None) -> str:
-    """Name a column in a message: by its index and, where there is one, its name."""
+    """Name a column in a message: by its index and, if there is one, its name."""
     return f"column {j} (counted from 0)" if names is None else f"column {j} (counted from 0, {names[j]!r})"
 
 
@@ -440,8 +440,8 @@ def _text_column(name: str, layout: Layout, line: int, fields: list[str], picked
     if good:
         return message + columns_hint(good, bad, layout.names)
     if layout.names is None:
-        return message + "if that line is a header, say so with --header yes; else there is no column of numbers in it"
-    return message + "no column that was chosen holds numbers"
+        return message + "if that line is a header, say so with --header yes; else it has no column of numbers"
+    return message + "no chosen column holds numbers"
 
 
 def columns_hint(good: Sequence[int], bad: Sequence[int], names: Sequence[str] | None) -> str:
@@ -456,7 +456,7 @@ def columns_hint(good: Sequence[int], bad: Sequence[int], names: Sequence[str] |
 
 
 def spell_columns(columns: Sequence[int], names: Sequence[str] | None) -> str:
-    """Columns as --columns and --drop take them: names that need no quotes, or else indices."""
+    """Write columns for --columns and --drop: as names if they need no quotes, else as indices."""
     if names is None or any(re.search(r"[\s\",'-]", names[j]) or not names[j] for j in columns):
         return ",".join(map(str, columns))
     return ",".join(names[j] for j in columns)

@@ -1,6 +1,6 @@
-"""Pictures of a mixture, of criteria over many models, and of convergence, drawn with matplotlib (extra ``plot``).
+"""Figures of a mixture, of criteria over many models, and of convergence, drawn with matplotlib (extra ``plot``).
 
-What is drawn goes into `ax`. Only without one is pyplot imported, for its current axes or, for a pair grid, a new
+Everything is drawn into `ax`. Pyplot is imported only if it is missing, for the current axes or, for a pair grid, a new
 figure. Nothing is ever shown or saved here.
 """
 

@@ -1,4 +1,4 @@
-"""A criterion over many models, and the likelihood over iterations."""
+"""Curves of a criterion over many models, and of the likelihood over iterations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Float = NDArray[np.float64]
 
 
 class Selection(Protocol):
-    """What `plot_criterion` draws: criteria of a grid of models, lower is better, NaN for what could not be fitted."""
+    """Input of `plot_criterion`: criteria of a grid of models, lower is better, NaN for models that could not be fitted."""
 
     @property
     def n_components(self) -> tuple[int, ...]: ...
@@ -35,11 +35,11 @@ class Selection(Protocol):
 
     @property
     def criterion(self) -> str:
-        """The one that the best model was chosen by."""
+        """Return the criterion that the best model was chosen by."""
 
     @property
     def bic(self) -> NDArray:
-        """(len(n_components), len(covariance_types)), as are `icl` and `aic`."""
+        """Return the values, (len(n_components), len(covariance_types)), as do `icl` and `aic`."""
 
     @property
     def icl(self) -> NDArray: ...
@@ -56,10 +56,10 @@ class Selection(Protocol):
 
 @dataclass(frozen=True)
 class CriterionArtists:
-    """What `plot_criterion` drew.
+    """Artists of `plot_criterion`.
 
     lines : list of Line2D, one for each covariance type shown, in their order
-    best : Line2D, the mark around the best model shown
+    best : Line2D, the ring around the best model shown
     legend : Legend
     """
 
@@ -78,18 +78,19 @@ def plot_criterion(
 ) -> CriterionArtists:
     """Draw a criterion over the number of components, a line for each covariance type, and mark the best model.
 
-    Up is better, as in mclust's pictures. The values are those of `selection`, of which the lower is the better (mclust's have
-    the other sign): the axis is inverted, and says so. What could not be fitted leaves a gap.
+    Up is better, as in mclust's figures. The values are those of `selection`, of which lower ones are better (mclust's have
+    the other sign): the axis is inverted, and its label says so. Models that could not be fitted leave a gap.
 
     Parameters
     ----------
-    selection : what ``fastgmm.select`` returned
+    selection : Selection
+        The result of ``fastgmm.select``.
     ax : Axes, or Figure or SubFigure without axes, optional
-        Where to draw. By default pyplot's current axes.
+        Target of the drawing. By default pyplot's current axes.
     criterion : {'bic', 'icl', 'aic'}, optional
         By default the one of the selection.
     covariance_types : str or sequence of str, optional
-        Which of the selection's to show. By default all.
+        Covariance types of the selection to show. By default all.
 
     Returns
     -------
@@ -100,8 +101,7 @@ def plot_criterion(
     ImportError
         Without matplotlib.
     ValueError, TypeError
-        For what is no selection, a criterion or a type that it does not have, and where no model that would be shown has a
-        value.
+        If `selection` is not a selection, does not have a criterion or a type, or has no value for any model to be shown.
     """
     optional("matplotlib", "plot_criterion")
     needed = ("n_components", "covariance_types", "criterion", "best_n_components", "best_covariance_type", *CRITERIA)
@@ -147,7 +147,7 @@ def plot_criterion(
 
 
 def _best(selection: Selection, name: str, sizes: NDArray, types: list[str], values: Float) -> tuple[int, int]:
-    """Row and column of the best model shown: that of the selection if it is, as where several are equally good."""
+    """Return row and column of the best model shown: the selection's best if it is shown, also if several are equal."""
     if name == selection.criterion and selection.best_covariance_type in types:
         return sizes.tolist().index(selection.best_n_components), types.index(selection.best_covariance_type)
     row, column = np.unravel_index(np.nanargmin(values), values.shape)
@@ -165,16 +165,16 @@ def plot_convergence(
 ) -> list[Line2D]:
     """Draw the mean log-likelihood of the iterations of one or several fits (`lower_bounds_`).
 
-    The last iteration is a dot, filled where the fit converged.
+    The last iteration is a dot, filled if the fit converged.
 
     Parameters
     ----------
     models : fitted model, sequence of them, or dict of name and model
     ax : Axes, or Figure or SubFigure without axes, optional
-        Where to draw. By default pyplot's current axes.
+        Target of the drawing. By default pyplot's current axes.
     gap : bool, default=False
-        Draw what is missing to the highest value of each fit instead, on a logarithmic axis: a straight line is linear
-        convergence. The iteration that reached it has no place there.
+        Draw the gap to the highest value of each fit instead, on a logarithmic axis: a straight line is linear convergence.
+        The iteration that reached that value is not drawn.
 
     Returns
     -------
@@ -220,9 +220,9 @@ def plot_convergence(
 
 
 def _history(name: str, model: FittedMixture, gap: bool) -> tuple[NDArray[np.int64], Float]:
-    """Iterations, counted from 1, and what is drawn over them."""
+    """Return the iterations, counted from 1, and the values to draw over them."""
     model._check_is_fitted()
-    bounds = getattr(model, "lower_bounds_", [])  # parameters that were assigned have none
+    bounds = getattr(model, "lower_bounds_", [])  # missing if parameters were assigned
     values = np.asarray(bounds, np.float64)
     iterations = getattr(model, "n_iter_", 0) - len(values) + 1 + np.arange(len(values))
     if gap and len(values):

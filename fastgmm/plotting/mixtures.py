@@ -1,4 +1,4 @@
-"""A fitted mixture, and data as it sees them: in one feature, in two, and as a pair grid."""
+"""Figures of a fitted mixture and its view of data: in one feature, in two, and as a pair grid."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 Limits = tuple[float, float]
 
-#: Features that a pair grid shows unasked.
+#: Features that a pair grid shows by default.
 MOST_FEATURES = 8
 _BINS = 100
 _MOST_RADIUS = 100.0
 _TAIL = 3.0  # standard deviations to which densities are drawn
-#: So many times the range of what matters is shown on either side of it. Of a normal distribution these are 8 standard deviations.
+#: At most this many times the range of what matters is shown on either side of it; 8 standard deviations of a normal distribution.
 _REACH = 2.0
-#: A component of this weight, or of so many samples, is shown wherever it is.
+#: A component of this weight, or of this many samples, is always shown.
 _MATTERS, _MANY = 0.02, 10
-#: A component is marked by a cross where its standard deviations are below this share of the picture.
+#: A component gets a cross if its standard deviations are below this share of the figure.
 _TINY = 0.01
 
 
 @dataclass(frozen=True)
 class MixtureArtists:
-    """What `plot_mixture` drew: each list goes panel by panel, and within a panel component by component.
+    """Artists of `plot_mixture`: each list is ordered by panel, and within a panel by component.
 
     axes : list of Axes
-        Those drawn into: one, or of a pair grid the lower triangle with the diagonal, row by row.
+        Those drawn into: one, or for a pair grid the lower triangle with the diagonal, row by row.
     points : list of PathCollection, of LineCollection in one dimension
         Samples of each component that is the most probable one of any.
     ellipses : list of Ellipse
         For each component, one for each of `n_std`.
-    means : list of PathCollection, of LineCollection where there is one dimension
+    means : list of PathCollection, of LineCollection in one dimension
         For each component.
     lines : list of Line2D
         Densities of one feature: of the mixture, and of each component times its weight.
     histograms : list of StepPatch
     texts : list of Artist
-        Numbers of the components at their means, and the legend of a pair grid; what is outside the picture, if anything is.
+        Numbers of the components at their means, the legend of a pair grid, and a note on samples outside the figure, if any.
     crosses : list of PathCollection
         At the means of components that are too small to be seen, panel by panel.
     """
@@ -91,8 +91,8 @@ class _Marginal(NamedTuple):
 class _Shown(NamedTuple):
     """Samples in the m features shown.
 
-    columns : all that are at hand, for histograms; weights : theirs, or None; points : (p, m), those drawn; labels : (p,)
-    their most probable components; uncertainty : (p,), 1 less the probability of these
+    columns : all samples at hand, for histograms; weights : theirs, or None; points : (p, m), those drawn; labels : (p,)
+    their most probable components; uncertainty : (p,), 1 minus the probability of these
     """
 
     columns: list[Float]
@@ -118,46 +118,46 @@ def plot_mixture(
     max_points: int = 5000,
     random_state: Any = 0,
 ) -> MixtureArtists:
-    """Draw a fitted mixture, and data as it sees them.
+    """Draw a fitted mixture and its view of data.
 
     One feature: a histogram, the density of the mixture, that of each component times its weight, and below the axis a stem
-    for each sample, as long as it is uncertain. Two features: samples in the colour of their most probable component,
-    the larger the more uncertain, and the components as ellipses with their numbers at the means. More: a pair grid, with the
+    for each sample, whose length is its uncertainty. Two features: samples in the colour of their most probable component,
+    larger if more uncertain, and the components as ellipses with their numbers at the means. More: a pair grid, with the
     marginal ellipses in the lower triangle and the marginal densities on the diagonal.
 
-    Uncertainty is 1 less the probability of the most probable component: from 0 to 1 - 1/k. It and the component are
-    those of all features, whichever are shown.
+    Uncertainty is 1 minus the probability of the most probable component: from 0 to 1 - 1/k. It and the component are
+    computed from all features, whichever are shown.
 
-    The axes show the bulk of the data and the components that hold 2 % of it or 10 samples. Samples and components that are so
-    far away that little else would be seen are left out of the picture, which says how many. A component whose standard deviations
-    are below a hundredth of the picture, one that sits on equal samples, is marked by a cross of dashed lines, and no density that
-    is so narrow sets the height of a picture.
+    The axes show the bulk of the data and the components that hold 2 % of it or 10 samples. Samples and components far enough
+    away to hide everything else are left out of the figure, which says how many. A component whose standard deviations are
+    below a hundredth of the figure, such as one on equal samples, gets a cross of dashed lines. Densities that narrow do not
+    set the height of a figure.
 
     Parameters
     ----------
     model : GaussianMixture
         A fitted model.
     X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection, optional
-        Data as in ``model.predict``, with all d features. Without them the components alone are drawn.
+        Data as in ``model.predict``, with all d features. Without them only the components are drawn.
     ax : Axes, Figure or SubFigure, or array of (m, m) Axes, optional
-        Where to draw: Axes for one or two features, an array of them for a grid of m; a figure without axes gets these. By
-        default pyplot's current axes, or for a grid a new figure of pyplot's.
+        Target of the drawing: Axes for one or two features, an array of them for a grid of m; a figure without axes gets
+        these. By default pyplot's current axes, or for a grid a new pyplot figure.
     features : int or str, or sequence of these, optional
-        Which of the features to show, by index or name, in this order. By default all, if there are 8 at most.
+        Features to show, by index or name, in this order. By default all, if there are at most 8.
     feature_names : sequence of d str, optional
-        Names of the features, where the model has none (`feature_names_in_`) or others are to be shown.
+        Names of the features, if the model has none (`feature_names_in_`) or to show others.
     sample_weight : array-like of shape (n,), optional
-        As in `fit`; histograms count with it, and samples of weight zero are left out.
+        As in `fit`; histograms are weighted with it, and samples of weight zero are left out.
     uncertainty : bool, default=True
-        Whether the sizes of points and lengths of stems tell it.
+        Whether the sizes of points and lengths of stems show the uncertainty.
     n_std : float or sequence of float, default=(1, 2)
-        Mahalanobis radii r of the ellipses ``(x - mean)^T covariance^-1 (x - mean) = r^2``, in which a component of two
-        features has the probability 1 - exp(-r^2 / 2): 39 % and 86 % for 1 and 2. Single features have no ellipses.
+        Mahalanobis radii r of the ellipses ``(x - mean)^T covariance^-1 (x - mean) = r^2``. A component of two features has
+        the probability 1 - exp(-r^2 / 2) inside: 39 % and 86 % for 1 and 2. Single features have no ellipses.
     max_points : int, default=5000
-        Samples that are drawn one by one. Of more, so many are chosen at random without regard to weights; histograms are of
-        all samples, or of data larger than memory of the 64 MiB that a start would be found from.
+        Maximum number of samples that are drawn one by one; of more, this many are chosen at random without regard to weights.
+        Histograms are of all samples; for data larger than memory they are of the 64 MiB that a start would be found from.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=0
-        LocalSource of that choice.
+        Source of that random choice.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def plot_mixture(
     NotFittedError
         If the model has not been fitted.
     ValueError, TypeError
-        For data that ``model.predict`` refuses, features that the model does not have, and axes that do not suit.
+        If ``model.predict`` refuses the data, the model does not have the features, or the axes do not suit.
     """
     optional("matplotlib", "plot_mixture")
     if not isinstance(model, FittedMixture):
@@ -212,7 +212,7 @@ def _names(model: FittedMixture, d: int, given: Sequence[str] | None) -> tuple[s
 
 
 def _features(features: Any, names: tuple[str, ...]) -> list[int]:
-    """Indices of the features to show."""
+    """Return the indices of the features to show."""
     d = len(names)
     if features is None:
         if d > MOST_FEATURES:
@@ -292,12 +292,12 @@ def _draw_density(
 ) -> float:
     """Draw densities of a single feature, and a histogram behind them; return the height that shows them.
 
-    That is the highest value, but of components so narrow that nothing else would be seen only what the histogram has of them.
+    That is the highest value. Components so narrow that nothing else would be seen count only with their part of the histogram.
     """
     artists.axes.append(axes)
     means, spreads = mixture.means[:, 0], np.sqrt(mixture.covariances[:, 0, 0])
     low, high = limits
-    # also where a component is, so that no peak falls between two places however narrow it is
+    # also around each component, so that no peak falls between two places, however narrow it is
     near = (means[:, None] + spreads[:, None] * np.linspace(-4, 4, 65)).ravel()
     x = np.unique(np.concatenate([np.linspace(low, high, 201), near[(near > low) & (near < high)]]))
     z = (x - means[:, None]) / spreads[:, None]
@@ -327,7 +327,7 @@ def _draw_density(
 
 
 def _draw_stems(axes: Axes, shown: _Shown, k: int, sized: bool, top: float, artists: MixtureArtists) -> None:
-    """A stem below the axis for each sample: short, and longer by its uncertainty."""
+    """Draw a stem below the axis for each sample: short, and longer by its uncertainty."""
     most = 1.0 - 1.0 / k
     stub, depth = 0.03 * top, (0.17 * top / most if sized and k > 1 else 0.0)
     for c in np.unique(shown.labels):
@@ -352,9 +352,9 @@ def _draw_stems(axes: Axes, shown: _Shown, k: int, sized: bool, top: float, arti
 
 
 def _n_bins(column: Float, spread: float) -> int:
-    """Bins of Scott's width (Biometrika 66, 1979), 3.49 spread n^(-1/3), and not fewer than Sturges' rule has.
+    """Return the number of bins of Scott's width (Biometrika 66, 1979), 3.49 spread n^(-1/3), at least Sturges' number.
 
-    `spread` is that of the components in the mean: that of all samples, were they apart, would hide that they are.
+    `spread` is the mean spread of the components: that of all samples would hide separate components.
     """
     width = 3.49 * spread / len(column) ** (1 / 3)
     span = float(column.max() - column.min())
@@ -362,14 +362,14 @@ def _n_bins(column: Float, spread: float) -> int:
     return max(n_bins, math.ceil(math.log2(len(column))) + 1)
 
 
-# --- what part of the plane is shown ---
+# --- the part of the plane that is shown ---
 
 
 def _limits(mixture: _Marginal, j: int, shown: _Shown | None, radius: float) -> tuple[float, float]:
-    """Range of feature j, with a margin: of the data and of the components out to `radius`, but of none that would squash the rest.
+    """Return the range of feature j for the data and the components out to `radius`, with a margin.
 
-    That is what is farther from the middle 90 % of the samples, and from the means of the components that matter, than `_REACH`
-    times the range of these.
+    It leaves out what would squash the rest: anything farther from the middle 90 % of the samples, and from the means of the
+    components that matter, than `_REACH` times the range of these.
     """
     means, spreads = mixture.means[:, j], radius * np.sqrt(mixture.covariances[:, j, j])
     n = 0 if shown is None else len(shown.columns[j])
@@ -392,7 +392,7 @@ def _limits(mixture: _Marginal, j: int, shown: _Shown | None, radius: float) -> 
 
 
 def _quantiles(column: Float, weights: NDArray | None) -> Float:
-    """The values that 5 % of the samples, by weight, are below and above, (2,)."""
+    """Return the values that 5 % of the samples, by weight, are below and above, (2,)."""
     order = np.argsort(column)
     reached = np.cumsum(np.ones(len(column)) if weights is None else weights[order], dtype=np.float64)
     places = np.searchsorted(reached, np.array([0.05, 0.95]) * reached[-1])
@@ -400,7 +400,7 @@ def _quantiles(column: Float, weights: NDArray | None) -> Float:
 
 
 def _outside(mixture: _Marginal, shown: _Shown | None, limits: list[Limits]) -> str:
-    """Say which samples, of how many, and which components are beyond the limits of some feature; '' where none are."""
+    """Say how many samples, and which components, are beyond the limits of some feature; '' if none are."""
 
     def beyond(columns: Sequence[Float]) -> NDArray[np.bool_]:
         out = np.zeros(len(columns[0]), np.bool_)
@@ -444,7 +444,7 @@ def _draw_two(
     *,
     numbered: bool,
 ) -> None:
-    """Draw samples and components of two features, across and up; those that are not `numbered` in a smaller panel."""
+    """Draw samples and components of two features, across and up; a panel that is not `numbered` is smaller."""
     artists.axes.append(axes)
     size = 1.0 if numbered else 0.75
     if shown is not None:
@@ -473,7 +473,7 @@ def _draw_two(
 
 
 def _cross(axes: Axes, k: int, mean: Float, size: float) -> Collection:
-    """Mark a component that is too small to be seen: arms that are longer than the ring of its number."""
+    """Mark a component that is too small to be seen, by arms that are longer than the ring of its number."""
     style: dict[str, Any] = {
         "marker": "+",
         "s": 900 * size**4,
@@ -507,10 +507,10 @@ def _draw_points(axes: Axes, shown: _Shown, k: int, sized: bool, size: float, ar
 
 
 def _ellipse(covariance: Float, radius: float) -> tuple[float, float, float]:
-    """Width, height and angle in degrees of the ellipse of a Mahalanobis radius.
+    """Return width, height and angle in degrees of the ellipse of a Mahalanobis radius.
 
-    Its axes are the eigenvectors, of length 2 radius sqrt(eigenvalue). In closed form, with the smaller eigenvalue from the
-    determinant: where features differ by many orders of magnitude a general solver loses that one in rounding.
+    Its axes are the eigenvectors, of length 2 radius sqrt(eigenvalue). They are in closed form, with the smaller eigenvalue
+    from the determinant: if features differ by many orders of magnitude, a general solver loses that one in rounding.
     """
     (a, b), (_, c) = covariance
     greater = 0.5 * (a + c + math.hypot(a - c, 2.0 * b))
@@ -554,7 +554,7 @@ def _draw_grid(
 
 
 def _legend(axes: Axes, mixture: _Marginal, outside: str) -> Artist:
-    """Colours and weights of the components, and what is `outside`, in a panel of the grid that is empty."""
+    """Draw a legend of colours and weights of the components, and the text `outside`, in an empty panel of the grid."""
     lines = optional("matplotlib.lines", "plot_mixture")
     handles = []
     for k, weight in enumerate(mixture.weights):

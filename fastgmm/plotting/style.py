@@ -1,4 +1,4 @@
-"""What all pictures share: colours, marks and lines, and where to draw."""
+"""Style of all figures: colours, markers and lines, and the axes to draw into."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgmm._compat import optional
 
-#: Of Okabe & Ito (Color Universal Design, 2008), which the colour-blind tell apart, without the yellow, too pale for lines.
+#: Palette of Okabe & Ito (Color Universal Design, 2008), which the colour-blind can distinguish; its yellow is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#505050")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h", "d", "H")
 LINES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)))
@@ -17,22 +17,22 @@ DARK, GREY = "#222222", "#D5D5D5"
 
 
 def colour(i: int) -> str:
-    """Colour of component or curve i; those beyond the last begin anew, with the next `marker` and `line_style`."""
+    """Return the colour of component or curve i; beyond the last they repeat, with the next `marker` and `line_style`."""
     return COLOURS[i % len(COLOURS)]
 
 
 def marker(i: int) -> str:
-    """Mark of the samples of component i."""
+    """Return the marker of the samples of component i."""
     return MARKERS[i // len(COLOURS) % len(MARKERS)]
 
 
 def line_style(i: int) -> Any:
-    """Line of component or curve i."""
+    """Return the line style of component or curve i."""
     return LINES[i // len(COLOURS) % len(LINES)]
 
 
 def panels_of(ax: Any, m: int, function: str) -> Callable[[], Any]:
-    """Check `ax` for pictures of m features, and return what then gives the axes: one, or an array of (m, m) for m > 2."""
+    """Check `ax` for figures of m features, and return a function that gives the axes: one, or an (m, m) array for m > 2."""
     figures = optional("matplotlib.figure", function).FigureBase
     axes = optional("matplotlib.axes", function).Axes
     if ax is None:

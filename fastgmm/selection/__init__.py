@@ -1,4 +1,4 @@
-"""Choosing the number of components and the covariance structure."""
+"""Selection of the number of components and the covariance structure."""
 
 from fastgmm._names import CRITERIA
 from fastgmm.selection.result import Row, Selection

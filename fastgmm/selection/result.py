@@ -18,12 +18,12 @@ from fastgmm.estimators.left_out import LeftOut
 
 Float = NDArray[np.float64]
 
-#: What fits on a line of 80 characters.
+#: Columns that fit on a line of 80 characters.
 _COLUMNS = 7
 
 
 class Row(NamedTuple):
-    """One model of a selection; NaN and a `reason` where it has no fit."""
+    """One model of a selection; NaN and a `reason` if it has no fit."""
 
     n_components: int
     covariance_type: str
@@ -39,22 +39,22 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Selection:
-    """Models of several sizes and structures fitted to the same data, and how good they are.
+    """Models of several sizes and structures fitted to the same data, and their criteria.
 
-    The arrays have a row for each number of components and a column for each covariance type; NaN where there is no fit.
+    The arrays have a row for each number of components and a column for each covariance type; NaN if there is no fit.
 
     Attributes
     ----------
     n_components : tuple of int
     covariance_types : tuple of str
     criterion : {'bic', 'icl', 'aic'}
-        The one that `best_model` and `ranking` go by.
+        The one that `best_model` and `ranking` use.
     bic, icl, aic : ndarray of float64
         As `GaussianMixture.bic`, `icl` and `aic`: lower is better. mclust prints the negatives of the first two.
     log_likelihood : ndarray of float64
         Of all samples, each as often as its weight says.
     entropy : ndarray of float64
-        ``-sum_ik z_ik log z_ik`` of the responsibilities: 0 where every sample belongs to a component for certain.
+        ``-sum_ik z_ik log z_ik`` of the responsibilities: 0 if every sample belongs to a component for certain.
     n_parameters : ndarray of int64
         Free parameters.
     converged : ndarray of bool
@@ -80,13 +80,13 @@ class Selection:
 
     @property
     def features(self) -> tuple[int, ...]:
-        """Indices of the features of X that the models have: all but those that are constant."""
+        """Return the indices of the features of X that the models have: all but the constant ones."""
         d, _, _, left_out = self._data
         return tuple(range(d)) if left_out is None else tuple(left_out.kept(d).tolist())
 
     @property
     def table(self) -> list[Row]:
-        """All models, as rows: by number of components, then in the order of the covariance types."""
+        """Return all models as rows, by number of components, then in the order of the covariance types."""
         return [self._row(i, j) for i in range(len(self.n_components)) for j in range(len(self.covariance_types))]
 
     def _row(self, i: int, j: int) -> Row:
@@ -121,17 +121,17 @@ class Selection:
 
     @property
     def best_n_components(self) -> int:
-        """Of the best model."""
+        """Return the number of components of the best model."""
         return self._best.n_components
 
     @property
     def best_covariance_type(self) -> str:
-        """Of the best model."""
+        """Return the covariance type of the best model."""
         return self._best.covariance_type
 
     @cached_property
     def best_model(self) -> GaussianMixture:
-        """The fitted mixture that is best by `criterion`; of equally good ones the one with fewer components."""
+        """Return the fitted mixture that is best by `criterion`; of equally good ones the one with fewer components."""
         return self.model(self.best_n_components, self.best_covariance_type)
 
     def model(self, n_components: int, covariance_type: str) -> GaussianMixture:
@@ -140,7 +140,7 @@ class Selection:
         Raises
         ------
         ValueError
-            Where the selection does not have it, or it has no fit, and why.
+            If the selection does not have it, or it has no fit; the message says why.
         """
         key = _validation.check_integer("n_components", n_components, 1), covariance_type
         _validation.check_choice("covariance_type", covariance_type, self.covariance_types)
@@ -178,7 +178,7 @@ class Selection:
         return "\n\n".join([*parts, "\n".join([head, *top, *self._at_the_end()]), *self._failures()])
 
     def _at_the_end(self) -> list[str]:
-        """A line where the best size is the largest one tried, or the largest that has a fit."""
+        """Return a line if the best size is the largest one tried, or the largest that has a fit."""
         k, sizes = self.best_n_components, self.n_components
         if len(sizes) == 1 or k < max(size for size, _ in self._fits):
             return []
@@ -187,7 +187,7 @@ class Selection:
         return [f"The best has {k} component{'s' * (k > 1)}, the most that have a fit."]
 
     def _blocks(self) -> Iterable[str]:
-        """The table, in as many blocks as lines of 80 characters need."""
+        """Yield the table, in as many blocks as lines of 80 characters need."""
         values = getattr(self, self.criterion)
         for start in range(0, len(self.covariance_types), _COLUMNS):
             columns = range(start, min(start + _COLUMNS, len(self.covariance_types)))

@@ -1,4 +1,4 @@
-"""EM over a grid of sizes and structures, where each cell begins from what was found before it."""
+"""EM over a grid of sizes and structures; each cell begins from earlier results."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure, maximi
 
 Float = NDArray[np.float64]
 
-#: Iterations after which the candidates of a cell are compared, and how many of them go on to the end. Mean gap in BIC to the
-#: best known of each of the 9 x 14 cells, of Old Faithful and of iris: 5.6 and 8.6 without cuts, 4.0 and 3.4 without structures
-#: within, 8.5 and 12.5 from starts alone; with all of them 2.2 and 2.2 by 5 iterations and one to the end, 1.2 and 1.1 by 10 and
-#: three, 0.8 and 0.6 where all go to the end, in twice the time. To cut only the two largest components made it 4.0 and 4.7.
+#: Iterations after which the candidates of a cell are compared, and how many of them are run to the end. Mean gap in BIC to the
+#: best known of each of the 9 x 14 cells, for Old Faithful and iris: 5.6 and 8.6 without cuts, 4.0 and 3.4 without structures
+#: within, 8.5 and 12.5 from starts alone. With all of them: 2.2 and 2.2 after 5 iterations with one finalist, 1.2 and 1.1 after
+#: 10 with three, 0.8 and 0.6 if all are run to the end, in twice the time. Cutting only the two largest made it 4.0 and 4.7.
 _TRIAL, _FINALISTS = 10, 3
-#: More of them where there are few components, which cost little: so many components in all. On five clusters in 8 dimensions EEE
-#: with 2 components missed the best known by 15 000 with three finalists, and has found it with six.
+#: More finalists with few components, which cost little: up to this many components in all. On five clusters in 8 dimensions,
+#: EEE with 2 components missed the best known by 15 000 with three finalists, and found it with six.
 _FEW = 12
-#: Cuts of a mixture, at least, as far as there are axes. Cuts across the first axis alone left mean gaps of 0.8 on iris, 1.6
-#: and 5.7 on two mixtures of 1500 samples, 8 cuts 0.2, 0.0 and 0.1, in the same time; a k-means start as well changed nothing.
+#: Minimum number of cuts of a mixture, as far as there are axes. Cuts across the first axis alone left mean gaps of 0.8 on iris,
+#: 1.6 and 5.7 on two mixtures of 1500 samples; 8 cuts 0.2, 0.0 and 0.1, in the same time. Adding a k-means start changed nothing.
 _CUTS = 8
-#: Of a normal distribution that is cut at its mean, the halves have means +- sqrt(2 / pi) and the variance 1 - 2 / pi.
+#: If a normal distribution is cut at its mean, the halves have means +- sqrt(2 / pi) and the variance 1 - 2 / pi.
 _HALF = 2.0 / math.pi
-#: What EM raises where a component collapses, LAPACK where a matrix does.
+#: Errors that EM raises if a component collapses, and LAPACK if a matrix does.
 _FAILS = (ValueError, np.linalg.LinAlgError)
 
 
 class Reason(NamedTuple):
-    """Why there is no fit.
+    """Reason why there is no fit.
 
-    what : what happened
-    held : so many samples the structures have to do with that are advised instead
+    what : the problem in words
+    held : number of samples that must suffice for the structures advised instead
     otherwise : other advice, which can be followed whatever the structure
     """
 
@@ -63,7 +63,7 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """What one size and structure came to: a fit and the sums of its criteria, or the reason why there is none."""
+    """Result for one size and structure: a fit and the sums of its criteria, or the reason why there is none."""
 
     fit: FitResult | None = None
     sums: evaluate.Classified | None = None
@@ -71,13 +71,13 @@ class Cell:
 
     @property
     def log_likelihood(self) -> float:
-        """In units of the source's weights; minus infinity where there is no fit."""
+        """Return the log-likelihood in units of the source's weights; minus infinity if there is no fit."""
         return -math.inf if self.sums is None else self.sums.log_likelihood
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How cells are fitted."""
+    """Settings that all cells are fitted with."""
 
     tol: float
     reg_covar: float
@@ -90,9 +90,9 @@ class Settings:
 
 
 class Starts:
-    """First statistics for all structures of a size: `n_init` draws of `init_params`, made when they are asked for.
+    """Initial statistics for all structures of a size: `n_init` draws of `init_params`, made on demand.
 
-    For 'hierarchical' one tree has the groups of all sizes, and of samples that are all in it there is one draw.
+    For 'hierarchical' one tree has the groups of all sizes, and if it has all samples there is one draw.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Starts:
         self.n_init = 1 if certain else n_init
 
     def __call__(self, k: int, i: int) -> Stats:
-        """Statistics in the full layout of draw i for k components. Raises ValueError where there are none."""
+        """Return the statistics of draw i for k components in the full layout. Raises ValueError if there are none."""
         if (k, i) not in self._found:
             draw = self._of_tree if self._init_params == "hierarchical" else self._of_start
             self._found[k, i] = draw(k, i)
@@ -133,17 +133,17 @@ class Starts:
 class Grid:
     """The cells of all `sizes` and `structures`, fitted to a source: sizes ascending, simpler structures first.
 
-    A cell begins from several candidates, of which the best after `_TRIAL` iterations go on to the end:
+    A cell begins from several candidates; the best after `_TRIAL` iterations are run to the end:
 
     - the statistics of a start, shared by all structures of a size (`starts`);
     - the fits of the structures that this one contains, so that it is never less likely than these;
     - the fit of one component less, with each of its components in turn cut in two;
-    - at last, for all structures of a size, the responsibilities of the most likely one.
+    - finally, for all structures of a size, the responsibilities of the most likely one.
 
-    Where a grid of a sample has the cell, its fit is the first candidate, and the only one unless it fails or is less likely
-    than a structure within. Where a candidate comes to a component that sits on a few nearly equal samples, the next one counts.
-    A cell that no division of the samples among components makes valid is refused before it runs. `names` are what messages
-    call the features.
+    If a grid of a sample has the cell, its fit is the first candidate, and the only one unless it fails or is less likely
+    than a structure within. If a candidate ends with a component on a few nearly equal samples, the next one counts.
+    A cell that cannot be valid for any division of the samples among components is refused before it runs. `told` is a
+    callback, invoked before each cell; messages call the features by `names`.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class Grid:
                 self.cells[k, structure.name] = found
 
     def _best(self, candidates: Iterable[Callable[[], Params]], structure: Structure, floor: float) -> Cell:
-        """What the candidates that are best after a few iterations come to; more than these where they stay below `floor`."""
+        """Run the best candidates after a few iterations to the end, and more if these stay below `floor`; return the best."""
         trials: list[FitResult] = []
         ended: list[Cell] = []
         reasons: list[Reason] = []
@@ -241,7 +241,7 @@ class Grid:
         return Cell(reason=reasons[0] if reasons else Reason("there is nothing to begin from"))
 
     def _ended(self, trial: FitResult, structure: Structure) -> Cell:
-        """What a trial comes to in the end."""
+        """Run a trial to the end."""
         fit = trial
         try:
             if not trial.converged and trial.n_iter < self._settings.max_iter:
@@ -258,7 +258,7 @@ class Grid:
         )
 
     def _contained(self, k: int, structure: Structure) -> list[Cell]:
-        """Those of the richest structures that this one contains, of those that have a fit of this size."""
+        """Return the cells of the richest structures that this one contains, among those with a fit of this size."""
         found = [
             other
             for other in self._structures
@@ -268,14 +268,14 @@ class Grid:
         return [self.cells[k, one.name] for one in richest]
 
     def fit(self, k: int, structure: Structure) -> FitResult | None:
-        """That of a cell, if there is one."""
+        """Return the fit of a cell, or None."""
         cell = self.cells.get((k, structure.name))
         return None if cell is None else cell.fit
 
     def _candidates(
         self, k: int, structure: Structure, within: list[Cell], *, anew: bool
     ) -> Iterator[Callable[[], Params]]:
-        """First parameters: from the structures within, and `anew` from the starts and by cuts."""
+        """Yield functions for initial parameters: from the structures within, and `anew` from the starts and by cuts."""
         if anew:
             for i in range(self._starts.n_init if k > 1 else 1):
                 yield partial(self._started, k, i, structure)
@@ -302,9 +302,10 @@ class Grid:
         return sweep.sweep(self._source, params, self._settings.n_threads)
 
     def _cut(self, params: Params) -> Iterator[Params]:
-        """Mixtures of one component more: each component in turn is cut in two, across one of its principal axes.
+        """Yield mixtures of one component more: each component in turn is cut in two, across one of its principal axes.
 
-        With few components across several axes each, `_CUTS` in all: the largest variance need not be what parts clusters.
+        With few components each is cut across several axes, `_CUTS` in all: clusters may differ in another direction than
+        that of the largest variance.
         """
         params = params.in_layout(FULL)
         weights, means, covariances = maximise(STRUCTURES["VVV"], self._swept(params), self._settings.reg_covar)
@@ -334,10 +335,10 @@ class Grid:
         stop = Stop(settings.tol, min(n_iter, settings.max_iter))
         return run(self._source, params, settings.step(structure), stop, n_threads=settings.n_threads, done=done)
 
-    # --- what is no fit ---
+    # --- cells without a fit ---
 
     def reasons(self) -> dict[tuple[int, str], str]:
-        """Why cells have no fit, with advice that can be followed: structures that have not failed, too, or fewer components."""
+        """Return why cells have no fit, with advice that works: structures that have not failed too, or fewer components."""
         return {
             key: self._worded(key[0], STRUCTURES[key[1]], cell.reason)
             for key, cell in self.cells.items()
@@ -360,14 +361,14 @@ class Grid:
         return reason.what + (": " + "; or ".join(advice) if advice else "")
 
     def _kind(self, structure: Structure) -> str:
-        """By mclust's name, which is of one letter for one feature."""
+        """Return mclust's name of a structure, which has one letter for one feature."""
         return structure.mclust_name if self._source.n_features > 1 else structure.in_one_feature.name
 
     def _has_fit(self, k: int, name: str) -> bool:
         return self.cells[k, name].fit is not None
 
     def _impossible(self, k: int, structure: Structure) -> Reason | None:
-        """Why a cell can have no fit, whatever is begun from."""
+        """Return why a cell cannot have a fit, from whatever start, or None."""
         d, n = self._source.n_features, self._n_distinct
         least = structure.least_in_all(k, d)
         if least > n:
@@ -380,10 +381,10 @@ class Grid:
         return None
 
     def _spurious(self, params: Params, structure: Structure) -> Reason | None:
-        """Why a mixture is none of the data but of a few samples; None where it is one.
+        """Return why a mixture fits a few samples instead of the data, or None if it fits the data.
 
-        The likelihood has no maximum where a component may sit on samples that are equal: what EM comes to there is as high as
-        `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969).
+        The likelihood has no maximum if a component may sit on samples that are equal: the value that EM reaches there is as
+        high as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969).
         """
         n, d = self._source.n_samples, self._source.n_features
         least, reg_covar = structure.least_samples(d), self._settings.reg_covar
@@ -394,7 +395,7 @@ class Grid:
         scale = np.where(scale > 0, scale, 1.0)
         own, floor = params, 2 * reg_covar
         if least > 1:
-            # of its own samples and without reg_covar: a volume or a shape that components share hides that of one of them
+            # from its own samples and without reg_covar: a shared volume or shape hides that of a single component
             floor = reg_covar
             weights, means, covariances = maximise(STRUCTURES[params.layout.name], self._swept(params), 0.0)
             own = replace(params, weights=weights, means=means, covariances=covariances)
@@ -410,9 +411,9 @@ class Grid:
         return None
 
     def _lower(self, variance: float, scale: Float) -> str:
-        """Advice where samples do vary in a direction, and only `reg_covar` hides how much.
+        """Return advice if samples do vary in a direction, and only `reg_covar` hides how much.
 
-        Never to raise it: a variance that is below it makes no fit, and there are no other ones of equal samples.
+        Never advise to raise it: a fit needs a variance above it, and equal samples do not have one.
         """
         if variance <= ROUNDING * float(scale.max()) ** 2 or variance > self._settings.reg_covar:
             return ""
@@ -424,13 +425,13 @@ def _components(k: int) -> str:
 
 
 def _of_error(error: Exception) -> Reason:
-    """Of what EM raised, without its advice to raise reg_covar: what that came to would be no fit either."""
+    """Return the reason in an error of EM, without its advice to raise reg_covar: that would not give a fit either."""
     if isinstance(error, Collapsed):
         return Reason(error.which, error.held)
     return Reason(str(error))
 
 
 def _smallest_variances(params: Params, scale: Float | None = None) -> Float:
-    """The smallest variance of each component in any direction, (k,); of features divided by `scale` (d,)."""
+    """Return the smallest variance of each component in any direction, (k,); with features divided by `scale` (d,)."""
     k, d = params.means.shape
     return params.layout.smallest_variances(params.covariances, k, np.ones(d) if scale is None else scale)

@@ -1,4 +1,4 @@
-"""Choosing the number of components and the covariance structure: a grid of fits that share their work."""
+"""Selection of the number of components and the covariance structure: a grid of fits that share their work."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from fastgmm.selection.search import Grid, Settings, Starts
 
 Float = NDArray[np.float64]
 
-#: Of more samples than `_LARGE` all models are fitted to `_SAMPLE` of them first, and EM on all goes on from there. On 30 000
+#: With more samples than `_LARGE` all models are fitted to `_SAMPLE` of them first, and EM on all resumes from there. On 30 000
 #: samples the mean gap in BIC to the best known, 4e5 and 5e5 in all, was for 7 overlapping clusters 47 from 3000 samples, 21
-#: from 5000, 15 from 10 000, and 11 without; on heavy tails 87, 54, 278 and 179.
+#: from 5000, 15 from 10 000, and 11 without; for heavy tails 87, 54, 278 and 179.
 _LARGE, _SAMPLE = 10_000, 5_000
 _SIZES = range(1, 10)
 
@@ -50,21 +50,21 @@ def select(
 ) -> Selection:
     """Fit mixtures of several sizes and covariance structures, and compare them.
 
-    What `GaussianMixture` would do once for each is done together: the data are opened once; all structures of a size
-    share their starts; a structure also begins from the fits of those it contains (EEE contains EEI, VVV all others), than which
-    it is then never less likely; and a size from that of one component less, of which each component in turn is cut in
-    two. Candidates are compared after a few iterations, and the best ones run to the end. Of more than 10 000 samples the
-    grid is fitted to 5000 first, and EM on all goes on from there.
+    The models share the work that `GaussianMixture` would repeat for each: the data are opened once, and all structures of a
+    size share their starts. A structure also begins from the fits of those it contains (EEE contains EEI, VVV all others), so
+    that it is never less likely than these. A size also begins from the fit of one component less, with each component in turn
+    cut in two. Candidates are compared after a few iterations, and the best ones run to the end. With more than 10 000 samples
+    the grid is fitted to 5000 first, and EM on all resumes from there.
 
     Components that sit on a few samples that are equal, in some direction, have a likelihood that only `reg_covar` keeps
-    from infinity. What comes to one is no fit, nor is what gives a component fewer samples than its covariance needs:
-    such models are left out, as NaN with a reason, and never win. So are, before they run, those that need more distinct
-    samples than there are, or features that are no linear combinations of others.
+    from infinity. Models with such a component, or with one that holds fewer samples than its covariance needs, do not count
+    as fits: they are left out, as NaN with a reason, and never win. Models are also left out, before they run, if they need
+    more distinct samples than there are, or if they need features that are not linear combinations of others.
 
-    A feature that is constant, up to rounding and among samples of positive weight, is left out with a warning: the models and
+    A feature that is constant, up to rounding and among samples of positive weight, is left out with a warning. The models and
     the number of their parameters are those of the other features (`Selection.features`), in ``means_`` and all else. Methods of
-    the models that take data take the same columns as `select` did, which they leave the constant ones out of whatever their
-    values there are, or those without the constant ones. Only `fit` starts anew with all columns that it is passed.
+    the models accept data with the columns passed to `select`, and ignore the constant ones whatever their values there; they
+    also accept data without these. Only `fit` starts anew with all columns that it is passed.
 
     Parameters
     ----------
@@ -74,10 +74,10 @@ def select(
     covariance_types : 'all', str or iterable of str
         Names of `GaussianMixture`'s; 'all' are mclust's 14, for one feature 'E' and 'V'.
     criterion : {'bic', 'icl', 'aic'}, default='bic'
-        What the models are ranked by.
+        Criterion that ranks the models.
     sample_weight : array-like of shape (n,), optional
-        As in `GaussianMixture.fit`. n in the criteria is their sum, so their scale matters here: relative ones have to be
-        multiplied by n / ``sample_weight.sum()``.
+        As in `GaussianMixture.fit`. n in the criteria is their sum, so their scale matters here: multiply relative ones by
+        n / ``sample_weight.sum()``.
     init_params : str, default='hierarchical'
         As in `GaussianMixture`. 'hierarchical' needs one tree for all sizes; for up to 2000 samples it depends on the data alone.
     n_init : int, default=1
@@ -85,7 +85,7 @@ def select(
     tol, reg_covar, max_iter
         As in `GaussianMixture`, `tol` stricter: differences between models are small.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
-        LocalSource of all draws.
+        Source of all random draws.
     n_threads : int, optional
         As in `GaussianMixture`; the results do not depend on it, to the bit.
     progress : bool, default=False
@@ -94,26 +94,26 @@ def select(
     Returns
     -------
     Selection
-        Nothing in it is of the size of the data.
+        It holds nothing that is as large as the data.
 
     Raises
     ------
     ValueError, TypeError
-        For input or arguments that cannot be used, if all features are constant, and if no model at all could be fitted.
+        If input or arguments cannot be used, all features are constant, or no model at all could be fitted.
         One model that cannot be fitted does not end the search.
     OSError
-        For files that cannot be read.
+        If files cannot be read.
     KeyboardInterrupt
         On Ctrl-C, within about a second; nothing is kept.
 
     Warns
     -----
     ConvergenceWarning
-        Where the best model did not converge.
+        If the best model did not converge.
     UserWarning
-        Where the weights add up to what cannot be a number of samples, as `GaussianMixture.bic` says; where features are constant;
-        where no model of two components or more has a fit, so that one component is all there is to choose; where the best of the
-        default sizes is the largest one.
+        If the sum of the weights cannot be a number of samples, as `GaussianMixture.bic` says; if features are constant; if no
+        model of two components or more has a fit, so that only one component can be chosen; if the best of the default sizes
+        is the largest one.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def _check_sizes(n_components: Any) -> tuple[int, ...]:
 
 
 def _check_types(covariance_types: Any) -> tuple[str, ...] | None:
-    """Names, or None for all."""
+    """Return the names, or None for all."""
     if isinstance(covariance_types, str):
         if covariance_types == "all":
             return None
@@ -256,7 +256,7 @@ def _silent(k: int, structure: Structure) -> None:
 
 
 class _Told:
-    """Tells of the cells of one grid after the other."""
+    """Progress over the cells of one grid after the other."""
 
     def __init__(self, tell: Callable[[int, str], None], n_cells: int) -> None:
         self._tell, self._n_cells = tell, n_cells
@@ -318,7 +318,7 @@ def _selection(
 
 
 def _varying(source: Source, names: NDArray | None, n_threads: int | None) -> tuple[Source, LeftOut | None]:
-    """The source without its constant features, of which a warning tells; ValueError where there are no others."""
+    """Return the source without its constant features, and warn of these; raise ValueError if there are no others."""
     constant = constant_features(source, n_threads)
     if not constant.size:
         return source, None
@@ -331,8 +331,8 @@ def _varying(source: Source, names: NDArray | None, n_threads: int | None) -> tu
     one = constant.size == 1
     is_out, says = ("is constant and is left out", "it says") if one else ("are constant and are left out", "they say")
     warn(
-        f"{features(constant, names)} {is_out}: {says} nothing of components, and most covariances would be singular. The "
-        "models have the other features, and take X as it is",
+        f"{features(constant, names)} {is_out}: {says} nothing about components, and most covariances would be singular. The "
+        "models have the other features, and accept X as it is",
         UserWarning,
     )
     left_out = LeftOut(constant, names)
@@ -340,14 +340,14 @@ def _varying(source: Source, names: NDArray | None, n_threads: int | None) -> tu
 
 
 def _warn_of_size(found: Selection, *, by_default: bool) -> None:
-    """Warn where nothing but one component was left to choose, and where the default sizes ended too early."""
+    """Warn if only one component was left to choose, or if the default sizes ended too early."""
     sizes = {k for k, _ in found._fits}
     rejected = [reason for (k, _), reason in found.reasons.items() if k > 1]
     if sizes == {1} and rejected:
         reason, count = Counter(rejected).most_common(1)[0]
         warn(
             f"None of the {len(rejected)} models of two components or more could be fitted, so that one component is the best for "
-            f"want of others, which does not say that there is one cluster. {count} of them: {reason}",
+            f"lack of others. This does not mean that there is one cluster. {count} of them: {reason}",
             UserWarning,
         )
     elif by_default and found.best_n_components == max(found.n_components):

@@ -273,7 +273,7 @@ def test_decimal_commas_comments_and_compressed_files(works: Any, tmp_path: Path
          "(smallest variance 1, --reg-covar 1e-06, mean variance 2). Raise --reg-covar to about 3"),
         ("start with init_params='kmeans', n_threads=1, or random_state", "start with --init kmeans, --threads 1, or --seed"),
         ("n_init.csv: 'n_init' and n_init/x.csv, and tolerance", "n_init.csv: 'n_init' and n_init/x.csv, and tolerance"),
-        ("a.csv: columns holds 'b', which is no column", "a.csv: --columns holds 'b', which is no column"),
+        ("a.csv: columns holds 'b', which is not a column", "a.csv: --columns holds 'b', which is not a column"),
         ("the columns of the weights", "the columns of the weights"),
         ("use --drop b (in Python: f(path, columns=['a (cm)'])); or", "use --drop b; or"),
         ("scale the data or pass float64", "scale the data or pass --dtype float64"),
@@ -489,7 +489,7 @@ def test_a_failure_while_writing_leaves_the_old_file(
     [
         ("--output", "iris.npy", r"iris\.npy is to be written, but it is also '.*iris\.npy' of this command"),
         ("--labels", "l.txt", r"l\.txt is to be written, but its extension must be \.csv or \.npy"),
-        ("--output", "none/m.npz", r"m\.npz cannot be written, because .*none is no directory; make it first"),
+        ("--output", "none/m.npz", r"m\.npz cannot be written, because .*none is not a directory; make it first"),
         ("--output", "-", "--output is '-'; it must be the name of a file"),
         ("--output", "", "it must be the name of a file"),
         ("--output", ".", "is a directory, not a file to write"),
@@ -562,7 +562,7 @@ def test_plot_has_names_and_weights(works: Any, tmp_path: Path, monkeypatch: pyt
     [
         (["--plot", "p.jpg"], r"p\.jpg is to be written, but its extension must be \.png, \.pdf or \.svg"),
         (["--plot", "old.png"], r"old\.png exists; add --force"),
-        (["--plot", "none/p.png"], "none is no directory; make it first"),
+        (["--plot", "none/p.png"], "none is not a directory; make it first"),
         (["--plot-features", "0"], "--plot-features has a meaning with --plot only"),
         (["--plot", "p.png", "--plot-features", "0,11"], r"--plot-features asks for column 11, but there are 10"),
         (["--plot", "p.png", "--plot-features", ","], "--plot-features is empty"),
@@ -678,7 +678,7 @@ def test_select_table_of_failed_models(run: Any, tmp_path: Path) -> None:
         (["--init", "kmean"], "unknown init 'kmean'; did you mean kmeans"),
         (["--table", "t.npy"], r"t\.npy is to be written, but its extension must be \.csv"),
         (["--plot", "p.jpg"], r"p\.jpg is to be written, but its extension must be \.png, \.pdf or \.svg"),
-        (["--labels", "none/l.csv"], "none is no directory; make it first"),
+        (["--labels", "none/l.csv"], "none is not a directory; make it first"),
         (["--covariance", "VVV"], "unknown option '--covariance'; did you mean --covariances"),
     ],
 )
@@ -962,7 +962,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert out == ""
-    told = "fastgmm: interrupted; nothing was written; with --checkpoint FILE the same command could go on"
+    told = "fastgmm: interrupted; nothing was written; with --checkpoint FILE the same command could resume"
     assert err.splitlines()[-1] == told
     assert os.listdir(tmp_path) == ["x.npy"]
 
@@ -1136,17 +1136,17 @@ def test_weights(
     [
         (
             "v",
-            r"t\.csv: --weights holds 'v', which is no column; there are .* a file of weights must end in \.npy or \.csv",
+            r"t\.csv: --weights holds 'v', which is not a column; there are .* a file of weights must end in \.npy or \.csv",
         ),
         ("7", r"weights asks for column 7, but there are 5"),
         ("0-1", r"--weights is '0-1', which are 2 columns; it must be one"),
         ("none.csv", r"none\.csv: No such file"),
         ("none.npy", r"none\.npy: No such file"),
         ("x.csv", r"x\.csv has 4 columns; a file of weights must have one"),
-        ("t.npy", r"t\.npy is no \.npy file of weights: it holds float64 of shape \(150, 5\)"),
-        ("text.npy", r"text\.npy is no \.npy file of weights: it holds <U1"),
-        ("cut.npy", r"cut\.npy is no \.npy file of weights"),
-        ("pickle.npy", r"pickle\.npy is no \.npy file of weights: it holds object"),
+        ("t.npy", r"t\.npy is not a \.npy file of weights: it holds float64 of shape \(150, 5\)"),
+        ("text.npy", r"text\.npy is not a \.npy file of weights: it holds <U1"),
+        ("cut.npy", r"cut\.npy is not a \.npy file of weights"),
+        ("pickle.npy", r"pickle\.npy is not a \.npy file of weights: it holds object"),
         ("short.npy", r"--weights must have the shape \(150,\), a weight for each sample of X, got \(3,\)"),
         ("minus.npy", r"--weights must not be negative, got --weights\[149\] = -1"),
         ("zero.npy", r"--weights is zero for all samples"),
@@ -1192,7 +1192,7 @@ def test_bad_checkpoints(fails: Any, plain: Path, tmp_path: Path) -> None:
     fails("is also '.*iris.npy' of this command", "fit", plain, "-k", 1, "--checkpoint", plain)
     both = ["--checkpoint", checkpoint, "--output", checkpoint]
     fails("is also '.*c.npz' of this command", "fit", plain, "-k", 1, *both)
-    fails("none is no directory; make it first", "fit", plain, "-k", 1, "--checkpoint", tmp_path / "none" / "c")
+    fails("none is not a directory; make it first", "fit", plain, "-k", 1, "--checkpoint", tmp_path / "none" / "c")
     checkpoint.write_text("mine")
     fails("cannot be loaded as a checkpoint of a fit", "fit", plain, "-k", 1, "--checkpoint", checkpoint)
     assert checkpoint.read_text() == "mine"
@@ -1220,7 +1220,7 @@ def test_ctrl_c_and_going_on(works: Any, fails: Any, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (130, "")
-    assert err.splitlines()[-1] == f"fastgmm: interrupted; the same command goes on from {checkpoint}"
+    assert err.splitlines()[-1] == f"fastgmm: interrupted; the same command resumes from {checkpoint}"
     assert sorted(os.listdir(tmp_path)) == ["c.npz", "x.npy"]
     fails("--n-init was 1 and is 2 now; delete it or choose another", *fit, "--n-init", 2, "--checkpoint", checkpoint)
     with warnings.catch_warnings():

@@ -446,7 +446,7 @@ def widths():
         (lambda: uneven(data())[:0], ValueError, "no samples"),
         (lambda: uneven(data())[:1], ValueError, "1 sample.*minimum of 2"),
         (lambda: 1e200 * uneven(data()), ValueError, "too large for squared distances"),
-        (lambda: dask.bag.from_sequence([1, 2]), TypeError, "X is a Bag of Dask: pass a dask.array"),
+        (lambda: dask.bag.from_sequence([1, 2]), TypeError, "X is a Dask Bag: pass a dask.array"),
     ],
 )
 def test_collections_that_cannot_be_used(bad, error, message, local):

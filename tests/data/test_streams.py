@@ -267,10 +267,10 @@ def test_iterating_chunks_gives_arrays():
 
 def test_one_shot_iterators_are_refused():
     X = data(10)
-    with pytest.raises(TypeError, match=r"a generator can be gone through once only.*chunks\(lambda: "):
+    with pytest.raises(TypeError, match=r"a generator can be read only once.*chunks\(lambda: "):
         chunks(x for x in [X])
     once = iter([X])
-    with pytest.raises(TypeError, match="list_iterator can be gone through once only"):
+    with pytest.raises(TypeError, match="list_iterator can be read only once"):
         chunks(once)
 
 

@@ -485,10 +485,10 @@ def test_a_collapse_is_told():
     [
         (
             {"n_components": 2},
-            r"partial_fit goes on from a fit with means of shape \(3, 3\).*n_components=2.*call fit to start anew",
+            r"partial_fit resumes from a fit with means of shape \(3, 3\).*n_components=2.*call fit to start anew",
         ),
-        ({"covariance_type": "spherical"}, "partial_fit goes on from a fit.*covariance_type='spherical'"),
-        ({"covariance_type": "diag"}, "partial_fit goes on with averages of covariance_type='tied'.*'diag'"),
+        ({"covariance_type": "spherical"}, "partial_fit resumes from a fit.*covariance_type='spherical'"),
+        ({"covariance_type": "diag"}, "partial_fit continues the averages of covariance_type='tied'.*'diag'"),
     ],
 )
 def test_parameters_that_were_changed_between_batches(change, message):
@@ -849,7 +849,7 @@ def test_progress_of_epochs(capsys):
 
 
 def test_batches_and_checkpoints_are_refused_together(tmp_path):
-    with pytest.raises(ValueError, match="checkpoint holds where EM is, not the averages of batch_size"):
+    with pytest.raises(ValueError, match="checkpoint holds the state of EM, not the averages of batch_size"):
         GaussianMixture(2).fit(np.zeros((10, 2)), batch_size=5, checkpoint=tmp_path / "c.npz")
     assert not list(tmp_path.iterdir())
 
@@ -858,7 +858,7 @@ def test_batches_of_a_dask_collection():
     import dask.array as da
 
     X = np.random.default_rng(0).normal(size=(400, 2))
-    with pytest.raises(ValueError, match="batch_size cuts data that are read here, and X lies elsewhere"):
+    with pytest.raises(ValueError, match="batch_size needs data that are read here, and X lies elsewhere"):
         GaussianMixture(2).fit(da.from_array(X, chunks=(100, 2)), batch_size=5)
     here, there = GaussianMixture(2, random_state=0), GaussianMixture(2, random_state=0)
     for batch in (X[:200], X[200:]):

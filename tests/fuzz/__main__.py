@@ -2,8 +2,8 @@
 
 TARGET is readers, models or fits. A failure does not end the search: the first input of each kind (by the exception and the
 line that raised it) is written as ``failure-...`` to the working directory, with its traceback on standard error. Mend it,
-and keep the file in ``corpus/TARGET``, which ``tests/promises/test_fuzz.py`` replays. A hang, a crash of the process or memory beyond
-3 GB do end it, as libFuzzer's ``timeout-...``, ``crash-...`` or ``oom-...``.
+and keep the file in ``corpus/TARGET``, which ``tests/promises/test_fuzz.py`` replays. A hang, a crash of the process or memory
+beyond 3 GB do end it, as libFuzzer's ``timeout-...``, ``crash-...`` or ``oom-...``.
 """
 
 from __future__ import annotations

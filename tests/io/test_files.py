@@ -159,7 +159,7 @@ def test_float32_is_parsed_as_asked(tmp_path: Path) -> None:
         ("5.1,setosa\n4.9,setosa\n", "line 1 mixes numbers and text ('5.1', 'setosa'), so it may be a header or data"),
         ("0,1,2\n5,6,7\n", "line 1 counts from 0, as a data frame without names writes it ('0', '1', '2')"),
         ("x,y\n1,2\n" + "z" * 200 + ",3\n", "'" + "z" * 37 + "...' is not a number"),
-        ("x,y\na,b\n", "no column that was chosen holds numbers"),
+        ("x,y\na,b\n", "no chosen column holds numbers"),
     ],
 )
 @pytest.mark.parametrize("block", [1, 1 << 19])
@@ -202,8 +202,8 @@ def test_bad_values_in_columns_not_chosen_do_no_harm(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"columns": ["sepal_lenght"]}, "holds 'sepal_lenght', which is no column; did you mean 'sepal_length'?"),
-        ({"columns": ["zzz"]}, "which is no column; there are 'sepal_length', 'sepal_width'"),
+        ({"columns": ["sepal_lenght"]}, "holds 'sepal_lenght', which is not a column; did you mean 'sepal_length'?"),
+        ({"columns": ["zzz"]}, "which is not a column; there are 'sepal_length', 'sepal_width'"),
         ({"columns": [5]}, "columns asks for column 5, but there are 5, counted from 0"),
         ({"columns": [-1]}, "columns asks for column -1"),
         ({"columns": ["0-99999999"]}, "columns asks for column 5"),
@@ -211,7 +211,7 @@ def test_bad_values_in_columns_not_chosen_do_no_harm(tmp_path: Path) -> None:
         ({"columns": [0, "sepal_length"]}, "columns names column 0 (counted from 0, 'sepal_length') twice"),
         ({"drop": ["0-4"]}, "no column is left of 5"),
         ({"columns": []}, "no column is left of 5"),
-        ({"drop": ["sepal_lenght"]}, "drop holds 'sepal_lenght', which is no column; did you mean"),
+        ({"drop": ["sepal_lenght"]}, "drop holds 'sepal_lenght', which is not a column; did you mean"),
         ({"header": "maybe"}, 'header is \'maybe\'; it must be "auto", "yes" or "no"'),
         ({"delimiter": ",,"}, "delimiter is ',,'; it must be one character"),
         ({"delimiter": "1"}, "delimiter is '1'"),
@@ -289,7 +289,7 @@ def test_npy_that_is_no_table(tmp_path: Path, array: np.ndarray, message: str) -
 def test_damaged_npy(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.eye(10))
     whole = (tmp_path / "x.npy").read_bytes()
-    fails(write(tmp_path, whole[:400], "cut.npy"), "cut.npy is damaged: its header tells of shape (10, 10), float64")
+    fails(write(tmp_path, whole[:400], "cut.npy"), "cut.npy is damaged: its header says shape (10, 10), float64")
     fails(write(tmp_path, whole[:20], "stub.npy"), "stub.npy is not a readable .npy file")
     fails(write(tmp_path, b"", "empty.npy"), "empty.npy is not a readable .npy file")
     fails(write(tmp_path, "1,2\n", "text.npy"), "text.npy is not a readable .npy file")

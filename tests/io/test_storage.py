@@ -152,7 +152,7 @@ def test_saving_refuses_what_could_not_be_loaded(model: GaussianMixture, saved: 
         changed.save(tmp_path / "m.npz")
     with pytest.raises(TypeError, match="the parameter tol is a list, which cannot be saved"):
         load(saved).set_params(tol=[1]).save(tmp_path / "m.npz")
-    with pytest.raises(TypeError, match="means_init is no array of real numbers"):
+    with pytest.raises(TypeError, match="means_init is not an array of real numbers"):
         load(saved).set_params(means_init="x").save(tmp_path / "m.npz")
 
     class Mine(GaussianMixture):
@@ -185,9 +185,9 @@ def test_foreign_archives(tmp_path: Path) -> None:
     np.savez(path, header=np.array("[1]"))
     refused(path, "its header does not say 'fastgmm-model'")
     np.savez(path, header=np.array("{"))
-    refused(path, "its header is no JSON")
+    refused(path, "its header is not JSON")
     np.savez(path, header=np.array("[" * 100_000))
-    refused(path, "its header is no JSON")
+    refused(path, "its header is not JSON")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
     refused(path, "its entry 'readme.txt' is damaged: does not belong there")
@@ -281,7 +281,7 @@ def test_missing_entries_are_named(saved: Path, entry: str) -> None:
         ({"feature_names_in_": np.array(["a"])}, "feature_names_in_ has .* it must be 4 strings"),
         ({"surprise": np.zeros(1)}, "it holds unknown entries: 'surprise'"),
         ({"param.means_init": np.array("x")}, "param.means_init holds <U1, not real numbers"),
-        ({"header": {"params": {"covariance_type": "odd"}}}, "covariance_type is 'odd', which is no known one"),
+        ({"header": {"params": {"covariance_type": "odd"}}}, "covariance_type is 'odd', which is not a known one"),
         ({"header": {"params": {"covariance_type": 3}}}, "covariance_type is 3"),
         ({"header": {"params": {"covariance_type": "full", "new": 1}}}, "unknown parameters: 'new'"),
         ({"header": {"params": {"covariance_type": "full", "means_init": 1}}}, "unknown parameters: 'means_init'"),

@@ -694,7 +694,7 @@ ROWS: list[Row] = [
         "partial_fit: another k",
         lambda: partial(fitted(X).set_params(n_components=3).partial_fit, X),
         ValueError,
-        r"partial_fit goes on from a fit.*n_components=3.*call fit to start anew or keep them",
+        r"partial_fit resumes from a fit.*n_components=3.*call fit to start anew or keep them",
     ),
     (
         "partial_fit: another type",

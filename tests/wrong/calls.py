@@ -146,19 +146,19 @@ ROWS: list[Row] = [
         "warm start with other k",
         lambda: partial(fitted(X).set_params(warm_start=True, n_components=3).fit, X),
         ValueError,
-        r"warm_start=True goes on.*n_components=3",
+        r"warm_start=True resumes.*n_components=3",
     ),
     (
         "warm start with other type",
         lambda: partial(fitted(X).set_params(warm_start=True, covariance_type="diag").fit, X),
         ValueError,
-        r"warm_start=True goes on.*covariance_type='diag'",
+        r"warm_start=True resumes.*covariance_type='diag'",
     ),
     (
         "warm start with other d",
         lambda: partial(fitted(X).set_params(warm_start=True).fit, blobs(d=3)),
         ValueError,
-        r"warm_start=True goes on.*3 features",
+        r"warm_start=True resumes.*3 features",
     ),
     (
         "parameters: weights",

@@ -344,7 +344,7 @@ _X: list[tuple[str, Any, Any, str]] = [
         "a model as data",
         "model.npz",
         ValueError,
-        r"model\.npz is a saved model and no table; choose one of its arrays with --key \(key=\)",
+        r"model\.npz is a saved model, not a table; choose one of its arrays with --key \(key=\)",
     ),
     (
         "a file with NaN",
@@ -383,9 +383,9 @@ _CHUNKS: list[tuple[str, Any, Any, str]] = [
     ("nothing", None, TypeError, r"chunks cannot be made of a NoneType: pass paths, a list"),
     ("a number", 7, TypeError, r"chunks cannot be made of a int: pass paths"),
     ("one array", X, TypeError, r"data is one array: pass it to fit as it is"),
-    ("a generator", parts(), TypeError, r"a generator can be gone through once only.*chunks\(lambda"),
-    ("an iterator", iter([X]), TypeError, r"a list_iterator can be gone through once only"),
-    ("a map", map(np.asarray, [X]), TypeError, r"a map can be gone through once only"),
+    ("a generator", parts(), TypeError, r"a generator can be read only once.*chunks\(lambda"),
+    ("an iterator", iter([X]), TypeError, r"a list_iterator can be read only once"),
+    ("a map", map(np.asarray, [X]), TypeError, r"a map can be read only once"),
     ("paths and arrays", ["data.npy", X], TypeError, r"the sequence mixes paths and arrays: pass one or the other"),
     ("a file that is not there", ["data.npy", "nowhere.npy"], FileNotFoundError, r"chunk 1 \(nowhere\.npy\)"),
     (
@@ -429,7 +429,7 @@ _TEXT: list[tuple[str, Any, dict[str, Any], Any, str]] = [
         [X],
         {"decimal": ","},
         TypeError,
-        r"decimal is given, but the chunks are no files of text: pass",
+        r"decimal is given, but the chunks are not text files: pass",
     ),
     (
         "comment of .npy",
@@ -461,7 +461,7 @@ _COLUMNS: list[tuple[str, Any, Any, Any, str]] = [
         "data.csv",
         ["c"],
         ValueError,
-        r"columns holds 'c', which is no column; there are 'a' and 'b'",
+        r"columns holds 'c', which is not a column; there are 'a' and 'b'",
     ),
     ("a range that ends before it begins", "data.csv", ["1-0"], ValueError, r"holds the range '1-0'.*before it begins"),
     (

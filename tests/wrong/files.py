@@ -223,7 +223,7 @@ ROWS: list[Row] = [
         "read: torn .npy",
         lambda: read("torn-data.npy"),
         ValueError,
-        r"torn-data\.npy is damaged: its header tells of shape",
+        r"torn-data\.npy is damaged: its header says shape",
     ),
     ("read: torn .npz", lambda: read("torn-two.npz"), ValueError, r"torn-two\.npz is not readable as \.npz"),
     ("read: torn .parquet", lambda: read("torn-data.parquet"), ValueError, r"torn-data\.parquet is not a readable"),
@@ -299,9 +299,9 @@ ROWS: list[Row] = [
         "load: another type",
         lambda: load("other-type.npz"),
         ValueError,
-        r"covariance_type is 'round', which is no known one",
+        r"covariance_type is 'round', which is not a known one",
     ),
-    ("load: no JSON", lambda: load("no-json.npz"), ValueError, r"its header is no JSON; the file is damaged"),
+    ("load: no JSON", lambda: load("no-json.npz"), ValueError, r"its header is not JSON; the file is damaged"),
     (
         "load: NaN",
         lambda: load("nan-model.npz"),
@@ -346,7 +346,7 @@ ROWS: list[Row] = [
         "save: words for first means",
         lambda: partial(fitted().set_params(means_init=["a"]).save, "new.npz"),
         TypeError,
-        r"the parameter means_init is no array of real numbers, so it cannot be saved",
+        r"the parameter means_init is not an array of real numbers, so it cannot be saved",
     ),
     # checkpoints
     ("checkpoint: a number", lambda: goes_on(3), TypeError, r"checkpoint must be a path or None, got 3 of type int"),
@@ -408,7 +408,7 @@ ROWS: list[Row] = [
         "checkpoint: with batches",
         lambda: fit(X, {"checkpoint": "new.npz", "batch_size": 10}),
         ValueError,
-        r"checkpoint holds where EM is, not the averages of batch_size: leave one of them out",
+        r"checkpoint holds the state of EM, not the averages of batch_size: leave one of them out",
     ),
     (
         "checkpoint_every=-1",
