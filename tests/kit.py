@@ -1,13 +1,31 @@
-"""Steps into a running fit, for tests: a look at where it is, and Ctrl-C, at a given call of a hook."""
+"""Data and comparisons that files of tests share, and steps into a running fit: a look at its state, and Ctrl-C."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from fastgmm.fitting.run import Fit, StateCallback
+
+ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
+
+
+def blobs(n=150, d=3, k=3, seed=0):
+    """Overlapping clusters."""
+    rng = np.random.default_rng(seed)
+    return 2.5 * rng.normal(size=(k, d))[rng.integers(k, size=n)] + rng.normal(size=(n, d))
+
+
+def assert_same_fit(a, b):
+    """The same fitted attributes, to the bit."""
+    for name in ARRAYS:
+        assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+    for name in ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_"):
+        assert getattr(a, name) == getattr(b, name), name
 
 
 class Calls:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kit import assert_same_fit, blobs
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.mixture import GaussianMixture as Theirs
-from test_estimator import assert_same_fit, blobs
 
 import fastgmm
 from fastgmm import GaussianMixture

@@ -17,6 +17,7 @@ import sklearn
 import sklearn.exceptions
 from conftest import PATIENCE, random_mixture
 from joblib import parallel_config
+from kit import ARRAYS, assert_same_fit, blobs
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
@@ -32,21 +33,6 @@ import fastgmm
 from fastgmm import GaussianMixture
 
 TYPES = ("full", "tied", "diag", "spherical")
-ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
-
-
-def blobs(n=150, d=3, k=3, seed=0):
-    """Overlapping clusters."""
-    rng = np.random.default_rng(seed)
-    return 2.5 * rng.normal(size=(k, d))[rng.integers(k, size=n)] + rng.normal(size=(n, d))
-
-
-def assert_same_fit(a, b):
-    """The same fitted attributes, to the bit."""
-    for name in ARRAYS:
-        assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
-    for name in ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_"):
-        assert getattr(a, name) == getattr(b, name), name
 
 
 def assert_like_theirs(ours, theirs, rtol=1e-6):

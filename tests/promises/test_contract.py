@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from conftest import PATIENCE
 from joblib import Parallel, delayed, parallel_config
+from kit import assert_same_fit, blobs
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_estimator import assert_same_fit, blobs
 from threadpoolctl import threadpool_limits
 
 from fastgmm import GaussianMixture

@@ -110,7 +110,7 @@ def test_bits_are_equal_on_one_two_three_and_seven_threads():
     """In a process where Numba has seven: elsewhere more than there are cores count as that many."""
     examples = max(6, settings.default.max_examples // 3)
     code = f"""
-import sys; sys.path.insert(0, {os.path.dirname(os.path.dirname(__file__))!r})
+import sys; sys.path[:0] = [{os.path.dirname(__file__)!r}, {os.path.dirname(os.path.dirname(__file__))!r}]
 import numba, numpy as np
 from test_same_bits import ALL, draw, fitted, same_bits
 assert numba.config.NUMBA_NUM_THREADS == 7
