@@ -154,7 +154,7 @@ def choose(stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTW
 
 
 @contextmanager
-def compilation_told(tell: Callable[[], object]) -> Iterator[None]:
+def on_compilation(tell: Callable[[], object]) -> Iterator[None]:
     """Call `tell` when the body first compiles a function that no cache holds, and not again."""
 
     class First(event.Listener):

@@ -162,10 +162,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     try:
-        from fastgmm._jit import compilation_told
+        from fastgmm._jit import on_compilation
         from fastgmm.cli import commands
 
-        with compilation_told(_tell_of_compilation):
+        with on_compilation(_tell_of_compilation):
             getattr(commands, args.command)(args)
         sys.stdout.flush()
     except BrokenPipeError:

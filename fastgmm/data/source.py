@@ -95,7 +95,7 @@ class LocalSource(Source, Protocol):
 
     @property
     def marks(self) -> NDArray | None:
-        """Return a few samples as a fingerprint of the data (`mark_rows`); None if they are not at hand."""
+        """Return a few samples as a fingerprint of the data (`fingerprint_rows`); None if they are not at hand."""
 
     @property
     def present(self) -> NDArray[np.bool_] | None:
@@ -133,7 +133,7 @@ class InProcess:
             return function(self) if on_block is None else function(self, on_block)
 
 
-def mark_rows(n_samples: int) -> list[int]:
+def fingerprint_rows(n_samples: int) -> list[int]:
     """Return the indices 0, 1, 2, 4, 8, ... and the last one, which need no number of samples known beforehand."""
     powers = [2**i for i in range(n_samples.bit_length()) if 2**i < n_samples - 1]
     return sorted({0, *powers, n_samples - 1})
@@ -247,7 +247,7 @@ class ArraySource(InProcess):
 
     @property
     def marks(self) -> NDArray:
-        return self.X[mark_rows(self.n_samples)]
+        return self.X[fingerprint_rows(self.n_samples)]
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         return self

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastgmm import _validation
 from fastgmm._compat import cached_property
 from fastgmm.data.prefetch import IN_FLIGHT, ahead
-from fastgmm.data.source import ArraySource, Block, InProcess, in_units, mark_rows, rows_at
+from fastgmm.data.source import ArraySource, Block, InProcess, fingerprint_rows, in_units, rows_at
 
 #: Bytes of samples up to which a stream is simply loaded, and of the sample that a larger one is started from.
 LOADED = 64 * 2**20
@@ -223,7 +223,7 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
 
 
 class _Marks:
-    """Collector of the samples of `mark_rows`, the fingerprint, from successive arrays."""
+    """Collector of the samples of `fingerprint_rows`, the fingerprint, from successive arrays."""
 
     def __init__(self) -> None:
         self._rows: dict[int, NDArray] = {}
@@ -238,7 +238,7 @@ class _Marks:
 
     def array(self, dtype: np.dtype) -> NDArray:
         rows = {**self._rows, self._seen - 1: self._last}
-        return np.array([rows[i] for i in mark_rows(self._seen)], dtype)
+        return np.array([rows[i] for i in fingerprint_rows(self._seen)], dtype)
 
 
 def as_matrix(piece: object, name: str) -> NDArray:

@@ -101,11 +101,11 @@ def _log_likelihood(source: LocalSource, *, params: Params) -> float:
 class Classified(NamedTuple):
     """Sums over samples, weighted, in units of `weight_unit`; z_ik are the responsibilities.
 
-    log_likelihood : of log p(x_i); certainty : of log max_k z_ik, at most 0; entropy : of -sum_k z_ik log z_ik
+    log_likelihood : of log p(x_i); classification : of log max_k z_ik, at most 0; entropy : of -sum_k z_ik log z_ik
     """
 
     log_likelihood: float
-    certainty: float
+    classification: float
     entropy: float
 
     def times(self, factor: float) -> Classified:

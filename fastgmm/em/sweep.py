@@ -44,7 +44,7 @@ def precise(source: S, layout: Layout, k: int) -> S | ArraySource:
 
 
 @dataclass(frozen=True)
-class Total:
+class TotalScatter:
     """Mean (d,) and scatter about it (d, d) of all samples: what the tied M-step needs beyond first moments."""
 
     mean: Float
@@ -101,7 +101,7 @@ class _Moments(NamedTuple):
         return _Moments(self.first + other.first, self.second + other.second)
 
 
-def total(source: Source, n_threads: int | None) -> Total:
+def total(source: Source, n_threads: int | None) -> TotalScatter:
     """Return the mean and total scatter of a source, in two passes at the first call and from its memory afterwards.
 
     They are in float64 whatever the samples are: the scatter of tied components is a difference from the total one, which rounding
@@ -111,7 +111,7 @@ def total(source: Source, n_threads: int | None) -> Total:
         origin = pad(mean(source), np.float64)
         first, second = source.map_reduce(partial(_moments, origin=origin), _Moments.merge, n_threads)
         shift = first / source.total_weight
-        source.memory["total"] = Total(origin[: source.n_features] + shift, second - np.outer(first, shift))
+        source.memory["total"] = TotalScatter(origin[: source.n_features] + shift, second - np.outer(first, shift))
     return source.memory["total"]
 
 
@@ -230,7 +230,7 @@ def collect(source: LocalSource, layout: Layout, plan: Lanes, out: Sums, origin:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # of sums that are not finite, as the likelihood is then
-def pooled(stats: Stats, whole: Total) -> Stats:
+def pooled(stats: Stats, whole: TotalScatter) -> Stats:
     """Return statistics with the scatter summed over components, from the scatter T of all samples about their mean g.
 
     With c_k = o_k - g and sum_k r_ik = 1: sum_ik r_ik (x_i - o_k)(x_i - o_k)^T = T - sum_k (s_k c_k^T + c_k s_k^T)

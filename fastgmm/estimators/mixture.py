@@ -292,7 +292,7 @@ class FittedMixture(Estimator):
         warn_of_relative_weights(source)
         sums = evaluate.classified(source, self._params(), self.n_threads).times(source.weight_unit)
         n = source.total_weight * source.weight_unit
-        return Criteria.of(sums.log_likelihood, n, self._n_parameters()).bic - 2 * sums.certainty
+        return Criteria.of(sums.log_likelihood, n, self._n_parameters()).bic - 2 * sums.classification
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
         """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,)."""

@@ -22,7 +22,7 @@ entry                      dtype                    what
 ``best.lower_bound``       float64, 0-d             the last of these
 ``best.converged``         bool, 0-d
 ``best.start``             int64, 0-d               its number, counted from 0
-``ends``                   float64 (start,)         final bounds of the starts before, those stopped early included
+``final_bounds``           float64 (start,)         final bounds of the starts before, those stopped early included
 =========================  =======================  ================================================================
 
 The header holds
@@ -30,7 +30,7 @@ The header holds
 - ``format`` ("fastgmm-checkpoint"), ``format_version`` (1), ``fastgmm_version``;
 - ``start``: number of the running or next start, counted from 0; that of all starts if the fit was about to end;
 - ``warm``: whether it continues an earlier fit;
-- ``mark`` and ``best_mark``: fingerprints (digests) of the first parameters of the running start and of the best one, to
+- ``fingerprint`` and ``best_fingerprint``: digests of the first parameters of the running start and of the best one, to
   recognise a start that begins where the best one did;
 - the objects ``settings`` and ``data``: settings and data of the fit, or digests of them, to refuse a file of another fit.
 """
@@ -69,7 +69,7 @@ _MIXTURE = ("weights", "means", "covariances", "prec_chol")
 _DIGEST = "sha256:"
 
 
-class Draws(NamedTuple):
+class RngState(NamedTuple):
     """State of a Mersenne twister: key (624,), position, whether a normal draw is held, that draw."""
 
     key: NDArray[np.uint32]
@@ -78,7 +78,7 @@ class Draws(NamedTuple):
     gauss: float
 
     @classmethod
-    def of(cls, random_state: np.random.RandomState) -> Draws:
+    def of(cls, random_state: np.random.RandomState) -> RngState:
         """Return the state of a generator; ValueError if it is not a Mersenne twister."""
         state: dict[str, Any] = random_state.get_state(legacy=False)
         if state["bit_generator"] != "MT19937":
@@ -97,29 +97,29 @@ class Draws(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Position:
+class FitState:
     """State of a fit.
 
     start : number of the running or next start; warm : whether it continues an earlier fit
     first, draws : RNG state before all draws, and before those of `start`, or after them if it is running
     params, bounds, n_iter : if `start` is running, its parameters, and as the first `n_iter` of `bounds` its bounds so far
     best, best_start : the best of the starts before and its number
-    mark, best_mark : fingerprints of the first parameters of `start`, if it is running, and of the best one
-    ends : final bounds of the starts before
+    fingerprint, best_fingerprint : fingerprints of the first parameters of `start`, if it is running, and of the best one
+    final_bounds : final bounds of the starts before
     """
 
     start: int
     warm: bool
-    first: Draws | None = None
-    draws: Draws | None = None
+    first: RngState | None = None
+    draws: RngState | None = None
     params: Params | None = None
     bounds: tuple[float, ...] | list[float] = ()
     n_iter: int = 0
     best: FitResult | None = None
     best_start: int = 0
-    mark: str = ""
-    best_mark: str = ""
-    ends: tuple[float, ...] | list[float] = ()
+    fingerprint: str = ""
+    best_fingerprint: str = ""
+    final_bounds: tuple[float, ...] | list[float] = ()
 
     @property
     def lower_bounds(self) -> list[float]:
@@ -151,7 +151,7 @@ class Checkpoint:
         """Set the settings and data of the fit; to be called before reading and writing."""
         self._identity = {"settings": settings, "data": data}
 
-    def write_if_due(self, position: Position) -> None:
+    def write_if_due(self, position: FitState) -> None:
         """Write if the last time is longer ago than it should be. A failure is a warning: the fit continues."""
         if time.monotonic() - self._written < self.every:
             return
@@ -163,7 +163,7 @@ class Checkpoint:
                 f"the checkpoint {self.path} could not be written ({error}); the fit continues without it", UserWarning
             )
 
-    def write(self, position: Position) -> None:
+    def write(self, position: FitState) -> None:
         """Write the file; OSError if that fails, and then an earlier one is left as it was."""
         assert position.first is not None
         assert position.draws is not None
@@ -175,13 +175,13 @@ class Checkpoint:
             entries["best.lower_bound"] = np.array(best.lower_bound, np.float64)
             entries["best.converged"] = np.array(best.converged, np.bool_)
             entries["best.start"] = np.array(position.best_start, np.int64)
-            entries["ends"] = np.array(position.ends, np.float64)
-        marks = {"mark": position.mark, "best_mark": position.best_mark}
+            entries["final_bounds"] = np.array(position.final_bounds, np.float64)
+        marks = {"fingerprint": position.fingerprint, "best_fingerprint": position.best_fingerprint}
         header = {"start": position.start, "warm": position.warm, **marks, **self._identity}
         archive.write(self._where, _KIND, header, entries)
         self._written = time.monotonic()
 
-    def read(self, n_starts: int) -> Position | None:
+    def read(self, n_starts: int) -> FitState | None:
         """Return the state of the fit in this file; None if there is no file.
 
         Raises ValueError if the file is damaged, is not one of fastgmm's or belongs to another fit.
@@ -270,7 +270,7 @@ def _digest(array: NDArray) -> str:
 # --- entries ---
 
 
-def _of_draws(name: str, draws: Draws) -> archive.Arrays:
+def _of_draws(name: str, draws: RngState) -> archive.Arrays:
     state = np.array([*draws.key, draws.position, draws.has_gauss], np.uint32)
     return {name: state, f"{name}.gauss": np.array(draws.gauss, np.float64)}
 
@@ -280,26 +280,26 @@ def _of_mixture(name: str, params: Params, lower_bounds: list[float]) -> archive
     return {**arrays, f"{name}.lower_bounds": np.array(lower_bounds, np.float64)}
 
 
-def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any], n_starts: int) -> Position:
+def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any], n_starts: int) -> FitState:
     """Return the fit state that the file holds; ValueError if no fit can have written it."""
     start, warm = header.get("start"), header.get("warm")
     n_starts = 1 if warm else n_starts
     if not isinstance(warm, bool) or type(start) is not int or not 0 <= start <= n_starts:
         raise ValueError(f"its header says start {start!r} of {n_starts}")
-    mark, best_mark = header.get("mark"), header.get("best_mark")
-    if not isinstance(mark, str) or not isinstance(best_mark, str):
-        raise ValueError(f"its header holds the fingerprints {mark!r} and {best_mark!r}")
+    fingerprint, best_fingerprint = header.get("fingerprint"), header.get("best_fingerprint")
+    if not isinstance(fingerprint, str) or not isinstance(best_fingerprint, str):
+        raise ValueError(f"its header holds the fingerprints {fingerprint!r} and {best_fingerprint!r}")
     known = {"random", "random.gauss", "random.first", "random.first.gauss"}
     parts = (*_MIXTURE, "lower_bounds")
     is_running = "running.weights" in entries
     known |= {f"running.{part}" for part in parts} if is_running else set()
     if start > 0:
-        known |= {f"best.{part}" for part in (*parts, "lower_bound", "converged", "start")} | {"ends"}
+        known |= {f"best.{part}" for part in (*parts, "lower_bound", "converged", "start")} | {"final_bounds"}
     if known != set(entries):
         odd = sorted(known ^ set(entries))
         raise ValueError(f"it lacks entries or holds unknown ones: {', '.join(map(repr, odd[:8]))}")
-    position = Position(start, warm, _draws(entries, "random.first"), _draws(entries, "random"))
-    best, best_start, ends = None, 0, np.zeros(0)
+    position = FitState(start, warm, _draws(entries, "random.first"), _draws(entries, "random"))
+    best, best_start, final_bounds = None, 0, np.zeros(0)
     if start > 0:
         params, bounds = _mixture(entries, "best", of, least=0)
         lower_bound = _scalar(entries, "best.lower_bound", np.float64)
@@ -308,21 +308,27 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
         if math.isnan(lower_bound) or (bounds and bounds[-1] != lower_bound) or not 0 <= best_start < start:
             raise ValueError(f"its best start is number {best_start} with the bound {lower_bound}")
         best = FitResult(params, converged, len(bounds), float(lower_bound), bounds)
-        ends = entries["ends"]
-        if ends.dtype != np.float64 or ends.shape != (start,) or not ends.max() == ends[best_start] == lower_bound:
-            raise ValueError("ends are not the bounds of the starts before, the best one's the highest of them")
+        final_bounds = entries["final_bounds"]
+        if (
+            final_bounds.dtype != np.float64
+            or final_bounds.shape != (start,)
+            or not final_bounds.max() == final_bounds[best_start] == lower_bound
+        ):
+            raise ValueError("final_bounds are not the bounds of the starts before, the best one's the highest of them")
     running = _mixture(entries, "running", of, least=1) if is_running else (None, [])
     first, draws = position.first, position.draws
     so_far = running[0], running[1], len(running[1])
-    return Position(start, warm, first, draws, *so_far, best, best_start, mark, best_mark, ends.tolist())
+    return FitState(
+        start, warm, first, draws, *so_far, best, best_start, fingerprint, best_fingerprint, final_bounds.tolist()
+    )
 
 
-def _draws(entries: archive.Arrays, name: str) -> Draws:
+def _draws(entries: archive.Arrays, name: str) -> RngState:
     state, gauss = entries[name], _scalar(entries, f"{name}.gauss", np.float64)
     # beyond the key the generator would read whatever lies in memory
     if state.dtype != np.uint32 or state.shape != (_KEY + 2,) or state[-2] > _KEY or state[-1] > 1:
         raise ValueError(f"{name} does not hold a state of the random generator")
-    return Draws(state[:_KEY], int(state[-2]), int(state[-1]), float(gauss))
+    return RngState(state[:_KEY], int(state[-2]), int(state[-1]), float(gauss))
 
 
 def _mixture(entries: archive.Arrays, name: str, of: dict[str, Any], *, least: int) -> tuple[Params, list[float]]:

@@ -64,7 +64,7 @@ class CannotCatchUp:
         return None
 
 
-def mark(params: Params) -> str:
+def fingerprint(params: Params) -> str:
     """Return a fingerprint (digest) of first weights and means, the same for components in another order.
 
     k-means that ends at a partition of an earlier start has the bits of its means, and EM would take the same path again.
@@ -75,15 +75,15 @@ def mark(params: Params) -> str:
     return hashlib.sha256(rows.tobytes()).hexdigest()
 
 
-def found_once(ends: Sequence[float], tol: float, where: str = "") -> str:
-    """Return a warning if only one of several starts reached the highest of the final bounds `ends`; else ''.
+def found_once(final_bounds: Sequence[float], tol: float, where: str = "") -> str:
+    """Return a warning if only one of several starts reached the highest of the `final_bounds`; else ''.
 
     `where` says of which samples the bounds are, unless of all.
     """
-    best, *others = sorted(ends, reverse=True)
+    best, *others = sorted(final_bounds, reverse=True)
     if len(others) < 2 or not math.isfinite(best) or best - others[0] <= max(_SAME * tol, 1e-6 * abs(best)):
         return ""
     return (
-        f"only one of {len(ends)} starts reached the lower bound {best:.6g}{where}; the second best came to {others[0]:.6g}, "
-        f"{best - others[0]:.3g} below. More starts may find a better one: raise n_init, or try another init_params, such as 'auto'"
+        f"only one of {len(final_bounds)} starts reached the lower bound {best:.6g}{where}; the second best came to "
+        f"{others[0]:.6g}, {best - others[0]:.3g} below. More starts may find a better one: raise n_init, or try another init_params, such as 'auto'"
     )

@@ -14,8 +14,8 @@ from fastgmm.em.online import Averages, Online, averages_of
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step
 from fastgmm.em.stop import Stop
-from fastgmm.fitting.checkpoint import Checkpoint, Draws, Position
-from fastgmm.fitting.pruning import CannotCatchUp, found_once, mark
+from fastgmm.fitting.checkpoint import Checkpoint, FitState, RngState
+from fastgmm.fitting.pruning import CannotCatchUp, fingerprint, found_once
 from fastgmm.fitting.screening import TIMES, Screening, sample_size, screened
 from fastgmm.init.starts import Start
 from fastgmm.model.params import Params
@@ -73,13 +73,13 @@ class Fit:
 
     def __init__(self, plan: FitPlan, callback: Callback = SILENT, checkpoint: Checkpoint | None = None) -> None:
         self.plan, self.callback, self.checkpoint = plan, callback, checkpoint
-        self.at = Position(0, plan.earlier is not None)
-        self.drawn: Draws | None = None
+        self.at = FitState(0, plan.earlier is not None)
+        self.drawn: RngState | None = None
         self._random_state = plan.random_state
         self._screened: Screening | None = None
         self._sample: Source | None = None
         if checkpoint is not None:
-            draws = Draws.of(plan.random_state)
+            draws = RngState.of(plan.random_state)
             self.at = replace(self.at, first=draws, draws=draws)
             if (found := checkpoint.read(plan.n_starts)) is not None and found.first is not None:
                 # a new generator: the one that was passed is not that of the process that was killed
@@ -177,7 +177,7 @@ class Fit:
         if self.plan.stop.max_iter == 0:
             params = params.normalised()
         if self.plan.n_starts > 1:
-            self.at = replace(self.at, mark=mark(params))
+            self.at = replace(self.at, fingerprint=fingerprint(params))
         return params
 
     def _known(self, params: Params, bound: float, callback: Callback) -> FitResult | None:
@@ -190,7 +190,7 @@ class Fit:
             return online.run(
                 plan.source.local, params, averages, batch_size, plan.stop, lower_bound=bound, callback=callback
             )
-        if at.best is not None and not at.lower_bounds and at.mark == at.best_mark:
+        if at.best is not None and not at.lower_bounds and at.fingerprint == at.best_fingerprint:
             reason = f"begins where start {at.best_start} did"
             return FitResult(params, at.best.converged, 0, at.best.lower_bound, [], reason)
         return None
@@ -205,20 +205,31 @@ class Fit:
         self.callback.end(result)
         at, draws = self.at, self.drawn or self.at.draws
         better = at.best is None or result.lower_bound > at.best.lower_bound
-        best, number, begun = (result, i, at.mark) if better else (at.best, at.best_start, at.best_mark)
-        ends = [*at.ends, result.lower_bound]
-        self.at = Position(i + 1, at.warm, at.first, draws, best=best, best_start=number, best_mark=begun, ends=ends)
+        best, number, begun = (result, i, at.fingerprint) if better else (at.best, at.best_start, at.best_fingerprint)
+        final_bounds = [*at.final_bounds, result.lower_bound]
+        self.at = FitState(
+            i + 1,
+            at.warm,
+            at.first,
+            draws,
+            best=best,
+            best_start=number,
+            best_fingerprint=begun,
+            final_bounds=final_bounds,
+        )
         if self.checkpoint is not None:
             self.checkpoint.write_if_due(self.at)
 
     def found_once(self) -> str:
         """Return a warning if only one of several starts reached the best bound, else ''."""
         if self._screened is None:
-            return found_once(self.at.ends, self.plan.stop.tol)
-        return found_once(self._screened.ends, self.plan.stop.tol, f" of a sample of {self._screened.n_samples}")
+            return found_once(self.at.final_bounds, self.plan.stop.tol)
+        return found_once(
+            self._screened.final_bounds, self.plan.stop.tol, f" of a sample of {self._screened.n_samples}"
+        )
 
-    def _draws(self) -> Draws | None:
-        return None if self.checkpoint is None else Draws.of(self._random_state)
+    def _draws(self) -> RngState | None:
+        return None if self.checkpoint is None else RngState.of(self._random_state)
 
     # --- Ctrl-C ---
 

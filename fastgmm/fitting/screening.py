@@ -27,7 +27,7 @@ class Screening(NamedTuple):
     """Parameters that EM on all samples begins from, the best first, and the bounds of all runs on the sample."""
 
     params: list[Params]
-    ends: list[float]
+    final_bounds: list[float]
     n_samples: int
 
 

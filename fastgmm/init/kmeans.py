@@ -1,6 +1,6 @@
 """k-means and greedy k-means++ over a source. Drivers: draws and decisions here, passes over the data in kernels.
 
-Draws are made in the order in which scikit-learn makes them, so that a seed gives the same centres there and here.
+RngState are made in the order in which scikit-learn makes them, so that a seed gives the same centres there and here.
 """
 
 from __future__ import annotations

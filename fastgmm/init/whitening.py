@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastgmm.em.sweep import Total
+from fastgmm.em.sweep import TotalScatter
 
 Float = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ class Whitening:
     matrix: Float
 
     @classmethod
-    def of(cls, total: Total, total_weight: float, dtype: DTypeLike) -> Whitening:
+    def of(cls, total: TotalScatter, total_weight: float, dtype: DTypeLike) -> Whitening:
         """Make the map from mean and scatter of data of a dtype. Features are scaled first, so that their units do not matter."""
         covariance = total.scatter / total_weight
         scale = np.sqrt(np.diagonal(covariance).clip(min=0.0))

@@ -23,12 +23,12 @@ from kit import during_fits, stop_at
 
 from fastgmm import GaussianMixture, chunks
 from fastgmm.data.open import open_source
-from fastgmm.data.source import ArraySource, mark_rows
+from fastgmm.data.source import ArraySource, fingerprint_rows
 from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.result import FitResult
 from fastgmm.fitting import checkpoint as checkpoints
 from fastgmm.fitting import progress
-from fastgmm.fitting.checkpoint import Checkpoint, Draws
+from fastgmm.fitting.checkpoint import Checkpoint, RngState
 from fastgmm.fitting.run import Fit, StateCallback
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
@@ -487,7 +487,7 @@ class _Trap:
 
 
 def _state(**parts: int) -> np.ndarray:
-    state = np.array([*Draws.of(np.random.RandomState(0)).key, 5, 0], np.uint32)
+    state = np.array([*RngState.of(np.random.RandomState(0)).key, 5, 0], np.uint32)
     state[-2], state[-1] = parts.get("position", 5), parts.get("has_gauss", 0)
     return state
 
@@ -543,8 +543,8 @@ def test_the_file_is_as_documented(stopped):
     header = json.loads(str(entries.pop("header")))
     assert header["format"] == "fastgmm-checkpoint"
     assert set(header) == {"format", "format_version", "fastgmm_version", "start", "warm", "settings", "data"} | {
-        "mark",
-        "best_mark",
+        "fingerprint",
+        "best_fingerprint",
     }
     text = checkpoints.__doc__ or ""
     for name in (*entries, *header):
@@ -651,7 +651,7 @@ def test_marks_are_the_same_from_memory_and_from_chunks(n, monkeypatch):
 
     monkeypatch.setattr(stream, "LOADED", 0)
     X = np.arange(2.0 * n).reshape(n, 2)
-    rows = mark_rows(n)
+    rows = fingerprint_rows(n)
     assert (rows[0], rows[-1]) == (0, n - 1)
     assert rows == sorted(set(rows))
     source = open_source(chunks([X[: n // 3], X[n // 3 :]]))

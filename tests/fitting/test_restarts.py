@@ -19,7 +19,7 @@ from fastgmm.em.callbacks import Callback
 from fastgmm.em.result import FitResult
 from fastgmm.estimators import gaussian_mixture
 from fastgmm.fitting import checkpoint as checkpoints
-from fastgmm.fitting.pruning import found_once, mark
+from fastgmm.fitting.pruning import fingerprint, found_once
 from fastgmm.fitting.run import Fit
 from fastgmm.model.layouts import DIAG
 from fastgmm.model.params import Params
@@ -154,12 +154,12 @@ def of_points(means: Any) -> Params:
 def test_marks_do_not_depend_on_the_order_of_components():
     points = np.random.default_rng(0).normal(size=(5, 3))
     points[1, 0] = points[0, 0]  # the second column decides
-    assert mark(of_points(points)) == mark(of_points(points[[3, 1, 4, 0, 2]]))
-    assert mark(of_points([[0.0, 1.0]])) == mark(of_points([[-0.0, 1.0]]))
-    assert mark(of_points(points)) != mark(of_points(points + [0, 0, 1e-15]))
+    assert fingerprint(of_points(points)) == fingerprint(of_points(points[[3, 1, 4, 0, 2]]))
+    assert fingerprint(of_points([[0.0, 1.0]])) == fingerprint(of_points([[-0.0, 1.0]]))
+    assert fingerprint(of_points(points)) != fingerprint(of_points(points + [0, 0, 1e-15]))
     swapped = points.copy()
     swapped[[0, 2], 1] = points[[2, 0], 1]  # columns alone are not what counts
-    assert mark(of_points(points)) != mark(of_points(swapped))
+    assert fingerprint(of_points(points)) != fingerprint(of_points(swapped))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -272,7 +272,7 @@ def test_resuming_from_any_checkpoint_gives_the_same_bits_and_warning(n, layout,
             patch.setattr(Fit, "best", lambda self, s=seen: (s.append(self), best(self))[1])
             fit(again, X, checkpoint=path)
         assert_same_bits(again, estimator)
-        assert [list(running.at.ends) for running in seen] == [ends]
+        assert [list(running.at.final_bounds) for running in seen] == [ends]
         assert more.stopped_early == heard.stopped_early[len(heard.fits) - len(more.fits) :]
 
 
@@ -358,13 +358,13 @@ def test_what_is_printed(capsys, monkeypatch, iris):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"ends": np.zeros(1)}, "ends are not the bounds of the starts before"),
-        ({"ends": np.full(1, np.nan)}, "ends are not the bounds"),
-        ({"ends": np.zeros(2)}, "ends are not the bounds"),
-        ({"ends": np.zeros((), np.float32)}, "ends are not the bounds"),
-        ({"ends": None}, "it lacks entries or holds unknown ones: 'ends'"),
-        ({"header": {"mark": 3}}, "its header holds the fingerprints 3 and"),
-        ({"header": {"best_mark": None}}, "its header holds the fingerprints .* and None"),
+        ({"final_bounds": np.zeros(1)}, "final_bounds are not the bounds of the starts before"),
+        ({"final_bounds": np.full(1, np.nan)}, "final_bounds are not the bounds"),
+        ({"final_bounds": np.zeros(2)}, "final_bounds are not the bounds"),
+        ({"final_bounds": np.zeros((), np.float32)}, "final_bounds are not the bounds"),
+        ({"final_bounds": None}, "it lacks entries or holds unknown ones: 'final_bounds'"),
+        ({"header": {"fingerprint": 3}}, "its header holds the fingerprints 3 and"),
+        ({"header": {"best_fingerprint": None}}, "its header holds the fingerprints .* and None"),
     ],
 )
 def test_damage_is_refused(changes, message, tmp_path, monkeypatch):

@@ -122,9 +122,9 @@ def test_starts_that_come_to_the_same_optimum_continue_once_and_failures_not_at_
     X = rng.normal(size=(800, 2)) + np.repeat([[0, 0], [10, 0], [0, 14], [10, 14]], 200, axis=0)
     near, far, other = [[5.0, 0.0], [5.0, 14.0]], [[5.0, 2.0], [5.0, 12.0]], [[0.0, 7.0], [10.0, 7.0]]
     found = scripted(X, [(near, [9, 9]), None, (far, [9, 9]), (other, [9, 9])])
-    assert len(found.ends) == 3
-    assert abs(found.ends[0] - found.ends[1]) < 1e-5
-    assert found.ends[2] < found.ends[0] - 0.01
+    assert len(found.final_bounds) == 3
+    assert abs(found.final_bounds[0] - found.final_bounds[1]) < 1e-5
+    assert found.final_bounds[2] < found.final_bounds[0] - 0.01
     assert len(found.params) == 2
     assert sorted(found.params[0].means[:, 1].round()) == [0.0, 14.0]  # the best first
     with pytest.raises(ValueError, match="this one fails"):
@@ -136,7 +136,7 @@ def test_a_component_of_a_handful_of_samples_comes_last():
     X = rng.normal(size=(600, 2)) * [1.0, 2.0] + np.repeat([[-3, 0], [3, 0]], 300, axis=0)
     X[:4] = [[5.0, 5.0], [5.0, 5.001], [5.001, 5.0], [5.002, 5.003]]
     found = scripted(X, [([[5.0, 5.0], [0.0, 0.0]], [1e-6, 1.0]), ([[3.0, 0.0], [-3.0, 0.0]], [1.0, 1.0])])
-    assert abs(found.ends[0] - found.ends[1]) > 1e-3  # a spike, and two clusters
+    assert abs(found.final_bounds[0] - found.final_bounds[1]) > 1e-3  # a spike, and two clusters
     assert found.params[0].weights.min() > 0.1
 
 

@@ -217,8 +217,8 @@ def test_what_is_told_of_samples_agrees(seed, n, d, k, layout):
     p = STRUCTURES[layout].n_parameters(k, d)
     assert model.bic(X) == pytest.approx(-2 * values.sum() + p * np.log(n), rel=1e-10)
     assert model.aic(X) == pytest.approx(-2 * values.sum() + 2 * p, rel=1e-10)
-    certainty = 2 * np.log(resp.max(axis=1)).sum()
-    assert model.icl(X) == pytest.approx(model.bic(X) - certainty, rel=1e-8)
+    classification = 2 * np.log(resp.max(axis=1)).sum()
+    assert model.icl(X) == pytest.approx(model.bic(X) - classification, rel=1e-8)
 
 
 @cases

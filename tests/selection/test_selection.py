@@ -238,7 +238,7 @@ def test_classified(layout, dtype):
     resp = model.predict_proba(X).astype(np.float64)
     rtol = 1e-4 if dtype == np.float32 else 1e-9
     assert sums.log_likelihood == pytest.approx(weights @ model.score_samples(X).astype(np.float64), rel=rtol)
-    assert sums.certainty == pytest.approx(weights @ np.log(resp.max(axis=1)), rel=rtol)
+    assert sums.classification == pytest.approx(weights @ np.log(resp.max(axis=1)), rel=rtol)
     with np.errstate(divide="ignore", invalid="ignore"):
         each = np.where(resp > 0, resp * np.log(resp), 0.0).sum(axis=1)
     assert sums.entropy == pytest.approx(-weights @ each, rel=rtol)
