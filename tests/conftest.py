@@ -25,7 +25,7 @@ from fastgmm.datasets import load_faithful, load_iris
 
 
 def _load_bench() -> None:
-    """Make `bench`, which is no installed package, importable for every file of tests, and nothing else beside it."""
+    """Make `bench`, which is not an installed package, importable for every file of tests, and nothing else beside it."""
     if "bench" in sys.modules:
         return
     root = Path(__file__).resolve().parents[1]
@@ -51,7 +51,7 @@ PATIENCE = 1800
 compiled = pytest.mark.skipif(JIT_DISABLED, reason="there is no compiled code where Numba is switched off")
 
 
-# a shell's background jobs ignore Ctrl-C, and what they start does too, unless it is told: several tests send it
+# a shell's background jobs ignore Ctrl-C, and what they start does too, unless told otherwise: several tests send it
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

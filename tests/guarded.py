@@ -2,7 +2,7 @@
 
 Compiled code does not check indices. NumPy raises IndexError for one that is too large, but takes a negative one from the
 end and cuts a slice short: `Guarded` raises for these too. What `np.empty` returns is filled with NaN (integers with one that
-is no index), so that a read of what nothing was written to shows in the results.
+is not an index), so that a read of what nothing was written to shows in the results.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def cases() -> dict[str, Case]:
 
 
 def missing() -> str | None:
-    """What is missing to run mclust; None if nothing."""
+    """Return the program or package that mclust lacks; None if it can run."""
     if shutil.which("Rscript") is None:
         return "Rscript is not installed"
     check = ["Rscript", "-e", "library(mclust); library(jsonlite)"]
@@ -160,7 +160,7 @@ def missing() -> str | None:
 
 
 def run(chosen: dict[str, Case], searches: dict[str, NDArray]) -> dict[str, Any]:
-    """What mclust finds, in the form of the file."""
+    """Return the results of mclust, in the form of the file."""
     jobs = {
         "iterations": ITERATIONS, "tol": TOL, "most": MOST, "inner_itmax": INNER_ITMAX,
         "largest": LARGEST, "searches": {name: X.tolist() for name, X in searches.items()},

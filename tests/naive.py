@@ -353,7 +353,7 @@ def _common_orientation(within: list[Float], counts: Float, volume: str) -> list
 
 
 def structured_objective(within: ArrayLike, counts: ArrayLike, covariances: ArrayLike) -> float:
-    """What an M-step maximises over covariances: ``-1/2 sum_k [n_k log |S_k| + tr(S_k^-1 W_k)]``."""
+    """Return the objective of an M-step over covariances: ``-1/2 sum_k [n_k log |S_k| + tr(S_k^-1 W_k)]``."""
     total = 0.0
     for w, n, s in zip(_float64(within), _float64(counts), _float64(covariances), strict=True):
         total -= 0.5 * (n * np.linalg.slogdet(s)[1] + np.trace(np.linalg.solve(s, w)))

@@ -1,4 +1,4 @@
-"""What the benchmarks conclude from timings: the judgement against the baseline, and its file. Nothing is timed."""
+"""Conclusions of the benchmarks from timings: the judgement against the baseline, and its file. Nothing is timed."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ for path in sys.argv[2:]:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="imports in forked processes")
 def test_each_file_of_tests_is_imported_by_itself_from_any_folder(tmp_path):
-    """What a file imports is there by its own doing: not by that of a file before it, or of where pytest was called."""
+    """A file finds its imports by itself, whichever file ran before it and wherever pytest was called."""
     names = sorted(str(path.with_suffix("")) for path in ROOT.glob("tests/**/test_*.py"))
     assert len(names) > 30
     # fastgmm is installed, from wherever it is; of the checkout nothing else may be on the path

@@ -1,4 +1,4 @@
-"""What is added from outside, through the registries alone: the examples of the contributors' guide, and what they promise."""
+"""Additions from outside, through the registries alone: the examples of the contributors' guide, and their promises."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def blocks() -> list[str]:
 
 @pytest.fixture
 def added(request):
-    """What an example of the guide defines; the registries are as before afterwards."""
+    """The names that an example of the guide defines; the registries are as before afterwards."""
     before = [dict(registry) for registry in REGISTRIES]
     names: dict = {"__name__": "added"}
     try:

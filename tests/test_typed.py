@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 
 def strictly_checked(program: str, folder: Path) -> str:
-    """What mypy prints; where fastgmm is installed and no source folder is pointed to, only with its `py.typed`."""
+    """Return the output of mypy; if fastgmm is installed and no source folder is pointed to, only with its `py.typed`."""
     root = Path(fastgmm.__file__).parents[1]
     path = {} if root.name == "site-packages" else {"MYPYPATH": str(root)}
     done = subprocess.run(

@@ -49,7 +49,7 @@ class Averages:
     """Running averages of the statistics: a value.
 
     stats : per unit of weight, about the means that the last batch met; None before the first batch
-    n_steps : batches so far; weight : of all of them
+    n_steps : batches so far; weight : of all these batches
     ready : whether the averages stand for enough samples to be maximised over
     """
 

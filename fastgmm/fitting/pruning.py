@@ -85,5 +85,6 @@ def found_once(final_bounds: Sequence[float], tol: float, where: str = "") -> st
         return ""
     return (
         f"only one of {len(final_bounds)} starts reached the lower bound {best:.6g}{where}; the second best came to "
-        f"{others[0]:.6g}, {best - others[0]:.3g} below. More starts may find a better one: raise n_init, or try another init_params, such as 'auto'"
+        f"{others[0]:.6g}, {best - others[0]:.3g} below. More starts may find a better one: raise n_init, "
+        "or try another init_params, such as 'auto'"
     )

@@ -198,7 +198,7 @@ def _common_orientation(within: Float, counts: Float, previous: Float | None, va
     """Return D diag(v_k) D^T with v = ``variances_of(diagonals of D^T W_k D, counts)``, D and v in turn.
 
     There are several stationary points. Without a step before, the result is the best of those that the axes of some
-    components, and of all of them together, lead to.
+    components, and of all together, lead to.
     """
     if previous is not None:
         return _assembled(*_oriented(within, counts, _common_axes(previous), variances_of)[1:])

@@ -950,7 +950,7 @@ def test_a_reader_that_goes_away_is_no_error(saved: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_ctrl_c(tmp_path: Path) -> None:
-    # a fit that would go on for hours: it is stopped between two sweeps, and leaves nothing behind
+    # a fit that would take hours: it is stopped between two sweeps, and leaves nothing behind
     np.save(tmp_path / "x.npy", fastgmm.datasets.make_mixture(20_000, 8, 4, separation=0.5, random_state=0).X)
     argv = [sys.executable, "-m", "fastgmm", "fit", str(tmp_path / "x.npy"), "-k", "16", "--tol", "0", "-vv"]
     argv += ["--max-iter", "100000000", "--output", str(tmp_path / "m.npz")]

@@ -165,7 +165,7 @@ def test_a_data_frame_on_a_cluster(client):
 
 
 def test_little_travels(client, monkeypatch, small_limit):
-    """What a pass brings to the client is of the size of the parameters, and what a start brings a sample of 4 kB."""
+    """The result that a pass brings to the client is of the size of the parameters, and what a start brings a sample of 4 kB."""
     sizes, compute = [], dask.compute
 
     def measured(*tasks, **options):

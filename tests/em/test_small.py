@@ -25,7 +25,7 @@ LAYOUTS = ["full", "tied", "diag", "spherical"]
 
 
 class Noting(Callback):
-    """Keeps what is told of iterations, and where EM could be resumed."""
+    """Keeps what is reported of iterations, and where EM could be resumed."""
 
     def __init__(self, lines):
         self.lines, self.places = lines, []

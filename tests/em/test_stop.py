@@ -17,7 +17,7 @@ def falling(n: int, first: float = 1.0, ratio: float = 0.5) -> list[float]:
 
 
 class Asked:
-    """A rule that keeps what it was asked, and says what it is told to."""
+    """A rule that keeps its arguments and returns a given answer."""
 
     def __init__(self, reason: Reason | None) -> None:
         self.reason, self.bounds = reason, []

@@ -225,7 +225,7 @@ class TestTheSumOfWeights:
     X = np.random.default_rng(0).normal(size=(500, 2))
 
     def criteria(self, weights, data=None):
-        """What warns, of each criterion."""
+        """The calls that warn, for each criterion."""
         X = self.X if data is None else data
         model = GaussianMixture(1).fit(X, sample_weight=weights)
         told = {}

@@ -18,7 +18,7 @@ TWO_POINTS = np.repeat([[0.0], [1.0]], 50, axis=0)
 
 
 def told(model, X, **options):
-    """What a fit warns of that is degenerate."""
+    """Return the warnings of a fit about degenerate components."""
     with warnings.catch_warnings(record=True) as record:
         warnings.simplefilter("always")
         model.fit(X, **options)

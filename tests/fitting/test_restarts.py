@@ -1,4 +1,4 @@
-"""Several starts in one fit: which are stopped early, what that leaves of the winner, and what is told of it."""
+"""Several starts in one fit: which are stopped early, which winner that leaves, and the warnings about it."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def small_samples(monkeypatch):
 
 @pytest.fixture
 def runs(monkeypatch):
-    """What each EM run, on a sample or on all, was on, and what it came to: (samples, FitResult)."""
+    """Data and result of each EM run, on a sample or on all: (samples, FitResult)."""
     found: list[tuple[int, FitResult]] = []
     run = fitting.run
 

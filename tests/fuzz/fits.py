@@ -39,7 +39,7 @@ _ODD: tuple[Any, ...] = (
 
 
 def one(data: bytes) -> None:
-    """One call; AssertionError, or whatever is no answer, where something is wrong."""
+    """One call; AssertionError, or any other exception that is not an answer, if something is wrong."""
     choices = Choices(data)
     door = choices.pick((_fit, _fit, _fit, _partial_fit, _functions, _from_parameters, _select))
     with warnings.catch_warnings():
@@ -49,7 +49,7 @@ def one(data: bytes) -> None:
 
 
 def _answer(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """What a call returns, None where it is refused; neither changes what was passed."""
+    """Return the result of a call, None if it is refused; neither changes what was passed."""
     before = [copy.deepcopy(value) for value in (*args, *kwargs.values())]
     try:
         return call(*args, **kwargs)

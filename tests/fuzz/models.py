@@ -102,7 +102,7 @@ def _checkpoint_file(covariance_type: str) -> bytes:
 
 
 def one(data: bytes) -> None:
-    """Load one file as a model, or go on from it; AssertionError, or whatever is no answer, where something is wrong."""
+    """Load one file as a model, or resume from it; AssertionError, or any other exception that is not an answer, if something is wrong."""
     choices = Choices(data)
     is_model = not choices.flag()
     covariance_type = choices.pick(_TYPES)
@@ -139,7 +139,7 @@ def one(data: bytes) -> None:
 
 
 def _check(model: GaussianMixture, folder: str, is_model: bool) -> None:
-    """What was accepted is a mixture that can be used, and saved and loaded once more."""
+    """Check that an accepted file is a mixture that can be used, and saved and loaded once more."""
     assert abs(float(model.weights_.sum()) - 1.0) < 2e-3
     for name in ("means_", "covariances_", "precisions_", "precisions_cholesky_"):
         assert np.isfinite(getattr(model, name)).all(), name

@@ -57,7 +57,7 @@ _SHAPES += ("(1000000, 1000)", "(2, 0)", "'x'", "(2.0, 2)", "[2, 2]", "(99999999
 
 
 def one(data: bytes) -> None:
-    """Read one file in all ways; AssertionError, or whatever is no answer, where something is wrong."""
+    """Read one file in all ways; AssertionError, or any other exception that is not an answer, if something is wrong."""
     choices = Choices(data)
     kind = choices.pick(_KINDS)
     text: dict[str, Any] = {"header": choices.pick(_HEADERS), "delimiter": choices.pick(_DELIMITERS)}
@@ -105,7 +105,7 @@ def one(data: bytes) -> None:
 
 
 def _answer(call: Any) -> Any:
-    """What a call returns, None where it is refused."""
+    """Return the result of a call, None if it is refused."""
     try:
         return call()
     except (ValueError, TypeError) as error:

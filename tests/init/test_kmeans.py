@@ -116,7 +116,7 @@ def lloyd(X, k, whole, steps):
         for _ in range(steps):
             counts, sums = run.assign(centers)
             yield run.clusters.labels.copy(), counts, sums
-            # rounded, so that both ways go on from the same bits
+            # rounded, so that both ways continue from the same bits
             centers = (sums / np.maximum(counts, 1.0)[:, None]).astype(np.float32).astype(X.dtype)
             if whole:
                 run.previous = None
@@ -145,7 +145,7 @@ def test_bounds_give_the_labels_of_full_comparisons(kind, dtype):
 
 
 def test_few_samples_are_compared_in_the_end():
-    """What the bounds are for: late iterations pass most samples over."""
+    """The purpose of the bounds: late iterations pass most samples over."""
     X = make_mixture(9000, 4, 6, separation=5.0, random_state=0).X
     source = ArraySource(X)
     with driver._Pool(source, 6, 1) as pool:

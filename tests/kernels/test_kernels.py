@@ -176,7 +176,7 @@ def test_exp_of_float32():
 
 @numba.njit
 def _user_loop(samples, parameters):
-    """What the documentation promises: the innermost functions called from a user's own jitted code."""
+    """The documentation promises it: the innermost functions called from a user's own jitted code."""
     work = kernels.new_scratch(parameters)
     total = 0.0
     width = len(work.top)

@@ -205,7 +205,7 @@ def test_smallest_variances(layout):
 
 
 def mean_variance(matrices):
-    """What a spherical covariance is of full ones."""
+    """Spherical covariances as means of the diagonals of full ones."""
     return np.trace(matrices, axis1=1, axis2=2) / matrices.shape[-1]
 
 

@@ -1,4 +1,4 @@
-"""What wrong input gets: an error that names it, and a model left as it was. And data that are hard, but right."""
+"""Wrong input gets an error that names it and leaves the model as it was; hard but valid data are fitted."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_wrong_input_says_why_and_changes_nothing(make, error, message, folder, 
 
 
 def state_of(call):
-    """What the object called and all arguments are: the same objects, with the same content."""
+    """Return the object called and all arguments, with their content."""
     given = [*call.args, *call.keywords.values()]
     owner = getattr(call.func, "__self__", None)
     attributes = list(vars(owner).items()) if isinstance(owner, GaussianMixture) else []

@@ -1,4 +1,4 @@
-"""What goes wrong outside: Ctrl-C anywhere, no memory, no room on the disk, and caches that are damaged, foreign or read-only."""
+"""Faults from outside: Ctrl-C anywhere, no memory, no room on the disk, and caches that are damaged, foreign or read-only."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_ctrl_c_while_something_compiles_is_not_lost(place):
 
     def arrive() -> None:
         signal.raise_signal(signal.SIGINT)
-        told.append("went on")
+        told.append("continued")
 
     name = Path(place).stem
     scope: dict[str, Any] = {}
@@ -189,7 +189,7 @@ def test_ctrl_c_while_something_compiles_is_not_lost(place):
             scope[name](arrive)
         threading.Event().wait(30)
         raise AssertionError("the interrupt did not come again")
-    assert told == ([] if place == "compile" else ["went on"])
+    assert told == ([] if place == "compile" else ["continued"])
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -199,7 +199,7 @@ def test_a_fit_within_an_import_is_interrupted_at_once():
     def fit() -> None:
         with _interrupts.passed_on():
             signal.raise_signal(signal.SIGINT)
-            raise AssertionError("it went on")
+            raise AssertionError("it continued")
 
     scope: dict[str, Any] = {}
     exec(compile("def load(fit):\n    fit()\n", "<frozen importlib._bootstrap>", "exec"), scope)
@@ -257,7 +257,7 @@ for name, call in {
         call()
     except MemoryError as error:
         print(name, "|", error)
-# and it goes on where there is room
+# and it continues when there is room
 print("here", "|", GaussianMixture(2, covariance_type="spherical", max_iter=1, random_state=0).fit(small).n_iter_)
 """
 

@@ -1,4 +1,4 @@
-"""What fuzzing once found stays found: each input that `tests/fuzz` keeps goes through its target once."""
+"""Findings of fuzzing stay mended: each input that `tests/fuzz` keeps goes through its target once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must not change a bit: the number of threads, how data are cut and laid out in memory, files, pickles and copies."""
+"""Nothing of this changes a bit: the number of threads, how data are cut and laid out in memory, files, pickles and copies."""
 
 from __future__ import annotations
 

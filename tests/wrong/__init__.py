@@ -59,7 +59,7 @@ def fit(data: Any, options: dict[str, Any] | None = None, **arguments: Any) -> p
 
 
 class Refused(Exception):
-    """What a command printed when it ended with status 2."""
+    """Return the output of a command that ended with status 2."""
 
 
 def command(*argv: str) -> None:
