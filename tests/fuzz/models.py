@@ -102,7 +102,7 @@ def _checkpoint_file(covariance_type: str) -> bytes:
 
 
 def one(data: bytes) -> None:
-    """Load one file as a model, or resume from it; AssertionError, or any other exception that is not an answer, if something is wrong."""
+    """Load one file as a model, or resume from it; AssertionError, or any other exception that is not an answer, on a fault."""
     choices = Choices(data)
     is_model = not choices.flag()
     covariance_type = choices.pick(_TYPES)

@@ -70,7 +70,7 @@ def same_step(a, b, rtol=1e-8):
 
 @cases
 def test_the_likelihood_never_falls(seed, n, d, k, layout):
-    """Without `reg_covar`: what it adds to the variances is not a step uphill, and a component that is singular without it shows."""
+    """Without `reg_covar`: what it adds to the variances does not ascend, and a component that is singular without it shows."""
     X, _ = draw(seed, n + 20 * d * k, d, k)
     try:
         model = fitted(X, k, layout, reg_covar=0.0, tol=0.0, max_iter=15)
