@@ -967,7 +967,7 @@ ROWS: list[Row] = [
         "dask: batches",
         lambda: partial(GaussianMixture(2).fit, dask_array(), batch_size=10),
         ValueError,
-        r"X is a Dask collection: leave",
+        r"X lies elsewhere, as a Dask collection does: leave",
     ),
     (
         "dask: weights",
