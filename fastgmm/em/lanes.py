@@ -35,7 +35,7 @@ class Lanes(NamedTuple):
         return self.n_lanes * self.width
 
     def of(self, n_samples: int) -> int:
-        """Return the number of lanes of a block of so many samples."""
+        """Return the number of lanes of a block of `n_samples`."""
         return -(-n_samples // self.width)
 
 
