@@ -39,10 +39,15 @@ def open_source(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> S
     Data of one of the `OPENERS`, such as Dask collections, are checked where they are; others as in `open_here`.
     Raises ValueError or TypeError if the data cannot be used, and OSError if files cannot be read.
     """
-    for opener in OPENERS.values():
-        if opener.takes(X):
-            return _enough(opener.open(X, sample_weight), min_samples)
-    return open_here(X, sample_weight, min_samples=min_samples)
+    opener = opener_for(X)
+    if opener is None:
+        return open_here(X, sample_weight, min_samples=min_samples)
+    return _enough(opener.open(X, sample_weight), min_samples)
+
+
+def opener_for(X: Any) -> Opener | None:
+    """Return the first of the `OPENERS` that takes X, None if X is read by this process. Nothing is computed."""
+    return next((opener for opener in OPENERS.values() if opener.takes(X)), None)
 
 
 def open_here(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> LocalSource:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastgmm import _validation
 from fastgmm._errors import NotFittedError, like_sklearn
+from fastgmm.io.model_file import PARAMETERS
 from fastgmm.kernels.cholesky import is_sound
 from fastgmm.model.checks import check_covariances
 from fastgmm.model.cholesky import NotPositiveDefinite
@@ -22,8 +23,6 @@ from fastgmm.model.layouts import LAYOUTS
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure
 
-#: The attributes that are parameters of the mixture.
-PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 #: Those that hold the covariances in some form; densities use the first one that is there.
 _FORMS = ("precisions_cholesky_", "precisions_", "covariances_")
 

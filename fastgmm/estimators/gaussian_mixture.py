@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
 from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, like_sklearn, memory_for, warn
-from fastgmm.data.open import open_source
+from fastgmm.data.open import open_source, opener_for
 from fastgmm.data.source import ArraySource, Source
 from fastgmm.em import evaluate, online
 from fastgmm.em.callbacks import SILENT, Callback, combine
@@ -440,13 +440,13 @@ class GaussianMixture(FittedMixture):
         every = _validation.check_non_negative("checkpoint_every", checkpoint_every)
         saved = None if checkpoint is None else Checkpoint(checkpoint, every)
         with_bar = _validation.check_bool("progress", progress)
-        names = _validation.feature_names(X)
-        source = open_source(X, sample_weight, min_samples=2)
-        if batch_size is not None and source.local is None:
+        if batch_size is not None and opener_for(X) is not None:  # before the data are persisted and checked elsewhere
             raise ValueError(
                 "batch_size needs data that are read here, and X lies elsewhere, as a Dask collection does: leave it out, or "
                 "call partial_fit with parts of X"
             )
+        names = _validation.feature_names(X)
+        source = open_source(X, sample_weight, min_samples=2)
         step.structure.check_features(source.n_features)
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
@@ -468,6 +468,11 @@ class GaussianMixture(FittedMixture):
             raise KeyboardInterrupt(str(interrupted)) from None
         if saved is not None:
             saved.remove()
+        self._warn_of(result, source, step.structure, fit.found_once() if batch_size is None else "")
+        return source
+
+    def _warn_of(self, result: FitResult, source: Source, structure: Structure, found_once: str) -> None:
+        """Warn of a fit that ended badly without an error; `found_once` says that one start alone reached its bound."""
         if result.n_iter > 0:
             warn_if_regularisation_dominates(result.params, float(self.reg_covar))
         if not self.converged_ and self.max_iter > 0:
@@ -476,13 +481,12 @@ class GaussianMixture(FittedMixture):
                 "parameters found are kept. Increase max_iter or tol, or try other init_params.",
                 like_sklearn(ConvergenceWarning),
             )
-        elif batch_size is None and (text := fit.found_once()):
-            warn(text, LocalOptimumWarning)
+        elif found_once:
+            warn(found_once, LocalOptimumWarning)
         if result.n_iter > 0 and (
-            text := degenerate(source, result.params, step.structure, float(self.reg_covar), self.n_threads)
+            text := degenerate(source, result.params, structure, float(self.reg_covar), self.n_threads)
         ):
             warn(f"The fit is degenerate: {text}", DegenerateWarning)
-        return source
 
     def _plan(self, source: Source, step: Step, stop: Stop, warm: bool, batch_size: int | None) -> FitPlan:
         start = self._check_start(source, step.structure)

@@ -78,6 +78,10 @@ class Criteria(NamedTuple):
         penalty = n_parameters * math.log(total_weight)
         return cls(log_likelihood, total_weight, -2 * log_likelihood + penalty, -2 * log_likelihood + 2 * n_parameters)
 
+    def icl(self, classification: float) -> float:
+        """Return BIC less twice the classification term, sum_i log max_k z_ik."""
+        return self.bic - 2 * classification
+
 
 #: Weights that add up to less than this share of the samples of positive weight, or to 1, are taken for relative ones.
 _PLAUSIBLE = 0.1
@@ -292,7 +296,7 @@ class FittedMixture(Estimator):
         warn_of_relative_weights(source)
         sums = evaluate.classified(source, self._params(), self.n_threads).times(source.weight_unit)
         n = source.total_weight * source.weight_unit
-        return Criteria.of(sums.log_likelihood, n, self._n_parameters()).bic - 2 * sums.classification
+        return Criteria.of(sums.log_likelihood, n, self._n_parameters()).icl(sums.classification)
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
         """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,)."""

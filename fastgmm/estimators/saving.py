@@ -89,7 +89,7 @@ def _parameters(model: Any, name: str) -> dict[str, NDArray[Any]]:
     if dtype not in (np.float32, np.float64):
         dtype = np.dtype(np.float64)
     arrays = {}
-    for entry, value in zip(attributes.PARAMETERS, values, strict=True):
+    for entry, value in zip(model_file.PARAMETERS, values, strict=True):
         own = np.asarray(getattr(model, entry, value))
         kept = own.dtype == dtype and own.shape == value.shape
         kept &= entry != "precisions_cholesky_" or np.array_equal(own, value)

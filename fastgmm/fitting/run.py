@@ -105,9 +105,12 @@ class Fit:
                     self.drawn = self._draws()
                     params = self._begun(params)
                 callback = combine(self.callback, StateCallback(self))
-                known = self._known(params, bound, callback)
-                if known is None:
-                    known = run(
+                if plan.batches is not None:
+                    result = self._by_batches(params, bound, callback)
+                elif self._repeats():
+                    result = self._repeated(params)
+                else:
+                    result = run(
                         plan.source,
                         params,
                         plan.step,
@@ -117,7 +120,7 @@ class Fit:
                         done=self.at.lower_bounds,
                         callback=callback,
                     )
-                self._ended(i, known)
+                self._ended(i, result)
             assert self.at.best is not None
             return self.at.best
         except KeyboardInterrupt as stop:
@@ -180,20 +183,28 @@ class Fit:
             self.at = replace(self.at, fingerprint=fingerprint(params))
         return params
 
-    def _known(self, params: Params, bound: float, callback: Callback) -> FitResult | None:
-        """Return the result of a start that EM need not run for: online EM, or a start that begins where the best one did."""
-        plan, at = self.plan, self.at
-        if plan.batches is not None:
-            online, batch_size = plan.batches
-            assert plan.source.local is not None
-            averages = averages_of(params, plan.step) if at.warm else Averages()
-            return online.run(
-                plan.source.local, params, averages, batch_size, plan.stop, lower_bound=bound, callback=callback
-            )
-        if at.best is not None and not at.lower_bounds and at.fingerprint == at.best_fingerprint:
-            reason = f"begins where start {at.best_start} did"
-            return FitResult(params, at.best.converged, 0, at.best.lower_bound, [], reason)
-        return None
+    def _by_batches(self, params: Params, bound: float, callback: Callback) -> FitResult:
+        """Run online EM in place of EM."""
+        plan = self.plan
+        assert plan.batches is not None
+        assert plan.source.local is not None
+        online, batch_size = plan.batches
+        averages = averages_of(params, plan.step) if self.at.warm else Averages()
+        return online.run(
+            plan.source.local, params, averages, batch_size, plan.stop, lower_bound=bound, callback=callback
+        )
+
+    def _repeats(self) -> bool:
+        """Return whether the start begins where the best one did, and would come to the same result."""
+        at = self.at
+        return at.best is not None and not at.lower_bounds and at.fingerprint == at.best_fingerprint
+
+    def _repeated(self, params: Params) -> FitResult:
+        """Return the result of a start that repeats the best one, without running it."""
+        best = self.at.best
+        assert best is not None
+        reason = f"begins where start {self.at.best_start} did"
+        return FitResult(params, best.converged, 0, best.lower_bound, [], reason)
 
     def _stop(self) -> Stop:
         """Return when a run stops: early, if it cannot reach the best bound so far."""

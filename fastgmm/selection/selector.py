@@ -297,7 +297,7 @@ def _selection(
             continue
         sums = cell.sums.times(source.weight_unit)
         of = Criteria.of(sums.log_likelihood, n, int(n_parameters[i, j]))
-        found = (of.bic, of.bic - 2 * sums.classification, of.aic, sums.log_likelihood, sums.entropy)
+        found = (of.bic, of.icl(sums.classification), of.aic, sums.log_likelihood, sums.entropy)
         for array, value in zip(values.values(), found, strict=True):
             array[i, j] = value
         converged[i, j] = cell.fit.converged
