@@ -54,8 +54,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--baseline",
         action="store_true",
-        help=f"fail where a speed-up over NumPy dropped by more than {baseline.TOLERANCE:.0%}; rounds go on until the "
-        f"speed-up is known within {baseline.SPREAD:.0%} ({baseline.LEAST} to {baseline.MOST} rounds)",
+        help=f"fail where a speed-up over NumPy dropped by more than {baseline.TOLERANCE:.0%}%; rounds go on until the "
+        f"speed-up is known within {baseline.SPREAD:.0%}% ({baseline.LEAST} to {baseline.MOST} rounds)",
     )
     group.addoption("--update-baseline", action="store_true", help="write the speed-ups measured into the baseline")
     group.addoption("--baseline-file", type=Path, default=baseline.PATH, help="(default bench/baseline.json)")
