@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from fastgmm._errors import warn
 from fastgmm._frames import column_names, has_schema, is_lazy, is_missing, no_numbers
+from fastgmm._limits import LIMITS
 
-_BLOCK = 1 << 22
 _SMALL = 1 << 12
 _MASKED = {np.ma.MaskedArray, type(np.ma.masked)}
 
@@ -197,7 +197,7 @@ def _object_advice(array: NDArray, value: Any, name: str) -> str:
 
 def _check_finite(array: NDArray, name: str) -> None:
     """Raise ValueError with the position of the first NaN or infinity. By blocks of rows: no copy of the whole."""
-    rows = max(1, _BLOCK // max(1, array.shape[-1] if array.ndim > 1 else 1))
+    rows = max(1, LIMITS.numbers_checked // max(1, array.shape[-1] if array.ndim > 1 else 1))
     for start in range(0, array.shape[0], rows):
         block = array[start : start + rows]
         if block.size <= _SMALL:

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 import fastgmm
 from fastgmm import GaussianMixture
 from fastgmm._jit import JIT_DISABLED
+from fastgmm._limits import limited_to
 from fastgmm.datasets import load_faithful, load_iris
 
 
@@ -75,6 +78,13 @@ def pytest_sessionfinish() -> None:
     for process in _ahead:
         process.kill()
         process.wait()
+
+
+@pytest.fixture
+def limits() -> Iterator[Callable[..., None]]:
+    """Return a function that changes limits until the test ends, such as ``limits(loaded=4096)``."""
+    with ExitStack() as stack:
+        yield lambda **values: stack.enter_context(limited_to(**values))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,9 @@ from numpy.testing import assert_array_equal
 
 from fastgmm.fitting.run import Fit, StateCallback
 
+#: What the fixture `limits` is: `limits(loaded=4096)` changes limits of `fastgmm._limits` until the test ends.
+Limit = Callable[..., None]
+
 ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 
 

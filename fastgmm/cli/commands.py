@@ -20,6 +20,7 @@ import fastgmm
 from fastgmm import datasets, selection
 from fastgmm._atomic import replacing
 from fastgmm._compat import optional
+from fastgmm._limits import LIMITS
 from fastgmm.cli import inputs, outputs, report
 from fastgmm.cli.inputs import Table
 from fastgmm.data.open import open_here
@@ -29,9 +30,6 @@ from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.io.tables import resolve_columns
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting.mixtures import MOST_FEATURES, plot_mixture
-
-# values computed at a time
-_BLOCK = 1 << 20
 
 
 def demo(args: Namespace) -> None:
@@ -435,7 +433,7 @@ def _by_blocks(
     model: GaussianMixture, source: LocalSource, of: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> Iterator[NDArray[Any]]:
     """Yield ``of(X)`` for blocks of the samples, so that nothing as large as the data is ever held."""
-    rows = max(1, _BLOCK // max(len(model.weights_), source.n_features))
+    rows = max(1, LIMITS.numbers_predicted // max(len(model.weights_), source.n_features))
     with contextlib.closing(source.blocks(rows)) as blocks:
         for block in blocks:
             yield of(block.X)

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._limits import LIMITS
 from fastgmm.cli import report
 from fastgmm.data.chunks import Chunks, chunks, expand
-from fastgmm.data.stream import LOADED
 from fastgmm.io.tables import (
     Description,
     choose_columns,
@@ -192,7 +192,7 @@ def _open(
     def whole(path: str) -> NDArray[Any]:
         return read_table(_file(args, path), columns=wanted, dtype=dtype, **_options(args)).data
 
-    if files == [args.data] and not (in_pieces and os.path.getsize(files[0]) > LOADED):
+    if files == [args.data] and not (in_pieces and os.path.getsize(files[0]) > LIMITS.loaded):
         return whole(files[0])
     if not in_pieces:
         return chunks(lambda: map(whole, files))

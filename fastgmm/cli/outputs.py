@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from fastgmm._atomic import replacing
 from fastgmm._errors import listed
+from fastgmm._limits import LIMITS
 
-# values formatted as text at a time: Python objects of some hundred bytes each
-_TEXT_BLOCK = 1 << 15
 _TABLES = (".csv", ".npy")
 #: Extensions of outputs that are not tables of numbers.
 _EXTENSIONS = {"--plot": (".png", ".pdf", ".svg"), "--table": (".csv",)}
@@ -60,7 +59,7 @@ def check_outputs(
 
 
 def split(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    rows = max(1, _TEXT_BLOCK // max(1, array[:1].size))
+    rows = max(1, LIMITS.numbers_written // max(1, array[:1].size))
     for start in range(0, len(array), rows):
         yield array[start : start + rows]
 

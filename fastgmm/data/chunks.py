@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.data.stream import LOADED, PIECE, Reader, StreamError
+from fastgmm._limits import LIMITS
+from fastgmm.data.stream import PIECE, Reader, StreamError
 from fastgmm.io import tables
 from fastgmm.io.tables import Format, Header
 
@@ -312,7 +313,7 @@ def _mapped(raw: RawFile) -> NDArray | None:
 
 def worth_streaming(X: np.memmap) -> bool:
     """Return whether a memory map is large enough to be read through windows."""
-    return bool(X.nbytes > LOADED)
+    return bool(X.nbytes > LIMITS.loaded)
 
 
 # --- the user's own objects ---

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fastgmm import _threads, _validation
 from fastgmm._compat import cached_property, optional
 from fastgmm._frames import no_numbers
+from fastgmm._limits import LIMITS
 from fastgmm.data import stream
 from fastgmm.data.source import ArraySource, unit_exponent
 
@@ -134,7 +135,7 @@ class DaskSource:
 
         The sample is drawn as in `StreamSource.for_start`: from a random place on, one at each of equal steps of weight.
         """
-        m = max(1, stream.LOADED // (self.n_features * self.dtype.itemsize))
+        m = max(1, LIMITS.loaded // (self.n_features * self.dtype.itemsize))
         if self.n_samples <= m:
             found = _dask().compute(*self.parts)
             weights = np.concatenate([part[1] for part in found]) if self.weighted else None

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from fastgmm import _validation
 from fastgmm._compat import cached_property
+from fastgmm._limits import LIMITS
 from fastgmm.data.prefetch import IN_FLIGHT, ahead
 from fastgmm.data.source import ArraySource, Block, InProcess, fingerprint_rows, in_units, rows_at
 
-#: Bytes of samples up to which a stream is simply loaded, and of the sample that a larger one is started from.
-LOADED = 64 * 2**20
 #: Samples and bytes of a file up to which a start uses all of it, through a memory map: k-means needs 16 bytes a sample.
 MOST_SAMPLES, MOST_BYTES = 2**23, 2**30
 #: Bytes of samples in a piece if a reader of files is free to choose.
@@ -172,7 +171,7 @@ class StreamSource(InProcess):
             mapped = self.reader.mapped()
             if mapped is not None:
                 return ArraySource(mapped, self.weights, self.weight_unit)
-        m = min(self.n_samples, max(1, LOADED // (self.n_features * self.dtype.itemsize)))
+        m = min(self.n_samples, max(1, LIMITS.loaded // (self.n_features * self.dtype.itemsize)))
         places = (np.arange(m) + random_state.random_sample()) / m
         rows, counts = rows_at(places, self.n_samples, self.weights)
         out = np.empty((len(rows), self.n_features), self.dtype)
@@ -210,7 +209,7 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
             itemsize = max(itemsize, array.itemsize)
             size += array.nbytes
             if kept is not None:
-                kept = None if size > LOADED else [*kept, np.array(array)]
+                kept = None if size > LIMITS.loaded else [*kept, np.array(array)]
     if not any(lengths):
         raise ValueError("the chunks hold no samples at all: pass at least one array of shape (n_samples, n_features)")
     dtype = np.dtype(np.float32 if itemsize == 4 else np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastgmm._limits import LIMITS
 from fastgmm.data.source import ArraySource, Source
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.lanes import SINGLE_LANE
@@ -15,8 +16,6 @@ from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import COUNT_FLOOR
 
-#: Most operations in one compiled call, about a tenth of a second: Ctrl-C is served between two.
-_FLOPS = 3e8
 #: Iterations between two checks of a stop's rules: a call costs as much as an iteration on 150 x 4.
 _CHECKED = 8
 
@@ -45,7 +44,7 @@ class CompiledLoop:
         assert isinstance(source, ArraySource)
         self.source, self.step, self.stop, self.n_threads, self.callback = source, step, stop, n_threads, callback
         self.layout = params.layout
-        self.most = max(1, int(_FLOPS / flops(source, params)))
+        self.most = max(1, int(LIMITS.call_flops / flops(source, params)))
         centre, scatter = np.zeros(0), np.zeros((0, 0))
         if self.layout.pools:
             whole = total(source, n_threads)
@@ -62,7 +61,7 @@ class CompiledLoop:
         The step of tied components takes a difference of scatters, which has to show them.
         """
         small = isinstance(source, ArraySource) and source.n_samples <= SINGLE_LANE
-        small = small and step.compiled_reg_covar is not None and flops(source, params) <= _FLOPS
+        small = small and step.compiled_reg_covar is not None and flops(source, params) <= LIMITS.call_flops
         return small and not far_apart(source, params, n_threads)
 
     def run(self, lower_bound: float, bounds: list[float]) -> tuple[Params, Reason | None]:

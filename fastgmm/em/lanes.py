@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fastgmm._limits import LIMITS
 from fastgmm.data.source import LocalSource
 from fastgmm.kernels.tile import TILE
 
@@ -16,11 +17,7 @@ _MAX_LANES = 64
 SINGLE_LANE = 4 * TILE
 _LANE_MEMORY = 16 * 2**20
 _QUANTUM = 64
-#: Of one core: the most that a compiled call takes, so that Ctrl-C is served between two.
-CALL_NANOSECONDS = 0.5e9
 _RESP_MEMORY = 8 * 2**20
-#: Of the samples of a block, which a source that is not an array has to hold twice or three times.
-_BLOCK_MEMORY = 32 * 2**20
 
 
 class Lanes(NamedTuple):
@@ -62,7 +59,8 @@ def lanes(
         n_lanes = n_lanes // 4 * 4  # as many for each thread
     flops = 2 * n_features * (n_features + 1) if flops is None else flops
     nanoseconds = n_components * (flops / 30 + 4)  # 30 GFLOP/s: what a slow core does
-    rows = min(n_samples, int(CALL_NANOSECONDS / nanoseconds), _BLOCK_MEMORY // (n_features * source.dtype.itemsize))
+    within_call = int(1e9 * LIMITS.call_seconds / nanoseconds)
+    rows = min(n_samples, within_call, LIMITS.block_bytes // (n_features * source.dtype.itemsize))
     if row_bytes:
         rows = min(rows, _RESP_MEMORY // row_bytes)
     rows = -(-n_samples // -(-n_samples // max(rows, 1)))  # blocks of equal size, not full ones and a small one

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from fastgmm._limits import LIMITS
 from fastgmm.data.source import Source
 from fastgmm.em.accelerate import Accelerator
 from fastgmm.em.callbacks import SILENT, Callback
@@ -58,7 +59,7 @@ def run(
     lower_bound = bounds[-1] if bounds else lower_bound
     reason: Reason | None
     compiled_loop = compiled_loop and accelerator is None and len(bounds) < stop.max_iter
-    if compiled_loop and CompiledLoop.suits(source, params, step, n_threads):
+    if compiled_loop and LIMITS.compiled_loop and CompiledLoop.suits(source, params, step, n_threads):
         # asks the rules itself, after every few iterations from the first one on, wherever the run is resumed
         loop = CompiledLoop(source, params, step, stop, n_threads, callback)
         params, reason = loop.run(lower_bound, bounds)

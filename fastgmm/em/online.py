@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastgmm._limits import LIMITS
 from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.em.evaluate import log_likelihood
@@ -40,8 +41,6 @@ from fastgmm.model.stats import Stats
 #: of 50: start -24.81, EM -24.44, online -25.23 without this, -24.47 with 5 to 80. Over 4e4 of them in batches of 10: -25.23
 #: without, -24.79, -24.55, -24.44 with 5, 20, 80. More makes batches of 1000 slower to follow.
 NUMBERS_PER_PARAMETER = 20
-#: Bytes of samples that are read at a time, to be cut into batches.
-_READ = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ def batches(source: LocalSource, batch_size: int) -> Generator[ArraySource, None
     """Yield batches of `batch_size` samples, the last one shorter, without those in which no sample has a weight."""
     size = min(batch_size, source.n_samples)
     # many small batches are read at once: each piece of a file costs a mapping, or a hand-over from the reading thread
-    rows = size * max(1, _READ // (size * source.n_features * source.dtype.itemsize))
+    rows = size * max(1, LIMITS.batches_read // (size * source.n_features * source.dtype.itemsize))
     with closing(source.blocks(rows)) as blocks:
         for block in blocks:
             for start in range(0, len(block.X), size):

@@ -20,6 +20,7 @@ from fastgmm.em.result import FitResult
 from fastgmm.em.step import REG_COVAR, MaximumLikelihood, Step, warn_if_regularisation_dominates
 from fastgmm.em.stop import Stop
 from fastgmm.estimators.mixture import FIT_HOOKS, FittedMixture
+from fastgmm.estimators.saving import saveable
 from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
 from fastgmm.fitting.degenerate import degenerate
 from fastgmm.fitting.progress import Lines, progress_bar
@@ -33,6 +34,7 @@ from fastgmm.model.structures import STRUCTURES, Structure, has_structure
 _HISTORY = 1000
 
 
+@saveable
 class GaussianMixture(FittedMixture):
     """Gaussian mixture fitted by expectation-maximisation.
 

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 from fastgmm.em.online import Averages
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.left_out import LeftOut
+from fastgmm.estimators.saving import SAVED
 from fastgmm.io import model_file
 from fastgmm.model.layouts import Layout
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import STRUCTURES
 
 __all__ = ["load"]
-
-#: Estimators that files hold.
-_CLASSES = {cls.__name__: cls for cls in (GaussianMixture,)}
 
 
 def load(path: str | os.PathLike[str]) -> GaussianMixture:
@@ -45,9 +43,9 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
     OSError
         If the file cannot be opened.
     """
-    contents = model_file.read(path, {name: cls._parameter_names() for name, cls in _CLASSES.items()})
+    contents = model_file.read(path, {name: cls._parameter_names() for name, cls in SAVED.items()})
     entries = contents.entries
-    model = _CLASSES[contents.class_name](**contents.params)
+    model = SAVED[contents.class_name](**contents.params)
     for entry in model_file.PARAMETERS:
         setattr(model, entry, entries[entry])
     model.converged_ = bool(entries["converged_"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm._errors import NotFittedError, like_sklearn
+from fastgmm._errors import NotFittedError, like_sklearn, listed
 from fastgmm.em.online import Averages
 from fastgmm.estimators import attributes
 from fastgmm.io import model_file
@@ -18,6 +18,17 @@ from fastgmm.model.structures import STRUCTURES
 
 #: The outcome of a fit to record if parameters were assigned, as in `GaussianMixture.from_parameters`.
 _UNFITTED = {"converged_": True, "n_iter_": 0, "lower_bound_": -math.inf, "lower_bounds_": []}
+
+#: Estimators that files hold, by name: `save` writes no other, and `load` makes one of them.
+SAVED: dict[str, type[Any]] = {}
+
+_Class = TypeVar("_Class", bound=type[Any])
+
+
+def saveable(cls: _Class) -> _Class:
+    """Register an estimator that files hold; subclasses are not, since `load` could not make one."""
+    SAVED[cls.__name__] = cls
+    return cls
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -48,8 +59,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         If the file cannot be written.
     """
     name = type(model).__name__
-    if not type(model).__module__.startswith("fastgmm."):
-        raise TypeError(f"a {name} cannot be saved, only GaussianMixture; copy the fitted attributes into one")
+    if SAVED.get(name) is not type(model):
+        raise TypeError(f"a {name} cannot be saved, only {listed(SAVED)}; copy the fitted attributes into one")
     if not attributes.assigned(model):
         raise like_sklearn(NotFittedError)(f"this {name} is not fitted, so there is nothing to save; call fit first")
     model._check_is_fitted()

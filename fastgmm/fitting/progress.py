@@ -11,12 +11,9 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from fastgmm._compat import if_installed
+from fastgmm._limits import LIMITS
 from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.em.result import FitResult
-
-#: Seconds between two updates of the bar, and between two lines if there is no bar.
-_BAR_SECONDS = 0.1
-_LINE_SECONDS = 5.0
 
 
 class Lines(Callback):
@@ -82,9 +79,7 @@ def _draws_bars(stream: TextIO) -> bool:
 
 
 class _Timed(Callback):
-    """Callback that shows a fit at most every `seconds`; how it looks is left to `_show`."""
-
-    seconds: float
+    """Callback that shows a fit at most every so many seconds (`_seconds`); how it looks is left to `_show`."""
 
     def __init__(self, n_samples: int, n_starts: int, stream: TextIO, whole: str = "the pass") -> None:
         self._n_samples, self._n_starts, self._stream, self._whole = n_samples, n_starts, stream, whole
@@ -92,13 +87,17 @@ class _Timed(Callback):
         self._text = ""
         self._since: tuple[int, float] | None = None
 
+    def _seconds(self) -> float:
+        """Return the least time between two updates."""
+        raise NotImplementedError
+
     def _show(self, text: str, n_done: int, left: str) -> None:
         """Show the progress of the fit: `n_done` samples of a pass, the rest of which takes about `left`, '' if not yet known."""
         raise NotImplementedError
 
     def _show_if_due(self, n_done: int = 0, now: float | None = None, *, always: bool = False) -> None:
         now = time.monotonic() if now is None else now
-        if not always and now - self._shown < self.seconds:
+        if not always and now - self._shown < self._seconds():
             return
         self._shown = now
         left = ""
@@ -142,7 +141,8 @@ class _Timed(Callback):
 class ProgressLines(_Timed):
     """A line now and then."""
 
-    seconds = _LINE_SECONDS
+    def _seconds(self) -> float:
+        return LIMITS.line_seconds
 
     def _show(self, text: str, n_done: int, left: str) -> None:
         rest = f"; {100 * n_done // self._n_samples} % of {self._whole}, {left} left" if left else ""
@@ -152,7 +152,8 @@ class ProgressLines(_Timed):
 class Bar(_Timed):
     """A bar of the pass, and beside it the result of the iterations before."""
 
-    seconds = _BAR_SECONDS
+    def _seconds(self) -> float:
+        return LIMITS.bar_seconds
 
     def __init__(self, n_samples: int, n_starts: int, stream: TextIO, tqdm: Any, whole: str = "the pass") -> None:
         super().__init__(n_samples, n_starts, stream, whole)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from fastgmm import _threads
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
+from fastgmm._limits import LIMITS
 from fastgmm.data.source import ArraySource
 from fastgmm.em.evaluate import labels
-from fastgmm.em.lanes import CALL_NANOSECONDS, lanes
+from fastgmm.em.lanes import lanes
 from fastgmm.em.sweep import mean
 from fastgmm.kernels import kmeans as kernels
 from fastgmm.kernels.ir_kmeans import PANEL
@@ -55,7 +56,7 @@ class _Pool(_threads.ThreadPool):
         Ctrl-C is served between two of them.
         """
         nanoseconds = n_points * (self.source.n_features / 4 + 1)  # what a slow core takes for a sample
-        rows = int(CALL_NANOSECONDS / nanoseconds) // (self.n_lanes * kernels.BLOCK) * kernels.BLOCK
+        rows = int(1e9 * LIMITS.call_seconds / nanoseconds) // (self.n_lanes * kernels.BLOCK) * kernels.BLOCK
         rows = max(rows, kernels.BLOCK)
         for begin in range(0, self.width, rows):
             self.run(compiled, kernels.Span(self.width, begin, begin + rows), self.source.samples, *arguments)

@@ -17,11 +17,11 @@ from typing import IO, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._limits import LIMITS
+
 Header = Literal["auto", "yes", "no"]
 Choose = Callable[["tuple[str, ...] | None", int], "list[int]"]
 
-# fields parsed by one call; this bounds the memory held twice and the time until Ctrl-C takes effect
-_BLOCK = 1 << 19
 _DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "space": " "}
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}
 
@@ -279,7 +279,7 @@ def _parse(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[An
                 comments=None,
                 delimiter=delimiter,
                 quotechar='"',
-                max_rows=max(1, _BLOCK // layout.n_fields),
+                max_rows=max(1, LIMITS.numbers_parsed // layout.n_fields),
                 ndmin=2 if every else 1,
             )
             target = data[n_rows : n_rows + len(block)]

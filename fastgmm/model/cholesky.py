@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._limits import LIMITS
 from fastgmm.kernels.cholesky import factor_precisions
 
 Float = NDArray[np.float64]
-
-#: Operations in one compiled call, at most, about a third of a second: Ctrl-C is served between two.
-_FLOPS = 3e8
 
 
 class NotPositiveDefinite(ValueError):
@@ -30,7 +28,7 @@ def factors(covariances: Float, *, shared: bool = False) -> Float:
     `shared` by all.
     """
     matrices, out = np.ascontiguousarray(covariances), np.zeros(covariances.shape)
-    step = max(1, int(_FLOPS / covariances.shape[-1] ** 3))
+    step = max(1, int(LIMITS.call_flops / covariances.shape[-1] ** 3))
     k = 0
     for start in range(0, len(matrices), step):
         some = matrices[start : start + step]

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._limits import LIMITS
 from fastgmm.kernels.orientation import rotate
 from fastgmm.model.cholesky import NotPositiveDefinite
 
@@ -30,8 +31,6 @@ _TOL = 1.5e-8
 _GAIN = 1e-10
 #: Alternations at most. Each improves the likelihood, and the next M-step continues from the end of this one.
 _MOST = 200
-#: Operations in one compiled call, at most, about a third of a second.
-_FLOPS = 3e8
 #: This many components offer their axes for a first common orientation.
 _OFFERS = 8
 
@@ -231,7 +230,7 @@ def _oriented(within: Float, counts: Float, axes: Float, variances_of: Variances
 def _rotate(turned: Float, factors: Float, axes: Float) -> None:
     """Rotate in all planes, in short compiled calls, so that Ctrl-C is served soon."""
     k, d = factors.shape
-    step = max(1, int(_FLOPS / (24 * k * d * d)))
+    step = max(1, int(LIMITS.call_flops / (24 * k * d * d)))
     for first in range(0, d, step):
         rotate(turned, factors, axes, first, min(first + step, d))
 

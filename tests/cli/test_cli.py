@@ -18,11 +18,12 @@ import numba
 import numpy as np
 import pytest
 from conftest import PATIENCE, compiled
+from kit import Limit
 
 import fastgmm
 import fastgmm.datasets
 from fastgmm import GaussianMixture, cli
-from fastgmm.cli import commands, outputs, wording
+from fastgmm.cli import commands, wording
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting import plot_mixture
 
@@ -435,11 +436,10 @@ def test_fit_writes_what_it_was_asked_for(works: Any, model: GaussianMixture, tm
 
 
 def test_probabilities_are_written_by_blocks(
-    works: Any, model: GaussianMixture, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    works: Any, model: GaussianMixture, plain: Path, tmp_path: Path, limits: Limit
 ) -> None:
 
-    monkeypatch.setattr(commands, "_BLOCK", 40)
-    monkeypatch.setattr(outputs, "_TEXT_BLOCK", 7)
+    limits(numbers_predicted=40, numbers_written=7)
     works("fit", plain, "-k", 3, "--proba", tmp_path / "p.npy", "--labels", tmp_path / "l.csv")
     np.testing.assert_allclose(np.load(tmp_path / "p.npy"), model.predict_proba(np.load(plain)), rtol=1e-12)
     assert len((tmp_path / "l.csv").read_text().splitlines()) == 151
@@ -971,14 +971,10 @@ def test_ctrl_c(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_limit(limits: Limit) -> None:
     """Files of some kilobytes count as large, and what is in them is not loaded."""
-    from fastgmm.cli import inputs
-    from fastgmm.data import stream
 
-    monkeypatch.setattr(stream, "LOADED", 2048)
-    monkeypatch.setattr(inputs, "LOADED", 2048)
-    monkeypatch.setattr(commands, "_BLOCK", 200)
+    limits(loaded=2048, numbers_predicted=200)
 
 
 @pytest.fixture

@@ -47,9 +47,9 @@ def local():
 
 
 @pytest.fixture
-def small_limit(monkeypatch):
+def small_limit(limits):
     """All but tiny data count as too large to start from."""
-    monkeypatch.setattr(stream, "LOADED", 4096)
+    limits(loaded=4096)
 
 
 def data(n=6000, d=3, seed=0, dtype=np.float64):

@@ -16,7 +16,6 @@ import pytest
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
-from fastgmm.data import stream
 from fastgmm.data.chunks import RawFile
 from fastgmm.data.open import open_source
 from fastgmm.data.prefetch import ahead
@@ -27,14 +26,10 @@ LAYOUTS = ["full", "tied", "diag", "spherical"]
 
 
 @pytest.fixture
-def small_limit(monkeypatch):
+def small_limit(limits):
     """Streams that fit into memory count as larger."""
-    from fastgmm.data import chunks as chunks_module
-    from fastgmm.em import lanes
 
-    monkeypatch.setattr(stream, "LOADED", 4096)
-    monkeypatch.setattr(chunks_module, "LOADED", 4096)
-    monkeypatch.setattr(lanes, "_BLOCK_MEMORY", 40_000)  # several blocks
+    limits(loaded=4096, block_bytes=40_000)  # several blocks
 
 
 def data(n=6000, d=3, seed=0, dtype=np.float64):

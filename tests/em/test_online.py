@@ -20,7 +20,7 @@ from fastgmm import GaussianMixture, chunks, em_step, sufficient_statistics
 from fastgmm.data.source import ArraySource
 from fastgmm.data.stream import StreamSource
 from fastgmm.datasets import make_mixture
-from fastgmm.em import online, sweep
+from fastgmm.em import sweep
 from fastgmm.em.online import Averages, Online, averages_of, batches, blend
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.model.structures import STRUCTURES
@@ -744,14 +744,10 @@ def test_the_best_of_several_starts_is_kept():
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_files_and_chunks_give_the_bits_of_memory(layout, weighted, tmp_path, monkeypatch):
-    from fastgmm.data import chunks as chunks_module
-    from fastgmm.data import stream
+def test_files_and_chunks_give_the_bits_of_memory(layout, weighted, tmp_path, limits):
     from fastgmm.data.open import open_source
 
-    monkeypatch.setattr(stream, "LOADED", 4096)
-    monkeypatch.setattr(chunks_module, "LOADED", 4096)
-    monkeypatch.setattr(online, "_READ", 50_000)
+    limits(loaded=4096, batches_read=50_000)
     X = data()
     w = np.random.default_rng(0).uniform(size=len(X)) if weighted else None
     np.save(tmp_path / "x.npy", X)

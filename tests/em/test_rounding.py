@@ -9,7 +9,6 @@ import pytest
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step
-from fastgmm.em.compiled_loop import CompiledLoop
 from fastgmm.model.structures import MCLUST_NAMES
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
@@ -30,10 +29,10 @@ def fitted(X, k=1, **arguments):
 
 
 @pytest.fixture(params=["compiled", "step by step"])
-def loop(request, monkeypatch):
+def loop(request, limits):
     """Both loops of EM over few samples."""
     if request.param != "compiled":
-        monkeypatch.setattr(CompiledLoop, "suits", lambda *arguments: False)
+        limits(compiled_loop=False)
 
 
 @pytest.mark.usefixtures("loop")
@@ -111,12 +110,12 @@ def test_a_tol_of_zero_does_all_iterations(dtype):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_both_loops_stop_alike(layout, dtype, iris, monkeypatch):
+def test_both_loops_stop_alike(layout, dtype, iris, limits):
     def fit():
         return fitted(iris.astype(dtype), 3, covariance_type=layout, tol=1e-14, max_iter=5000)
 
     compiled = fit()
-    monkeypatch.setattr(CompiledLoop, "suits", lambda *arguments: False)
+    limits(compiled_loop=False)
     plain = fit()
     assert compiled.converged_
     assert plain.converged_

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import compiled, random_mixture
 
+from fastgmm._limits import limited_to
 from fastgmm.data.source import ArraySource
 from fastgmm.em import compiled_loop, lanes, loop
 from fastgmm.em.callbacks import Callback
@@ -89,10 +90,10 @@ def test_converges_alike(layout, faithful):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_many_calls_are_one_call(layout, iris, monkeypatch):
+def test_many_calls_are_one_call(layout, iris, limits):
     mixture = random_mixture(layout, 3, 4, spread=3.0)
     whole = run(iris, mixture, layout, reg_covar=1e-3, max_iter=9)
-    monkeypatch.setattr(compiled_loop, "_FLOPS", 2.0 * compiled_loop.flops(ArraySource(iris), whole.params))
+    limits(call_flops=2.0 * compiled_loop.flops(ArraySource(iris), whole.params))
     parts = run(iris, mixture, layout, reg_covar=1e-3, max_iter=9)
     assert parts.lower_bounds == whole.lower_bounds
     for name in ("weights", "means", "covariances", "prec_chol"):
@@ -102,13 +103,13 @@ def test_many_calls_are_one_call(layout, iris, monkeypatch):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("is_compiled", [True, False])
-def test_resuming_gives_the_same_bits(layout, dtype, is_compiled, iris, monkeypatch):
+def test_resuming_gives_the_same_bits(layout, dtype, is_compiled, iris, limits):
     X = iris.astype(dtype)
     mixture = random_mixture(layout, 3, 4, spread=3.0)
     noting = Noting([])
     if is_compiled:
         params = check_parameters(*mixture, layout_named(layout))
-        monkeypatch.setattr(compiled_loop, "_FLOPS", 2.0 * compiled_loop.flops(ArraySource(X), params))
+        limits(call_flops=2.0 * compiled_loop.flops(ArraySource(X), params))
     expected = run(X, mixture, layout, reg_covar=1e-3, max_iter=9, callback=noting, compiled_loop=is_compiled)
     assert [len(done) for _, done in noting.places] == ([2, 4, 6, 8, 9] if is_compiled else [*range(1, 10)])
     source, step = ArraySource(X), MaximumLikelihood(STRUCTURES[layout], 1e-3)
@@ -119,14 +120,13 @@ def test_resuming_gives_the_same_bits(layout, dtype, is_compiled, iris, monkeypa
             assert np.array_equal(getattr(again.params, name), getattr(expected.params, name)), name
 
 
-def test_long_iterations_are_left_to_the_kernels_that_can_be_interrupted(monkeypatch, iris):
+def test_long_iterations_are_left_to_the_kernels_that_can_be_interrupted(iris):
     params = check_parameters(*random_mixture("full", 3, 4), layout_named("full"))
     step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
     assert CompiledLoop.suits(ArraySource(iris), params, step, None)
     assert not CompiledLoop.suits(ArraySource(iris), params, MaximumLikelihood(STRUCTURES["VEV"], 1e-6), None)
-    monkeypatch.setattr(compiled_loop, "_FLOPS", 10.0)
-    assert not CompiledLoop.suits(ArraySource(iris), params, step, None)
-    monkeypatch.undo()
+    with limited_to(call_flops=10.0):
+        assert not CompiledLoop.suits(ArraySource(iris), params, step, None)
     assert not CompiledLoop.suits(ArraySource(np.zeros((lanes.SINGLE_LANE + 1, 4))), params, step, None)
 
 

@@ -9,7 +9,6 @@ import pytest
 
 import fastgmm
 from fastgmm import DegenerateWarning, GaussianMixture, chunks, em_step, select
-from fastgmm.em.compiled_loop import CompiledLoop
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, has_structure
 
 LAYOUTS = ["full", "tied", "diag", "spherical"]
@@ -136,10 +135,10 @@ class TestTheWarning:
 
 
 @pytest.fixture(params=["compiled", "step by step"])
-def loop(request, monkeypatch):
+def loop(request, limits):
     """Both loops of EM over few samples."""
     if request.param != "compiled":
-        monkeypatch.setattr(CompiledLoop, "suits", lambda *arguments: False)
+        limits(compiled_loop=False)
 
 
 def laid_out(matrix, layout, k):

@@ -22,6 +22,7 @@ from conftest import PATIENCE, assert_same_bits, edited, fit
 from kit import during_fits, stop_at
 
 from fastgmm import GaussianMixture, chunks
+from fastgmm._limits import limited_to
 from fastgmm.data.open import open_source
 from fastgmm.data.source import ArraySource, fingerprint_rows
 from fastgmm.em.callbacks import SILENT, Callback, combine
@@ -112,8 +113,8 @@ def test_ctrl_c_before_there_are_parameters_changes_nothing(monkeypatch, method)
     assert all(vars(fitted)[name] is before[name] for name in before)
 
 
-def test_ctrl_c_on_little_data(iris, monkeypatch):
-    monkeypatch.setattr("fastgmm.em.compiled_loop._FLOPS", 3e5)  # several calls
+def test_ctrl_c_on_little_data(iris, monkeypatch, limits):
+    limits(call_flops=3e5)  # several calls
     stop_at(monkeypatch, "reached", 2)
     estimator = GaussianMixture(3, tol=0, max_iter=1000, random_state=0)
     text = interrupted(estimator, iris)
@@ -123,10 +124,9 @@ def test_ctrl_c_on_little_data(iris, monkeypatch):
     assert_same_bits(estimator, fit(GaussianMixture(3, tol=0, max_iter=estimator.n_iter_, random_state=0), iris))
 
 
-def test_ctrl_c_ends_the_thread_that_reads(monkeypatch):
-    from fastgmm.data import stream
+def test_ctrl_c_ends_the_thread_that_reads(monkeypatch, limits):
 
-    monkeypatch.setattr(stream, "LOADED", 4096)
+    limits(loaded=4096)
     X = data()
     caught = []
     for call in (1, 4):
@@ -233,14 +233,13 @@ def test_resuming_after_ctrl_c_gives_the_bits_of_a_fit_without(layout, share, tm
         ("float32", "random"),
     ],
 )
-def test_resuming_with_all_kinds_of_data_and_starts(kind, init, tmp_path, monkeypatch):
-    from fastgmm.data import stream
+def test_resuming_with_all_kinds_of_data_and_starts(kind, init, tmp_path, monkeypatch, limits):
 
     X, options = data(300 if kind == "little" else 1500), {}
     if kind == "float32":
         X = X.astype(np.float32)
     if "chunks" in kind:
-        monkeypatch.setattr(stream, "LOADED", 4096)
+        limits(loaded=4096)
     if "weighted" in kind:
         options["sample_weight"] = np.random.default_rng(1).uniform(0.5, 2.0, size=len(X))
     given = chunks([X[:700], X[700:]]) if "chunks" in kind else X
@@ -249,10 +248,9 @@ def test_resuming_with_all_kinds_of_data_and_starts(kind, init, tmp_path, monkey
     expected = fit(model(**arguments), given, **options)
     options["checkpoint"], options["checkpoint_every"] = tmp_path / "c.npz", 0
     for call in (1, 2):  # twice, and the second time in a later start
-        with monkeypatch.context() as patch:
+        few = {"call_flops": 1e6} if kind == "little" else {}  # iterations in a compiled call
+        with monkeypatch.context() as patch, limited_to(**few):
             stop_at(patch, "reached", call if kind == "little" else {1: 10, 2: 5}[call])
-            if kind == "little":
-                patch.setattr("fastgmm.em.compiled_loop._FLOPS", 1e6)
             interrupted(model(**arguments), given, **options)
     assert_same_bits(fit(model(**arguments), given, **options), expected)
 
@@ -266,9 +264,8 @@ def test_resuming_where_nothing_was_told_to_stop(tmp_path, monkeypatch):
         write(self, position)
         files.append(path.read_bytes())
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, limited_to(call_flops=4e5):
         patch.setattr(Checkpoint, "write", keeping)
-        patch.setattr("fastgmm.em.compiled_loop._FLOPS", 4e5)
         expected = fit(model(max_iter=8), X, checkpoint=path, checkpoint_every=0)
     assert len(files) >= 6
     for content in files:
@@ -327,10 +324,10 @@ import os, signal, sys, warnings
 import numpy as np
 from fastgmm import GaussianMixture, chunks
 from fastgmm.fitting.run import StateCallback
-from fastgmm.data import stream
+from fastgmm._limits import LIMITS
 warnings.simplefilter("ignore")
 folder, call = sys.argv[1], int(sys.argv[2])
-stream.LOADED = 4096
+LIMITS.loaded = 4096
 reached, calls = StateCallback.reached, 0
 
 def killing(self, *arguments):
@@ -349,14 +346,13 @@ GaussianMixture(3, **arguments).fit(data, checkpoint=folder + "/c.npz", checkpoi
 
 @posix
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_killed_process_is_resumed(chunked, tmp_path, monkeypatch):
-    from fastgmm.data import stream
+def test_a_killed_process_is_resumed(chunked, tmp_path, limits):
 
     X = data()
     parts = [X[:600], X[600:]] if chunked else [X]
     for i, part in enumerate(parts):
         np.save(tmp_path / f"{i}.npy", part)
-    monkeypatch.setattr(stream, "LOADED", 4096)
+    limits(loaded=4096)
     given = chunks(str(tmp_path / "*.npy")) if chunked else X
     expected = fit(model(), given)
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "31"], capture_output=True, text=True)
@@ -646,10 +642,9 @@ def test_the_path_stays_where_it_was(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 64, 65, 66, 1500])
-def test_marks_are_the_same_from_memory_and_from_chunks(n, monkeypatch):
-    from fastgmm.data import stream
+def test_marks_are_the_same_from_memory_and_from_chunks(n, limits):
 
-    monkeypatch.setattr(stream, "LOADED", 0)
+    limits(loaded=0)
     X = np.arange(2.0 * n).reshape(n, 2)
     rows = fingerprint_rows(n)
     assert (rows[0], rows[-1]) == (0, n - 1)
@@ -677,12 +672,10 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_is_a_bar_on_a_terminal(monkeypatch, capsys):
+def test_progress_is_a_bar_on_a_terminal(monkeypatch, limits, capsys):
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setattr(progress, "_BAR_SECONDS", 0.0)
-    monkeypatch.setattr(progress.Bar, "seconds", 0.0)
-    monkeypatch.setattr("fastgmm.em.lanes._BLOCK_MEMORY", 10_000)  # several blocks
+    limits(bar_seconds=0.0, block_bytes=10_000)  # several blocks
     threads = threading.active_count()
     fit(model(n_init=2, max_iter=3), data(), progress=True)
     shown = screen.getvalue()
@@ -698,13 +691,12 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_progress_is_lines_elsewhere_and_without_tqdm(terminal, monkeypatch):
+def test_progress_is_lines_elsewhere_and_without_tqdm(terminal, monkeypatch, limits):
     screen = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
     if terminal:
         monkeypatch.setitem(sys.modules, "tqdm", None)
-    monkeypatch.setattr(progress.ProgressLines, "seconds", 0.0)
-    monkeypatch.setattr("fastgmm.em.lanes._BLOCK_MEMORY", 10_000)
+    limits(line_seconds=0.0, block_bytes=10_000)
     fit(model(n_init=1, max_iter=3), data(), progress=True)
     lines = screen.getvalue().splitlines()
     assert "\r" not in screen.getvalue()

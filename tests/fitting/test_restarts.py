@@ -14,6 +14,7 @@ from kit import during_fits
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks
+from fastgmm._limits import limited_to
 from fastgmm.datasets import make_mixture
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.result import FitResult
@@ -257,8 +258,7 @@ def test_resuming_from_any_checkpoint_gives_the_same_bits_and_warning(n, layout,
 
     estimator, X = hard(n, covariance_type=layout)
     heard = noting(estimator)
-    with monkeypatch.context() as patch:
-        patch.setattr("fastgmm.em.compiled_loop._FLOPS", 1.5e6)  # some iterations a call
+    with monkeypatch.context() as patch, limited_to(call_flops=1.5e6):  # some iterations a call
         patch.setattr(checkpoints.Checkpoint, "write", keeping)
         fit(estimator, X, checkpoint=path, checkpoint_every=0)
     assert_same_bits(fit(hard(n, covariance_type=layout)[0], X), estimator)

@@ -150,14 +150,13 @@ def test_known_groups_stay_with_their_samples_where_weights_are_zero(layout, how
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_known_groups_of_data_that_are_read_in_blocks(tmp_path, monkeypatch, layout):
+def test_known_groups_of_data_that_are_read_in_blocks(tmp_path, limits, layout):
     X, labels = stretched(n=5000)
     weights = np.random.default_rng(1).integers(0, 3, size=len(X)).astype(float)
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "labels.npy", labels)
     from_memory = [start(X, labels, 2, layout), start(X, labels, 2, layout, sample_weight=weights)]
-    monkeypatch.setattr("fastgmm.data.stream.LOADED", 1000)
-    monkeypatch.setattr("fastgmm.em.lanes._BLOCK_MEMORY", 30_000)
+    limits(loaded=1000, block_bytes=30_000)
     mapped = np.load(tmp_path / "labels.npy", mmap_mode="r")
     source = fastgmm.data.open.open_source(tmp_path / "X.npy", weights)
     assert isinstance(source, StreamSource)
@@ -513,9 +512,9 @@ def test_samples_of_weight_zero_have_no_influence():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_starts_of_streams(kind, monkeypatch):
+def test_starts_of_streams(kind, limits):
     X, labels = stretched(n=6000, d=2)
-    monkeypatch.setattr("fastgmm.data.stream.LOADED", 48_000)
+    limits(loaded=48_000)
     model = GaussianMixture(2, init_params=kind, random_state=0, tol=1e-6).fit(chunks(list(np.array_split(X, 5))))
     assert agreement(model.predict(X), labels) > 0.98
 

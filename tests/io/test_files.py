@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kit import Limit
 
 import fastgmm.datasets
-import fastgmm.io.text as text_module
 from fastgmm.datasets import load_iris
 from fastgmm.io.tables import describe, read_table
 
@@ -44,8 +44,8 @@ def fails(path: Path, message: str, kind: type[Exception] = ValueError, **option
         ["sepal_length", 1, "2-3"],
     ],
 )
-def test_chosen_columns(columns: list, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "_BLOCK", block)
+def test_chosen_columns(columns: list, block: int, limits: Limit) -> None:
+    limits(numbers_parsed=block)
     data, names = read_table(IRIS, columns=columns)
     iris = load_iris()
     np.testing.assert_array_equal(data, iris.data)
@@ -163,8 +163,8 @@ def test_float32_is_parsed_as_asked(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("block", [1, 1 << 19])
-def test_bad_text(tmp_path: Path, text: str | bytes, message: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "_BLOCK", block)
+def test_bad_text(tmp_path: Path, text: str | bytes, message: str, block: int, limits: Limit) -> None:
+    limits(numbers_parsed=block)
     fails(write(tmp_path, text), message)
 
 
@@ -390,9 +390,9 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
 )
 @pytest.mark.parametrize("block", [1, 1 << 19])
 def test_decimal_commas(
-    tmp_path: Path, text: str, options: dict, names: Any, rows: list, block: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: str, options: dict, names: Any, rows: list, block: int, limits: Limit
 ) -> None:
-    monkeypatch.setattr(text_module, "_BLOCK", block)
+    limits(numbers_parsed=block)
     path = write(tmp_path, text)
     found = read_table(path, decimal=",", **options)
     assert (found.names, found.data.tolist()) == (names, rows)
@@ -453,8 +453,8 @@ def test_decimal_commas_and_comments_that_are_wrong(tmp_path: Path, text: str, o
 
 
 @pytest.mark.parametrize("block", [1, 1 << 19])
-def test_comments(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_module, "_BLOCK", block)
+def test_comments(tmp_path: Path, block: int, limits: Limit) -> None:
+    limits(numbers_parsed=block)
     text = '# one, two\n\n  # three\n"x #1",y\n1,2\n#3,4\n5,6 # odd "quote\n7,8#9\n'
     found = read_table(write(tmp_path, text), comment="#")
     assert (found.names, found.data.tolist()) == (("x #1", "y"), [[1.0, 2.0], [5.0, 6.0], [7.0, 8.0]])

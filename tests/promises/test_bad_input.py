@@ -123,8 +123,8 @@ def test_the_position_of_a_nan_far_down_is_right():
 
 
 @pytest.mark.parametrize("row", range(12))
-def test_nan_and_infinity_at_the_borders_of_blocks_are_found(row, monkeypatch):
-    monkeypatch.setattr(_validation, "_BLOCK", 8)  # four rows
+def test_nan_and_infinity_at_the_borders_of_blocks_are_found(row, monkeypatch, limits):
+    limits(numbers_checked=8)  # four rows
     monkeypatch.setattr(_validation, "_SMALL", 0)
     for value, text in ((np.nan, "nan"), (-np.inf, "-inf")):
         with pytest.raises(ValueError, match=rf"X\[{row}, 1\] is {text}"):

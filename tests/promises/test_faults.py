@@ -50,7 +50,7 @@ def run(code: str, *arguments: str, **variables: str) -> str:
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_bits_of_k_means_do_not_depend_on_how_its_passes_are_cut(weighted, monkeypatch):
+def test_bits_of_k_means_do_not_depend_on_how_its_passes_are_cut(weighted, monkeypatch, limits):
     X = data(9_000, 3)  # three lanes
     source = ArraySource.weighted(X, np.random.default_rng(1).uniform(0.5, 2.0, size=len(X)) if weighted else None)
 
@@ -64,14 +64,14 @@ def test_bits_of_k_means_do_not_depend_on_how_its_passes_are_cut(weighted, monke
     assert found() == whole
     before = len(calls)
     for nanoseconds in (1.0, 5e3, 1e5):
-        monkeypatch.setattr(kmeans, "CALL_NANOSECONDS", nanoseconds)
+        limits(call_seconds=1e-9 * nanoseconds)
         calls.clear()
         assert found() == whole
         assert len(calls) > before
         assert all(span.begin % 128 == 0 for span in calls)
 
 
-def test_factors_and_rotations_do_not_depend_on_how_they_are_cut(monkeypatch):
+def test_factors_and_rotations_do_not_depend_on_how_they_are_cut(limits):
     rng = np.random.default_rng(0)
     a = rng.normal(size=(7, 6, 6))
     covariances = a @ a.swapaxes(1, 2) + np.eye(6)
@@ -79,8 +79,7 @@ def test_factors_and_rotations_do_not_depend_on_how_they_are_cut(monkeypatch):
     whole = cholesky.factors(covariances)
     m_steps._rotate(turned, rng.uniform(1, 2, size=(7, 6)), axes)
     again, again_axes = covariances.copy(), np.eye(6)
-    monkeypatch.setattr(cholesky, "_FLOPS", 1)
-    monkeypatch.setattr(m_steps, "_FLOPS", 1)
+    limits(call_flops=1)
     assert np.array_equal(cholesky.factors(covariances), whole)
     rng = np.random.default_rng(0)
     rng.normal(size=(7, 6, 6))

@@ -578,13 +578,13 @@ def test_constant_among_samples_of_positive_weight():
     assert select(np.c_[X, column], [2], ["EEE"]).best_model.means_.shape == (2, 3)
 
 
-def test_constant_features_of_chunks_and_files(tmp_path, monkeypatch):
+def test_constant_features_of_chunks_and_files(tmp_path, limits):
     X = two_groups(200)
     whole = np.c_[X, np.full(400, 5.0)]
     weights = np.r_[0.0, np.ones(399)]
     whole[0, 2] = 6.0
     np.save(tmp_path / "x.npy", whole)
-    monkeypatch.setattr("fastgmm.data.stream.LOADED", 4096)
+    limits(loaded=4096)
     expected = select(X, [1, 2], ["EEE", "VVI"], sample_weight=weights, init_params="kmeans", random_state=0)
     for data in (fastgmm.chunks([whole[:150], whole[150:]]), tmp_path / "x.npy"):
         with pytest.warns(UserWarning, match=LEFT_OUT):
@@ -737,9 +737,8 @@ def test_without_pandas(of_faithful, monkeypatch):
 # --- on the way ---
 
 
-def test_progress(faithful, capsys, monkeypatch):
-    monkeypatch.setattr("fastgmm.fitting.progress._LINE_SECONDS", 0.0)
-    monkeypatch.setattr("fastgmm.fitting.progress.ProgressLines.seconds", 0.0)
+def test_progress(faithful, capsys, limits):
+    limits(line_seconds=0.0)
     select(faithful, [1, 2], ["EEE", "VVV"], progress=True)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "model 1 of 4: EEE, 1 component"
