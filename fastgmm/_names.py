@@ -8,5 +8,7 @@ MCLUST_NAMES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "
 ONE_FEATURE = ("E", "V")
 #: Starts, as `init_params` has them.
 STARTS = ("kmeans", "k-means++", "random", "random_from_data", "whitened", "hierarchical", "em-em", "auto")
+#: Accelerations of EM.
+ACCELERATIONS = ("auto", "over-relaxation", "squarem")
 #: Criteria that models are chosen by.
 CRITERIA = ("bic", "icl", "aic")

@@ -295,6 +295,81 @@ def em(
     return weights, means, covariances, history
 
 
+def accelerated(
+    X: ArrayLike,
+    weights: ArrayLike,
+    means: ArrayLike,
+    covariances: ArrayLike,
+    covariance_type: str,
+    n_passes: int,
+    acceleration: str,
+    reg_covar: float = 1e-6,
+) -> Float:
+    """Mean log-likelihoods of `n_passes` passes of accelerated EM, rejected ones included.
+
+    Combinations of statistics are made as combinations of responsibilities R (n, k), in which they are linear: a proposal
+    is ``(1 - eta) R_before + eta R``, or ``R_0 + 2 a (R_1 - R_0) + a^2 (R_2 - 2 R_1 + R_0)``.
+    """
+    X, params = _float64(X), (_float64(weights), _float64(means), _float64(covariances))
+    history: list[float] = []
+    best, plain = -np.inf, params
+    eta, most, hit = 1.0, 4.0, False
+    kept: list[Float] = []  # responsibilities behind the parameters: one (over-relaxation), up to two (SQUAREM)
+    last = None
+    while len(history) < n_passes:
+        bound = float(log_prob(X, *params, covariance_type).mean())
+        history.append(bound)
+        if params is not plain and bound < best:
+            params, kept, eta = plain, [last], 1.0
+            most, hit = max(4.0, most / 4.0), False
+            continue
+        best, origin = bound, params[1]
+        last = responsibilities(X, *params, covariance_type)
+        params = plain = maximise(X, last, reg_covar, covariance_type)
+        if hit:
+            most, hit = 4.0 * most, False
+        if len(kept) < (1 if acceleration == "over-relaxation" else 2):
+            kept.append(last)
+            continue
+        if acceleration == "over-relaxation":
+            factor, hit = 1.3 * eta, False
+        else:
+            spread = np.sqrt(plain[0] @ np.array([np.diag(c) for c in expand(plain[2], covariance_type, *origin.shape)]))
+            r = _norm(X, kept[1] - kept[0], origin, covariance_type, spread)
+            v = _norm(X, last - 2.0 * kept[1] + kept[0], origin, covariance_type, spread)
+            hit, factor = r / v >= most, min(r / v, most)
+        while factor > 1.001:
+            if acceleration == "over-relaxation":
+                proposal = (1.0 - factor) * kept[0] + factor * last
+            else:
+                proposal = (1.0 - factor) ** 2 * kept[0] + 2.0 * factor * (1.0 - factor) * kept[1] + factor**2 * last
+            found = None
+            if (proposal.sum(axis=0) >= 0.5 * last.sum(axis=0)).all():
+                found = maximise(X, proposal, reg_covar, covariance_type)
+                if min(np.linalg.eigvalsh(c)[0] for c in expand(found[2], covariance_type, *origin.shape)) <= 0:
+                    found = None
+            if found is not None:
+                params, kept, eta = found, [proposal], factor
+                break
+            factor, hit = 1.0 + 0.5 * (factor - 1.0), False
+        else:
+            kept, eta = [last], 1.0
+    return np.array(history)
+
+
+def _norm(X: Float, resp: Float, origin: Float, covariance_type: str, spread: Float) -> float:
+    """Norm of the statistics of signed responsibilities, features in units of `spread` (d,)."""
+    counts, sums, scatter = counts_sums_scatter(X, resp, origin, covariance_type)
+    units = np.outer(spread, spread)
+    if covariance_type == "tied":
+        units = len(counts) * units
+    elif covariance_type == "diag":
+        units = spread**2
+    elif covariance_type == "spherical":
+        units = (spread**2).sum()
+    return float(np.sqrt((counts**2).sum() + ((sums / spread) ** 2).sum() + ((scatter / units) ** 2).sum()))
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # covariance structures
 

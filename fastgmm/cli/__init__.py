@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NoReturn, TextIO
 
 import fastgmm
-from fastgmm._names import COVARIANCE_TYPES, CRITERIA, MCLUST_NAMES, ONE_FEATURE, STARTS
+from fastgmm._names import ACCELERATIONS, COVARIANCE_TYPES, CRITERIA, MCLUST_NAMES, ONE_FEATURE, STARTS
 from fastgmm.cli.wording import in_options, option_for
 
 _TYPES = (
@@ -409,6 +409,12 @@ def _add_fit(parser: _Parser) -> None:
         help=f"{_TYPES} (default: full)",
     )
     _em_arguments(group, tol="1e-3", max_iter=100, least=0, starts="starts, the best is kept", init="kmeans")
+    group.add_argument(
+        "--acceleration",
+        metavar="METHOD",
+        type=_one_of("acceleration", ACCELERATIONS),
+        help=f"take fewer passes to the same optimum: {', '.join(ACCELERATIONS)} (default: plain EM)",
+    )
     group = parser.add_argument_group("a long fit")
     group.add_argument(
         "--checkpoint", metavar="FILE", help="write the state of the fit to FILE, and resume from it if it exists"

@@ -80,6 +80,7 @@ def fit(args: Namespace) -> None:
         init_params=args.init,
         random_state=args.seed,
         verbose=args.verbose,
+        acceleration=args.acceleration,
         n_threads=args.threads,
     )
     every = 60.0 if args.checkpoint_every is None else args.checkpoint_every
@@ -393,6 +394,7 @@ def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> rep
         "dtype": model.means_.dtype.name,
         "converged": model.converged_,
         "n_iter": model.n_iter_,
+        "n_passes": model.n_passes_,
         "weights": model.weights_,
         "means": model.means_,
         "standard_deviations": np.sqrt(model._params().variances),

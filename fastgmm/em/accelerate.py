@@ -1,16 +1,37 @@
-"""Proposals between sweep and M-step, which may make EM converge in fewer iterations."""
+"""Proposals between sweep and M-step, with which EM converges in fewer passes.
+
+They are made in the space of the sufficient statistics x = (counts, sums, scatter) about a common origin, where EM is a map
+G(x): the statistics of a sweep with the parameters that the M-step finds from x. A combination of statistics whose coefficients
+add up to 1 keeps the number, the mean and the scatter of all samples. Structures, priors and weights enter through the M-step, so
+that one proposal serves all of them.
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, fields
 from typing import Protocol
 
-from fastgmm.em.step import Step
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm._names import ACCELERATIONS
+from fastgmm.em.step import Collapsed, Step
 from fastgmm.model.params import Params
-from fastgmm.model.stats import Stats
+from fastgmm.model.stats import Stats, combination
+
+Float = NDArray[np.float64]
+
+#: A component of a proposal keeps at least this share of the weight that the last sweep gave it: a long step towards an empty
+#: component leads to spikes, whose likelihood is high and means nothing.
+_KEPT = 0.5
 
 
 class Accelerator(Protocol):
-    """Source of proposals where a run continues. If the bound falls there, the run falls back to the plain M-step."""
+    """Source of proposals where a run continues. If the bound falls there, the run falls back to the plain M-step.
+
+    An accelerator is a dataclass, whose fields are all that it knows of a run: None, numbers and statistics.
+    """
 
     def propose(self, stats: Stats, plain: Params, step: Step) -> Params:
         """Return parameters to continue from, given the statistics of a sweep and the M-step that they give.
@@ -19,4 +40,128 @@ class Accelerator(Protocol):
         """
 
     def rejected(self) -> None:
-        """Take note that the bound fell at the last proposal, which is dropped."""
+        """Take note that the run continues from the plain M-step instead of the last proposal."""
+
+
+@dataclass(frozen=True)
+class Accelerated:
+    """What an accelerated run resumes from, beside its parameters and bounds.
+
+    plain : the M-step of the last sweep, None if the run continues from it; n_passes : sweeps so far
+    accelerator : the one of the run, in its present state
+    """
+
+    plain: Params | None
+    n_passes: int
+    accelerator: Accelerator
+
+
+@dataclass
+class OverRelaxation:
+    """Go further in the direction of EM: x + eta (G(x) - x), with eta growing as long as the bound does not fall.
+
+    One sweep a step. Salakhutdinov & Roweis, Adaptive overrelaxed bound optimization methods, ICML 2003, in the space of the
+    statistics. The first proposal comes when EM has become slow (`_slow`).
+    """
+
+    eta: float = 1.0
+    before: Stats | None = None
+    after: Stats | None = None
+
+    growth = 1.3
+
+    def propose(self, stats: Stats, plain: Params, step: Step) -> Params:
+        before, last = self.before, self.after
+        self.before = self.after = stats
+        if before is None or last is None:
+            return plain
+        eta = self.eta * self.growth
+        while eta > 1.0 + 1e-3:
+            proposed = _maximised(combination((1.0 - eta, eta), (before, stats)), stats, plain, step)
+            if proposed is not None:
+                self.eta, self.before = eta, proposed[0]
+                return proposed[1]
+            eta = 1.0 + 0.5 * (eta - 1.0)
+        self.eta = 1.0
+        return plain
+
+    def rejected(self) -> None:
+        self.eta, self.before = 1.0, self.after
+
+
+@dataclass
+class Squarem:
+    """Two plain steps and one extrapolation of them: x + 2 a r + a^2 v, r = G(x) - x, v = G(G(x)) - G(x) - r, a = |r| / |v|.
+
+    Two sweeps a cycle, since the one that judges a proposal is the first of the next cycle. Scheme S3 of Varadhan & Roland,
+    Scand. J. Stat. 35(2), 2008, in the space of the statistics.
+    """
+
+    most: float = 4.0
+    first: Stats | None = None
+    second: Stats | None = None
+    last: Stats | None = None
+    hit: bool = False
+
+    def propose(self, stats: Stats, plain: Params, step: Step) -> Params:
+        if self.hit:  # the proposal that `most` limited was not rejected
+            self.most, self.hit = 4.0 * self.most, False
+        if self.first is None or self.second is None:
+            self.first, self.second = (stats, None) if self.first is None else (self.first, stats)
+            return plain
+        first, second = self.first, self.second
+        self.first, self.second, self.last = stats, None, stats
+        x = first.about(stats.origin), second.about(stats.origin), stats
+        scale = _scale(plain)
+        r = _norm(combination((-1.0, 1.0), x[:2]), scale)
+        v = _norm(combination((1.0, -2.0, 1.0), x), scale)
+        length = r / v if v > 0 else math.inf
+        hit = length >= self.most
+        a = min(length, self.most)
+        while a > 1.0 + 1e-3:
+            coefficients = ((1.0 - a) ** 2, 2.0 * a * (1.0 - a), a * a)
+            proposed = _maximised(combination(coefficients, x), stats, plain, step)
+            if proposed is not None:
+                self.first, self.hit = proposed[0], hit
+                return proposed[1]
+            a, hit = 1.0 + 0.5 * (a - 1.0), False
+        return plain
+
+    def rejected(self) -> None:
+        self.first, self.second, self.hit = self.last, None, False
+        self.most = max(4.0, 0.25 * self.most)
+
+
+#: Accelerators by their names. "auto" is the one that took the fewest passes on most data (`bench/passes.py`).
+ACCELERATORS: dict[str, type[Accelerator]] = dict(
+    zip(ACCELERATIONS, (OverRelaxation, OverRelaxation, Squarem), strict=True)
+)
+
+
+def state_of(accelerator: Accelerator) -> dict[str, float | Stats]:
+    """Return the fields of an accelerator that are set, by their names."""
+    values = {field.name: getattr(accelerator, field.name) for field in fields(accelerator)}  # type: ignore[arg-type]
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _maximised(proposed: Stats, stats: Stats, plain: Params, step: Step) -> tuple[Stats, Params] | None:
+    """Return proposed statistics and their M-step, or None if they are of no samples, or have no maximum."""
+    if not (proposed.counts >= _KEPT * stats.counts).all():
+        return None
+    try:
+        params = step.maximise(proposed, plain)
+    except (Collapsed, np.linalg.LinAlgError):
+        return None
+    return (proposed, params) if np.isfinite(params.prec_chol).all() else None
+
+
+def _scale(params: Params) -> Float:
+    """Return the standard deviation of each feature within components, (d,): norms then have no units."""
+    return np.sqrt(np.maximum(params.weights @ params.variances, np.finfo(float).tiny))
+
+
+def _norm(difference: Stats, scale: Float) -> float:
+    """Return the norm of a difference of statistics, features in units of `scale` (d,)."""
+    rows = np.tile(scale / math.sqrt(2.0), (len(difference.counts), 1))
+    parts = difference.counts, difference.sums / scale, difference.scatter / difference.layout.cross(rows, rows)
+    return math.sqrt(sum(float((part**2).sum()) for part in parts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fastgmm.em.accelerate import Accelerated
 from fastgmm.em.result import FitResult
 from fastgmm.model.params import Params
 
@@ -23,10 +24,11 @@ class Callback:
     def iteration(self, n_iter: int, lower_bound: float, change: float) -> None:
         """Respond to the end of iteration `n_iter`, counted from 1; `change` is that of the bound."""
 
-    def reached(self, params: Params, lower_bounds: list[float]) -> None:
+    def reached(self, params: Params, lower_bounds: list[float], accelerated: Accelerated | None = None) -> None:
         """Receive, after each iteration, the parameters that EM continues from.
 
-        `lower_bounds` is shared with the loop and grows: copy it if you keep it.
+        `lower_bounds` is shared with the loop and grows: copy it if you keep it. `accelerated` is what an accelerated run needs
+        beside them; its accelerator is a copy.
         """
 
     def end(self, result: FitResult) -> None:
@@ -66,9 +68,9 @@ class Several(Callback):
         for callback in self._callbacks:
             callback.iteration(n_iter, lower_bound, change)
 
-    def reached(self, params: Params, lower_bounds: list[float]) -> None:
+    def reached(self, params: Params, lower_bounds: list[float], accelerated: Accelerated | None = None) -> None:
         for callback in self._callbacks:
-            callback.reached(params, lower_bounds)
+            callback.reached(params, lower_bounds, accelerated)
 
     def end(self, result: FitResult) -> None:
         for callback in self._callbacks:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 
 from fastgmm._limits import LIMITS
 from fastgmm.data.source import Source
-from fastgmm.em.accelerate import Accelerator
+from fastgmm.em.accelerate import Accelerated, Accelerator
 from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.em.compiled_loop import CompiledLoop
 from fastgmm.em.result import FitResult
@@ -15,6 +16,10 @@ from fastgmm.em.step import Step, check_likelihood
 from fastgmm.em.stop import Reason, Stop
 from fastgmm.em.sweep import precise, sweep
 from fastgmm.model.params import Params
+
+
+class _Falls(ValueError):
+    """The bound falls at a proposal."""
 
 
 def run(
@@ -29,6 +34,7 @@ def run(
     callback: Callback = SILENT,
     compiled_loop: bool = True,
     accelerator: Accelerator | None = None,
+    accelerated: Accelerated | None = None,
 ) -> FitResult:
     """Iterate EM from `params` until `stop` gives a reason.
 
@@ -47,7 +53,10 @@ def run(
     compiled_loop : bool
         Whether small data take the compiled twin of this loop, if it knows the step.
     accelerator : Accelerator, optional
-        Proposes statistics between sweep and M-step; then there is no compiled loop.
+        Proposes statistics between sweep and M-step; then there is no compiled loop. The run ends when a plain step of EM
+        changes the bound by less than the tolerance, never by the change that a proposal brought.
+    accelerated : Accelerated, optional
+        What an accelerated run resumes from, as `callback.reached` was given it; in place of `accelerator`.
 
     Raises
     ------
@@ -58,7 +67,7 @@ def run(
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
     reason: Reason | None
-    compiled_loop = compiled_loop and accelerator is None and len(bounds) < stop.max_iter
+    compiled_loop = compiled_loop and accelerator is None and accelerated is None and len(bounds) < stop.max_iter
     if compiled_loop and LIMITS.compiled_loop and CompiledLoop.suits(source, params, step, n_threads):
         # asks the rules itself, after every few iterations from the first one on, wherever the run is resumed
         loop = CompiledLoop(source, params, step, stop, n_threads, callback)
@@ -67,27 +76,46 @@ def run(
     else:
         # first of all, so that a run that resumes from a checkpoint comes to the same decision
         reason = stop(bounds)
-    fallback = params
+    plain, n_passes = params, len(bounds)
+    if accelerated is not None:
+        n_passes, accelerator = accelerated.n_passes, copy(accelerated.accelerator)
+        plain = params if accelerated.plain is None else accelerated.plain
     while reason is None:
         stats = sweep(source, params, n_threads, callback=callback)
+        n_passes += 1
         bound = step.bound(stats, params, source.total_weight)
-        if accelerator is not None and bound < lower_bound and params is not fallback:
+        proposed = params is not plain
+        try:
+            if proposed and not bound >= lower_bound:  # or not a number
+                raise _Falls
+            check_likelihood(bound, len(bounds) + 1, params)
+            best = step.maximise(stats, params)
+        except ValueError:
+            if accelerator is None or not proposed:
+                raise
             accelerator.rejected()
-            params = fallback
+            params = plain
             continue
         change, lower_bound = bound - lower_bound, bound
-        check_likelihood(lower_bound, len(bounds) + 1, params)
-        fallback = step.maximise(stats, params)
-        params = fallback if accelerator is None else accelerator.propose(stats, fallback, step)
+        params = plain = best
         bounds.append(lower_bound)
         callback.iteration(len(bounds), lower_bound, change)
-        reason = stop(bounds, change, fallback, source.dtype)
+        reason = stop(bounds, math.inf if proposed else change, plain, source.dtype)
+        now = None
+        if accelerator is not None and reason is None:
+            params = accelerator.propose(stats, plain, step)
+            if proposed and change < stop.tol and params is not plain:
+                accelerator.rejected()  # a plain step says whether EM has converged
+                params = plain
+            now = Accelerated(None if params is plain else plain, n_passes, copy(accelerator))
         if reason is None or not reason.converged:
-            callback.reached(params, bounds)
-    return result_of(fallback, bounds, lower_bound, reason, stop)
+            callback.reached(params, bounds, now)
+    return result_of(plain, bounds, lower_bound, reason, stop, n_passes)
 
 
-def result_of(params: Params, bounds: list[float], lower_bound: float, reason: Reason, stop: Stop) -> FitResult:
+def result_of(
+    params: Params, bounds: list[float], lower_bound: float, reason: Reason, stop: Stop, n_passes: int
+) -> FitResult:
     """Return the result of a run that stopped for `reason`."""
     early = "" if reason.converged or len(bounds) >= stop.max_iter else reason.text
-    return FitResult(params, reason.converged, len(bounds), lower_bound, bounds, early)
+    return FitResult(params, reason.converged, len(bounds), lower_bound, bounds, n_passes, early)

@@ -142,7 +142,7 @@ class Online:
             if reason is None or not reason.converged:
                 callback.reached(params, bounds)
         final = log_likelihood(source, params, self.n_threads) / source.total_weight
-        return FitResult(params, reason.converged, len(bounds), final, bounds)
+        return FitResult(params, reason.converged, len(bounds), final, bounds, len(bounds) + 1)
 
 
 class _Averaging:

@@ -13,6 +13,7 @@ class FitResult:
 
     lower_bounds[t] is the bound of the parameters that *entered* iteration t + 1, as scikit-learn reports it. For maximum
     likelihood it is the mean log-likelihood per sample. `params` are those after the last M-step and at least as likely.
+    `n_passes` counts the sweeps over the data, those included whose proposal was rejected (`em.accelerate`).
     `stopped_early` says why one of several runs was stopped by a rule, and is empty if it ended of itself.
     """
 
@@ -21,4 +22,5 @@ class FitResult:
     n_iter: int
     lower_bound: float
     lower_bounds: list[float]
+    n_passes: int
     stopped_early: str = ""

@@ -129,6 +129,7 @@ def _fitted(fit: FitResult, dtype: np.dtype) -> dict[str, Any]:
         "n_iter_": fit.n_iter,
         "lower_bound_": fit.lower_bound,
         "lower_bounds_": fit.lower_bounds,
+        "n_passes_": fit.n_passes,
     }
 
 
@@ -145,6 +146,7 @@ class FittedMixture(Estimator):
     precisions_cholesky_: NDArray
     converged_: bool
     n_iter_: int
+    n_passes_: int
     lower_bound_: float
     lower_bounds_: list[float]
     n_features_in_: int

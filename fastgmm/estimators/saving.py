@@ -17,7 +17,7 @@ from fastgmm.model.layouts import Layout
 from fastgmm.model.structures import STRUCTURES
 
 #: The outcome of a fit to record if parameters were assigned, as in `GaussianMixture.from_parameters`.
-_UNFITTED = {"converged_": True, "n_iter_": 0, "lower_bound_": -math.inf, "lower_bounds_": []}
+_UNFITTED = {"converged_": True, "n_iter_": 0, "n_passes_": 0, "lower_bound_": -math.inf, "lower_bounds_": []}
 
 #: Estimators that files hold, by name: `save` writes no other, and `load` makes one of them.
 SAVED: dict[str, type[Any]] = {}

@@ -17,10 +17,16 @@ entry                      dtype                    what
 ``running.covariances``    float64, by type
 ``running.prec_chol``      float64, by type         factor U of the precisions, U U^T
 ``running.lower_bounds``   float64 (n,)             one for each of its iterations
+``accelerated.n_passes``   int64, 0-d                only if that start is accelerated: its sweeps so far
+``accelerated.eta``, ...   float64, 0-d             likewise: the numbers that its accelerator holds (`em.accelerate`)
+``accelerated.after...``   float64                  likewise: statistics that it holds, each ``.counts`` (k,), ``.sums``
+                                                    (k, d), ``.scatter`` by type and ``.origin`` (k, d)
+``plain.weights``, ...     as above                 only if that start continues from a proposal: the M-step in its place
 ``best.weights``, ...      as above                 only if a start was finished: parameters of the best one
 ``best.lower_bounds``      float64 (n,)
 ``best.lower_bound``       float64, 0-d             the last of these
 ``best.converged``         bool, 0-d
+``best.n_passes``          int64, 0-d                its sweeps
 ``best.start``             int64, 0-d               its number, counted from 0
 ``final_bounds``           float64 (start,)         final bounds of the starts before, those stopped early included
 =========================  =======================  ================================================================
@@ -43,7 +49,7 @@ import numbers
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,9 +58,11 @@ from numpy.typing import NDArray
 from fastgmm._atomic import check_writable
 from fastgmm._errors import warn
 from fastgmm.data.source import Source
+from fastgmm.em.accelerate import ACCELERATORS, Accelerated, state_of
 from fastgmm.em.result import FitResult
 from fastgmm.io import archive
 from fastgmm.model.params import Params
+from fastgmm.model.stats import Stats
 from fastgmm.model.structures import STRUCTURES
 
 _KIND = archive.Kind(
@@ -66,6 +74,7 @@ _KIND = archive.Kind(
 )
 _KEY = 624
 _MIXTURE = ("weights", "means", "covariances", "prec_chol")
+_STATS = ("counts", "sums", "scatter", "origin")
 _DIGEST = "sha256:"
 
 
@@ -103,6 +112,7 @@ class FitState:
     start : number of the running or next start; warm : whether it continues an earlier fit
     first, draws : RNG state before all draws, and before those of `start`, or after them if it is running
     params, bounds, n_iter : if `start` is running, its parameters, and as the first `n_iter` of `bounds` its bounds so far
+    accelerated : if it is running and accelerated, what it resumes from besides
     best, best_start : the best of the starts before and its number
     fingerprint, best_fingerprint : fingerprints of the first parameters of `start`, if it is running, and of the best one
     final_bounds : final bounds of the starts before
@@ -115,6 +125,7 @@ class FitState:
     params: Params | None = None
     bounds: tuple[float, ...] | list[float] = ()
     n_iter: int = 0
+    accelerated: Accelerated | None = None
     best: FitResult | None = None
     best_start: int = 0
     fingerprint: str = ""
@@ -131,8 +142,11 @@ class FitState:
         """Return the result of the running start so far, if it has done an iteration."""
         if self.params is None:
             return None
-        bounds = self.lower_bounds
-        return FitResult(self.params, False, self.n_iter, bounds[-1], bounds)
+        bounds, params, n_passes = self.lower_bounds, self.params, self.n_iter
+        if self.accelerated is not None:  # a proposal may have to be rejected
+            n_passes = self.accelerated.n_passes
+            params = params if self.accelerated.plain is None else self.accelerated.plain
+        return FitResult(params, False, self.n_iter, bounds[-1], bounds, n_passes)
 
 
 class Checkpoint:
@@ -170,10 +184,13 @@ class Checkpoint:
         entries = _of_draws("random.first", position.first) | _of_draws("random", position.draws)
         if position.params is not None:
             entries |= _of_mixture("running", position.params, position.lower_bounds)
+        if position.accelerated is not None:
+            entries |= _of_accelerated(position.accelerated)
         if (best := position.best) is not None:
             entries |= _of_mixture("best", best.params, best.lower_bounds)
             entries["best.lower_bound"] = np.array(best.lower_bound, np.float64)
             entries["best.converged"] = np.array(best.converged, np.bool_)
+            entries["best.n_passes"] = np.array(best.n_passes, np.int64)
             entries["best.start"] = np.array(position.best_start, np.int64)
             entries["final_bounds"] = np.array(position.final_bounds, np.float64)
         marks = {"fingerprint": position.fingerprint, "best_fingerprint": position.best_fingerprint}
@@ -275,9 +292,22 @@ def _of_draws(name: str, draws: RngState) -> archive.Arrays:
     return {name: state, f"{name}.gauss": np.array(draws.gauss, np.float64)}
 
 
+def _of_params(name: str, params: Params) -> archive.Arrays:
+    return {f"{name}.{part}": getattr(params, part) for part in _MIXTURE}
+
+
 def _of_mixture(name: str, params: Params, lower_bounds: list[float]) -> archive.Arrays:
-    arrays = {f"{name}.{part}": getattr(params, part) for part in _MIXTURE}
-    return {**arrays, f"{name}.lower_bounds": np.array(lower_bounds, np.float64)}
+    return {**_of_params(name, params), f"{name}.lower_bounds": np.array(lower_bounds, np.float64)}
+
+
+def _of_accelerated(accelerated: Accelerated) -> archive.Arrays:
+    entries = {"accelerated.n_passes": np.array(accelerated.n_passes, np.int64)}
+    for field, value in state_of(accelerated.accelerator).items():
+        if isinstance(value, Stats):
+            entries |= {f"accelerated.{field}.{part}": getattr(value, part) for part in _STATS}
+        else:
+            entries[f"accelerated.{field}"] = np.array(value, np.float64)
+    return entries if accelerated.plain is None else entries | _of_params("plain", accelerated.plain)
 
 
 def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any], n_starts: int) -> FitState:
@@ -293,8 +323,10 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
     parts = (*_MIXTURE, "lower_bounds")
     is_running = "running.weights" in entries
     known |= {f"running.{part}" for part in parts} if is_running else set()
+    known |= _accelerated_entries(entries, of["settings"].get("acceleration")) if is_running else set()
     if start > 0:
-        known |= {f"best.{part}" for part in (*parts, "lower_bound", "converged", "start")} | {"final_bounds"}
+        known |= {f"best.{part}" for part in (*parts, "lower_bound", "converged", "n_passes", "start")}
+        known |= {"final_bounds"}
     if known != set(entries):
         odd = sorted(known ^ set(entries))
         raise ValueError(f"it lacks entries or holds unknown ones: {', '.join(map(repr, odd[:8]))}")
@@ -305,9 +337,10 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
         lower_bound = _scalar(entries, "best.lower_bound", np.float64)
         converged = bool(_scalar(entries, "best.converged", np.bool_))
         best_start = int(_scalar(entries, "best.start", np.int64))
+        n_passes = int(_scalar(entries, "best.n_passes", np.int64))
         if math.isnan(lower_bound) or (bounds and bounds[-1] != lower_bound) or not 0 <= best_start < start:
             raise ValueError(f"its best start is number {best_start} with the bound {lower_bound}")
-        best = FitResult(params, converged, len(bounds), float(lower_bound), bounds)
+        best = FitResult(params, converged, len(bounds), float(lower_bound), bounds, n_passes)
         final_bounds = entries["final_bounds"]
         if (
             final_bounds.dtype != np.float64
@@ -317,10 +350,50 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
             raise ValueError("final_bounds are not the bounds of the starts before, the best one's the highest of them")
     running = _mixture(entries, "running", of, least=1) if is_running else (None, [])
     first, draws = position.first, position.draws
-    so_far = running[0], running[1], len(running[1])
+    accelerated = _accelerated(entries, of) if "accelerated.n_passes" in known else None
+    so_far = running[0], running[1], len(running[1]), accelerated
     return FitState(
         start, warm, first, draws, *so_far, best, best_start, fingerprint, best_fingerprint, final_bounds.tolist()
     )
+
+
+def _accelerated_entries(entries: archive.Arrays, acceleration: str | None) -> set[str]:
+    """Return the names of the entries of an accelerated run, of those that a file has."""
+    if acceleration is None or "accelerated.n_passes" not in entries:
+        return set()
+    found = {"accelerated.n_passes"}
+    for field in fields(ACCELERATORS[acceleration]):
+        name = f"accelerated.{field.name}"
+        if f"{name}.counts" in entries:
+            found |= {f"{name}.{part}" for part in _STATS}
+        elif name in entries or field.default is not None:
+            found.add(name)
+    return found | ({f"plain.{part}" for part in _MIXTURE} if "plain.weights" in entries else set())
+
+
+def _accelerated(entries: archive.Arrays, of: dict[str, Any]) -> Accelerated:
+    n_passes = int(_scalar(entries, "accelerated.n_passes", np.int64))
+    accelerator = ACCELERATORS[of["settings"]["acceleration"]]()
+    for field in fields(accelerator):  # type: ignore[arg-type]
+        name = f"accelerated.{field.name}"
+        if f"{name}.counts" in entries:
+            setattr(accelerator, field.name, _stats(entries, name, of))
+        elif field.default is not None:
+            value = _scalar(entries, name, np.float64)
+            setattr(accelerator, field.name, type(field.default)(value))
+    plain = _params(entries, "plain", of) if "plain.weights" in entries else None
+    return Accelerated(plain, n_passes, accelerator)
+
+
+def _stats(entries: archive.Arrays, name: str, of: dict[str, Any]) -> Stats:
+    layout = STRUCTURES[of["settings"]["covariance_type"]].layout
+    k, d = of["settings"]["n_components"], of["data"]["n_features"]
+    counts, sums, scatter, origin = (entries[f"{name}.{part}"] for part in _STATS)
+    shapes = [(k,), (k, d), layout.shape(k, d), (k, d)]
+    for array, shape in zip((counts, sums, scatter, origin), shapes, strict=True):
+        if array.dtype != np.float64 or array.shape != shape or not np.isfinite(array).all():
+            raise ValueError(f"{name} has dtype {array.dtype} and shape {array.shape}, not float64 {shape}, or is not finite")
+    return Stats(layout, of["data"]["n_samples"], math.nan, counts, sums, scatter, origin, np.dtype(of["data"]["dtype"]))
 
 
 def _draws(entries: archive.Arrays, name: str) -> RngState:
@@ -337,6 +410,10 @@ def _mixture(entries: archive.Arrays, name: str, of: dict[str, Any], *, least: i
         raise ValueError(f"{name}.lower_bounds has dtype {bounds.dtype} and shape {bounds.shape}, or is not finite")
     if not least <= len(bounds) <= of["settings"]["max_iter"]:
         raise ValueError(f"{name}.lower_bounds holds {len(bounds)} iterations")
+    return _params(entries, name, of), bounds.tolist()
+
+
+def _params(entries: archive.Arrays, name: str, of: dict[str, Any]) -> Params:
     names = [f"{name}.{part}" for part in _MIXTURE]
     covariance_type = of["settings"]["covariance_type"]
     if problem := archive.mixture_problem(covariance_type, entries, names):
@@ -346,7 +423,7 @@ def _mixture(entries: archive.Arrays, name: str, of: dict[str, Any], *, least: i
     if arrays[1].dtype != np.float64 or arrays[1].shape != shape:
         raise ValueError(f"{names[1]} has dtype {arrays[1].dtype} and shape {arrays[1].shape}, not float64 {shape}")
     layout = STRUCTURES[covariance_type].layout
-    return Params(layout, *arrays), bounds.tolist()
+    return Params(layout, *arrays)
 
 
 def _scalar(entries: archive.Arrays, name: str, dtype: type) -> Any:

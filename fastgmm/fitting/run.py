@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from fastgmm.data.source import Source
+from fastgmm.em.accelerate import ACCELERATORS, Accelerated, Accelerator
 from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.loop import run
 from fastgmm.em.online import Averages, Online, averages_of
@@ -36,6 +37,7 @@ class FitPlan:
     start, n_components, n_starts : how first parameters are found, of how many components, how many times
     earlier : parameters and bound of an earlier fit to continue from, in place of any start
     batches : online steps and the size of their batches, in place of EM
+    acceleration : name of an accelerator (`em.accelerate`), if there is one
     """
 
     source: Source
@@ -48,6 +50,11 @@ class FitPlan:
     n_threads: int | None = None
     earlier: tuple[Params, float] | None = None
     batches: tuple[Online, int] | None = None
+    acceleration: str | None = None
+
+    def accelerator(self) -> Accelerator | None:
+        """Return a new accelerator for a run."""
+        return None if self.acceleration is None else ACCELERATORS[self.acceleration]()
 
 
 class StateCallback(Callback):
@@ -56,11 +63,12 @@ class StateCallback(Callback):
     def __init__(self, fit: Fit) -> None:
         self.fit = fit
 
-    def reached(self, params: Params, lower_bounds: list[float]) -> None:
+    def reached(self, params: Params, lower_bounds: list[float], accelerated: Accelerated | None = None) -> None:
         fit = self.fit
         at = fit.at
+        n_iter, draws = len(lower_bounds), fit.drawn or at.draws
         # one assignment, so that Ctrl-C finds the one or the other
-        fit.at = replace(at, params=params, bounds=lower_bounds, n_iter=len(lower_bounds), draws=fit.drawn or at.draws)
+        fit.at = replace(at, params=params, bounds=lower_bounds, n_iter=n_iter, accelerated=accelerated, draws=draws)
         if fit.checkpoint is not None:
             fit.checkpoint.write_if_due(fit.at)
 
@@ -119,6 +127,8 @@ class Fit:
                         lower_bound=bound,
                         done=self.at.lower_bounds,
                         callback=callback,
+                        accelerator=plan.accelerator(),
+                        accelerated=self.at.accelerated,
                     )
                 self._ended(i, result)
             assert self.at.best is not None
@@ -151,7 +161,7 @@ class Fit:
             return None
         sample = plan.source.for_start(self._random_state).subsample(most, self._random_state, plan.n_components)
         one = partial(plan.start.params, sample, plan.step, plan.n_components, self._random_state, plan.n_threads)
-        return screened(sample, one, plan.n_starts, plan.step, plan.stop, plan.n_threads)
+        return screened(sample, one, plan.n_starts, plan.step, plan.stop, plan.n_threads, plan.accelerator)
 
     def _given(self) -> tuple[Params | None, float]:
         """Return parameters that are known before the start, if any, and the bound that the first one is compared with."""
@@ -204,7 +214,7 @@ class Fit:
         best = self.at.best
         assert best is not None
         reason = f"begins where start {self.at.best_start} did"
-        return FitResult(params, best.converged, 0, best.lower_bound, [], reason)
+        return FitResult(params, best.converged, 0, best.lower_bound, [], 0, reason)
 
     def _stop(self) -> Stop:
         """Return when a run stops: early, if it cannot reach the best bound so far."""

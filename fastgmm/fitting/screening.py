@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from fastgmm._errors import survivors
 from fastgmm.data.source import ArraySource
+from fastgmm.em.accelerate import Accelerator
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step
@@ -37,14 +38,25 @@ def sample_size(structure: Structure, k: int, d: int) -> int:
 
 
 def screened(
-    sample: ArraySource, start: Callable[[], Params], n_starts: int, step: Step, stop: Stop, n_threads: int | None
+    sample: ArraySource,
+    start: Callable[[], Params],
+    n_starts: int,
+    step: Step,
+    stop: Stop,
+    n_threads: int | None,
+    accelerator: Callable[[], Accelerator | None] = lambda: None,
 ) -> Screening:
     """Run EM to its end on `sample` from `n_starts` starts; keep the best, and the next ones whose bounds differ by more than tol.
 
     Those with a component of very few samples are ranked last (`best_of.rank`). Runs that fail are left out; the ValueError of
     the first is raised if all do.
     """
-    results = survivors([lambda: run(sample, start(), step, stop, n_threads=n_threads)] * n_starts)
+
+
+    def one() -> FitResult:
+        return run(sample, start(), step, stop, n_threads=n_threads, accelerator=accelerator())
+
+    results = survivors([one] * n_starts)
     kept: list[FitResult] = []
     for result in sorted(results, key=lambda result: rank(result, step.structure, sample.n_samples), reverse=True):
         different = all(abs(result.lower_bound - one.lower_bound) > stop.tol for one in kept)

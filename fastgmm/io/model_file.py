@@ -14,6 +14,7 @@ entry                     dtype                         what
 ``precisions_cholesky_``  by covariance type
 ``converged_``            bool, 0-d
 ``n_iter_``               int64, 0-d
+``n_passes_``             int64, 0-d                    absent in version 1, where it equals ``n_iter_``
 ``lower_bound_``          float64, 0-d
 ``lower_bounds_``         float64 (n,)
 ``n_features_in_``        int64, 0-d                    d
@@ -62,7 +63,7 @@ _KIND = archive.Kind(
 PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 _ENTRIES = (*PARAMETERS, "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
 DTYPES = {"converged_": "bool", "n_iter_": "int64", "lower_bound_": "float64", "lower_bounds_": "float64"}
-DTYPES["n_features_in_"] = "int64"
+DTYPES |= {"n_features_in_": "int64", "n_passes_": "int64"}
 _ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init", "init_params")
 #: Averages of `partial_fit`: entries of dtype float64, and the others.
 STATS = ("counts", "sums", "scatter", "origin")
@@ -204,7 +205,7 @@ def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[st
         known.add("init_params")
     if unknown := sorted(set(params) - known):
         return f"its header holds unknown parameters: {', '.join(map(repr, unknown))}"
-    allowed = {*_ENTRIES, *_AVERAGES, "feature_names_in_", "left_out", "left_out_of"}
+    allowed = {*_ENTRIES, *_AVERAGES, "n_passes_", "feature_names_in_", "left_out", "left_out_of"}
     allowed |= {f"param.{name}" for name in _ARRAY_PARAMS}
     if unknown := sorted(set(entries) - allowed):
         return f"it holds unknown entries: {', '.join(map(repr, unknown))}"
@@ -220,7 +221,7 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
     if missing:
         return f"it lacks {', '.join(map(repr, missing))}"
     for entry, dtype in DTYPES.items():
-        array = entries[entry]
+        array = entries.get(entry, entries["n_iter_"])
         if array.dtype != dtype or array.ndim != (entry == "lower_bounds_"):
             return f"{entry} has dtype {array.dtype} and shape {array.shape}, not one {dtype}"
     if problem := archive.mixture_problem(params.get("covariance_type"), entries, PARAMETERS):

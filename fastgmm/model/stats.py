@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -99,3 +100,15 @@ class Stats:
         h = self.sums + 0.5 * n * c
         moved = self.layout.cross(h, c)
         return replace(self, sums=self.sums + n * c, scatter=self.scatter + moved, origin=origin)
+
+
+def combination(coefficients: Sequence[float], parts: Sequence[Stats]) -> Stats:
+    """Return sum_i c_i x_i of statistics of the same samples, about the origin of the last one."""
+    last = parts[-1]
+    moved = [part if part.origin is last.origin else part.about(last.origin) for part in parts]
+
+    def total(name: str) -> Float:
+        terms = [c * getattr(part, name) for c, part in zip(coefficients, moved, strict=True)]
+        return np.sum(terms, axis=0)
+
+    return replace(last, log_likelihood=float("nan"), counts=total("counts"), sums=total("sums"), scatter=total("scatter"))

@@ -34,7 +34,7 @@ class Noting(Callback):
     def iteration(self, *line):
         self.lines.append(line)
 
-    def reached(self, params, lower_bounds):
+    def reached(self, params, lower_bounds, accelerated=None):
         self.places.append((params, list(lower_bounds)))
 
 

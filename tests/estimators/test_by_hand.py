@@ -448,8 +448,8 @@ def test_a_checkpoint_holds_what_a_fit_reads_whatever_the_constructor_names(tmp_
 
     reached = StateCallback.reached
 
-    def stopping(state: StateCallback, params: Any, bounds: list[float]) -> None:
-        reached(state, params, bounds)
+    def stopping(state: StateCallback, params: Any, bounds: list[float], *rest: Any) -> None:
+        reached(state, params, bounds, *rest)
         if len(bounds) == 5:
             raise KeyboardInterrupt
 

@@ -774,7 +774,7 @@ def test_several_tell_all():
     source = ArraySource(data())
     fitted = fit(model(), source.X)
     params = fitted._params()
-    outcome = FitResult(params, True, 1, 0.0, [0.0])
+    outcome = FitResult(params, True, 1, 0.0, [0.0], 1)
     several.begin(0, 1)
     several.block(2)
     several.iteration(3, 4.0, 5.0)

@@ -619,7 +619,7 @@ def test_a_component_of_a_handful_of_samples_comes_last():
     tight[:3, 0] = tight[3:, 1] = even[:200, 0] = even[200:, 1] = 1.0
     found = {name: sufficient_statistics(X, resp) for name, resp in (("tight", tight), ("even", even))}
     step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
-    results = {name: FitResult(step.maximise(stats), False, 1, -3.0, [-3.0]) for name, stats in found.items()}
+    results = {name: FitResult(step.maximise(stats), False, 1, -3.0, [-3.0], 1) for name, stats in found.items()}
     ranks = {name: rank(result, STRUCTURES["full"], 400) for name, result in results.items()}
     assert ranks == {"tight": (False, -3.0), "even": (True, -3.0)}
 
