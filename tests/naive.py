@@ -332,9 +332,11 @@ def accelerated(
             kept.append(last)
             continue
         if acceleration == "over-relaxation":
-            factor, hit = 1.3 * eta, False
+            factor, hit = 1.1 * eta, False
         else:
-            spread = np.sqrt(plain[0] @ np.array([np.diag(c) for c in expand(plain[2], covariance_type, *origin.shape)]))
+            spread = np.sqrt(
+                plain[0] @ np.array([np.diag(c) for c in expand(plain[2], covariance_type, *origin.shape)])
+            )
             r = _norm(X, kept[1] - kept[0], origin, covariance_type, spread)
             v = _norm(X, last - 2.0 * kept[1] + kept[0], origin, covariance_type, spread)
             hit, factor = r / v >= most, min(r / v, most)

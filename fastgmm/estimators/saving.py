@@ -60,7 +60,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     """
     name = type(model).__name__
     if SAVED.get(name) is not type(model):
-        raise TypeError(f"a {name} cannot be saved, only {listed(SAVED)}; copy the fitted attributes into one")
+        raise TypeError(f"a {name} cannot be saved, only {listed(list(SAVED))}; copy the fitted attributes into one")
     if not attributes.assigned(model):
         raise like_sklearn(NotFittedError)(f"this {name} is not fitted, so there is nothing to save; call fit first")
     model._check_is_fitted()

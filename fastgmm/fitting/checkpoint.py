@@ -362,7 +362,7 @@ def _accelerated_entries(entries: archive.Arrays, acceleration: str | None) -> s
     if acceleration is None or "accelerated.n_passes" not in entries:
         return set()
     found = {"accelerated.n_passes"}
-    for field in fields(ACCELERATORS[acceleration]):
+    for field in fields(ACCELERATORS[acceleration]()):  # type: ignore[arg-type]
         name = f"accelerated.{field.name}"
         if f"{name}.counts" in entries:
             found |= {f"{name}.{part}" for part in _STATS}
@@ -380,7 +380,7 @@ def _accelerated(entries: archive.Arrays, of: dict[str, Any]) -> Accelerated:
             setattr(accelerator, field.name, _stats(entries, name, of))
         elif field.default is not None:
             value = _scalar(entries, name, np.float64)
-            setattr(accelerator, field.name, type(field.default)(value))
+            setattr(accelerator, field.name, type(getattr(accelerator, field.name))(value))
     plain = _params(entries, "plain", of) if "plain.weights" in entries else None
     return Accelerated(plain, n_passes, accelerator)
 
@@ -392,8 +392,12 @@ def _stats(entries: archive.Arrays, name: str, of: dict[str, Any]) -> Stats:
     shapes = [(k,), (k, d), layout.shape(k, d), (k, d)]
     for array, shape in zip((counts, sums, scatter, origin), shapes, strict=True):
         if array.dtype != np.float64 or array.shape != shape or not np.isfinite(array).all():
-            raise ValueError(f"{name} has dtype {array.dtype} and shape {array.shape}, not float64 {shape}, or is not finite")
-    return Stats(layout, of["data"]["n_samples"], math.nan, counts, sums, scatter, origin, np.dtype(of["data"]["dtype"]))
+            raise ValueError(
+                f"{name} has dtype {array.dtype} and shape {array.shape}, not float64 {shape}, or is not finite"
+            )
+    return Stats(
+        layout, of["data"]["n_samples"], math.nan, counts, sums, scatter, origin, np.dtype(of["data"]["dtype"])
+    )
 
 
 def _draws(entries: archive.Arrays, name: str) -> RngState:

@@ -52,7 +52,6 @@ def screened(
     the first is raised if all do.
     """
 
-
     def one() -> FitResult:
         return run(sample, start(), step, stop, n_threads=n_threads, accelerator=accelerator())
 

@@ -111,4 +111,6 @@ def combination(coefficients: Sequence[float], parts: Sequence[Stats]) -> Stats:
         terms = [c * getattr(part, name) for c, part in zip(coefficients, moved, strict=True)]
         return np.sum(terms, axis=0)
 
-    return replace(last, log_likelihood=float("nan"), counts=total("counts"), sums=total("sums"), scatter=total("scatter"))
+    return replace(
+        last, log_likelihood=float("nan"), counts=total("counts"), sums=total("sums"), scatter=total("scatter")
+    )

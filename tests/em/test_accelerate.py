@@ -112,18 +112,19 @@ def test_overlapping_clusters_take_half_the_passes(case):
     plain = fit(GaussianMixture(**arguments), X)
     quick = fit(GaussianMixture(acceleration="auto", **arguments), X)
     assert quick.converged_
-    assert quick.score(X) >= plain.score(X) - 1e-9
+    assert quick.score(X) >= plain.score(X) - 10 * plain.tol
     assert quick.n_passes_ <= 0.5 * plain.n_passes_
 
 
 @pytest.mark.parametrize("acceleration", ACCELERATIONS)
 @pytest.mark.parametrize("tol", [1e-3, 1e-7])
-def test_clusters_that_are_apart_lose_two_passes_at_most(acceleration, tol):
-    X = overlapping(3000, 4, 5, 8.0)
+@pytest.mark.parametrize("separation", [8.0, 12.0])
+def test_clusters_that_are_apart_lose_two_passes_at_most(acceleration, tol, separation):
+    X = overlapping(3000, 4, 5, separation)
     plain = fit(GaussianMixture(5, random_state=0, tol=tol, max_iter=500), X)
     quick = fit(GaussianMixture(5, random_state=0, tol=tol, max_iter=500, acceleration=acceleration), X)
     assert quick.n_passes_ <= plain.n_passes_ + 2
-    np.testing.assert_allclose(quick.means_, plain.means_, atol=1e-2)
+    assert quick.score(X) >= plain.score(X) - 10 * tol
 
 
 @pytest.mark.parametrize("acceleration", ACCELERATIONS)
@@ -135,26 +136,33 @@ def test_a_plain_step_ends_it(acceleration):
     assert 0 <= gain < tol
 
 
-def test_weights_are_repeated_samples():
+def begun(means: np.ndarray, units: float | np.ndarray = 1.0) -> dict[str, Any]:
+    """All first parameters, so that no start is drawn."""
+    k, d = means.shape
+    precision = np.diag(1.0 / (np.ones(d) * units) ** 2)
+    return {"weights_init": np.full(k, 1 / k), "means_init": means * units, "precisions_init": [precision] * k}
+
+
+@pytest.mark.parametrize("acceleration", ["over-relaxation", "squarem"])
+def test_weights_are_repeated_samples(acceleration):
     X = overlapping(400, 2, 3, 1.5)
     weights = np.random.default_rng(0).integers(1, 4, size=len(X))
-    means = X[:3].copy()
-    arguments = {"means_init": means, "tol": 1e-6, "max_iter": 500, "acceleration": "auto"}
+    arguments = {**begun(X[:3]), "tol": 0.0, "max_iter": 25, "acceleration": acceleration}
     one = fit(GaussianMixture(3, **arguments), X, sample_weight=weights.astype(float))
     other = fit(GaussianMixture(3, **arguments), np.repeat(X, weights, axis=0))
-    np.testing.assert_allclose(one.lower_bound_, other.lower_bound_, rtol=1e-6)
-    np.testing.assert_allclose(one.means_, other.means_, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(one.lower_bounds_, other.lower_bounds_, rtol=1e-9)
+    assert one.n_passes_ == other.n_passes_
 
 
-@pytest.mark.parametrize("acceleration", ACCELERATIONS)
+@pytest.mark.parametrize("acceleration", ["over-relaxation", "squarem"])
 def test_units_do_not_matter(acceleration):
     X = overlapping(1500, 3, 3, 1.5)
-    units = np.array([1e-4, 1.0, 1e4])
-    arguments = {"tol": 1e-7, "max_iter": 1000, "acceleration": acceleration, "reg_covar": 0.0}
-    one = fit(GaussianMixture(3, means_init=X[:3], **arguments), X)
-    other = fit(GaussianMixture(3, means_init=X[:3] * units, **arguments), X * units)
-    assert abs(one.n_passes_ - other.n_passes_) <= 2
-    np.testing.assert_allclose(one.means_ * units, other.means_, rtol=1e-3)
+    units = np.array([2.0**-14, 1.0, 2.0**13])
+    arguments = {"tol": 0.0, "max_iter": 25, "acceleration": acceleration, "reg_covar": 0.0}
+    one = fit(GaussianMixture(3, **begun(X[:3]), **arguments), X)
+    other = fit(GaussianMixture(3, **begun(X[:3], units), **arguments), X * units)
+    assert one.n_passes_ == other.n_passes_
+    np.testing.assert_allclose(one.lower_bounds_, np.add(other.lower_bounds_, np.log(units).sum()), rtol=1e-8)
 
 
 @pytest.mark.parametrize("acceleration", ACCELERATIONS)
@@ -162,20 +170,21 @@ def test_bits_of_memory_threads_and_chunks(acceleration, limits):
     X = overlapping(9000, 2, 3, 1.5)
     arguments = {"random_state": 0, "tol": 0.0, "max_iter": 25, "acceleration": acceleration}
     expected = fit(GaussianMixture(3, n_threads=1, **arguments), X)
-    assert expected.n_passes_ > expected.n_iter_ or acceleration == "squarem"
     for n_threads in (2, 3):
         assert_same_fit(fit(GaussianMixture(3, n_threads=n_threads, **arguments), X), expected)
     limits(loaded=4096)
     first = {"means_init": expected.means_, "weights_init": expected.weights_}
     in_memory = fit(GaussianMixture(3, **first, precisions_init=expected.precisions_, **arguments), X)
     parts = chunks(list(np.array_split(X, 4)))
-    assert_same_fit(fit(GaussianMixture(3, **first, precisions_init=expected.precisions_, **arguments), parts), in_memory)
+    assert_same_fit(
+        fit(GaussianMixture(3, **first, precisions_init=expected.precisions_, **arguments), parts), in_memory
+    )
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "VEV"])
 @pytest.mark.parametrize("acceleration", ACCELERATIONS)
 def test_the_checkpoint_of_every_moment_leads_to_the_same_fit(covariance_type, acceleration, tmp_path, monkeypatch):
-    X, path, files = overlapping(1500, 2, 3, 1.0), tmp_path / "c.npz", []
+    X, path, files = overlapping(1500, 2, 3, 1.0)[:, ::-1], tmp_path / "c.npz", []
     write = Checkpoint.write
 
     def keeping(self: Checkpoint, position: Any) -> None:
@@ -190,7 +199,7 @@ def test_the_checkpoint_of_every_moment_leads_to_the_same_fit(covariance_type, a
             n_init=2,
             init_params="random_from_data",
             random_state=1,
-            tol=1e-9,
+            tol=0.0,
             max_iter=14,
         )
 
@@ -204,7 +213,7 @@ def test_the_checkpoint_of_every_moment_leads_to_the_same_fit(covariance_type, a
         assert_same_fit(found, expected)
         assert found.n_passes_ == expected.n_passes_
     path.write_bytes(files[9])
-    with pytest.raises(ValueError, match="acceleration was .* and is None now"):
+    with pytest.raises(ValueError, match=r"acceleration was .* and is None now"):
         model().set_params(acceleration=None).fit(X, checkpoint=path)
 
 
@@ -276,7 +285,9 @@ def test_it_is_saved(tmp_path):
 
 def test_wrong_arguments():
     X = blobs()
-    with pytest.raises(ValueError, match="acceleration must be one of 'auto', 'over-relaxation', 'squarem', got 'fast'"):
+    with pytest.raises(
+        ValueError, match="acceleration must be one of 'auto', 'over-relaxation', 'squarem', got 'fast'"
+    ):
         GaussianMixture(acceleration="fast").fit(X)
     message = "acceleration='auto' is for EM on all samples, and batch_size makes a step after each batch"
     with pytest.raises(ValueError, match=re.escape(message)):
