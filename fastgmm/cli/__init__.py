@@ -33,7 +33,7 @@ _MODEL_KEYS = """\
   n_components, n_features    integers k and d
   covariance_type, dtype      strings
   feature_names               d strings, or null
-  converged, n_iter           whether EM converged, iterations of the best start
+  converged, n_iter, n_passes whether EM converged, iterations and passes over the data of the best start
   weights                     k numbers
   means                       k rows of d numbers
   standard_deviations         k rows of d numbers: square roots of the variances
