@@ -144,6 +144,11 @@ def flat(X: NDArray) -> Samples:
 
     Kernels are then compiled once per dtype, whatever the order, slicing or writeability of X.
     """
+    if X.flags.c_contiguous or X.flags.f_contiguous:  # without `as_strided`, which takes ten microseconds
+        memory = X.reshape(-1, order="C" if X.flags.c_contiguous else "F").view()
+        memory.flags.writeable = False
+        row, column = (X.shape[1], 1) if X.flags.c_contiguous else (1, X.shape[0])
+        return Samples(memory, 0, row, column, *X.shape)
     size = X.itemsize
     if any(stride % size for stride in X.strides):
         X = np.ascontiguousarray(X)  # a field of a structured array: strides are not multiples of an element

@@ -94,9 +94,10 @@ class CompiledLoop:
             elif state in (CONVERGED, DOUBTFUL) or len(bounds) >= self.stop.max_iter:
                 reason = self.stop(bounds, change, self.params, self.source.dtype)
                 if reason is not None:
+                    params = self.params
                     if not reason.converged:
-                        self.callback.reached(self.params, bounds)
-                    return self.params, reason
+                        self.callback.reached(params, bounds)
+                    return params, reason
             self.callback.reached(self.params, bounds)
 
     def _begin(self, params: Params) -> None:

@@ -86,7 +86,7 @@ def _log_likelihood(source: LocalSource, *, params: Params) -> float:
     packed = params.packed(source.dtype)
     plan = lanes(source, len(params.weights), 0)
     total = 0.0
-    with _threads.threads(_threads.current_threads()) as ready, closing(source.blocks(plan.rows)) as blocks:
+    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             values = np.empty((len(block.X), 1), source.dtype)
             _in_lanes(ready, plan, block.samples, packed, LOG_PROB, np.empty(0, np.int64), values)
@@ -123,7 +123,7 @@ def _classified(source: LocalSource, *, params: Params) -> Float:
     packed = params.packed(source.dtype)
     plan = lanes(source, k, 0, row_bytes=8 * k)
     sums = np.zeros(3)
-    with _threads.threads(_threads.current_threads()) as ready, closing(source.blocks(plan.rows)) as blocks:
+    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             densities = np.empty((len(block.X), k), source.dtype)
             _in_lanes(ready, plan, block.samples, packed, LOG_DENSITY, np.empty(0, np.int64), densities)
@@ -173,7 +173,7 @@ def _evaluate(
 ) -> None:
     """Write `out` (n,) or `values` (n, ...), whichever is not empty."""
     plan = lanes(source, packed.means.shape[0], 0)
-    with _threads.threads(_threads.effective_threads(n_threads)) as ready, closing(source.blocks(plan.rows)) as blocks:
+    with _threads.for_lanes(plan.n_lanes, n_threads) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             rows = slice(block.start, block.start + len(block.X))
             _in_lanes(ready, plan, block.samples, packed, what, out[rows], values[rows])

@@ -221,6 +221,14 @@ def data_variance(stats: Stats) -> float:
     return variance if variance > 1e-30 * float((mean**2).mean()) else 0.0
 
 
+def wide(params: Params, reg_covar: float) -> bool:
+    """Return whether all components are wide enough, beside `reg_covar`, for no closer look: in one operation.
+
+    Their variances are beyond 2 `reg_covar` in every direction, since tr Sigma^-1 of each is at most d |U|^2 of all factors.
+    """
+    return bool(0.0 < 2.0 * reg_covar * params.means.shape[1] * np.vdot(params.prec_chol, params.prec_chol) < 1.0)
+
+
 def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
     """Warn if reg_covar, with its default value, is larger than the variance of the data: that of a mixture after an M-step.
 
@@ -228,7 +236,7 @@ def warn_if_regularisation_dominates(params: Params, reg_covar: float) -> None:
     user's choice.
     The message holds no number that differs from fit to fit: Python's default filter then shows it once for each line of code.
     """
-    if reg_covar != REG_COVAR:
+    if reg_covar != REG_COVAR or wide(params, reg_covar):
         return
     own = float(params.weights @ params.variances.mean(axis=1)) - reg_covar
     if own >= reg_covar:

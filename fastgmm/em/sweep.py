@@ -165,15 +165,14 @@ def _swept(
     origin = packed.means[:, :d].astype(np.float64)
     plan, out = accumulators(source, params.layout, k, row_bytes=0 if resp is None else 8 * k)
     given = np.empty((0, k), source.dtype)
-    with _threads.threads(_threads.current_threads()) as ready, closing(source.blocks(plan.rows)) as blocks:
-        kernel = ready(kernels.sweep)
+    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             n = len(block.X)
             if resp is not None:
                 rows = resp(block.start, block.start + n)
                 given = np.ascontiguousarray(rows, dtype=source.dtype)
             if plan.n_lanes > 1:
-                kernel(block.samples, plan.width, plan.of(n), packed, given, block.weights, out)
+                ready(kernels.sweep)(block.samples, plan.width, plan.of(n), packed, given, block.weights, out)
             else:
                 kernels.sweep_lane(block.samples, 0, n, packed, given, block.weights, 0, out)
             if on_block is not None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastgmm._errors import listed
 from fastgmm.data.source import Source
 from fastgmm.em.evaluate import distinct as count_distinct
-from fastgmm.em.step import ROUNDING
+from fastgmm.em.step import ROUNDING, wide
 from fastgmm.model.params import Params
 from fastgmm.model.structures import Structure, possible
 
@@ -63,6 +63,8 @@ def degenerate(source: Source, params: Params, structure: Structure, reg_covar: 
     A few operations on the parameters find suspicious components; only then are the samples read, in one pass.
     """
     n, d = source.n_samples, source.n_features
+    if wide(params, reg_covar) and params.weights.min() * n > 2 * _NONE:
+        return ""
     held = params.weights * (n / params.weights.sum())
     floor = 2 * reg_covar or ROUNDING * float(_total_variances(params).mean())
     # the smallest variance in any direction is at least 1 / tr Sigma^-1

@@ -64,7 +64,7 @@ class Params:
         return Params(layout, self.weights, self.means, moved(self.covariances), moved(self.prec_chol))
 
     # values that overflow the dtype give zero densities; `check_likelihood` reports them
-    @np.errstate(over="ignore", invalid="ignore")
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def packed(self, dtype: DTypeLike, *, weighted: bool = True) -> Packed:
         """Lay the parameters out for the kernels, features padded with zeros to a multiple of 4.
 
@@ -76,8 +76,7 @@ class Params:
         k, d = self.means.shape
         constant = self.layout.log_det(self.prec_chol, k, d) - d * _HALF_LOG_2_PI
         if weighted:
-            with np.errstate(divide="ignore"):
-                constant = constant + np.log(self.weights.astype(np.longdouble))
+            constant = constant + np.log(self.weights.astype(np.longdouble))
         means = pad(self.means, dtype)
         tile = tile_width(self.layout.tile_bytes, means.shape[1], means.itemsize)
         return self.layout.packed(constant.astype(dtype), means, self.weights, self.means, self.prec_chol, tile)
