@@ -6,6 +6,9 @@ The only file that names ``numba.njit``. Nothing here changes ``numba.config`` o
 from __future__ import annotations
 
 import hashlib
+import importlib
+import inspect
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -15,10 +18,10 @@ from typing import Any
 
 import numba
 from llvmlite import binding
-from numba.core import codegen, event, types
+from numba.core import cgutils, codegen, event, types
 from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
 from fastgmm._cache import CodeFiles
 from fastgmm._errors import warn
@@ -52,13 +55,79 @@ def _kernel_stamp() -> bytes:
     return digest.digest()
 
 
+class _Links(threading.local):
+    """Functions that the code being compiled in this thread calls by address (`called`), a list for each level of compilation."""
+
+    def __init__(self) -> None:
+        self.levels: list[list[tuple[str, str, tuple[Any, ...]]]] = []
+
+
+_links = _Links()
+
+
+class _LinkedFiles(CodeFiles):
+    """Files of compiled code, and of what it calls by address, which is loaded before it."""
+
+    def load(self, key: Any) -> Any:
+        found = super().load(key)
+        if found is None:
+            return None
+        links, code = found
+        for module, name, arguments in links:
+            _published(getattr(importlib.import_module(module), name), arguments)
+        return code
+
+    def save(self, key: Any, code: Any) -> None:
+        super().save(key, (_links.levels[-1], code))
+
+
+def _published(dispatcher: Any, arguments: tuple[Any, ...]) -> tuple[str, Any]:
+    """Compile a function, or load it, and give its address a name that code may be linked with; return name and description."""
+    dispatcher.compile(arguments)
+    compiled = dispatcher.overloads[arguments]
+    digest = hashlib.sha256(repr(arguments).encode() + _kernel_stamp()).hexdigest()
+    name = f"fastgmm.{dispatcher.py_func.__qualname__}.{digest[:32]}"
+    binding.add_symbol(name, compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+    return name, compiled.fndesc
+
+
+def called(dispatcher: Any) -> Any:
+    """Return what compiled code calls in place of a helper in order not to contain its code: a call by address.
+
+    The code is then made once, and not optimised and emitted again with each of its callers. A caller must itself be called
+    from Python, and not become part of other code: its file in the cache names what has to be loaded with it.
+    """
+    if JIT_DISABLED:
+        return dispatcher
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        name, found = _published(dispatcher, signature.args)
+        _links.levels[-1].append((dispatcher.__module__, dispatcher.py_func.__name__, signature.args))
+        kind = context.call_conv.get_function_type(found.restype, found.argtypes)
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        status, value = context.call_conv.call_function(builder, function, found.restype, found.argtypes, arguments)
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return value
+
+    def call(typingctx: Any, *arguments: Any) -> Any:
+        plain = tuple(types.unliteral(argument) for argument in arguments)
+        dispatcher.compile(plain)
+        return dispatcher.overloads[plain].signature, codegen
+
+    context = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    named = inspect.signature(dispatcher.py_func).parameters.values()
+    call.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]  # of as many arguments
+    return intrinsic(call)
+
+
 class _Cache(FunctionCache):
     """Numba's cache of a function, in files that are checked; code that cannot be written is compiled again elsewhere."""
 
     def __init__(self, function: Callable) -> None:
         super().__init__(function)
         stamp = (numba.__version__, self._impl.locator.get_source_stamp(), _kernel_stamp())
-        self._cache_file: Any = CodeFiles(self.cache_path, self._impl.filename_base, stamp, dumps)
+        self._cache_file: Any = _LinkedFiles(self.cache_path, self._impl.filename_base, stamp, dumps)
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
@@ -75,7 +144,16 @@ def _with_cache(dispatcher: Any) -> Any:
     # if there is no place to write to (read-only installation and home), every process compiles
     with suppress(RuntimeError):
         dispatcher._cache = _Cache(dispatcher.py_func)
-    dispatcher.compile = passed_on()(dispatcher.compile)
+    compiled = passed_on()(dispatcher.compile)
+
+    def compile(signature: Any) -> Any:
+        _links.levels.append([])
+        try:
+            return compiled(signature)
+        finally:
+            _links.levels.pop()
+
+    dispatcher.compile = compile
     return dispatcher
 
 
@@ -149,7 +227,7 @@ def choose(stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTW
 
     call.__name__, call.__doc__ = stub.__name__, stub.__doc__
     if not JIT_DISABLED:
-        overload(call, strict=False, jit_options={"fastmath": fastmath, "error_model": "numpy"})(pick)
+        overload(call, strict=False, jit_options={"fastmath": fastmath, "error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True})(pick)
     return call
 
 

@@ -17,7 +17,7 @@ from fastgmm._jit import ELEMENTWISE, EXACT, choose, helper
 from fastgmm.kernels.cholesky import factor_precisions
 from fastgmm.kernels.full import Full
 from fastgmm.kernels.simple import Diag, Spherical, Tied
-from fastgmm.kernels.sweep import sweep_lane
+from fastgmm.kernels.sweep import call_sweep_lane
 
 #: Codes that `iterate` ends with: it may continue; the bound changed by less than tol; the bound is not finite; a covariance
 #: is not positive definite; changes may be rounding. The last one is for a bound that fell, and for a single component, which EM
@@ -75,7 +75,7 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
         out.counts[:] = 0.0
         out.sums[:] = 0.0
         out.scatter[:] = 0.0
-        sweep_lane(samples, zero, samples.n_samples, packed, given, weights, zero, out)
+        call_sweep_lane(samples, zero, samples.n_samples, packed, given, weights, zero, out)
         previous, bound = bound, out.log_likelihood[0] / constants.n
         bounds[i] = bound
         if not np.isfinite(bound):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgmm._jit import ELEMENTWISE, choose, helper, kernel, prange
+from fastgmm._jit import ELEMENTWISE, called, choose, helper, kernel, prange
 from fastgmm.kernels.elementary import log
 from fastgmm.kernels.full import Full, add_products
 from fastgmm.kernels.full import accumulate as full_accumulate
@@ -56,23 +56,6 @@ tile_accumulate = choose(
 )
 
 
-@kernel
-def sweep(samples, width, n_lanes, parameters, resp, weights, out):
-    """Do the E-step and the statistics of a block of samples, or the statistics alone.
-
-    samples : Samples, in; parameters : in; out : Sums, inout
-    resp : (n, k) float, in, given responsibilities, in which case the densities are not computed and out.log_likelihood is
-    left alone; of shape (0, k) for an E-step. One kernel for both saves compiling the statistics a second time.
-    weights : (n,) float, in, of the samples; of shape (0,) if all are 1.
-    Cost: the densities' and the statistics' flops; X is read once, nothing of size n is written.
-    """
-    for lane in prange(n_lanes):
-        # prange counts in uint64 if it runs in parallel: `sweep_lane` would be compiled twice
-        row = np.int64(lane)
-        low = row * width
-        sweep_lane(samples, low, min(low + width, samples.n_samples), parameters, resp, weights, row, out)
-
-
 @helper(ELEMENTWISE)
 def sweep_lane(samples, low, high, parameters, resp, weights, lane, out):
     """Do `sweep` for samples low .. high, added to slice `lane` of the accumulators."""
@@ -96,6 +79,26 @@ def sweep_lane(samples, low, high, parameters, resp, weights, lane, out):
             else:
                 out.log_likelihood[lane] += exponentials_tile(work.resp, work.top, work.total, m)
         tile_accumulate(parameters, work, m, lane, out)
+
+
+call_sweep_lane = called(sweep_lane)
+
+
+@kernel
+def sweep(samples, width, n_lanes, parameters, resp, weights, out):
+    """Do the E-step and the statistics of a block of samples, or the statistics alone.
+
+    samples : Samples, in; parameters : in; out : Sums, inout
+    resp : (n, k) float, in, given responsibilities, in which case the densities are not computed and out.log_likelihood is
+    left alone; of shape (0, k) for an E-step. One kernel for both saves compiling the statistics a second time.
+    weights : (n,) float, in, of the samples; of shape (0,) if all are 1.
+    Cost: the densities' and the statistics' flops; X is read once, nothing of size n is written.
+    """
+    for lane in prange(n_lanes):
+        # prange counts in uint64 if it runs in parallel: `sweep_lane` would be compiled twice
+        row = np.int64(lane)
+        low = row * width
+        call_sweep_lane(samples, low, min(low + width, samples.n_samples), parameters, resp, weights, row, out)
 
 
 @helper(ELEMENTWISE)
@@ -134,18 +137,6 @@ def scatter_lanes(first_lane, step, samples, weights, origin, tile, width, sums,
             add_products(v, scatter, lane * columns, columns, padded(m))
 
 
-@kernel
-def evaluate(samples, width, n_lanes, parameters, what, labels, values):
-    """Do the E-step only: write what is asked for of the samples of a block.
-
-    what : LABELS, LOG_PROB, RESPONSIBILITIES or LOG_DENSITY
-    labels : (n,) int64, out, for LABELS (else of length 0); values : (n, 1) or (n, k) float, out, for the others.
-    """
-    for lane in prange(n_lanes):
-        low = np.int64(lane) * width
-        evaluate_lane(samples, low, min(low + width, samples.n_samples), parameters, what, labels, values)
-
-
 @helper(ELEMENTWISE)
 def evaluate_lane(samples, low, high, parameters, what, labels, values):
     """Do `evaluate` for samples low .. high."""
@@ -168,6 +159,21 @@ def evaluate_lane(samples, low, high, parameters, what, labels, values):
             if what == RESPONSIBILITIES:
                 log_sum_exp_tile(work.resp, work.top, work.total, m)
             _write_rows(work.resp, m, first, values)
+
+
+call_evaluate_lane = called(evaluate_lane)
+
+
+@kernel
+def evaluate(samples, width, n_lanes, parameters, what, labels, values):
+    """Do the E-step only: write what is asked for of the samples of a block.
+
+    what : LABELS, LOG_PROB, RESPONSIBILITIES or LOG_DENSITY
+    labels : (n,) int64, out, for LABELS (else of length 0); values : (n, 1) or (n, k) float, out, for the others.
+    """
+    for lane in prange(n_lanes):
+        low = np.int64(lane) * width
+        call_evaluate_lane(samples, low, min(low + width, samples.n_samples), parameters, what, labels, values)
 
 
 @helper(ELEMENTWISE)
