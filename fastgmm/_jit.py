@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import inspect
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -183,12 +184,21 @@ def has_avx512() -> bool:
     return "zmm" in machine.emit_assembly(binding.parse_assembly(_ADDITION))
 
 
-def helper(fastmath: set[str]) -> Callable[[Callable], Any]:
-    """Decorate a function that kernels (and users' own jitted code) call: nogil, cached, flags named."""
+def helper(fastmath: set[str], *, inline: bool = False) -> Callable[[Callable], Any]:
+    """Decorate a function that kernels (and users' own jitted code) call: nogil, cached, flags named.
+
+    With `inline` its code becomes part of its caller, with the caller's flags, before anything is compiled. A function compiled by
+    itself takes 0.15 s and more, which is worth it only if it has several callers or other flags.
+    """
 
     def decorate(function: Callable) -> Any:
-        options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy", "no_cfunc_wrapper": True}
-        dispatcher = _njit(**options)(function)
+        options: dict[str, Any] = {
+            "nogil": True,
+            "fastmath": fastmath,
+            "error_model": "numpy",
+            "no_cfunc_wrapper": True,
+        }
+        dispatcher = _njit(**options, inline="always" if inline else "never")(function)
         return dispatcher if JIT_DISABLED else _with_cache(dispatcher)
 
     return decorate
@@ -227,27 +237,43 @@ def choose(stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTW
 
     call.__name__, call.__doc__ = stub.__name__, stub.__doc__
     if not JIT_DISABLED:
-        overload(call, strict=False, jit_options={"fastmath": fastmath, "error_model": "numpy", "no_cfunc_wrapper": True, "no_cpython_wrapper": True})(pick)
+        options: Any = {
+            "fastmath": fastmath,
+            "error_model": "numpy",
+            "no_cfunc_wrapper": True,
+            "no_cpython_wrapper": True,
+        }
+        overload(call, strict=False, jit_options=options)(pick)
     return call
 
 
+class Compilation(event.Listener):
+    """What was compiled in a context: `seconds`, in all threads, of code that no cache held."""
+
+    def __init__(self, tell: Callable[[], object]) -> None:
+        self.seconds = 0.0
+        self._tell, self._depth, self._begin, self._told = tell, 0, 0.0, False
+
+    def on_start(self, event: Any) -> None:
+        if self._depth == 0:
+            self._begin = time.perf_counter()
+        self._depth += 1
+        if not self._told:
+            self._told = True
+            self._tell()
+
+    def on_end(self, event: Any) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self.seconds += time.perf_counter() - self._begin
+
+
 @contextmanager
-def on_compilation(tell: Callable[[], object]) -> Iterator[None]:
-    """Call `tell` when the body first compiles a function that no cache holds, and not again."""
-
-    class First(event.Listener):
-        told = False
-
-        def on_start(self, event: Any) -> None:
-            if not self.told:
-                self.told = True
-                tell()
-
-        def on_end(self, event: Any) -> None:
-            pass
-
-    with event.install_listener("numba:compile", First()):
-        yield
+def on_compilation(tell: Callable[[], object] = lambda: None) -> Iterator[Compilation]:
+    """Call `tell` when the body first compiles a function that no cache holds, and not again; yield what it compiled."""
+    compilation = Compilation(tell)
+    with event.install_listener("numba:compile", compilation):
+        yield compilation
 
 
 @cache

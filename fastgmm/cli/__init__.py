@@ -57,7 +57,7 @@ keys of --json:
   mean_log_likelihood         that divided by total_weight
   bic, aic                    numbers, smaller is better
   cluster_sizes               k integers: samples whose most probable component it is
-  seconds                     object: read, fit
+  seconds                     object: read, compile (0 if a cache holds the code), fit
   files                       object: model, labels, proba, plot; the paths written, or null (demo: empty)
 """
 _SELECT_NOTES = """\
@@ -81,7 +81,7 @@ keys of --json:
   best                        object, of the best model: log_likelihood, bic, icl, aic, entropy, n_parameters, reason,
                               cluster_sizes (see "fastgmm fit --help"), and
 {_MODEL_KEYS}\
-  seconds                     object: read, select
+  seconds                     object: read, compile (0 if a cache holds the code), select
   files                       object: model, labels, plot, table; the paths written, or null
 """
 _DEMO_KEYS = """
@@ -549,8 +549,8 @@ def _add_warmup(parser: _Parser) -> None:
         "--dtype",
         metavar="TYPE",
         type=_one_of("dtype", (*DTYPES, "all")),
-        default="float64",
-        help="float64, float32 or all (default: float64)",
+        default="all",
+        help="float64, float32 or all (default: all)",
     )
 
 

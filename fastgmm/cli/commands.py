@@ -20,6 +20,7 @@ import fastgmm
 from fastgmm import datasets, selection
 from fastgmm._atomic import replacing
 from fastgmm._compat import optional
+from fastgmm._jit import on_compilation
 from fastgmm._limits import LIMITS
 from fastgmm.cli import inputs, outputs, report
 from fastgmm.cli.inputs import Table
@@ -45,7 +46,7 @@ def demo(args: Namespace) -> None:
     summary: report.Summary = {"command": "demo", "version": fastgmm.__version__, "data": "iris (bundled)"}
     summary |= _fit_summary(model, Table(iris.data, iris.feature_names, 4), len(iris.data), np.bincount(labels))
     summary |= {
-        "seconds": {"read": read, "fit": spent},
+        "seconds": {"read": read, **spent},
         "files": {},
         "species": iris.target_names,
         "cross_table": crossed,
@@ -97,7 +98,7 @@ def fit(args: Namespace) -> None:
     if args.plot:
         _write_plot(args.plot, model, table, features)
     summary = _head("fit", args) | _fit_summary(model, table, source.n_samples, sizes)
-    summary |= {"sample_weight": args.weights, "seconds": {"read": read, "fit": spent}, "files": files}
+    summary |= {"sample_weight": args.weights, "seconds": {"read": read, **spent}, "files": files}
     _show(args, summary, report.fit)
 
 
@@ -169,12 +170,14 @@ def select(args: Namespace) -> None:
     options |= {"init_params": args.init, "random_state": args.seed, "n_threads": args.threads}
     begin = time.perf_counter()
     try:
-        found = selection.select(
-            table.data, args.components, args.covariances, sample_weight=table.sample_weight, **options
-        )
+        with on_compilation() as compilation:
+            found = selection.select(
+                table.data, args.components, args.covariances, sample_weight=table.sample_weight, **options
+            )
     except KeyboardInterrupt:
         raise KeyboardInterrupt("nothing was written") from None
-    spent = time.perf_counter() - begin
+    compiled = compilation.seconds
+    spent = {"compile": compiled, "select": time.perf_counter() - begin - compiled}
     model = found.best_model
     kept = None if table.names is None else tuple(table.names[j] for j in found.features)
     if args.output:
@@ -189,7 +192,7 @@ def select(args: Namespace) -> None:
     best = found.ranking(1)[0]._asdict() | _model_summary(model, kept) | {"cluster_sizes": sizes}
     summary = _head("select", args) | {"n_samples": source.n_samples, "sample_weight": args.weights}
     summary |= {"init": args.init, "seed": args.seed} | _selection_summary(found)
-    summary |= {"best": best, "seconds": {"read": read, "select": spent}, "files": files}
+    summary |= {"best": best, "seconds": {"read": read, **spent}, "files": files}
     _show(args, summary, partial(report.select, text=str(found)))
 
 
@@ -370,13 +373,13 @@ def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Na
 # --- fitting and its summary ---
 
 
-def _fit(model: GaussianMixture, table: Table, **options: Any) -> float:
-    """Fit and return the seconds that it took."""
+def _fit(model: GaussianMixture, table: Table, **options: Any) -> dict[str, float]:
+    """Fit and return the seconds that compilation and the rest of it took."""
     begin = time.perf_counter()
     # standard output belongs to the report, all the more if it is JSON
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), on_compilation() as compilation:
         model.fit(table.data, sample_weight=table.sample_weight, **options)
-    return time.perf_counter() - begin
+    return {"compile": compilation.seconds, "fit": time.perf_counter() - begin - compilation.seconds}
 
 
 def _head(command: str, args: Namespace) -> report.Summary:

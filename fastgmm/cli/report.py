@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,10 @@ def note(text: str) -> None:
 def seconds(value: float) -> str:
     """Format a duration with a sensible unit."""
     return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.3g} s"
+
+
+def _compiled(spent: Mapping[str, float]) -> str:
+    return f"compiled, once, in {seconds(spent['compile'])}, " if spent["compile"] else ""
 
 
 def plural(count: int, what: str) -> str:
@@ -115,7 +119,7 @@ def fit(summary: Summary) -> str:
         f"{ended} {plural(summary['n_iter'], 'iteration')}",
         f"log-likelihood {criterion(summary['log_likelihood'])}   BIC {criterion(summary['bic'])}   "
         f"AIC {criterion(summary['aic'])}",
-        f"read in {seconds(spent['read'])}, fitted in {seconds(spent['fit'])}",
+        f"read in {seconds(spent['read'])}, {_compiled(spent)}fitted in {seconds(spent['fit'])}",
         "",
         mixture(summary, "--json prints them all, --output saves them"),
     ]
@@ -130,7 +134,8 @@ def select(summary: Summary, text: str) -> str:
     lines = [
         f"{summary['data']}: {plural(summary['n_samples'], 'sample')} x {plural(best['n_features'], 'feature')}, "
         f"{best['dtype']}" + ("" if summary["sample_weight"] is None else f", weights {summary['sample_weight']}"),
-        f"read in {seconds(spent['read'])}, {plural(np.size(summary['bic']), 'model')} fitted in {seconds(spent['select'])}",
+        f"read in {seconds(spent['read'])}, {_compiled(spent)}{plural(np.size(summary['bic']), 'model')} fitted in "
+        f"{seconds(spent['select'])}",
         "",
         in_options(text, "select"),
         "",

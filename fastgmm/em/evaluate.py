@@ -16,7 +16,7 @@ from fastgmm._errors import memory_for
 from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
-from fastgmm.kernels.sweep import LABELS, LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
+from fastgmm.kernels.sweep import LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
 from fastgmm.kernels.tile import Samples
 from fastgmm.model.layouts import Packed
 from fastgmm.model.params import Params
@@ -24,10 +24,21 @@ from fastgmm.model.params import Params
 Float = NDArray[np.float64]
 
 
+class _Kernel(NamedTuple):
+    """A kernel over the lanes of a block, and its code for a single lane."""
+
+    parallel: Callable
+    lane: Callable
+
+
+_LABEL = _Kernel(kernels.label, kernels.label_lane)
+_EVALUATE = _Kernel(kernels.evaluate, kernels.evaluate_lane)
+
+
 def labels(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
     """Return the most probable component of each sample, the first on ties, shape (n,)."""
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
-    _evaluate(source, params.packed(source.dtype), LABELS, out, np.empty((0, 0), source.dtype), n_threads)
+    _by_blocks(source, params.packed(source.dtype), _LABEL, (), out, n_threads)
     return out
 
 
@@ -89,7 +100,7 @@ def _log_likelihood(source: LocalSource, *, params: Params) -> float:
     with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             values = np.empty((len(block.X), 1), source.dtype)
-            _in_lanes(ready, plan, block.samples, packed, LOG_PROB, np.empty(0, np.int64), values)
+            _in_lanes(ready, plan, block.samples, packed, _EVALUATE, LOG_PROB, values)
             each = values[:, 0]
             if block.weights.size:
                 # one of weight zero counts for nothing even if its likelihood is zero
@@ -126,7 +137,7 @@ def _classified(source: LocalSource, *, params: Params) -> Float:
     with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             densities = np.empty((len(block.X), k), source.dtype)
-            _in_lanes(ready, plan, block.samples, packed, LOG_DENSITY, np.empty(0, np.int64), densities)
+            _in_lanes(ready, plan, block.samples, packed, _EVALUATE, LOG_DENSITY, densities)
             sums += _sums_of(densities.T.astype(np.float64, order="C"), block.weights)
     return sums
 
@@ -159,7 +170,7 @@ def _values(source: LocalSource, params: Params, what: int, n_threads: int | Non
     name = {LOG_PROB: "log-likelihoods", RESPONSIBILITIES: "responsibilities", LOG_DENSITY: "log-densities"}[what]
     out = _output(source, name, (source.n_samples, columns), source.dtype)
     packed = params.packed(source.dtype, weighted=weighted)
-    _evaluate(source, packed, what, np.empty(0, np.int64), out, n_threads)
+    _by_blocks(source, packed, _EVALUATE, (what,), out, n_threads)
     return out
 
 
@@ -168,20 +179,20 @@ def _output(source: LocalSource, name: str, shape: tuple[int, ...], dtype: np.dt
         return np.empty(shape, dtype)
 
 
-def _evaluate(
-    source: LocalSource, packed: Packed, what: int, out: NDArray, values: NDArray, n_threads: int | None
+def _by_blocks(
+    source: LocalSource, packed: Packed, kernel: _Kernel, what: tuple[int, ...], out: NDArray, n_threads: int | None
 ) -> None:
-    """Write `out` (n,) or `values` (n, ...), whichever is not empty."""
+    """Write `out` (n,) or (n, ...) block by block; `what` are the kernel's arguments between parameters and output."""
     plan = lanes(source, packed.means.shape[0], 0)
     with _threads.for_lanes(plan.n_lanes, n_threads) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             rows = slice(block.start, block.start + len(block.X))
-            _in_lanes(ready, plan, block.samples, packed, what, out[rows], values[rows])
+            _in_lanes(ready, plan, block.samples, packed, kernel, *what, out[rows])
 
 
-def _in_lanes(ready: Callable, plan: Lanes, samples: Samples, packed: Packed, *arguments: Any) -> None:
-    """Evaluate a block, lane by lane."""
+def _in_lanes(ready: Callable, plan: Lanes, samples: Samples, packed: Packed, kernel: _Kernel, *arguments: Any) -> None:
+    """Run a kernel over a block, lane by lane."""
     if plan.n_lanes > 1:
-        ready(kernels.evaluate)(samples, plan.width, plan.of(samples.n_samples), packed, *arguments)
+        ready(kernel.parallel)(samples, plan.width, plan.of(samples.n_samples), packed, *arguments)
     else:
-        kernels.evaluate_lane(samples, 0, samples.n_samples, packed, *arguments)
+        kernel.lane(samples, 0, samples.n_samples, packed, *arguments)

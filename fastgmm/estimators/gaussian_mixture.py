@@ -24,7 +24,7 @@ from fastgmm.estimators.mixture import FIT_HOOKS, FittedMixture
 from fastgmm.estimators.saving import saveable
 from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
 from fastgmm.fitting.degenerate import degenerate
-from fastgmm.fitting.progress import Lines, progress_bar
+from fastgmm.fitting.progress import Lines, announced, progress_bar
 from fastgmm.fitting.run import Fit, FitPlan, Interrupted
 from fastgmm.init.starts import STARTS, Start, Supplied, start_of
 from fastgmm.model.checks import check_covariances, check_parameters
@@ -487,7 +487,7 @@ class GaussianMixture(FittedMixture):
             saved.identify(settings_of(type(self).__name__, arguments), data_of(source))
         fit = Fit(plan, self._progress(plan, with_bar), saved)
         try:
-            with self._memory_for(source):
+            with self._memory_for(source), announced(bool(self.verbose), with_bar):
                 result = fit.best()
             self._keep(result, source, names)
         except Interrupted as interrupted:

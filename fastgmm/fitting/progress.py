@@ -8,9 +8,11 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TextIO
 
 from fastgmm._compat import if_installed
+from fastgmm._jit import on_compilation
 from fastgmm._limits import LIMITS
 from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.em.result import FitResult
@@ -39,6 +41,16 @@ class Lines(Callback):
             f"  {how} after {result.n_iter} iterations{why}"
             + (f", bound {result.lower_bound:.6f}" if self._verbose > 1 else "")
         )
+
+
+def announced(verbose: bool, with_bar: bool) -> AbstractContextManager[object]:
+    """Return a context that says when the body compiles, which no line or bar would show: where those go."""
+    if not (verbose or with_bar):
+        return contextlib.nullcontext()
+    stream = sys.stdout if verbose else sys.stderr
+    return on_compilation(
+        lambda: print("compiling for this kind of data, once: some ten seconds", file=stream, flush=True)
+    )
 
 
 def progress_bar(n_samples: int, n_starts: int) -> Callback:

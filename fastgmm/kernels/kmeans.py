@@ -76,20 +76,20 @@ class Scratch(NamedTuple):
     found: np.ndarray
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def _bounds(lane, span, samples):
     """Return the first sample of a lane's part, and the one after its last."""
     first = lane * span.width
     return first + span.begin, min(first + min(span.end, span.width), samples.n_samples)
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def _new_scratch(samples, like):
     x = np.empty((samples.n_features, BLOCK), like.dtype)
     return Scratch(np.empty(3 * BLOCK, np.int64), np.empty(BLOCK, np.int64), x, np.empty((3, BLOCK), like.dtype))
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def _load(samples, shift, m, work):
     """Set x[j, s] = X[chosen[s], j] - shift[j] for m samples; the last is repeated up to a whole tile."""
     d = samples.n_features
@@ -139,7 +139,7 @@ def assign(first, step, span, samples, weights, shift, centres, clusters, whole)
                     work.chosen[s] = work.chosen[BLOCK + s]
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def _compare(lane, m, samples, weights, shift, centres, work, clusters, whole):
     """Label the first m samples of ``work.chosen``, and move them between the sums."""
     x, found = work.x, work.found

@@ -1,7 +1,7 @@
 """The parallel kernels: one pass over a block of samples. Thin on purpose, the work is in the tile functions.
 
 A block of samples is cut into lanes of `width`; lane l owns slice l of the accumulators, so that bits do not depend on
-the number of threads. A block of a single lane needs no parallel kernel: `sweep_lane`, `evaluate_lane`. Parameters come
+the number of threads. A block of a single lane needs no parallel kernel: `sweep_lane`, `label_lane`, `evaluate_lane`. Parameters come
 as one of the NamedTuples Full, Tied, Diag, Spherical; their type picks the tile functions when the kernel is compiled.
 """
 
@@ -37,7 +37,7 @@ from fastgmm.kernels.tile import (
 )
 
 #: Outputs of `evaluate`.
-LABELS, LOG_PROB, RESPONSIBILITIES, LOG_DENSITY = 0, 1, 2, 3
+LOG_PROB, RESPONSIBILITIES, LOG_DENSITY = 0, 1, 2
 
 
 def _density(parameters, work, m):
@@ -101,7 +101,7 @@ def sweep(samples, width, n_lanes, parameters, resp, weights, out):
         call_sweep_lane(samples, low, min(low + width, samples.n_samples), parameters, resp, weights, row, out)
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def _load_resp(given, row, m, work):
     for k in range(given.shape[1]):
         for s in range(m):
@@ -138,7 +138,22 @@ def scatter_lanes(first_lane, step, samples, weights, origin, tile, width, sums,
 
 
 @helper(ELEMENTWISE)
-def evaluate_lane(samples, low, high, parameters, what, labels, values):
+def label_lane(samples, low, high, parameters, labels):
+    """Do `label` for samples low .. high."""
+    work = new_scratch(parameters)
+    width = len(work.top)
+    for first in range(low, high, width):
+        m = min(width, high - first)
+        load_tile(samples, first, m, work.x)
+        tile_density(parameters, work, m)
+        for s in range(0, m, STEP):
+            most_probable(work.resp, work.chosen, s)
+        for s in range(m):
+            labels[first + s] = work.chosen[s]
+
+
+@helper(ELEMENTWISE)
+def evaluate_lane(samples, low, high, parameters, what, values):
     """Do `evaluate` for samples low .. high."""
     work = new_scratch(parameters)
     width = len(work.top)
@@ -146,12 +161,7 @@ def evaluate_lane(samples, low, high, parameters, what, labels, values):
         m = min(width, high - first)
         load_tile(samples, first, m, work.x)
         tile_density(parameters, work, m)
-        if what == LABELS:
-            for s in range(0, m, STEP):
-                most_probable(work.resp, work.chosen, s)
-            for s in range(m):
-                labels[first + s] = work.chosen[s]
-        elif what == LOG_PROB:
+        if what == LOG_PROB:
             _log_prob(work, m)
             for s in range(m):
                 values[first + s, 0] = work.total[s]
@@ -161,22 +171,32 @@ def evaluate_lane(samples, low, high, parameters, what, labels, values):
             _write_rows(work.resp, m, first, values)
 
 
-call_evaluate_lane = called(evaluate_lane)
+call_label_lane, call_evaluate_lane = called(label_lane), called(evaluate_lane)
 
 
 @kernel
-def evaluate(samples, width, n_lanes, parameters, what, labels, values):
-    """Do the E-step only: write what is asked for of the samples of a block.
+def label(samples, width, n_lanes, parameters, labels):
+    """Write the most probable component of the samples of a block, the first on ties. labels : (n,) int64, out.
 
-    what : LABELS, LOG_PROB, RESPONSIBILITIES or LOG_DENSITY
-    labels : (n,) int64, out, for LABELS (else of length 0); values : (n, 1) or (n, k) float, out, for the others.
+    It is apart from `evaluate` since `predict` alone then compiles half as much.
     """
     for lane in prange(n_lanes):
         low = np.int64(lane) * width
-        call_evaluate_lane(samples, low, min(low + width, samples.n_samples), parameters, what, labels, values)
+        call_label_lane(samples, low, min(low + width, samples.n_samples), parameters, labels)
 
 
-@helper(ELEMENTWISE)
+@kernel
+def evaluate(samples, width, n_lanes, parameters, what, values):
+    """Do the E-step only: write what is asked for of the samples of a block.
+
+    what : LOG_PROB, RESPONSIBILITIES or LOG_DENSITY; values : (n, 1) or (n, k) float, out.
+    """
+    for lane in prange(n_lanes):
+        low = np.int64(lane) * width
+        call_evaluate_lane(samples, low, min(low + width, samples.n_samples), parameters, what, values)
+
+
+@helper(ELEMENTWISE, inline=True)
 def _write_rows(resp, m, first, values):
     """Set values[first + s, k] = resp[k, s], by eight components: this many make a cache line of values."""
     n_components = resp.shape[0]
@@ -187,7 +207,7 @@ def _write_rows(resp, m, first, values):
                 values[first + s, k] = resp[k, s]
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def _log_prob(work, m):
     """Set total[s] = log sum_k exp(resp[k, s])."""
     for s in range(0, m, STEP):

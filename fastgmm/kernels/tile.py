@@ -80,7 +80,7 @@ def tile_width(most_bytes: int, n_features: int, itemsize: int) -> int:
     return TILE if TILE * row <= most_bytes else 128 if 128 * row <= most_bytes else 64
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def new_scratch(parameters):
     """Allocate a Scratch for packed parameters, in their dtype. The length of `top` is the width of its tiles."""
     means, width = parameters.means, parameters.tile
@@ -88,7 +88,7 @@ def new_scratch(parameters):
     x = aligned(d, width + _SKEW, means)
     diff = aligned(d, width + _SKEW, means)
     resp = aligned(k, width + _SKEW, means)
-    line = aligned(2, width, means)
+    line = aligned(np.int64(2), width, means)  # a literal has a type of its own, for which it would be compiled again
     return Scratch(x, diff, resp, line[0], line[1], np.zeros(width, np.int64), np.zeros(k, np.bool_))
 
 
@@ -110,7 +110,7 @@ def padded(m):
     return (m + STEP - 1) // STEP * STEP
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def load_tile(samples, start, m, x):
     """Copy samples start..start+m into `x` (d, B), feature-major; the padding up to a whole step repeats the last."""
     for j in range(samples.n_features):
@@ -125,7 +125,7 @@ def load_tile(samples, start, m, x):
             x[j, s] = x[j, m - 1]
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def log_sum_exp_tile(resp, top, total, m):
     """Turn weighted log-densities into responsibilities, in place, and return the log-likelihood of the tile.
 
@@ -144,7 +144,7 @@ def log_sum_exp_tile(resp, top, total, m):
     return likelihood
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def exponentials_tile(resp, top, total, m):
     """Do as log_sum_exp_tile, but leave ``exp(resp - top)`` in `resp`, which has yet to be multiplied with `total`."""
     mp = padded(m)
@@ -160,7 +160,7 @@ def exponentials_tile(resp, top, total, m):
     return likelihood
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def weighted_exponentials_tile(resp, top, total, m, weights, first):
     """Do as exponentials_tile for samples of weights[first + s]: they are in `total` and in the log-likelihood. Spends `top`.
 
@@ -188,7 +188,7 @@ def weighted_exponentials_tile(resp, top, total, m, weights, first):
     return (t0 + t1) + (t2 + t3)
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def _log_likelihood(top, total, m, n_components):
     """Return sum_s top[s] + log total[s], by one logarithm of a product of many totals.
 
@@ -219,7 +219,7 @@ def _log_likelihood(top, total, m, n_components):
     return likelihood
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def weigh(resp, total, k, m):
     """Scale resp[k, s] *= total[s]; return the sum and the number of samples for which it is not negligible.
 
@@ -233,7 +233,7 @@ def weigh(resp, total, k, m):
     return count, used
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def worth_gathering(m, n_features, flops):
     """Return up to how many of m samples of a component are worth gathering before `flops` a sample are done.
 
@@ -243,7 +243,7 @@ def worth_gathering(m, n_features, flops):
     return int(m * max(0.0, dense - 3.0) / (dense + n_features))
 
 
-@helper(ELEMENTWISE)
+@helper(ELEMENTWISE, inline=True)
 def gather(x, resp, k, m, chosen, part):
     """Bring the samples for which resp[k] is not negligible together: part[:, t] = x[:, chosen[t]], resp[k, t] likewise.
 

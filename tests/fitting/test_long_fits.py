@@ -18,7 +18,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from conftest import PATIENCE, assert_same_bits, edited, fit
+from conftest import PATIENCE, assert_same_bits, compiled, edited, fit
 from kit import during_fits, stop_at
 
 from fastgmm import GaussianMixture, chunks
@@ -688,6 +688,22 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch, limits, capsys):
     assert shown.endswith("\n")
     assert threading.active_count() == threads
     assert capsys.readouterr().out == ""
+
+
+@compiled
+@pytest.mark.parametrize(("options", "stream"), [({"verbose": 1}, "out"), ({"progress": True}, "err"), ({}, "")])
+def test_who_watches_a_fit_hears_that_it_compiles(options, stream, capsys, monkeypatch):
+    def start(*arguments):
+        numba.njit(lambda x: x + 1)(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StateCallback, "reached", start)
+    progress_option = {name: value for name, value in options.items() if name == "progress"}
+    estimator = model(**{name: value for name, value in options.items() if name != "progress"})
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(data(), **progress_option)
+    said = capsys.readouterr()._asdict()
+    assert {name for name, text in said.items() if "compiling for this kind of data, once" in text} == {stream} - {""}
 
 
 @pytest.mark.parametrize("terminal", [False, True])
