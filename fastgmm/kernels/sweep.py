@@ -1,8 +1,9 @@
 """The parallel kernels: one pass over a block of samples. Thin on purpose, the work is in the tile functions.
 
-A block of samples is cut into lanes of `width`; lane l owns slice l of the accumulators, so that bits do not depend on
-the number of threads. A block of a single lane needs no parallel kernel: `sweep_lane`, `label_lane`, `evaluate_lane`. Parameters come
-as one of the NamedTuples Full, Tied, Diag, Spherical; their type picks the tile functions when the kernel is compiled.
+A block of samples is cut into lanes of `width`; lane l owns slice l of the accumulators, so that bits do not depend on the number
+of threads. A kernel calls the function of a lane by address (`_jit.called`): LLVM would optimise and emit its code three times
+more. A block of a single lane needs no parallel kernel, but `sweep_lane`, `label_lane` or `evaluate_lane`. Parameters come as one
+of the NamedTuples Full, Tied, Diag, Spherical; their type picks the tile functions when the kernel is compiled.
 """
 
 from __future__ import annotations
