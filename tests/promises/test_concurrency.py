@@ -49,7 +49,7 @@ def data(n: int = 3000, d: int = 3) -> np.ndarray:
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_python_threads_at_once(layer):
-    told = json.loads(run(["-m", "bench.soak_threads", "--here", "--seconds", "2"], layer))
+    told = json.loads(run(["-m", "bench.soak_threads", "--here", "--seconds", "1"], layer))
     assert told["layer"] == layer
     assert told["calls"] >= 8  # each thread makes one at least, however busy the machine is
     assert told["errors"] == told["differing"] == []

@@ -1,4 +1,4 @@
-"""Three hundred small fits leave nothing behind; ``python -m bench.soak --fits 10000`` is the long form."""
+"""Two hundred small fits leave nothing behind; ``python -m bench.soak --fits 10000`` is the long form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.soak import ALLOWED_MB, Usage, grown, soak
 @compiled
 def test_small_fits_leave_nothing_behind():
     soak(280, parts=1)  # all structures and both types: what compiling and loading kernels takes
-    usages = soak(300, parts=3)
+    usages = soak(210, parts=3)
     assert not grown(usages)
 
 
