@@ -25,7 +25,7 @@ TOLERANCE = 0.20
 #: half the interval of the median of the rounds' ratios, relative, at which a row counts as measured ...
 SPREAD = 0.06
 #: ... which takes `LEAST` rounds to begin with; it is given up after `MOST` rounds, or SECONDS of them
-LEAST, MOST, SECONDS = 7, 51, 40.0
+LEAST, MOST, SECONDS = 7, 51, 30.0
 
 
 class BaselineError(Exception):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench import baseline, blas, environment, markdown, table
-from bench.compare import Ratio, alternate, collect, ratio
+from bench.compare import Ratio, Round, alternate, collect, ratio
 from bench.provenance import machine, provenance
 from bench.sides import PEERS, importable
 from fastgmm._atomic import replacing
@@ -133,11 +133,10 @@ class Session:
         if not self.quick:
             self.rows.setdefault(row, {}).update(columns)
 
-    def judge(self, row: str, sides: dict[str, Side], opponent: str) -> None:
+    def judge(self, row: str, sides: dict[str, Side], opponent: str, now: Ratio) -> None:
         """Compare with the baseline or keep for it; fail the test that measured if the row does not do."""
         if not (self.check or self.update):
             return
-        now = _speedup(sides, opponent)
         if self.update:
             if not baseline.settled(now):
                 pytest.fail(
@@ -167,17 +166,20 @@ class Session:
 
 
 def _speedup(sides: dict[str, Side], opponent: str) -> Ratio:
-    """Speed-up over NumPy in rounds of these two alone, as many as it takes."""
-    rounds = collect(
-        blas.at_best(
-            alternate(blas.with_single({name: sides[name] for name in ("fastgmm", opponent)}, opponent)), opponent
-        ),
+    """Return the speed-up over NumPy in rounds of these two alone."""
+    pair = {name: sides[name] for name in ("fastgmm", opponent)}
+    return ratio(_until_settled(blas.with_single(pair, opponent), opponent), opponent)
+
+
+def _until_settled(timed: dict[str, Side], opponent: str) -> list[Round]:
+    """Return as many rounds as the ratio to the opponent takes to be known."""
+    return collect(
+        blas.at_best(alternate(timed), opponent),
         least=baseline.LEAST,
         most=baseline.MOST,
         seconds=baseline.SECONDS,
         settled=lambda rounds: baseline.settled(ratio(rounds, opponent)),
     )
-    return ratio(rounds, opponent)
 
 
 SESSION = pytest.StashKey[Session]()
@@ -289,9 +291,13 @@ def measure(request: pytest.FixtureRequest, benchmark: Any, record: Callable[...
         else:
             timed = sides
         timed = {**timed, "gemm": blas.product(dtype)} if flops else timed
-        least = min(3, session.rounds)
-        laps = alternate(timed) if opponent is None else blas.at_best(alternate(timed), opponent)
-        rounds = collect(laps, least=least, most=session.rounds, seconds=SECONDS)
+        if opponent is None:
+            rounds = collect(alternate(timed), least=min(3, session.rounds), most=session.rounds, seconds=SECONDS)
+        elif session.check or session.update:
+            rounds = _until_settled(timed, opponent)
+        else:
+            laps = blas.at_best(alternate(timed), opponent)
+            rounds = collect(laps, least=min(3, session.rounds), most=session.rounds, seconds=SECONDS)
         speedups = {name: ratio(rounds, name) for name in sides if name != "fastgmm"}
         own = median(times["fastgmm"] for times in rounds)
         columns = {"ms": 1e3 * own / per, **{name: found.median for name, found in speedups.items()}}
@@ -305,7 +311,7 @@ def measure(request: pytest.FixtureRequest, benchmark: Any, record: Callable[...
             speedup={name: found._asdict() for name, found in speedups.items()},
         )
         if opponent is not None:
-            session.judge(row, sides, opponent)
+            session.judge(row, sides, opponent, ratio(rounds, opponent))
 
     return run
 

@@ -419,6 +419,32 @@ class _Differences:
 # pieces
 
 
+def lloyd(X: ArrayLike, centres: ArrayLike, max_iter: int) -> tuple[Array, Array, int]:
+    """k-means from given centres, until no label changes or for `max_iter` iterations: labels, centres, iterations.
+
+    Distances by one product of matrices a block, sums by `bincount`, feature after feature.
+    """
+    X, centres = _as_data(X), np.array(centres, np.float64)
+    k, d = centres.shape
+    labels = np.full(len(X), -1)
+    n_iter = 0
+    for n_iter in range(1, max_iter + 1):
+        new = _nearest(X, centres)
+        if np.array_equal(new, labels):
+            return labels, centres, n_iter
+        labels = new
+        counts = np.bincount(labels, minlength=k)
+        sums = np.stack([np.bincount(labels, X[:, j], k) for j in range(d)], axis=1)
+        centres = sums / counts[:, None]
+    return _nearest(X, centres), centres, n_iter
+
+
+def _nearest(X: Array, centres: Array) -> Array:
+    norms = np.einsum("ij,ij->i", centres, centres)
+    blocks = _blocks(len(X), _block_length(len(X), len(centres)))
+    return np.concatenate([(norms - 2.0 * (X[rows] @ centres.T)).argmin(axis=1) for rows in blocks])
+
+
 def _normalise(logits: Array) -> Array:
     """Turn logits (k, B) into responsibilities in place; return their log-sum-exp, (B,)."""
     largest = logits.max(axis=0)

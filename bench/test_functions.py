@@ -18,7 +18,9 @@ from bench import numpy_reference
 from bench.cases import Case, Problem, cases
 from fastgmm.model.stats import Stats
 
-by_name = partial(pytest.mark.parametrize, "case", cases("A B C D E F G"), ids=lambda case: case.name)
+
+def by_name(names: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases(names), ids=lambda case: case.name)
 
 
 class Mixture(NamedTuple):
@@ -126,7 +128,7 @@ def sklearn_model(mixture: Mixture, covariance_type: str) -> Any:
 # --- the comparisons
 
 
-@by_name()
+@by_name("A C D E")
 def test_log_density(case: Case, quick: bool, peers: list[str], measure: Callable) -> None:
     """Against a loop over scipy.stats.multivariate_normal.logpdf, and one over matrix products."""
     problem = case.problem(quick)
@@ -142,7 +144,7 @@ def test_log_density(case: Case, quick: bool, peers: list[str], measure: Callabl
     measure(sides, same("scipy", rtol=1e-9))
 
 
-@by_name()
+@by_name("B C E G")
 def test_sufficient_statistics(case: Case, quick: bool, measure: Callable) -> None:
     """Against an M-step of one centred matrix product per component."""
     problem = case.problem(quick)
@@ -164,7 +166,7 @@ def test_sufficient_statistics(case: Case, quick: bool, measure: Callable) -> No
     measure(sides, check)
 
 
-@by_name()
+@by_name("A B C E F G")
 def test_predict(case: Case, quick: bool, peers: list[str], measure: Callable) -> None:
     problem = case.problem(quick)
     X, mixture, kind = problem.X, one_step(problem), case.covariance_type
@@ -175,7 +177,7 @@ def test_predict(case: Case, quick: bool, peers: list[str], measure: Callable) -
     measure(sides, same("loop", rtol=0))
 
 
-@by_name()
+@by_name("B E")
 def test_predict_proba(case: Case, quick: bool, peers: list[str], measure: Callable) -> None:
     problem = case.problem(quick)
     X, mixture, kind = problem.X, one_step(problem), case.covariance_type
@@ -186,7 +188,7 @@ def test_predict_proba(case: Case, quick: bool, peers: list[str], measure: Calla
     measure(sides, same("loop", rtol=1e-8, atol=1e-12))
 
 
-@by_name()
+@by_name("B E")
 def test_score_samples(case: Case, quick: bool, peers: list[str], measure: Callable) -> None:
     problem = case.problem(quick)
     X, mixture, kind = problem.X, one_step(problem), case.covariance_type
@@ -198,6 +200,26 @@ def test_score_samples(case: Case, quick: bool, peers: list[str], measure: Calla
 
 
 KMEANS = [Case("K", 1_000_000, 8, 16, "spherical"), *cases("A B E F")]
+
+
+@by_name("A B E F")
+def test_lloyd(case: Case, quick: bool, measure: Callable) -> None:
+    """Lloyd's algorithm from given centres against matrix products and `bincount`."""
+    problem, most = case.problem(quick), 10
+    X = problem.X
+    centres = fastgmm.kmeans_plusplus(X, problem.case.k, random_state=0)[0]
+
+    def check(results: dict[str, Any]) -> None:
+        own, (labels, found, n_iter) = results["fastgmm"], results["numpy"]
+        assert own.n_iter == n_iter
+        assert_array_equal(own.labels, labels)
+        assert_allclose(own.centers, found, rtol=1e-6, atol=1e-9)
+
+    sides = {
+        "fastgmm": lambda: fastgmm.kmeans(X, problem.case.k, init=centres, max_iter=most, tol=0.0),
+        "numpy": lambda: numpy_reference.lloyd(X, centres, most),
+    }
+    measure(sides, check)
 
 
 @pytest.mark.parametrize("case", KMEANS, ids=lambda case: case.name)
