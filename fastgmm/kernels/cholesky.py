@@ -17,39 +17,53 @@ def factor_precisions(covariances, out):
 
     covariances : (k, d, d) float64, C-contiguous, in; out : (k, d, d) float64, C-contiguous, zeros, out
     Returns the first k whose matrix is not positive definite (or not finite), k if there is none.
-    With covariance = R^T R, R upper triangular, U = inverse(R). Both go by rows: what is added is contiguous.
+    With covariance = R^T R, R upper triangular, U = inverse(R). A row is finished before the next one begins, in memory of its own,
+    and four earlier rows are taken from it at once, one after the other: that loads and stores it a quarter as often.
     Cost: 2/3 d^3 flops each.
     """
     n_components, d = covariances.shape[0], covariances.shape[1]
-    r = np.zeros((d, d))
+    r, row, column = np.zeros((d, d)), np.empty(d), np.empty(d)
     for k in range(n_components):
         for i in range(d):
             for j in range(i, d):
-                r[i, j] = covariances[k, i, j]
-        for i in range(d):
-            pivot = r[i, i]
+                row[j] = covariances[k, i, j]
+            for m in range(i):
+                column[m] = r[m, i]
+            _take_rows(row, column, r, np.int64(0), i, i)  # a literal 0 would be compiled for by itself
+            pivot = row[i]
             if not (pivot > 0.0 and pivot < np.inf):
                 return k
             scale = 1.0 / np.sqrt(pivot)
             for j in range(i, d):
-                r[i, j] *= scale
-            for m in range(i + 1, d):
-                factor = r[i, m]
-                for j in range(m, d):
-                    r[m, j] -= factor * r[i, j]
+                r[i, j] = row[j] * scale
         for i in range(d - 1, -1, -1):
-            for m in range(i + 1, d):
-                factor = r[i, m]
-                for j in range(m, d):
-                    out[k, i, j] += factor * out[k, m, j]
+            row[i:] = 0.0
+            _take_rows(row, r[i], out[k], i + 1, d, i)
             inverse = 1.0 / r[i, i]
             out[k, i, i] = inverse
             for j in range(i + 1, d):
-                out[k, i, j] *= -inverse
+                out[k, i, j] = row[j] * inverse
             for j in range(i, d):
                 if not np.isfinite(out[k, i, j]):
                     return k
     return n_components
+
+
+@helper(ELEMENTWISE)
+def _take_rows(row, factors, rows, begin, end, first):
+    """Subtract factors[m] * rows[m] from `row`, for m from begin to end in this order; of all, elements from `first` on."""
+    fours = begin + (end - begin) // 4 * 4
+    for m in range(begin, fours, 4):
+        a, b, c, d = factors[m], factors[m + 1], factors[m + 2], factors[m + 3]
+        for j in range(first, len(row)):
+            value = row[j] - a * rows[m, j]
+            value -= b * rows[m + 1, j]
+            value -= c * rows[m + 2, j]
+            row[j] = value - d * rows[m + 3, j]
+    for m in range(fours, end):
+        a = factors[m]
+        for j in range(first, len(row)):
+            row[j] -= a * rows[m, j]
 
 
 @helper(ELEMENTWISE)
