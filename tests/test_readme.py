@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from fastgmm.cli import main
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+#: Names in backquotes that look like a module in a room of the package.
+PYTHON_NAMES = ("model.predict", "model.save", "model.fit", "model.score")
 
 
 def blocks(language: str) -> list[str]:
@@ -44,3 +48,21 @@ def test_command_lines_run(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("command", ["pip install . && fastgmm demo", 'pip install ".[test]" && pytest'])
 def test_the_two_commands_are_there(command):
     assert f"\n{command}\n" in README
+
+
+def test_files_and_modules_that_text_names_are_there():
+    """In the README, the guide and the sources: a file that moved leaves its old name behind."""
+    texts = [ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md"]
+    texts += [path for room in ("fastgmm", "bench", "tests") for path in (ROOT / room).rglob("*.py")]
+    rooms = "|".join(path.name for path in (ROOT / "fastgmm").iterdir() if (path / "__init__.py").exists())
+    missing = []
+    for path in texts:
+        text = path.read_text(encoding="utf-8")
+        named = re.findall(r"\b((?:fastgmm|tests|bench|\.ci|\.github)/[\w./-]*\w\.(?:py|md|json|R|csv|png))", text)
+        named += [
+            f"fastgmm/{room}/{module}.py"
+            for room, module in re.findall(rf"`(?:fastgmm\.)?({rooms})\.([a-z_]+)(?:\.\w+)*`", text)
+            if f"{room}.{module}" not in PYTHON_NAMES and not hasattr(import_module(f"fastgmm.{room}"), module)
+        ]
+        missing += [f"{path.relative_to(ROOT)}: {name}" for name in named if not (ROOT / name).exists()]
+    assert missing == []

@@ -1,6 +1,6 @@
 """Checkpoints: the state of a fit in a file, so that it can be killed and resumed to the same bits.
 
-The file is an archive (`estimators.archive`: ``.npz`` without pickle). Its entries, format version 1:
+The file is an archive (`io.archive`: ``.npz`` without pickle). Its entries, format version 1:
 
 =========================  =======================  ================================================================
 entry                      dtype                    what
