@@ -9,7 +9,6 @@ import hashlib
 import importlib
 import inspect
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -247,33 +246,47 @@ def choose(stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTW
     return call
 
 
-class Compilation(event.Listener):
-    """What was compiled in a context: `seconds`, in all threads, of code that no cache held."""
+class Compilation(event.TimingListener):
+    """What this thread compiles in a context, of code that no cache holds: how long it took, and word of it when it begins."""
 
-    def __init__(self, tell: Callable[[], object]) -> None:
-        self.seconds = 0.0
-        self._tell, self._depth, self._begin, self._told = tell, 0, 0.0, False
+    def __init__(self, tell: Callable[[], object] | None) -> None:
+        super().__init__()
+        self._tell, self._thread = tell, threading.get_ident()
+
+    @property
+    def seconds(self) -> float:
+        """Return the time that it took, 0 if nothing was compiled."""
+        return float(self.duration) if self.done else 0.0
 
     def on_start(self, event: Any) -> None:
-        if self._depth == 0:
-            self._begin = time.perf_counter()
-        self._depth += 1
-        if not self._told:
-            self._told = True
-            self._tell()
+        if threading.get_ident() == self._thread:
+            super().on_start(event)
+            if self._tell is not None:
+                tell, self._tell = self._tell, None
+                tell()
 
     def on_end(self, event: Any) -> None:
-        self._depth -= 1
-        if self._depth == 0:
-            self.seconds += time.perf_counter() - self._begin
+        if threading.get_ident() == self._thread:
+            super().on_end(event)
+
+
+_announced = threading.local()
 
 
 @contextmanager
-def on_compilation(tell: Callable[[], object] = lambda: None) -> Iterator[Compilation]:
-    """Call `tell` when the body first compiles a function that no cache holds, and not again; yield what it compiled."""
-    compilation = Compilation(tell)
-    with event.install_listener("numba:compile", compilation):
-        yield compilation
+def on_compilation(tell: Callable[[], object] | None = None) -> Iterator[Compilation]:
+    """Call `tell` when the body first compiles a function that no cache holds, and not again; yield what it compiled.
+
+    Within another such context that tells, `tell` is not called: a user hears of it once.
+    """
+    outer = getattr(_announced, "told", False)
+    compilation = Compilation(None if outer else tell)
+    _announced.told = outer or tell is not None
+    try:
+        with event.install_listener("numba:compile", compilation):
+            yield compilation
+    finally:
+        _announced.told = outer
 
 
 @cache

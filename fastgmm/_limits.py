@@ -1,7 +1,7 @@
 """How much is done at once: the sizes of the parts in which long or large work is done.
 
-They bound memory and the time until Ctrl-C is served. No result depends on them, but for the order of sums where the parts
-are cut, and for the samples that a start sees of data larger than `loaded`.
+They bound memory and the time until Ctrl-C is served. Results depend on them by rounding alone, where sums are cut and as the
+compiled loop rounds otherwise, and by the samples that a start sees of data larger than `loaded`.
 """
 
 from __future__ import annotations

@@ -119,8 +119,8 @@ class ThreadPool:
     """Python threads for passes of which a fit makes few, or whose compilation has to be short.
 
     A kernel is called as ``kernel(first, step, *arguments)`` on each thread and works on the lanes first, first + step,
-    ... (it releases the GIL). Handing it over costs some 50 microseconds a pass, while a `prange` kernel around the lanes
-    costs two seconds of compilation, as LLVM then optimises their code three times more.
+    ... (it releases the GIL). Handing it over costs some 50 microseconds a pass, which a sweep of little data could not spare; a
+    `prange` kernel around the lanes would have to be compiled beside them.
     """
 
     def __init__(self, n_threads: int) -> None:

@@ -347,9 +347,10 @@ def accelerated(
                 proposal = (1.0 - factor) ** 2 * kept[0] + 2.0 * factor * (1.0 - factor) * kept[1] + factor**2 * last
             found = None
             if (proposal.sum(axis=0) >= 0.5 * last.sum(axis=0)).all():
-                found = maximise(X, proposal, reg_covar, covariance_type)
-                if min(np.linalg.eigvalsh(c)[0] for c in expand(found[2], covariance_type, *origin.shape)) <= 0:
-                    found = None
+                # without reg_covar, which would hide a scatter that no samples have
+                within = expand(maximise(X, proposal, 0.0, covariance_type)[2], covariance_type, *origin.shape)
+                if min(np.linalg.eigvalsh(c)[0] for c in within) > 0:
+                    found = maximise(X, proposal, reg_covar, covariance_type)
             if found is not None:
                 params, kept, eta = found, [proposal], factor
                 break

@@ -12,6 +12,7 @@ OPTIONS = {
     "tol": "--tol",
     "reg_covar": "--reg-covar",
     "max_iter": "--max-iter",
+    "acceleration": "--acceleration",
     "n_init": "--n-init",
     "init_params": "--init",
     "random_state": "--seed",

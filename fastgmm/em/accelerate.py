@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fastgmm._names import ACCELERATIONS
 from fastgmm.em.step import Collapsed, Step
+from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats, combination
 
@@ -73,9 +74,9 @@ class OverRelaxation:
     growth: ClassVar[float] = 1.1
 
     def propose(self, stats: Stats, plain: Params, step: Step) -> Params:
-        before, last = self.before, self.after
+        before = self.before
         self.before = self.after = stats
-        if before is None or last is None:
+        if before is None:
             return plain
         eta = self.eta * self.growth
         while eta > 1.0 + 1e-3:
@@ -134,7 +135,7 @@ class Squarem:
         self.most = max(4.0, 0.25 * self.most)
 
 
-#: Accelerators by their names. "auto" is the one that took the fewest passes on most data (`bench/passes.py`).
+#: Accelerators by their names. "auto" is the one that took the fewest passes on all data tried (`bench/passes.py`).
 ACCELERATORS: dict[str, type[Accelerator]] = dict(zip(ACCELERATIONS, (Squarem, OverRelaxation, Squarem), strict=True))
 
 
@@ -145,12 +146,18 @@ def state_of(accelerator: Any) -> dict[str, float | Stats]:
 
 
 def _maximised(proposed: Stats, stats: Stats, plain: Params, step: Step) -> tuple[Stats, Params] | None:
-    """Return proposed statistics and their M-step, or None if they are of no samples, or have no maximum."""
+    """Return proposed statistics and their M-step, or None if no samples can have such statistics, or they have no maximum.
+
+    The scatter within a component of samples is not negative in any direction. `reg_covar` would hide one that is: the likelihood
+    there may be higher than that of any fit, and fall in the next step of EM.
+    """
     if not (proposed.counts >= _KEPT * stats.counts).all():
         return None
+    layout = proposed.layout
     try:
+        layout.precision_cholesky(layout.within(proposed.scatter, proposed.sums, proposed.counts))
         params = step.maximise(proposed, plain)
-    except (Collapsed, np.linalg.LinAlgError):
+    except (NotPositiveDefinite, Collapsed, np.linalg.LinAlgError):
         return None
     return (proposed, params) if np.isfinite(params.prec_chol).all() else None
 

@@ -107,6 +107,7 @@ def run(
             if proposed and change < stop.tol and params is not plain:
                 accelerator.rejected()  # a plain step says whether EM has converged
                 params = plain
+        if accelerator is not None:
             now = Accelerated(None if params is plain else plain, n_passes, copy(accelerator))
         if reason is None or not reason.converged:
             callback.reached(params, bounds, now)

@@ -50,7 +50,7 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
         setattr(model, entry, entries[entry])
     model.converged_ = bool(entries["converged_"])
     model.n_iter_ = int(entries["n_iter_"])
-    model.n_passes_ = int(entries.get("n_passes_", entries["n_iter_"]))
+    model.n_passes_ = int(entries["n_passes_"])
     model.lower_bound_ = float(entries["lower_bound_"])
     model.lower_bounds_ = entries["lower_bounds_"].tolist()
     model.n_features_in_ = int(entries["n_features_in_"])

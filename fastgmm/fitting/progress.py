@@ -133,7 +133,9 @@ class _Timed(Callback):
 
     def block(self, n_done: int) -> None:
         now = time.monotonic()
-        if self._since is None:  # a pass is timed from the end of its first block: that one may have waited for a file
+        # a pass is timed from the end of its first block: that one may have waited for a file. It may be the pass of a proposal
+        # that was rejected, and begin anew without an iteration
+        if self._since is None or n_done <= self._since[0]:
             self._since, self._text = (n_done, now), self._next
         self._show_if_due(n_done, now)
 

@@ -217,9 +217,14 @@ class Fit:
         return FitResult(params, best.converged, 0, best.lower_bound, [], 0, reason)
 
     def _stop(self) -> Stop:
-        """Return when a run stops: early, if it cannot reach the best bound so far."""
+        """Return when a run stops: early, if it cannot reach the best bound so far.
+
+        The evidence for that rule is from plain EM: the gain of an extrapolation is many times that of the step before it.
+        """
         stop, best = self.plan.stop, self.at.best
-        return stop if best is None else replace(stop, rules=(CannotCatchUp(best.lower_bound, stop.max_iter),))
+        if best is None or self.plan.acceleration is not None:
+            return stop
+        return replace(stop, rules=(CannotCatchUp(best.lower_bound, stop.max_iter),))
 
     def _ended(self, i: int, result: FitResult) -> None:
         """Keep the result of start i, if it is the best so far."""

@@ -61,7 +61,7 @@ _KIND = archive.Kind(
 )
 #: Entries of the mixture itself.
 PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
-_ENTRIES = (*PARAMETERS, "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_")
+_ENTRIES = (*PARAMETERS, "converged_", "n_iter_", "n_passes_", "lower_bound_", "lower_bounds_", "n_features_in_")
 DTYPES = {"converged_": "bool", "n_iter_": "int64", "lower_bound_": "float64", "lower_bounds_": "float64"}
 DTYPES |= {"n_features_in_": "int64", "n_passes_": "int64"}
 _ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init", "init_params")
@@ -116,6 +116,8 @@ def read(path: str | os.PathLike[str], known: Mapping[str, Collection[str]]) -> 
     try:
         params = _plain_params(header)
         name = _class_name(header, known)
+        if header["format_version"] == 1 and "n_iter_" in entries:
+            entries.setdefault("n_passes_", entries["n_iter_"])
         problem = _inconsistency(params, entries) or _surplus(known[name], params, entries)
         if problem:
             raise ValueError(f"{problem}; the file is damaged or was changed, save the model again")
@@ -205,7 +207,7 @@ def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[st
         known.add("init_params")
     if unknown := sorted(set(params) - known):
         return f"its header holds unknown parameters: {', '.join(map(repr, unknown))}"
-    allowed = {*_ENTRIES, *_AVERAGES, "n_passes_", "feature_names_in_", "left_out", "left_out_of"}
+    allowed = {*_ENTRIES, *_AVERAGES, "feature_names_in_", "left_out", "left_out_of"}
     allowed |= {f"param.{name}" for name in _ARRAY_PARAMS}
     if unknown := sorted(set(entries) - allowed):
         return f"it holds unknown entries: {', '.join(map(repr, unknown))}"
@@ -221,7 +223,7 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
     if missing:
         return f"it lacks {', '.join(map(repr, missing))}"
     for entry, dtype in DTYPES.items():
-        array = entries.get(entry, entries["n_iter_"])
+        array = entries[entry]
         if array.dtype != dtype or array.ndim != (entry == "lower_bounds_"):
             return f"{entry} has dtype {array.dtype} and shape {array.shape}, not one {dtype}"
     if problem := archive.mixture_problem(params.get("covariance_type"), entries, PARAMETERS):

@@ -51,18 +51,21 @@ def factor_precisions(covariances, out):
 
 @helper(ELEMENTWISE)
 def _take_rows(row, factors, rows, begin, end, first):
-    """Subtract factors[m] * rows[m] from `row`, for m from begin to end in this order; of all, elements from `first` on."""
+    """Subtract factors[m] * rows[m] from `row`, for m from begin to end in this order: elements from `first` on.
+
+    `rows` are upper triangular: there is nothing to subtract before the diagonal.
+    """
     fours = begin + (end - begin) // 4 * 4
     for m in range(begin, fours, 4):
         a, b, c, d = factors[m], factors[m + 1], factors[m + 2], factors[m + 3]
-        for j in range(first, len(row)):
+        for j in range(max(first, m), len(row)):
             value = row[j] - a * rows[m, j]
             value -= b * rows[m + 1, j]
             value -= c * rows[m + 2, j]
             row[j] = value - d * rows[m + 3, j]
     for m in range(fours, end):
         a = factors[m]
-        for j in range(first, len(row)):
+        for j in range(max(first, m), len(row)):
             row[j] -= a * rows[m, j]
 
 

@@ -67,7 +67,6 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
     the input of the M-step.
     """
     given = np.empty((0, out.counts.shape[1]), packed.means.dtype)
-    zero = np.int64(0)  # a literal 0 has a type of its own, for which `sweep_lane` would be compiled again
     for i in range(len(bounds)):
         # of `mixture` alone, so that an iteration has the same bits after a pause as without one
         repack(packed, mixture)
@@ -75,7 +74,7 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
         out.counts[:] = 0.0
         out.sums[:] = 0.0
         out.scatter[:] = 0.0
-        call_sweep_lane(samples, zero, samples.n_samples, packed, given, weights, zero, out)
+        call_sweep_lane(samples, 0, samples.n_samples, packed, given, weights, 0, out)
         previous, bound = bound, out.log_likelihood[0] / constants.n
         bounds[i] = bound
         if not np.isfinite(bound):

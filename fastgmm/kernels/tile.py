@@ -80,7 +80,7 @@ def tile_width(most_bytes: int, n_features: int, itemsize: int) -> int:
     return TILE if TILE * row <= most_bytes else 128 if 128 * row <= most_bytes else 64
 
 
-@helper(ELEMENTWISE, inline=True)
+@helper(ELEMENTWISE)
 def new_scratch(parameters):
     """Allocate a Scratch for packed parameters, in their dtype. The length of `top` is the width of its tiles."""
     means, width = parameters.means, parameters.tile
@@ -110,7 +110,7 @@ def padded(m):
     return (m + STEP - 1) // STEP * STEP
 
 
-@helper(ELEMENTWISE, inline=True)
+@helper(ELEMENTWISE)
 def load_tile(samples, start, m, x):
     """Copy samples start..start+m into `x` (d, B), feature-major; the padding up to a whole step repeats the last."""
     for j in range(samples.n_features):
@@ -125,7 +125,7 @@ def load_tile(samples, start, m, x):
             x[j, s] = x[j, m - 1]
 
 
-@helper(ELEMENTWISE, inline=True)
+@helper(ELEMENTWISE)
 def log_sum_exp_tile(resp, top, total, m):
     """Turn weighted log-densities into responsibilities, in place, and return the log-likelihood of the tile.
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from fastgmm._errors import listed
 from fastgmm.data.source import ArraySource, Source
 from fastgmm.em import evaluate, sweep
+from fastgmm.em.accelerate import ACCELERATORS
+from fastgmm.em.lanes import SINGLE_LANE
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import ROUNDING, Collapsed, MaximumLikelihood
@@ -332,8 +334,13 @@ class Grid:
 
     def _em(self, params: Params, structure: Structure, n_iter: int, done: Sequence[float] = ()) -> FitResult:
         settings = self._settings
-        stop = Stop(settings.tol, min(n_iter, settings.max_iter))
-        return run(self._source, params, settings.step(structure), stop, n_threads=settings.n_threads, done=done)
+        step, stop = settings.step(structure), Stop(settings.tol, min(n_iter, settings.max_iter))
+        # trials are compared after as many iterations of plain EM; those that are run to the end may take fewer passes. The same
+        # on data elsewhere: not by whether the compiled loop serves, which little data in memory have
+        little = structure.basic and self._source.n_samples <= SINGLE_LANE
+        accelerator = ACCELERATORS["auto"]() if done and not little else None
+        threads = settings.n_threads
+        return run(self._source, params, step, stop, n_threads=threads, done=done, accelerator=accelerator)
 
     # --- cells without a fit ---
 

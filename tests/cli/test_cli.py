@@ -23,6 +23,7 @@ from kit import Limit
 import fastgmm
 import fastgmm.datasets
 from fastgmm import GaussianMixture, cli
+from fastgmm._jit import on_compilation
 from fastgmm.cli import commands, wording
 from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting import plot_mixture
@@ -1230,6 +1231,21 @@ def test_ctrl_c_and_going_on(works: Any, fails: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.covariances_, expected.covariances_)
     assert found.lower_bounds_ == expected.lower_bounds_
     assert sorted(os.listdir(tmp_path)) == ["m.npz", "x.npy"]
+
+
+@compiled
+def test_compilation_is_timed_apart_and_announced_once(works: Any, plain: Path, monkeypatch: Any, capsys: Any) -> None:
+    fit = GaussianMixture.fit
+
+    def compiling(self: GaussianMixture, *arguments: Any, **options: Any) -> GaussianMixture:
+        with on_compilation(lambda: pytest.fail("announced twice")):
+            numba.njit(lambda x: x + 1)(1)
+        return fit(self, *arguments, **options)
+
+    assert json.loads(works("fit", plain, "-k", 2, "--json"))["seconds"]["compile"] == 0.0
+    monkeypatch.setattr(GaussianMixture, "fit", compiling)
+    text = works("fit", plain, "-k", 2)
+    assert re.search(r"read in [\d.]+ m?s, compiled, once, in [\d.]+ m?s, fitted in [\d.]+ m?s", text)
 
 
 @compiled

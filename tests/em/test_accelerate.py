@@ -33,6 +33,7 @@ LAYOUTS = ["full", "tied", "diag", "spherical"]
 def fit(model: GaussianMixture, X: Any, **options: Any) -> GaussianMixture:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        warnings.simplefilter("error", RuntimeWarning)  # of a proposal that is no mixture
         return model.fit(X, **options)
 
 
@@ -90,7 +91,7 @@ def test_every_structure_reaches_the_optimum_of_em_and_the_bound_never_falls(cov
     plain = fit(GaussianMixture(3, **arguments), X)
     quick = fit(GaussianMixture(3, acceleration=acceleration, **arguments), X)
     assert quick.converged_
-    assert np.diff(quick.lower_bounds_).min() >= -1e-12 * abs(quick.lower_bound_)
+    assert np.diff(quick.lower_bounds_).min() >= -1e-10  # the M-step of EEV is of the likelihood but for reg_covar
     assert quick.score(X) >= plain.score(X) - 1e-6
     assert quick.n_passes_ >= quick.n_iter_
     assert plain.n_passes_ == plain.n_iter_
@@ -206,8 +207,8 @@ def test_the_checkpoint_of_every_moment_leads_to_the_same_fit(covariance_type, a
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "write", keeping)
         expected = fit(model(), X, checkpoint=path, checkpoint_every=0)
-    assert len(files) >= 20
-    for content in files[::3]:
+    assert len(files) >= 30
+    for content in files:
         path.write_bytes(content)
         found = fit(model(), X, checkpoint=path)
         assert_same_fit(found, expected)
@@ -260,6 +261,36 @@ def test_what_falls_or_collapses_is_rejected():
         assert found.lower_bounds == plain.lower_bounds
         assert np.array_equal(found.params.means, plain.params.means)
         assert found.n_passes > plain.n_passes
+
+
+@pytest.mark.parametrize("acceleration", ["over-relaxation", "squarem"])
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+def test_the_bound_never_falls_beside_an_atom(covariance_type, acceleration):
+    """A component that shrinks onto equal samples: a proposal with a scatter below zero would have a likelihood of its own."""
+    rng = np.random.default_rng(0)
+    for seed in range(5):
+        X = np.vstack([np.zeros((50, 2)), np.random.default_rng(seed).normal(size=(50, 2))])
+        first = {"weights_init": [0.5, 0.5], "means_init": [[0.1, 0.1], [0.5, -0.5]], "precisions_init": None}
+        model = GaussianMixture(2, covariance_type=covariance_type, acceleration=acceleration, tol=0.0, max_iter=60)
+        fitted = fit(model.set_params(**first, random_state=int(rng.integers(99))), X)
+        assert np.diff(fitted.lower_bounds_).min() >= -1e-9
+
+
+def test_starts_are_not_given_up_by_gains_of_plain_steps():
+    X = overlapping(1500, 2, 4, 1.0)
+    model = GaussianMixture(4, n_init=3, init_params="random_from_data", acceleration="squarem", tol=1e-9, max_iter=300)
+    said: list[str] = []
+
+    class Told(loop.Callback):
+        def end(self, result: Any) -> None:
+            said.append(result.stopped_early)
+
+    from fastgmm.estimators import gaussian_mixture
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gaussian_mixture, "Lines", lambda *_: Told())
+        fit(model.set_params(verbose=1, random_state=0), X)
+    assert said == ["", "", ""]
 
 
 def test_several_starts_are_screened_with_it(monkeypatch):

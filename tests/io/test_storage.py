@@ -24,6 +24,7 @@ from fastgmm.estimators.loading import load
 from fastgmm.estimators.saving import save
 
 ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
+OUTCOME = ("converged_", "n_iter_", "n_passes_", "lower_bound_", "lower_bounds_", "n_features_in_")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_round_trip_is_exact(tmp_path: Path, covariance_type: str, dtype: type) 
         ours, theirs = getattr(again, name), getattr(first, name)
         assert ours.dtype == theirs.dtype == dtype
         assert ours.tobytes() == theirs.tobytes()
-    for name in ("converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_"):
+    for name in OUTCOME:
         assert getattr(again, name) == getattr(first, name)
         assert type(getattr(again, name)) is type(getattr(first, name))
     np.testing.assert_array_equal(again.predict_proba(X), first.predict_proba(X))
@@ -134,7 +135,7 @@ def test_the_file_is_as_documented(saved: Path) -> None:
     assert header["class"] == "GaussianMixture"
     assert header["fastgmm_version"] == fastgmm.__version__
     assert header["params"]["covariance_type"] == "full"
-    assert {*ARRAYS, "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_"} < set(entries)
+    assert {*ARRAYS, *OUTCOME} < set(entries)
 
 
 # --- what cannot be saved ---
@@ -257,7 +258,9 @@ def test_newer_and_impossible_versions(saved: Path) -> None:
         refused(saved, f"its header says format version {version!r}, which never was")
 
 
-@pytest.mark.parametrize("entry", [*ARRAYS, "converged_", "n_iter_", "lower_bound_", "lower_bounds_", "n_features_in_"])
+@pytest.mark.parametrize(
+    "entry", [*ARRAYS, "converged_", "n_iter_", "n_passes_", "lower_bound_", "lower_bounds_", "n_features_in_"]
+)
 def test_missing_entries_are_named(saved: Path, entry: str) -> None:
     refused(rewrite(saved, without=(entry,)), f"it lacks '{entry}'; the file is damaged or was changed")
 
