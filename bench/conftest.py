@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--baseline",
         action="store_true",
-        help=f"fail where a speed-up over NumPy dropped by more than {baseline.TOLERANCE:.0%}%; rounds go on until the "
+        help=f"fail where a speed-up over NumPy dropped by more than {baseline.TOLERANCE:.0%}%; rounds continue until the "
         f"speed-up is known within {baseline.SPREAD:.0%}% ({baseline.LEAST} to {baseline.MOST} rounds)",
     )
     group.addoption("--update-baseline", action="store_true", help="write the speed-ups measured into the baseline")

@@ -247,7 +247,7 @@ def choose(stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTW
 
 
 class Compilation(event.TimingListener):
-    """What this thread compiles in a context, of code that no cache holds: how long it took, and word of it when it begins."""
+    """Compilation in a context, by this thread, of code that no cache holds: its duration, and a call when it begins."""
 
     def __init__(self, tell: Callable[[], object] | None) -> None:
         super().__init__()

@@ -34,7 +34,7 @@ class Limits:
         Numbers of a block when samples are checked, text is read, predictions are made and text is written by the command
         line. A number that is written is a Python object of some hundred bytes meanwhile.
     bar_seconds, line_seconds : float
-        Time between two updates of the bar of progress, and between two lines if there is no bar.
+        Time between two updates of the progress bar, and between two lines without one.
     """
 
     loaded: int = 64 * 2**20

@@ -76,7 +76,7 @@ def threads(n_threads: int) -> Iterator[Callable[[Any], Callable]]:
 
 
 def for_lanes(n_lanes: int, n_threads: int | None) -> AbstractContextManager[Callable[[Any], Callable]]:
-    """Return the context of `threads` for a pass of so many lanes; a single one needs no kernel, which saves 15 microseconds."""
+    """Return the context of `threads` for a pass of `n_lanes` lanes; a single one needs no kernel, which saves 15 microseconds."""
     return nullcontext(_none_needed) if n_lanes == 1 else threads(effective_threads(n_threads))
 
 
