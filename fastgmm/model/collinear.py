@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from fastgmm._errors import listed
 
@@ -28,6 +27,9 @@ def collinear(scatter: Float) -> dict[int, list[int]]:
     scatter : ndarray of shape (d, d)
         Of all samples about their mean. A constant feature is a combination of none.
     """
+    # here, since it takes a tenth of a second to import, and few calls come to this
+    from scipy.linalg import solve_triangular
+
     spread = np.sqrt(np.maximum(np.diagonal(scatter), 0.0))
     units = np.where(spread > 0, spread, 1.0)
     correlations = scatter / np.outer(units, units)
