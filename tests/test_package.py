@@ -109,7 +109,9 @@ def _calls_to(monkeypatch: Any, owner: Any, name: str, fit: Callable[[], object]
     return found[0]
 
 
-@pytest.mark.skipif(INDICES_CHECKED, reason="kernels that check their indices are compiled once more, without `parallel`")
+@pytest.mark.skipif(
+    INDICES_CHECKED, reason="kernels that check their indices are compiled once more, without `parallel`"
+)
 def test_a_fit_is_flat(monkeypatch: Any) -> None:
     """A traceback from a kernel fits on a screen: 7 calls to EM's first compiled line, 9 to that of the default start."""
     from fastgmm.em import compiled_loop
