@@ -46,7 +46,7 @@ class Accelerator(Protocol):
 
 @dataclass(frozen=True)
 class Accelerated:
-    """What an accelerated run resumes from, beside its parameters and bounds.
+    """State that an accelerated run resumes from, in addition to its parameters and bounds.
 
     plain : the M-step of the last sweep, None if the run continues from it; n_passes : sweeps so far
     accelerator : the one of the run, in its present state

@@ -53,7 +53,7 @@ def run(
     compiled_loop : bool
         Whether small data take the compiled twin of this loop, if it knows the step.
     accelerator : Accelerator, optional
-        Proposes statistics between sweep and M-step; then there is no compiled loop. The run ends when a plain step of EM
+        Proposes statistics between sweep and M-step, in place of the compiled loop. The run ends when a plain step of EM
         changes the bound by less than the tolerance, never by the change that a proposal brought.
     accelerated : Accelerated, optional
         What an accelerated run resumes from, as `callback.reached` was given it; in place of `accelerator`.

@@ -91,7 +91,7 @@ def _draws_bars(stream: TextIO) -> bool:
 
 
 class _Timed(Callback):
-    """Callback that shows a fit at most every so many seconds (`_seconds`); how it looks is left to `_show`."""
+    """Callback that shows a fit with at least `_seconds` between two updates; how it looks is left to `_show`."""
 
     def __init__(self, n_samples: int, n_starts: int, stream: TextIO, whole: str = "the pass") -> None:
         self._n_samples, self._n_starts, self._stream, self._whole = n_samples, n_starts, stream, whole

@@ -33,7 +33,7 @@ LAYOUTS = ["full", "tied", "diag", "spherical"]
 def fit(model: GaussianMixture, X: Any, **options: Any) -> GaussianMixture:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", RuntimeWarning)  # of a proposal that is no mixture
+        warnings.simplefilter("error", RuntimeWarning)  # of an invalid proposal
         return model.fit(X, **options)
 
 
