@@ -236,20 +236,34 @@ class _Lloyd:
         # With one lane all samples are compared, and added up anew. In small data a centre may be exactly as far as
         # another one, and then the last bit of an average decides. With weights, sums by differences would leave a
         # rounding error in a cluster that lost all its samples.
-        source = self.pool.source
+        source, clusters = self.pool.source, self.clusters
         whole = self.previous is None or self.pool.n_lanes == 1 or source.weights is not None
-        limit = np.full(k, np.inf, np.float32) if whole else self._limit(centers, norms)
-        if whole:
-            for part in (self.clusters.counts, self.clusters.sums, self.clusters.spread):
-                part.fill(0.0)
         more = -k % PANEL
         points = np.zeros((k + more, d), centers.dtype)
         points[:k] = centers
-        norms = np.append(norms, np.full(more, np.inf, norms.dtype))
-        packed = kernels.Centres(points, norms, self.travelled, limit)
-        self.pool.sweep(kernels.assign, k + more, source.sample_weights, self.mean, packed, self.clusters, whole)
+        packed = kernels.Centres(points, np.append(norms, np.full(more, np.inf, norms.dtype)))
+        if whole:
+            for part in (clusters.counts, clusters.sums, clusters.spread):
+                part.fill(0.0)
+            self.travelled[:] = 0.0
+            self.pool.sweep(kernels.assign, k + more, source.sample_weights, self.mean, packed, clusters)
+        else:
+            bounds = self._bounds(packed, self._limit(centers, norms))
+            self.pool.sweep(kernels.reassign, k + more, self.mean, packed, bounds, clusters)
         self.previous = centers
-        return self.clusters.counts.sum(axis=0), self.clusters.sums.reshape(-1, k, d).sum(axis=0)
+        return clusters.counts.sum(axis=0), clusters.sums.reshape(-1, k, d).sum(axis=0)
+
+    @np.errstate(over="ignore")
+    def _bounds(self, centres: kernels.Centres, limit: NDArray[np.float32]) -> kernels.Bounds:
+        """Return the centres in float32, and how far apart squared distances have to be for float32 to tell them apart.
+
+        Rounded samples and centres give ||c||^2 - 2 x.c within e = (d + 6) eps (|x| + |c|)^2, which is at most
+        2 (d + 6) eps (|x|^2 + |c|^2): two of them are certain if they differ by 2 e. Numbers below the normal ones add a little.
+        """
+        points, norms = centres.points.astype(np.float32), centres.norms.astype(np.float32)
+        slope = 4.0 * (points.shape[1] + 6) * np.finfo(np.float32).eps
+        offset = slope * self.reach * (1.0 + 1e-6) + 1e-30
+        return kernels.Bounds(self.travelled, limit, points, norms, np.float32(slope), np.float32(offset))
 
     def _limit(self, centers: NDArray, norms: NDArray) -> NDArray[np.float32]:
         """Advance `travelled` by the way to `centers`; return what slack has to exceed.

@@ -17,7 +17,7 @@ from fastgmm._jit import JIT_DISABLED
 from fastgmm.kernels.ir import I32, I64, Block, vector_width
 
 
-def _emit_nearest(ctx, b, sig, args, n_centres, n_vectors):
+def _emit_nearest(ctx, b, sig, args, n_centres, n_vectors, margin=None):
     k = Block(ctx, b, sig.args[0].dtype)
     x, centres, norms, found = (k.data(sig.args[a], args[a]) for a in (0, 1, 2, 3))
     row, d, out_row = (
@@ -69,8 +69,12 @@ def _emit_nearest(ctx, b, sig, args, n_centres, n_vectors):
     for v in range(n_vectors):
         best, second, label = state[3 * v : 3 * v + 3]
         near, far = (k.root(b.fadd(value, squares[v])) for value in (best, second))
+        gap = b.fsub(far, near)
+        if margin is not None:
+            slope, offset = margin
+            gap = b.fsub(gap, b.fdiv(k.muladd(k.splat(slope), squares[v], k.splat(offset)), b.fadd(far, near)))
         at = b.gep(found, [b.add(args[4], I64(k.lanes * v))])
-        for r, value in enumerate((label, b.fsub(far, near), squares[v])):
+        for r, value in enumerate((label, gap, squares[v])):
             k.store(value, b.gep(at, [b.mul(out_row, I64(r))]))
     return ctx.get_dummy_value()
 
@@ -81,30 +85,42 @@ PANEL = 4
 _VECTORS = 4 if vector_width() == 64 else 2
 
 
+def _emit_steps(ctx, b, sig, args, margin=None):
+    step = _VECTORS * vector_width() // (8 if sig.args[0].dtype == types.float64 else 4)
+
+    def body(s0, values):
+        _emit_nearest(ctx, b, sig, (*args[:4], s0), PANEL, _VECTORS, margin)
+        return values
+
+    Block(ctx, b, sig.args[0].dtype).loop(I64(0), args[4], step, [], body)
+    return ctx.get_dummy_value()
+
+
 @intrinsic
 def _nearest_ir(typingctx, x, centres, norms, found, m):
-    sig = types.void(x, centres, norms, found, m)
+    return types.void(x, centres, norms, found, m), _emit_steps
 
+
+@intrinsic
+def _nearest_within_ir(typingctx, x, centres, norms, found, m, slope, offset):
     def codegen(ctx, b, sig, args):
-        step = _VECTORS * vector_width() // (8 if sig.args[0].dtype == types.float64 else 4)
-        block = Block(ctx, b, sig.args[0].dtype)
+        return _emit_steps(ctx, b, sig, args, args[5:])
 
-        def body(s0, values):
-            _emit_nearest(ctx, b, sig, (*args[:4], s0), PANEL, _VECTORS)
-            return values
-
-        block.loop(I64(0), args[4], step, [], body)
-        return ctx.get_dummy_value()
-
-    return sig, codegen
+    return types.void(x, centres, norms, found, m, slope, offset), codegen
 
 
 def _nearest_python(x, centres, norms, found, m):
+    _nearest_within_python(x, centres, norms, found, m, 0.0, 0.0)
+
+
+def _nearest_within_python(x, centres, norms, found, m, slope, offset):
     values = norms[:, None] - 2 * centres @ x[:, :m]
     label = values.argmin(axis=0)
     squares = (x[:, :m] ** 2).sum(axis=0)
     near, far = np.sqrt(np.maximum(np.partition(values, 1, axis=0)[:2] + squares, 0))
-    found[:, :m] = label, far - near, squares
+    margin = slope * squares + offset
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found[:, :m] = label, far - near - np.where(margin > 0, margin / (far + near), 0.0), squares
 
 
 #: ``nearest(x, centres, norms, found, m)``: for the first m samples (rounded up to whole steps), in the rows of `found`
@@ -112,6 +128,9 @@ def _nearest_python(x, centres, norms, found, m):
 #: than the nearest; ||x||^2. centres : (k, d), norms : (k,), k a multiple of PANEL. Each product is a chain of FMAs in
 #: the order of features. Cost: 2 (k + 1) d flops a sample.
 nearest = _nearest_python if JIT_DISABLED else _nearest_ir
+#: ``nearest_within(x, centres, norms, found, m, slope, offset)``: as `nearest`, but the second row of `found` is what is left
+#: of the difference if the squared distances differ by ``slope ||x||^2 + offset`` less; NaN or not positive if nothing is.
+nearest_within = _nearest_within_python if JIT_DISABLED else _nearest_within_ir
 
 
 #: Vectors of samples beside one point: 8 sums hide the latency of the FMA.
@@ -155,12 +174,12 @@ def _emit_potentials(ctx, b, sig, args):
 
         return k.loop(I64(0), b.sub(n_points, I64(1)), 1, [], candidate)
 
-    k.loop(I64(0), row, _CHAINS * k.lanes, [], step)
+    k.loop(I64(0), args[6], _CHAINS * k.lanes, [], step)
 
 
 @intrinsic
-def _potentials_ir(typingctx, x, points, closest, first, out, column):
-    sig = types.void(x, points, closest, first, out, column)
+def _potentials_ir(typingctx, x, points, closest, first, out, column, m):
+    sig = types.void(x, points, closest, first, out, column, m)
 
     def codegen(ctx, b, sig, args):
         _emit_potentials(ctx, b, sig, args)
@@ -169,18 +188,18 @@ def _potentials_ir(typingctx, x, points, closest, first, out, column):
     return sig, codegen
 
 
-def _potentials_python(x, points, closest, first, out, column):
-    near = closest[first : first + x.shape[1]]
+def _potentials_python(x, points, closest, first, out, column, m):
+    near = closest[first : first + m]
     for t, point in enumerate(points):
-        nearer = np.minimum(near, ((x - point[:, None]) ** 2).sum(axis=0))
+        nearer = np.minimum(near, ((x[:, :m] - point[:, None]) ** 2).sum(axis=0))
         if t == 0:
             near[:] = nearer
         else:
             out[t - 1, column] += nearer.sum(dtype=np.float64)
 
 
-#: ``potentials(x, points, closest, first, out, column)``: lower ``closest[first + s]`` to ``|| x[:, s] - points[0] ||^2``;
-#: then for each further point t add ``sum_s min(closest[first + s], || x[:, s] - points[t] ||^2)`` to
+#: ``potentials(x, points, closest, first, out, column, m)``: for the first m samples, a multiple of 128, lower
+#: ``closest[first + s]`` to ``|| x[:, s] - points[0] ||^2``; then for each further point t add ``sum_s min(closest[first + s], || x[:, s] - points[t] ||^2)`` to
 #: ``out[t - 1, column]``, float64. points : (1 + t, d), t at least 1. Cost: 3 (1 + t) d flops a sample.
 potentials = _potentials_python if JIT_DISABLED else _potentials_ir
 
@@ -190,15 +209,17 @@ def _transpose_ir(typingctx, flat, starts, shift, s0, j0, x):
     sig = types.void(flat, starts, shift, s0, j0, x)
 
     def codegen(ctx, b, sig, args):
-        k = Block(ctx, b, sig.args[0].dtype, vector_bytes=64 if sig.args[0].dtype == types.float64 else 32)
+        k = Block(ctx, b, sig.args[5].dtype, vector_bytes=64 if sig.args[5].dtype == types.float64 else 32)
+        given = Block(ctx, b, sig.args[0].dtype)
         flat, starts, shift, x = (k.data(sig.args[a], args[a]) for a in (0, 1, 2, 5))
         row, s0, j0 = k.array(sig.args[5], args[5])[1], args[3], args[4]
-        four = ir.VectorType(k.scalar, 4)
-        offset = k.load(b.gep(shift, [j0]), four)
+        four = ir.VectorType(given.scalar, 4)
+        offset = given.load(b.gep(shift, [j0]), four)
         rows = []
         for s in range(8):
             start = b.load(b.gep(starts, [b.add(s0, I64(s))]))
-            rows.append(b.fsub(k.load(b.gep(flat, [b.add(start, j0)]), four), offset))
+            difference = b.fsub(given.load(b.gep(flat, [b.add(start, j0)]), four), offset)
+            rows.append(difference if k.size == given.size else b.fptrunc(difference, ir.VectorType(k.scalar, 4)))
 
         def shuffle(p, q, order):
             return b.shuffle_vector(p, q, ir.Constant(ir.VectorType(I32, len(order)), order))
@@ -221,7 +242,7 @@ def _transpose_python(flat, starts, shift, s0, j0, x):
 
 
 #: ``transpose(flat, starts, shift, s0, j0, x)``: ``x[j, s] = flat[starts[s] + j] - shift[j]`` for 8 samples s from s0 and 4
-#: features j from j0. A sample takes 1.1 ns at d = 8 and 5.5 at d = 39; by strided loads, one number at a time, 3 and 14.
+#: features j from j0, rounded to the dtype of x. A sample takes 1.1 ns at d = 8 and 5.5 at d = 39; by strided loads, one number at a time, 3 and 14.
 transpose = _transpose_python if JIT_DISABLED else _transpose_ir
 
 

@@ -26,8 +26,8 @@ def call_nearest(x, centres, norms, found, m):
 
 
 @helper(ELEMENTWISE)
-def call_potentials(x, points, closest, first, out, column):
-    ir_kmeans.potentials(x, points, closest, first, out, column)
+def call_potentials(x, points, closest, first, out, column, m):
+    ir_kmeans.potentials(x, points, closest, first, out, column, m)
 
 
 @helper(ELEMENTWISE)
@@ -82,13 +82,13 @@ def test_potentials(d, candidates, dtype):
     expected = np.minimum(near[:, None], squares[:, 1:]).sum(axis=0)
     before, out = closest.copy(), np.ones((candidates, 3))
     twin, twin_out = closest.copy(), out.copy()
-    call_potentials(x, points, closest, 40, out, 1)
+    call_potentials(x, points, closest, 40, out, 1, 128)
     close(closest[40:168], near, dtype)
     assert np.array_equal(closest[:40], before[:40])
     assert np.array_equal(closest[168:], before[168:])
     close(out[:, 1] - 1.0, expected, dtype)
     assert (out[:, [0, 2]] == 1.0).all()
-    ir_kmeans._potentials_python(x, points, twin, 40, twin_out, 1)
+    ir_kmeans._potentials_python(x, points, twin, 40, twin_out, 1, 128)
     close(closest, twin, dtype)
     close(out, twin_out, dtype)
 
