@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import numba
+import numpy as np
 
 from fastgmm._jit import INDICES_CHECKED, JIT_DISABLED, serial
 
@@ -118,9 +119,9 @@ def _alone(compiled: Any, waits: bool, *arguments: Any) -> None:
 class ThreadPool:
     """Python threads for passes of which a fit makes few, or whose compilation has to be short.
 
-    A kernel is called as ``kernel(first, step, *arguments)`` on each thread and works on the lanes first, first + step,
-    ... (it releases the GIL). Handing it over costs some 50 microseconds a pass, which a sweep of little data could not spare; a
-    `prange` kernel around the lanes would have to be compiled beside them.
+    A kernel is called as ``kernel(turn, *arguments)`` on each thread and works on the lanes whose turn it is, ``turn`` (1,) int64
+    being the number of the next one (it releases the GIL). A thread wakes up some 90 microseconds later, while the others are at
+    work. A `prange` kernel around the lanes would have to be compiled beside them.
     """
 
     def __init__(self, n_threads: int) -> None:
@@ -137,14 +138,14 @@ class ThreadPool:
 
     def run(self, compiled: Any, *arguments: Any) -> None:
         """Run a pass; return when all threads are done."""
-        step = self.threads
+        turn = np.zeros(1, np.int64)
         if self._pool is not None and compiled not in self._compiled:
             # here, where Ctrl-C ends it: the other threads would continue, and leaving waits for them
-            compiled.compile(tuple(map(compiled.typeof_pyval, (0, step, *arguments))))
+            compiled.compile(tuple(map(compiled.typeof_pyval, (turn, *arguments))))
             self._compiled.add(compiled)
         others = [
-            self._pool.submit(compiled, first, step, *arguments) for first in range(1, step) if self._pool is not None
+            self._pool.submit(compiled, turn, *arguments) for _ in range(1, self.threads) if self._pool is not None
         ]
-        compiled(0, step, *arguments)
+        compiled(turn, *arguments)
         for other in others:
             other.result()

@@ -36,6 +36,7 @@ from fastgmm.kernels.tile import (
     padded,
     weighted_exponentials_tile,
 )
+from fastgmm.kernels.turns import take
 
 #: Outputs of `evaluate`.
 LOG_PROB, RESPONSIBILITIES, LOG_DENSITY = 0, 1, 2
@@ -112,8 +113,8 @@ def _load_resp(given, row, m, work):
 
 
 @helper(ELEMENTWISE)
-def scatter_lanes(first_lane, step, samples, weights, origin, tile, width, sums, scatter):
-    """Add the first moments and scatter about `origin` of lanes first_lane, first_lane + step, ... of a block: `ThreadPool`.
+def scatter_lanes(turn, samples, weights, origin, tile, width, sums, scatter):
+    """Add the first moments and scatter about `origin` of the lanes of a block whose turn it is (`turns.take`).
 
     weights : (n,) float, in, or (0,) if all are 1; tile : samples in a tile
     origin : (1, d) float, in, in whose dtype all is computed, be that of the samples or a wider one
@@ -123,7 +124,8 @@ def scatter_lanes(first_lane, step, samples, weights, origin, tile, width, sums,
     """
     d, columns = origin.shape[1], scatter.shape[1]
     x, v, root = aligned(d, tile, origin), aligned(d, tile, origin), aligned(1, tile, origin)
-    for lane in range(first_lane, len(sums), step):
+    lane = take(turn)
+    while lane < len(sums):
         high = min((lane + 1) * width, samples.n_samples)
         for first in range(lane * width, high, tile):
             m = min(tile, high - first)
@@ -136,6 +138,7 @@ def scatter_lanes(first_lane, step, samples, weights, origin, tile, width, sums,
             for i in range(0, d, 4):
                 weighted_differences(x, v, False, root, origin, 0, i, padded(m), sums, lane)
             add_products(v, scatter, lane * columns, columns, padded(m))
+        lane = take(turn)
 
 
 @helper(ELEMENTWISE)
