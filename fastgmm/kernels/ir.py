@@ -69,6 +69,13 @@ class Block:
     def store(self, value: Any, pointer: Any) -> None:
         self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.size
 
+    def prefetch(self, pointer: Any) -> None:
+        """Emit that the cache line of an address is brought into the cache; the address need not be valid."""
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+        function = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
+        self.b.call(function, [self.b.bitcast(pointer, byte), I32(0), I32(3), I32(1)])
+
     def splat(self, x: Any, vector: Any = None) -> Any:
         undefined = ir.Constant(vector or self.vector, ir.Undefined)
         first = self.b.insert_element(undefined, x, I32(0))

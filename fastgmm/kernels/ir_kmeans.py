@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
 
 from fastgmm._jit import JIT_DISABLED
 from fastgmm.kernels.ir import I32, I64, Block, vector_width
@@ -137,11 +136,15 @@ nearest_within = _nearest_within_python if JIT_DISABLED else _nearest_within_ir
 _CHAINS = 8
 
 
-def _squared_distances(k, x, row, point, d):
-    """Emit the squared distances of `_CHAINS` vectors of samples at `x` to the point at `point`, difference first."""
+def _squared_distances(k, x, row, point, d, ahead):
+    """Emit the squared distances of `_CHAINS` vectors of samples at `x` to the point at `point`, difference first.
+
+    With each feature comes a prefetch of a cache line of those from `ahead` on.
+    """
     b = k.b
 
     def feature(i, sums):
+        k.prefetch(b.gep(ahead, [b.mul(i, I64(64 // k.size))]))
         at = b.gep(x, [b.mul(i, row)])
         c = k.splat(b.load(b.gep(point, [i])))
         differences = [b.fsub(k.load(b.gep(at, [I64(k.lanes * v)])), c) for v in range(_CHAINS)]
@@ -157,17 +160,24 @@ def _emit_potentials(ctx, b, sig, args):
     n_points = k.shape(sig.args[1], args[1], 0)
     out_row = k.array(sig.args[4], args[4])[1]
     closest = b.gep(closest, [args[3]])
+    line = 64 // k.size
+    next_tile = b.gep(k.data(sig.args[7], args[7]), [args[8]])
 
     def step(s0, nothing):
         here = b.gep(x, [s0])
+        # each step and point has lines of its own
+        ahead = b.gep(next_tile, [b.mul(b.mul(b.udiv(s0, I64(_CHAINS * k.lanes)), n_points), b.mul(d, I64(line)))])
         pointers = [b.gep(closest, [b.add(s0, I64(k.lanes * v))]) for v in range(_CHAINS)]
-        distances = _squared_distances(k, here, row, points, d)
+        distances = _squared_distances(k, here, row, points, d, ahead)
         near = [k.lower(new, k.load(p)) for new, p in zip(distances, pointers, strict=True)]
         for value, pointer in zip(near, pointers, strict=True):
             k.store(value, pointer)
 
         def candidate(t, nothing):
-            new = _squared_distances(k, here, row, b.gep(points, [b.mul(b.add(t, I64(1)), d)]), d)
+            point, lines = (
+                b.gep(at, [b.mul(b.add(t, I64(1)), b.mul(d, I64(n)))]) for at, n in ((points, 1), (ahead, line))
+            )
+            new = _squared_distances(k, here, row, point, d, lines)
             pointer = b.gep(out, [b.add(b.mul(t, out_row), args[5])])
             b.store(b.fadd(b.load(pointer), k.total([k.lower(*pair) for pair in zip(new, near, strict=True)])), pointer)
             return []
@@ -178,8 +188,8 @@ def _emit_potentials(ctx, b, sig, args):
 
 
 @intrinsic
-def _potentials_ir(typingctx, x, points, closest, first, out, column, m):
-    sig = types.void(x, points, closest, first, out, column, m)
+def _potentials_ir(typingctx, x, points, closest, first, out, column, m, flat, ahead):
+    sig = types.void(x, points, closest, first, out, column, m, flat, ahead)
 
     def codegen(ctx, b, sig, args):
         _emit_potentials(ctx, b, sig, args)
@@ -188,7 +198,7 @@ def _potentials_ir(typingctx, x, points, closest, first, out, column, m):
     return sig, codegen
 
 
-def _potentials_python(x, points, closest, first, out, column, m):
+def _potentials_python(x, points, closest, first, out, column, m, flat, ahead):
     near = closest[first : first + m]
     for t, point in enumerate(points):
         nearer = np.minimum(near, ((x[:, :m] - point[:, None]) ** 2).sum(axis=0))
@@ -198,9 +208,11 @@ def _potentials_python(x, points, closest, first, out, column, m):
             out[t - 1, column] += nearer.sum(dtype=np.float64)
 
 
-#: ``potentials(x, points, closest, first, out, column, m)``: for the first m samples, a multiple of 128, lower
-#: ``closest[first + s]`` to ``|| x[:, s] - points[0] ||^2``; then for each further point t add ``sum_s min(closest[first + s], || x[:, s] - points[t] ||^2)`` to
-#: ``out[t - 1, column]``, float64. points : (1 + t, d), t at least 1. Cost: 3 (1 + t) d flops a sample.
+#: ``potentials(x, points, closest, first, out, column, m, flat, ahead)``: for the first m samples, a multiple of 128, lower
+#: ``closest[first + s]`` to ``|| x[:, s] - points[0] ||^2``; then for each further point t add
+#: ``sum_s min(closest[first + s], || x[:, s] - points[t] ||^2)`` to
+#: ``out[t - 1, column]``, float64. points : (1 + t, d), t at least 1. Meanwhile ``flat[ahead :]`` comes into the cache, a line
+#: for each feature of a point: of the next tile, which would be waited for. Cost: 3 (1 + t) d flops a sample.
 potentials = _potentials_python if JIT_DISABLED else _potentials_ir
 
 
@@ -242,7 +254,8 @@ def _transpose_python(flat, starts, shift, s0, j0, x):
 
 
 #: ``transpose(flat, starts, shift, s0, j0, x)``: ``x[j, s] = flat[starts[s] + j] - shift[j]`` for 8 samples s from s0 and 4
-#: features j from j0, rounded to the dtype of x. A sample takes 1.1 ns at d = 8 and 5.5 at d = 39; by strided loads, one number at a time, 3 and 14.
+#: features j from j0, rounded to the dtype of x. A sample takes 1.1 ns at d = 8 and 5.5 at d = 39; by strided loads, one number
+#: at a time, 3 and 14.
 transpose = _transpose_python if JIT_DISABLED else _transpose_ir
 
 
@@ -251,12 +264,8 @@ def _prefetch_ir(typingctx, flat, position):
     sig = types.void(flat, position)
 
     def codegen(ctx, b, sig, args):
-        byte = ir.IntType(8).as_pointer()
-        function = cgutils.get_or_insert_function(
-            b.module, ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32]), "llvm.prefetch.p0"
-        )
-        data = make_array(sig.args[0])(ctx, b, args[0]).data
-        b.call(function, [b.bitcast(b.gep(data, [args[1]]), byte), I32(0), I32(3), I32(1)])
+        k = Block(ctx, b, sig.args[0].dtype)
+        k.prefetch(b.gep(k.data(sig.args[0], args[0]), [args[1]]))
         return ctx.get_dummy_value()
 
     return sig, codegen

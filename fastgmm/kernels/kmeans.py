@@ -272,7 +272,8 @@ def seed(turn, span, samples, shift, points, closest, sums):
             for s in range(m):
                 work.chosen[s] = low + s
             _load(samples, shift, m, work)
-            potentials(work.x, points, closest, low, sums, low // BLOCK, BLOCK)
+            ahead = samples.offset + (low + BLOCK) * samples.row
+            potentials(work.x, points, closest, low, sums, low // BLOCK, BLOCK, samples.flat, ahead)
         lane = take(turn)
 
 

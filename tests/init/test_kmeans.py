@@ -26,8 +26,13 @@ def call_nearest(x, centres, norms, found, m):
 
 
 @helper(ELEMENTWISE)
-def call_potentials(x, points, closest, first, out, column, m):
-    ir_kmeans.potentials(x, points, closest, first, out, column, m)
+def call_nearest_within(x, centres, norms, found, m, slope, offset):
+    ir_kmeans.nearest_within(x, centres, norms, found, m, slope, offset)
+
+
+@helper(ELEMENTWISE)
+def call_potentials(x, points, closest, first, out, column, m, flat, ahead):
+    ir_kmeans.potentials(x, points, closest, first, out, column, m, flat, ahead)
 
 
 @helper(ELEMENTWISE)
@@ -58,6 +63,29 @@ def test_nearest(d, k, m, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_nearest_within(dtype):
+    """The difference that is left if the squared distances differ by a margin less."""
+    rng = np.random.default_rng(0)
+    x, centres = rng.normal(size=(6, 128)).astype(dtype), rng.normal(size=(12, 6)).astype(dtype)
+    x[:, 0] = centres[3]
+    centres[7] = centres[3]  # two centres at the sample: nothing is left, and it is not positive
+    norms = (centres.astype(np.float64) ** 2).sum(axis=1).astype(dtype)
+    slope, offset = dtype(0.01), dtype(0.02)
+    found, plain, twin = np.zeros((3, 3, 128), dtype)
+    call_nearest_within(x, centres, norms, found, 128, slope, offset)
+    call_nearest(x, centres, norms, plain, 128)
+    assert np.array_equal(found[[0, 2]], plain[[0, 2]])
+    assert not found[1, 0] > 0
+    two = np.sort(naive.squared_distances(x.T, centres), axis=1)[:, :2]
+    squares = (x.astype(np.float64) ** 2).sum(axis=0)
+    margin = slope * squares + offset
+    left = (two[1:, 1] - two[1:, 0] - margin[1:]) / np.sqrt(two[1:]).sum(axis=1)
+    np.testing.assert_allclose(found[1, 1:], left, atol=1e-13 if dtype is np.float64 else 1e-4)
+    ir_kmeans._nearest_within_python(x, centres, norms, twin, 128, slope, offset)
+    np.testing.assert_allclose(found[:, 1:], twin[:, 1:], rtol=1e-5, atol=1e-13 if dtype is np.float64 else 1e-4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_the_first_of_equally_near_centres(dtype):
     x = np.zeros((2, 128), dtype)
     centres = np.array([[3, 0], [0, 1], [1, 0], [0, -1], [-1, 0], [0, 2], [0, 0.5], [0, -0.5]], dtype)
@@ -82,13 +110,13 @@ def test_potentials(d, candidates, dtype):
     expected = np.minimum(near[:, None], squares[:, 1:]).sum(axis=0)
     before, out = closest.copy(), np.ones((candidates, 3))
     twin, twin_out = closest.copy(), out.copy()
-    call_potentials(x, points, closest, 40, out, 1, 128)
+    call_potentials(x, points, closest, 40, out, 1, 128, x.ravel(), 7)
     close(closest[40:168], near, dtype)
     assert np.array_equal(closest[:40], before[:40])
     assert np.array_equal(closest[168:], before[168:])
     close(out[:, 1] - 1.0, expected, dtype)
     assert (out[:, [0, 2]] == 1.0).all()
-    ir_kmeans._potentials_python(x, points, twin, 40, twin_out, 1, 128)
+    ir_kmeans._potentials_python(x, points, twin, 40, twin_out, 1, 128, x.ravel(), 7)
     close(closest, twin, dtype)
     close(out, twin_out, dtype)
 
@@ -250,7 +278,9 @@ def test_draws_by_blocks(dtype):
     closest = np.zeros(1024, dtype)
     closest[:n] = squares[:, 0]
     sums = np.zeros((3, 8))
-    kernels.seed(0, 1, kernels.Span(512, 0, 512), source.samples, np.zeros(d, dtype), points, closest, sums)
+    kernels.seed(
+        np.zeros(1, np.int64), kernels.Span(512, 0, 512), source.samples, np.zeros(d, dtype), points, closest, sums
+    )
     after = np.minimum(squares[:, :1], squares[:, 1:])
     assert np.array_equal(sums.sum(axis=1), after.sum(axis=0))
     best = int(after.sum(axis=0).argmin())

@@ -266,7 +266,7 @@ density, exponentials, potentials = ir_density._full_density_ir, ir_density._exp
 def call(x, means, u, constant, resp, top, out):
     density(x, 5, means, u, constant, 0, resp, top, 0)
     exponentials(resp, top, top, 0)
-    potentials(x, means, top, 0, out, 0)
+    potentials(x, means, top, 0, out, 0, 128, top, 0)
 for dtype in (numba.float64, numba.float32):
     matrix, vector = dtype[:, ::1], dtype[::1]
     call.compile((matrix, matrix, matrix, vector, matrix, vector, numba.float64[:, ::1]))
