@@ -10,5 +10,7 @@ ONE_FEATURE = ("E", "V")
 STARTS = ("kmeans", "k-means++", "random", "random_from_data", "whitened", "hierarchical", "em-em", "auto")
 #: Accelerations of EM.
 ACCELERATIONS = ("auto", "over-relaxation", "squarem")
+#: How sweeps over the data are made.
+ALGORITHMS = ("dense", "pruned")
 #: Criteria that models are chosen by.
 CRITERIA = ("bic", "icl", "aic")

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NoReturn, TextIO
 
 import fastgmm
-from fastgmm._names import ACCELERATIONS, COVARIANCE_TYPES, CRITERIA, MCLUST_NAMES, ONE_FEATURE, STARTS
+from fastgmm._names import ACCELERATIONS, ALGORITHMS, COVARIANCE_TYPES, CRITERIA, MCLUST_NAMES, ONE_FEATURE, STARTS
 from fastgmm.cli.wording import in_options, option_for
 
 _TYPES = (
@@ -414,6 +414,13 @@ def _add_fit(parser: _Parser) -> None:
         metavar="METHOD",
         type=_one_of("acceleration", ACCELERATIONS),
         help=f"take fewer passes to the same optimum: {', '.join(ACCELERATIONS)} (default: plain EM)",
+    )
+    group.add_argument(
+        "--algorithm",
+        metavar="NAME",
+        type=_one_of("algorithm", ALGORITHMS),
+        default="dense",
+        help="dense or pruned, which leaves out components that are far away: for hundreds of them (default: dense)",
     )
     group = parser.add_argument_group("a long fit")
     group.add_argument(

@@ -82,6 +82,7 @@ def fit(args: Namespace) -> None:
         random_state=args.seed,
         verbose=args.verbose,
         acceleration=args.acceleration,
+        algorithm=args.algorithm,
         n_threads=args.threads,
     )
     every = 60.0 if args.checkpoint_every is None else args.checkpoint_every

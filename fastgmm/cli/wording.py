@@ -13,6 +13,7 @@ OPTIONS = {
     "reg_covar": "--reg-covar",
     "max_iter": "--max-iter",
     "acceleration": "--acceleration",
+    "algorithm": "--algorithm",
     "n_init": "--n-init",
     "init_params": "--init",
     "random_state": "--seed",

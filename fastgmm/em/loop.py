@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
+from functools import partial
 
 from fastgmm._limits import LIMITS
+from fastgmm._names import ALGORITHMS
 from fastgmm.data.source import Source
 from fastgmm.em.accelerate import Accelerated, Accelerator
 from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.em.compiled_loop import CompiledLoop
+from fastgmm.em.pruned import PrunedSweeps
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step, check_likelihood
 from fastgmm.em.stop import Reason, Stop
 from fastgmm.em.sweep import precise, sweep
 from fastgmm.model.params import Params
+from fastgmm.model.stats import Stats
+
+
+def _dense(source: Source, params: Params, n_threads: int | None, callback: Callback) -> Callable[[Params], Stats]:
+    return lambda params: sweep(source, params, n_threads, callback=callback)
+
+
+def _pruned(source: Source, params: Params, n_threads: int | None, callback: Callback) -> Callable[[Params], Stats]:
+    sweeps = PrunedSweeps.of(source, params, n_threads)
+    return _dense(source, params, n_threads, callback) if sweeps is None else partial(sweeps.sweep, callback=callback)
+
+
+#: How a run makes its sweeps, by the name of the algorithm: functions of the source, the first parameters, threads and callback.
+SWEEPS: dict[str, Callable[..., Callable[[Params], Stats]]] = dict(zip(ALGORITHMS, (_dense, _pruned), strict=True))
 
 
 class _Falls(ValueError):
@@ -35,6 +52,7 @@ def run(
     compiled_loop: bool = True,
     accelerator: Accelerator | None = None,
     accelerated: Accelerated | None = None,
+    algorithm: str = "dense",
 ) -> FitResult:
     """Iterate EM from `params` until `stop` gives a reason.
 
@@ -57,6 +75,8 @@ def run(
         changes the bound by less than the tolerance, never by the change that a proposal brought.
     accelerated : Accelerated, optional
         What an accelerated run resumes from, as `callback.reached` was given it; in place of `accelerator`.
+    algorithm : {'dense', 'pruned'}
+        How sweeps are made, if there is no compiled loop (`SWEEPS`).
 
     Raises
     ------
@@ -76,12 +96,14 @@ def run(
     else:
         # first of all, so that a run that resumes from a checkpoint comes to the same decision
         reason = stop(bounds)
+    sweep_of = None if reason is not None else SWEEPS[algorithm](source, params, n_threads, callback)
     plain, n_passes = params, len(bounds)
     if accelerated is not None:
         n_passes, accelerator = accelerated.n_passes, copy(accelerated.accelerator)
         plain = params if accelerated.plain is None else accelerated.plain
     while reason is None:
-        stats = sweep(source, params, n_threads, callback=callback)
+        assert sweep_of is not None
+        stats = sweep_of(params)
         n_passes += 1
         bound = step.bound(stats, params, source.total_weight)
         proposed = params is not plain

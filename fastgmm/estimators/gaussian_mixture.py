@@ -17,6 +17,8 @@ from fastgmm.data.source import ArraySource, Source
 from fastgmm.em import evaluate, online
 from fastgmm.em.accelerate import ACCELERATORS
 from fastgmm.em.callbacks import SILENT, Callback, combine
+from fastgmm.em.loop import SWEEPS
+from fastgmm.em.pruned import PrunedSweeps
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import REG_COVAR, MaximumLikelihood, Step, warn_if_regularisation_dominates
 from fastgmm.em.stop import Stop
@@ -118,6 +120,17 @@ class GaussianMixture(FittedMixture):
         The likelihood never falls, as in EM: a proposal at which it would fall is rejected, and costs a pass. A fit converges
         when a plain step of EM gains less than `tol`. It pays if clusters overlap, so that EM takes hundreds of iterations; with
         a small `tol`, since EM is far from its limit when it stops at 1e-3.
+    algorithm : {'dense', 'pruned'}, default='dense'
+        How `fit` goes through samples that are an array in memory.
+
+        'dense'
+            Each sample with each component.
+        'pruned'
+            Leave out components that are too far from 64 neighbouring samples to count: whose densities are below 1e-17 of the
+            best one. The samples are ordered once by the labels of the start. Bounds of distances are carried from iteration
+            to iteration. The results are those of 'dense' up to rounding, on any number of threads the same to the bit. It pays
+            if there are hundreds of components, most of them apart, and needs up to as much memory as `X`. If too few can be
+            left out, some iterations are dense.
     n_threads : int, optional
         Threads to use; by default Numba's setting, which is also the maximum that Numba was started with. The results do not
         depend on it, to the bit.
@@ -185,6 +198,7 @@ class GaussianMixture(FittedMixture):
         verbose: int = 0,
         verbose_interval: int = 10,
         acceleration: str | None = None,
+        algorithm: str = "dense",
         n_threads: int | None = None,
         learning_decay: float = 0.6,
         learning_offset: float = 3.0,
@@ -204,6 +218,7 @@ class GaussianMixture(FittedMixture):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.acceleration = acceleration
+        self.algorithm = algorithm
         self.n_threads = n_threads
         self.learning_decay = learning_decay
         self.learning_offset = learning_offset
@@ -459,6 +474,11 @@ class GaussianMixture(FittedMixture):
                     f"acceleration={self.acceleration!r} is for EM on all samples, and batch_size makes a step after each batch: "
                     "leave one of them out"
                 )
+            if self.algorithm != "dense":
+                raise ValueError(
+                    f"algorithm={self.algorithm!r} is for EM on all samples, whose distances it carries over from one iteration to "
+                    "the next: leave algorithm or batch_size out"
+                )
             if checkpoint is not None:
                 raise ValueError(
                     "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out; partial_fit and "
@@ -481,6 +501,7 @@ class GaussianMixture(FittedMixture):
             self._check_goes_on(source, "warm_start=True", "set warm_start=False")
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         plan = self._plan(source, step, stop, warm, batch_size)
+        self._warn_if_dense(source)
         if saved is not None:
             # not the arguments that the constructor of a subclass names: it may pass **kwargs on
             arguments = {name: getattr(self, name) for name in GaussianMixture._parameter_names()}
@@ -497,6 +518,13 @@ class GaussianMixture(FittedMixture):
             saved.remove()
         self._warn_of(result, source, step.structure, fit.found_once() if batch_size is None else "")
         return source
+
+    def _warn_if_dense(self, source: Source) -> None:
+        if self.algorithm == "pruned" and (obstacle := PrunedSweeps.obstacle(source, self.n_components)):
+            warn(
+                f"algorithm='pruned' has no effect here: {obstacle}. The fit is that of algorithm='dense'",
+                UserWarning,
+            )
 
     def _warn_of(self, result: FitResult, source: Source, structure: Structure, found_once: str) -> None:
         """Warn of a fit that ended badly without an error; `found_once` says that one start alone reached its bound."""
@@ -529,6 +557,7 @@ class GaussianMixture(FittedMixture):
             earlier=(self._params(drawn=True), getattr(self, "lower_bound_", -math.inf)) if warm else None,
             batches=None if batch_size is None else (self._online(step, source.n_features), batch_size),
             acceleration=self.acceleration,
+            algorithm=self.algorithm,
         )
 
     def _progress(self, plan: FitPlan, with_bar: bool) -> Callback:
@@ -583,6 +612,7 @@ class GaussianMixture(FittedMixture):
         _validation.check_bool("warm_start", self.warm_start)
         if self.acceleration is not None:
             _validation.check_choice("acceleration", self.acceleration, ACCELERATORS)
+        _validation.check_choice("algorithm", self.algorithm, SWEEPS)
         _validation.check_verbose(self.verbose)
         _validation.check_integer("verbose_interval", self.verbose_interval, 1)
         self._check_learning()

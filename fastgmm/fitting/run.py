@@ -38,6 +38,7 @@ class FitPlan:
     earlier : parameters and bound of an earlier fit to continue from, in place of any start
     batches : online steps and the size of their batches, in place of EM
     acceleration : name of an accelerator (`em.accelerate`), if there is one
+    algorithm : how sweeps are made (`em.loop.SWEEPS`)
     """
 
     source: Source
@@ -51,6 +52,7 @@ class FitPlan:
     earlier: tuple[Params, float] | None = None
     batches: tuple[Online, int] | None = None
     acceleration: str | None = None
+    algorithm: str = "dense"
 
     def accelerator(self) -> Accelerator | None:
         """Return a new accelerator for a run."""
@@ -129,6 +131,7 @@ class Fit:
                         callback=callback,
                         accelerator=plan.accelerator(),
                         accelerated=self.at.accelerated,
+                        algorithm=plan.algorithm,
                     )
                 self._ended(i, result)
             assert self.at.best is not None

@@ -1,7 +1,7 @@
 """Lanes of k-means: nearest centre, sums per cluster, potentials and draws of k-means++.
 
-Every pass takes ``turn, span`` and works on a part of each lane whose turn it is (`turns.take`). Each Python thread makes one call
-for each part, and Ctrl-C is served between two of them.
+Every pass takes ``turn, span`` and works on a part of each lane whose turn it is (`ir_turns.take`). Each Python thread makes one
+call for each part, and Ctrl-C is served between two of them.
 
 Distances to centres are compared as ||c||^2 - 2 x.c, the product summed feature by feature with one rounding each, as in a
 matrix product. A sample that is equally far from two centres then goes where a GEMM-based k-means puts it.
@@ -15,7 +15,7 @@ import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
 from fastgmm.kernels.ir_kmeans import nearest, nearest_within, potentials, prefetch, transpose
-from fastgmm.kernels.turns import take
+from fastgmm.kernels.ir_turns import take
 
 #: Samples in a tile, and in a block of `seed`'s sums.
 BLOCK = 128

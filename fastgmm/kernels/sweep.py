@@ -17,6 +17,7 @@ from fastgmm.kernels.full import accumulate as full_accumulate
 from fastgmm.kernels.full import density as full_density
 from fastgmm.kernels.ir_density import STEP, exponentials, most_probable
 from fastgmm.kernels.ir_moments import weighted_differences
+from fastgmm.kernels.ir_turns import take
 from fastgmm.kernels.simple import (
     Diag,
     Spherical,
@@ -36,7 +37,6 @@ from fastgmm.kernels.tile import (
     padded,
     weighted_exponentials_tile,
 )
-from fastgmm.kernels.turns import take
 
 #: Outputs of `evaluate`.
 LOG_PROB, RESPONSIBILITIES, LOG_DENSITY = 0, 1, 2
@@ -114,7 +114,7 @@ def _load_resp(given, row, m, work):
 
 @helper(ELEMENTWISE)
 def scatter_lanes(turn, samples, weights, origin, tile, width, sums, scatter):
-    """Add the first moments and scatter about `origin` of the lanes of a block whose turn it is (`turns.take`).
+    """Add the first moments and scatter about `origin` of the lanes of a block whose turn it is (`ir_turns.take`).
 
     weights : (n,) float, in, or (0,) if all are 1; tile : samples in a tile
     origin : (1, d) float, in, in whose dtype all is computed, be that of the samples or a wider one

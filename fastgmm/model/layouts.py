@@ -128,6 +128,14 @@ class Layout(ABC):
     def smallest_variances(self, covariances: Float, k: int, units: Float) -> Float:
         """Return each component's smallest variance in any direction, (k,), of features divided by `units` (d,)."""
 
+    @abstractmethod
+    def lengths(self, prec_chol: Float, vectors: Float) -> Float:
+        """Return |U_k^T v_k| of vectors (k, d), shape (k,)."""
+
+    @abstractmethod
+    def contraction(self, before: Float, after: Float, k: int) -> Float:
+        """Return a lower bound of |U_after^T v| / |U_before^T v| over all v, shape (k,), of two sets of factors."""
+
     # --- statistics ---
 
     @abstractmethod
@@ -216,6 +224,14 @@ class _Matrices(Layout):
         inverse = np.linalg.inv(prec_chol)
         return np.swapaxes(inverse, -1, -2) @ inverse
 
+    def lengths(self, prec_chol: Float, vectors: Float) -> Float:
+        return np.linalg.norm(np.einsum("...ij,...i->...j", prec_chol, vectors), axis=-1)
+
+    def contraction(self, before: Float, after: Float, k: int) -> Float:
+        # U_after^T v = A U_before^T v with A^T = U_before^-1 U_after, whose smallest singular value is at least 1 - |A - I|
+        difference = np.linalg.solve(before, after) - np.eye(before.shape[-1])
+        return np.broadcast_to(1.0 - np.linalg.norm(difference, axis=(-2, -1)), (k,))
+
     def precision_diagonals(self, prec_chol: Float, k: int, d: int) -> Float:
         diagonals = np.einsum("...ij,...ij->...i", prec_chol, prec_chol)
         return np.broadcast_to(diagonals, (k, d)) if self.pools else diagonals
@@ -256,6 +272,12 @@ class _Variances(Layout):
 
     def covariances(self, prec_chol: Float) -> Float:
         return 1.0 / prec_chol**2
+
+    def lengths(self, prec_chol: Float, vectors: Float) -> Float:
+        return np.linalg.norm(vectors * prec_chol.reshape(len(vectors), -1), axis=1)
+
+    def contraction(self, before: Float, after: Float, k: int) -> Float:
+        return (after / before).reshape(k, -1).min(axis=1)
 
     def precision_diagonals(self, prec_chol: Float, k: int, d: int) -> Float:
         return self.variances(prec_chol**2, k, d)

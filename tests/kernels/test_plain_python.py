@@ -93,6 +93,15 @@ def test_sweeps(guarded, layout, d, dtype):
 
 
 @plain
+@pytest.mark.parametrize(("layout", "weighted"), zip(DENSITIES, [False, True, False, True], strict=True))
+def test_pruned_sweeps(guarded, layout, weighted):
+    X, groups, rng = draw(SINGLE_LANE + 70, 3, 4, np.float64, apart=8.0)
+    model = GaussianMixture(4, covariance_type=layout, init_params=groups, max_iter=4, tol=0.0, algorithm="pruned")
+    model.fit(X, sample_weight=rng.integers(0, 3, size=len(X)) if weighted else None)
+    assert np.all(np.diff(model.lower_bounds_) > -1e-12)
+
+
+@plain
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("layout", DENSITIES)
 def test_float32_is_summed_in_float64(guarded, layout, weighted):
