@@ -1,9 +1,9 @@
 """Pruned sweeps against dense ones: ``python -m bench.pruned``.
 
 For each data set EM goes through the same iterations from the labels of k-means. `dense` and `pruned` are milliseconds of a sweep:
-the median, and that of the last three iterations; `whole` is the ratio of all sweeps, the ordering and the first one, which evaluates all
-pairs, included. `evaluated` are the shares of the pairs of 64 samples and a component that were evaluated in the second and in
-the last iteration, `error` the largest relative difference of likelihood, counts and scatter.
+the median, and that of the last three iterations. `whole` is the ratio of all sweeps, with the ordering and the first sweep, which
+evaluates all pairs. `evaluated` are the shares of the pairs of 64 samples and a component that were evaluated in the second and in
+the last iteration. `error` is the largest relative difference of likelihood, counts and scatter.
 """
 
 from __future__ import annotations
