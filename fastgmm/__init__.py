@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         responsibilities,
         sufficient_statistics,
     )
+    from fastgmm.model.priors import NormalInverseWishart
     from fastgmm.selection import Selection, select
 
 _HOME = {
@@ -35,6 +36,7 @@ _HOME = {
     "DegenerateWarning": "fastgmm._errors",
     "GaussianMixture": "fastgmm.estimators.gaussian_mixture",
     "LocalOptimumWarning": "fastgmm._errors",
+    "NormalInverseWishart": "fastgmm.model.priors",
     "NotFittedError": "fastgmm._errors",
     "Selection": "fastgmm.selection",
     "chunks": "fastgmm.data.chunks",
@@ -55,6 +57,7 @@ __all__ = [
     "DegenerateWarning",
     "GaussianMixture",
     "LocalOptimumWarning",
+    "NormalInverseWishart",
     "NotFittedError",
     "Selection",
     "__version__",

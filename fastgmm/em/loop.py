@@ -63,7 +63,7 @@ def run(
     ValueError
         If a component collapses or the likelihood is not finite.
     """
-    source = precise(source, step.structure.layout, len(params.weights))
+    source, step = precise(source, step.structure.layout, len(params.weights)), step.on(source)
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
     reason: Reason | None

@@ -154,8 +154,12 @@ class _Averaging:
         self.online, self.batch, self.averages = online, batch, averages
         self.structure = online.of.structure
 
+    def on(self, source: Source) -> _Averaging:
+        return self
+
     def bound(self, stats: Stats, params: Params, total_weight: float) -> float:
-        return self.online.of.bound(stats, params, total_weight)
+        # a prior counts once for all batches, not in the mean of each
+        return stats.log_likelihood / total_weight
 
     def maximise(self, stats: Stats, previous: Params | None = None) -> Params:
         online, batch, averages = self.online, self.batch, self.averages

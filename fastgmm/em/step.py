@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._errors import warn
+from fastgmm.data.source import Source
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.collinear import collinear, described, numbered
 from fastgmm.model.params import Params
+from fastgmm.model.priors import Prior
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import Structure, maximise, possible
 
@@ -69,6 +71,9 @@ class Step(Protocol):
     def expected(self, params: Params) -> Stats:
         """Return statistics of a unit of weight whose maximum is `params`: what a mixture expects of a sample."""
 
+    def on(self, source: Source) -> Step:
+        """Return the same step for statistics of a source, whose weights are in units of its own."""
+
     @property
     def compiled_reg_covar(self) -> float | None:
         """Return the `reg_covar` of the compiled loop, if it makes this step; else None."""
@@ -122,10 +127,44 @@ class MaximumLikelihood:
         scatter = layout.expected_scatter(layout.regularised(params.covariances, -self.reg_covar), weights, d)
         return Stats(layout, 0, float("nan"), weights, np.zeros_like(params.means), scatter, params.means)
 
+    def on(self, source: Source) -> MaximumLikelihood:
+        """Return this step: the scale of the weights has no influence on the maximum."""
+        return self
+
     @property
     def compiled_reg_covar(self) -> float | None:
         """Return `reg_covar` if nothing but the layout restricts the covariances, else None."""
         return self.reg_covar if self.structure.basic else None
+
+
+@dataclass(frozen=True)
+class MaximumAPosteriori(MaximumLikelihood):
+    """Maximise the posterior with a conjugate prior of means and covariances (`model.priors`).
+
+    `prior` is for statistics whose weights are in units of `weight_unit`, those of a source.
+    """
+
+    prior: Prior | None = None
+    weight_unit: float = 1.0
+    compiled_reg_covar = None
+
+    @property
+    def _prior(self) -> Prior:
+        assert self.prior is not None
+        return self.prior.in_units(self.weight_unit)
+
+    def _maximised(self, stats: Stats, previous: Float | None, kept: NDArray[np.bool_] | None = None) -> Params:
+        weights, means, covariances = self._prior.maximise(self.structure, stats, self.reg_covar, previous)
+        layout = self.structure.layout
+        return Params(layout, weights, means, covariances, layout.precision_cholesky(covariances))
+
+    def on(self, source: Source) -> MaximumAPosteriori:
+        """Return the same step for statistics in units of the source's weights."""
+        return replace(self, weight_unit=source.weight_unit)
+
+    def bound(self, stats: Stats, params: Params, total_weight: float) -> float:
+        """Return the mean log-likelihood and, per unit of weight, the log-density of the prior up to a constant."""
+        return super().bound(stats, params, total_weight) + self._prior.log_density(params) / total_weight
 
 
 def _collapsed(params: Params, previous: Params) -> NDArray[np.bool_]:

@@ -18,17 +18,19 @@ from fastgmm.em import evaluate, online
 from fastgmm.em.accelerate import ACCELERATORS
 from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.result import FitResult
-from fastgmm.em.step import REG_COVAR, MaximumLikelihood, Step, warn_if_regularisation_dominates
+from fastgmm.em.step import REG_COVAR, MaximumAPosteriori, MaximumLikelihood, Step, warn_if_regularisation_dominates
 from fastgmm.em.stop import Stop
-from fastgmm.estimators.mixture import FIT_HOOKS, FittedMixture
+from fastgmm.estimators.mixture import FIT_HOOKS, PRIOR_TAKES, FittedMixture, warn_of_relative_weights
 from fastgmm.estimators.saving import saveable
 from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
 from fastgmm.fitting.degenerate import degenerate
+from fastgmm.fitting.prior import check_prior, completed
 from fastgmm.fitting.progress import Lines, announced, progress_bar
 from fastgmm.fitting.run import Fit, FitPlan, Interrupted
 from fastgmm.init.starts import STARTS, Start, Supplied, start_of
 from fastgmm.model.checks import check_covariances, check_parameters
 from fastgmm.model.params import Params
+from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import STRUCTURES, Structure, has_structure
 
 #: Batches of `partial_fit` whose log-likelihoods are kept: a stream may be endless.
@@ -98,6 +100,13 @@ class GaussianMixture(FittedMixture):
         Initial inverse covariances, in the shape of `precisions_`; they need not have the structure.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
         Source of all random draws.
+    prior : {None, 'default'} or NormalInverseWishart, default=None
+        Conjugate prior of means and covariances. EM then climbs the log-posterior to its mode, and `reg_covar` has little left to do:
+        components on few or equal samples do not collapse. Any `covariance_type` has it. `score`, `bic` and the other criteria are of
+        the likelihood at the mode, as in mclust.
+
+        'default' is scaled to the data (Fraley & Raftery 2007, see `NormalInverseWishart`), with `partial_fit` to its first batch. A
+        prior weighs against the number of samples, which weights add up to: their scale matters, as in `bic`.
     warm_start : bool, default=False
         Whether `fit` resumes from the last result instead of starting anew.
     verbose : int, default=0
@@ -151,6 +160,8 @@ class GaussianMixture(FittedMixture):
     lower_bounds_ : list of float
         The same for each iteration of the kept start. With `batch_size` for each epoch, with each batch under the parameters
         before its step. After `partial_fit` for the last 1000 batches.
+    prior_ : NormalInverseWishart
+        With `prior` only: the one of the fit, with every hyper-parameter as a number or an array.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Column names, if X was a data frame whose column names are strings.
@@ -164,6 +175,7 @@ class GaussianMixture(FittedMixture):
     array([1, 0])
     """
 
+    prior_: NormalInverseWishart
     _averages: online.Averages
     _averages_lost: bool
 
@@ -180,6 +192,7 @@ class GaussianMixture(FittedMixture):
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
+        prior: str | NormalInverseWishart | None = None,
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -199,6 +212,7 @@ class GaussianMixture(FittedMixture):
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
+        self.prior = prior
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -396,6 +410,7 @@ class GaussianMixture(FittedMixture):
         source = self._source(X, sample_weight) if fitted else open_source(X, sample_weight)
         step.structure.check_features(source.n_features)
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
+        step, adapted = self._adapted(step, source, resumes=fitted)
         params, averages = self._before_batch(source, step)
         earlier = self.lower_bounds_ if averages.n_steps else []
         with self._memory_for(source):
@@ -406,10 +421,10 @@ class GaussianMixture(FittedMixture):
         result = FitResult(params, False, averages.n_steps, bound, bounds, averages.n_steps)
         if fitted:
             self._set_fitted(
-                result, source.dtype, "_averages_lost", _averages=averages, n_features_in_=source.n_features
+                result, source.dtype, "_averages_lost", _averages=averages, n_features_in_=source.n_features, **adapted
             )
         else:
-            self._keep(result, source, names, _averages=averages)
+            self._keep(result, source, names, _averages=averages, **adapted)
         return self
 
     def _before_batch(self, source: Source, step: Step) -> tuple[Params, online.Averages]:
@@ -480,6 +495,10 @@ class GaussianMixture(FittedMixture):
         if warm:
             self._check_goes_on(source, "warm_start=True", "set warm_start=False")
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
+        if self.prior is not None:
+            warn_of_relative_weights(source, PRIOR_TAKES)
+        with self._memory_for(source):
+            step, adapted = self._adapted(step, source)
         plan = self._plan(source, step, stop, warm, batch_size)
         if saved is not None:
             # not the arguments that the constructor of a subclass names: it may pass **kwargs on
@@ -489,9 +508,9 @@ class GaussianMixture(FittedMixture):
         try:
             with self._memory_for(source), announced(bool(self.verbose), with_bar):
                 result = fit.best()
-            self._keep(result, source, names)
+            self._keep(result, source, names, **adapted)
         except Interrupted as interrupted:
-            self._keep(interrupted.fit, source, names)
+            self._keep(interrupted.fit, source, names, **adapted)
             raise KeyboardInterrupt(str(interrupted)) from None
         if saved is not None:
             saved.remove()
@@ -565,7 +584,8 @@ class GaussianMixture(FittedMixture):
     def _keep(self, fit: FitResult, source: Source, names: NDArray | None, **others: Any) -> None:
         others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
         # averages of an earlier partial_fit belong to other parameters
-        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", "_averages_lost", "_left_out", **others)
+        gone = ("feature_names_in_", "_averages", "_averages_lost", "_left_out", "prior_")
+        self._set_fitted(fit, source.dtype, *gone, **others)
 
     def _check_enough(self, source: Source) -> None:
         if source.n_samples < self.n_components:
@@ -590,11 +610,31 @@ class GaussianMixture(FittedMixture):
         tol = _validation.check_non_negative("tol", self.tol)
         reg_covar = _validation.check_non_negative("reg_covar", self.reg_covar)
         stop = Stop(tol, _validation.check_integer("max_iter", self.max_iter, 0))
-        return self._step(structure, reg_covar), stop
+        step = self._step(structure, reg_covar)
+        if check_prior(self.prior) is not None and type(step) is not MaximumLikelihood:
+            raise ValueError(
+                f"prior={self.prior!r} is for maximum likelihood, and {type(self).__name__} has a step of its own: leave one of them out"
+            )
+        return step, stop
 
     def _step(self, structure: Structure, reg_covar: float) -> Step:
         """Return the step that maximises the likelihood. A subclass with another objective returns its own step."""
         return MaximumLikelihood(structure, reg_covar)
+
+    def _adapted(self, step: Step, source: Source, *, resumes: bool = False) -> tuple[Step, dict[str, Any]]:
+        """Return the step with the prior of the data, and the attributes that the fit has of it.
+
+        A stream that resumes keeps the prior of its first batch.
+        """
+        prior = check_prior(self.prior)
+        if prior is None:
+            return step, {}
+        assert isinstance(step, MaximumLikelihood)
+        k = self.n_components
+        if resumes and hasattr(self, "prior_"):
+            prior = self.prior_
+        prior = completed(prior, source, step.structure, k, self.n_threads)
+        return MaximumAPosteriori(step.structure, step.reg_covar, prior=prior.of(step.structure, k)), {"prior_": prior}
 
     def _check_start(self, source: Source, structure: Structure) -> Start:
         return start_of(

@@ -15,6 +15,7 @@ from fastgmm.estimators.left_out import LeftOut
 from fastgmm.estimators.saving import SAVED
 from fastgmm.io import model_file
 from fastgmm.model.layouts import Layout
+from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import STRUCTURES
 
@@ -56,6 +57,8 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
     model.n_features_in_ = int(entries["n_features_in_"])
     if "feature_names_in_" in entries:
         model.feature_names_in_ = entries["feature_names_in_"].astype(object)
+    if "prior.mean" in entries:
+        model.prior_ = NormalInverseWishart(*(entries[f"prior.{part}"] for part in model_file.PRIOR)).numbers()
     if contents.averages is not None:
         model._averages = _averages(contents.averages, STRUCTURES[model.covariance_type].layout)
     elif (contents.version == 1 and not model.converged_) or contents.averages_lost:

@@ -87,8 +87,13 @@ class Criteria(NamedTuple):
 _PLAUSIBLE = 0.1
 
 
-def warn_of_relative_weights(source: Source) -> None:
-    """Warn if weights do not add up to a plausible number of samples, which criteria take their sum to be.
+#: What takes the sum of weights for the number of samples, and what comes of it if that is wrong.
+CRITERIA_TAKE = "the criteria (bic, icl, aic) take that for the number of samples, so that they cannot compare models"
+PRIOR_TAKES = "the prior takes that for the number of samples that it weighs against"
+
+
+def warn_of_relative_weights(source: Source, what: str = CRITERIA_TAKE) -> None:
+    """Warn if weights do not add up to a plausible number of samples, which criteria and priors take their sum to be.
 
     They do if they count repeated rows (their sum is not below the number of samples that have a weight). So do weights that
     add up to the number of samples, or are from a bootstrap. Shares and probabilities of membership add up to less. A sum of
@@ -99,9 +104,8 @@ def warn_of_relative_weights(source: Source) -> None:
     n = source.n_samples if weights is None else int(np.count_nonzero(weights))
     if n > 1 and total <= max(1.0 + 1e-5, _PLAUSIBLE * n):
         warn(
-            f"sample_weight adds up to {total:.6g} for {n} samples of positive weight, and the criteria (bic, icl, aic) take that "
-            "for the number of samples, so that they cannot compare models. Multiply the weights by n over their sum, where n is "
-            f"the number of samples that they stand for, such as {n} (in Python: sample_weight * (n / sample_weight.sum()))",
+            f"sample_weight adds up to {total:.6g} for {n} samples of positive weight, and {what}. Multiply the weights by n over "
+            f"their sum, where n is the number of samples that they stand for, such as {n} (in Python: sample_weight * (n / sample_weight.sum()))",
             UserWarning,
         )
 

@@ -71,6 +71,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     averages = getattr(model, "_averages", None)
     if averages is not None:
         entries |= _of_averages(averages, STRUCTURES[model.covariance_type].layout)
+    if hasattr(model, "prior_"):
+        entries |= {f"prior.{part}": np.asarray(getattr(model.prior_, part), np.float64) for part in model_file.PRIOR}
     if hasattr(model, "feature_names_in_"):
         entries["feature_names_in_"] = np.asarray(model.feature_names_in_, dtype=np.str_)
     if model._left_out is not None:

@@ -62,6 +62,7 @@ from fastgmm.em.accelerate import ACCELERATORS, Accelerated, state_of
 from fastgmm.em.result import FitResult
 from fastgmm.io import archive
 from fastgmm.model.params import Params
+from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import STRUCTURES
 
@@ -259,9 +260,16 @@ def settings_of(class_name: str, arguments: Mapping[str, Any]) -> dict[str, Any]
             settings[name] = bool(value) if isinstance(value, np.bool_) else value
         elif isinstance(value, numbers.Real):
             settings[name] = int(value) if isinstance(value, numbers.Integral) else float(value)
+        elif isinstance(value, NormalInverseWishart):
+            settings[name] = _digest(np.concatenate([np.ravel(part) for part in _known(value)]))
         else:  # first parameters
             settings[name] = _digest(np.asarray(value, np.float64))
     return settings
+
+
+def _known(prior: NormalInverseWishart) -> list[NDArray[np.float64]]:
+    """Return the hyper-parameters of a prior; NaN for those of the data."""
+    return [np.asarray(math.nan if value is None else value, np.float64) for value in vars(prior).values()]
 
 
 def data_of(source: Source) -> dict[str, Any]:

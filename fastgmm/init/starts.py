@@ -152,6 +152,7 @@ class Start(NamedTuple):
     ) -> Params:
         """Return first parameters; ValueError if a first covariance is not positive definite."""
         samples = None if source is None else precise(source, step.structure.layout, k)
+        step = step if samples is None else step.on(samples)
         try:
             return self.find(samples, step, k, random_state, n_threads)
         except Collapsed as error:

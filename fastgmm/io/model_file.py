@@ -21,6 +21,10 @@ entry                     dtype                         what
 ``feature_names_in_``     string (d,)                   only if the model has names
 ``left_out``              int64 (c,)                    only if `select` left constant features out: their indices in its X
 ``left_out_of``           string (d + c,)               only with ``left_out``, if X had names: those of all its columns
+``prior.mean``            float64 (d,)                  these four: only if fitted with a prior (`NormalInverseWishart`)
+``prior.shrinkage``       float64, 0-d
+``prior.dof``             float64, 0-d
+``prior.scale``           float64 (d, d)
 ``param.means_init``      real                          only if given; likewise the other array parameters, and
                                                         ``init_params`` if it is not a string
 ``averages.counts``       float64 (k,)                  these eight: only after `partial_fit`, the running averages
@@ -34,7 +38,8 @@ entry                     dtype                         what
 ========================  ============================  =======================================================
 
 The header holds ``format`` ("fastgmm-model"), ``format_version`` (2), ``class``, ``fastgmm_version`` and ``params``:
-the constructor's parameters that are not arrays. The same model gives the same bytes.
+the constructor's parameters that are not arrays. A ``prior`` that is not a string is an object with the hyper-parameters that were
+given, numbers or lists. The same model gives the same bytes.
 
 Version 1 had no averages. If a model from such a file may have been in a stream, because it did not converge, `partial_fit`
 warns when it resumes from it. If the model is saved again before, ``averages_lost`` (true) in the header preserves that.
@@ -50,6 +55,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.io import archive
+from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import STRUCTURES
 
 _KIND = archive.Kind(
@@ -69,6 +75,9 @@ _ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init", "init_params")
 STATS = ("counts", "sums", "scatter", "origin")
 COUNTED = {"n_samples": "int64", "n_steps": "int64", "weight": "float64", "ready": "bool"}
 _AVERAGES = tuple(f"averages.{part}" for part in (*STATS, *COUNTED))
+#: Hyper-parameters of the prior of a fit.
+PRIOR = ("mean", "shrinkage", "dof", "scale")
+_PRIOR = tuple(f"prior.{part}" for part in PRIOR)
 _JSON = (bool, int, float, str, type(None))
 
 
@@ -186,6 +195,8 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
             plain[name] = None
         elif isinstance(value, _JSON):
             plain[name] = value
+        elif isinstance(value, NormalInverseWishart):
+            plain[name] = {part: None if own is None else np.asarray(own).tolist() for part, own in vars(value).items()}
         else:
             raise TypeError(
                 f"the parameter {name} is a {type(value).__name__}, which cannot be saved; set it to a number, a string or None"
@@ -195,9 +206,13 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
 
 def _plain_params(header: dict[str, Any]) -> dict[str, Any]:
     params = header.get("params")
+    if isinstance(params, dict) and isinstance(given := params.get("prior"), dict) and set(given) == set(PRIOR):
+        params = params | {"prior": None}
+    else:
+        given = None
     if not isinstance(params, dict) or not all(isinstance(value, _JSON) for value in params.values()):
         raise ValueError("its header holds no usable parameters; save the model again")
-    return params
+    return params if given is None else params | {"prior": NormalInverseWishart(**given)}
 
 
 def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[str, Any]) -> str | None:
@@ -207,7 +222,7 @@ def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[st
         known.add("init_params")
     if unknown := sorted(set(params) - known):
         return f"its header holds unknown parameters: {', '.join(map(repr, unknown))}"
-    allowed = {*_ENTRIES, *_AVERAGES, "feature_names_in_", "left_out", "left_out_of"}
+    allowed = {*_ENTRIES, *_AVERAGES, *_PRIOR, "feature_names_in_", "left_out", "left_out_of"}
     allowed |= {f"param.{name}" for name in _ARRAY_PARAMS}
     if unknown := sorted(set(entries) - allowed):
         return f"it holds unknown entries: {', '.join(map(repr, unknown))}"
@@ -231,12 +246,28 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
     d = entries["means_"].shape[1]
     if entries["n_features_in_"] != d:
         return f"n_features_in_ is {entries['n_features_in_']}, but means_ has {d} columns"
-    if problem := _averages_problem(params, entries):
+    if problem := _averages_problem(params, entries) or _prior_problem(params, entries, d):
         return problem
     names = entries.get("feature_names_in_")
     if names is not None and (names.dtype.kind != "U" or names.shape != (d,)):
         return f"feature_names_in_ has dtype {names.dtype} and shape {names.shape}; it must be {d} strings"
     return _left_out_problem(entries, d)
+
+
+def _prior_problem(params: dict[str, Any], entries: dict[str, NDArray[Any]], d: int) -> str | None:
+    """Return the problem that keeps the entries from being the prior of a fit of `d` features, or None."""
+    found = [entry for entry in _PRIOR if entry in entries]
+    of = [NormalInverseWishart(*(entries[entry] for entry in _PRIOR))] if len(found) == len(_PRIOR) else []
+    if found and not of:
+        return f"it holds {', '.join(map(repr, found))}, but not all of {', '.join(map(repr, _PRIOR))}"
+    if isinstance(given := params.get("prior"), NormalInverseWishart):
+        of.append(given)
+    for prior in of:
+        try:
+            prior.numbers().checked(d)
+        except (ValueError, TypeError) as error:
+            return f"it holds a prior that is none: {error}"
+    return None
 
 
 def _left_out_problem(entries: dict[str, NDArray[Any]], d: int) -> str | None:

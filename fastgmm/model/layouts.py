@@ -154,6 +154,10 @@ class Layout(ABC):
     def of_full_scatter(self, scatter: Float) -> Float:
         """Return what scatter (k, d, d) is in this layout."""
 
+    def n_alike(self, d: int) -> int:
+        """Return how many of d features have one variance."""
+        return 1
+
     # --- kernels ---
 
     @abstractmethod
@@ -465,6 +469,9 @@ class SphericalLayout(_Variances):
 
     def of_full_scatter(self, scatter: Float) -> Float:
         return np.diagonal(scatter, axis1=1, axis2=2).sum(axis=1)
+
+    def n_alike(self, d: int) -> int:
+        return d
 
     def packed(
         self, constant: NDArray, means: NDArray, weights: Float, centres: Float, prec_chol: Float, tile: int
