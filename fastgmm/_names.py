@@ -10,5 +10,7 @@ ONE_FEATURE = ("E", "V")
 STARTS = ("kmeans", "k-means++", "random", "random_from_data", "whitened", "hierarchical", "em-em", "auto")
 #: Accelerations of EM.
 ACCELERATIONS = ("auto", "over-relaxation", "squarem")
+#: Priors that have a name.
+PRIORS = ("default",)
 #: Criteria that models are chosen by.
 CRITERIA = ("bic", "icl", "aic")

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NoReturn, TextIO
 
 import fastgmm
-from fastgmm._names import ACCELERATIONS, COVARIANCE_TYPES, CRITERIA, MCLUST_NAMES, ONE_FEATURE, STARTS
+from fastgmm._names import ACCELERATIONS, COVARIANCE_TYPES, CRITERIA, MCLUST_NAMES, ONE_FEATURE, PRIORS, STARTS
 from fastgmm.cli.wording import in_options, option_for
 
 _TYPES = (
@@ -490,6 +490,11 @@ def _em_arguments(group: Any, *, tol: str, max_iter: int, least: int, starts: st
         help=f"stop at a smaller gain of mean log-likelihood (default: {tol})",
     )
     group.add_argument("--reg-covar", type=_not_negative, default=1e-6, help="added to every variance (default: 1e-6)")
+    group.add_argument(
+        "--prior",
+        type=_one_of("prior", PRIORS),
+        help="conjugate prior of means and covariances, scaled to the data: default (default: none)",
+    )
     group.add_argument(
         "--max-iter",
         metavar="N",

@@ -82,6 +82,7 @@ def fit(args: Namespace) -> None:
         random_state=args.seed,
         verbose=args.verbose,
         acceleration=args.acceleration,
+        prior=args.prior,
         n_threads=args.threads,
     )
     every = 60.0 if args.checkpoint_every is None else args.checkpoint_every
@@ -165,7 +166,7 @@ def select(args: Namespace) -> None:
     table = inputs.read(args, args.columns, args.dtype)
     read = time.perf_counter() - begin
     inputs.tell_of_doubts(args, table)
-    taken = ("tol", "reg_covar", "max_iter", "n_init", "criterion", "progress")
+    taken = ("tol", "reg_covar", "max_iter", "n_init", "criterion", "prior", "progress")
     options = {name: getattr(args, name) for name in taken}
     options |= {"init_params": args.init, "random_state": args.seed, "n_threads": args.threads}
     begin = time.perf_counter()

@@ -181,7 +181,7 @@ def _swept(
 
 
 def accumulate(
-    source: LocalSource,
+    source: Source,
     layout: Layout,
     origin: Float,
     resp: Callable[[int, int], NDArray],
@@ -191,6 +191,7 @@ def accumulate(
 ) -> Stats:
     """Return statistics of given responsibilities about `origin` (k, d); ``resp(a, b)`` returns rows a..b, shape (b - a, k).
 
+    Of samples that lie elsewhere the rows are those of each part: only responsibilities that are the same for all make sense.
     `complete` says that rows add up to 1: then a layout that pools needs no scatter of each component.
     """
     inner = layout if complete or not layout.pools else FULL

@@ -101,12 +101,12 @@ class GaussianMixture(FittedMixture):
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
         Source of all random draws.
     prior : {None, 'default'} or NormalInverseWishart, default=None
-        Conjugate prior of means and covariances. EM then climbs the log-posterior to its mode, and `reg_covar` has little left to do:
-        components on few or equal samples do not collapse. Any `covariance_type` has it. `score`, `bic` and the other criteria are of
-        the likelihood at the mode, as in mclust.
+        Conjugate prior of means and covariances, for any `covariance_type`. EM then climbs the log-posterior to its mode, and
+        components on few or equal samples do not collapse, even with ``reg_covar=0``. `score`, `bic` and the other criteria
+        are of the likelihood at the mode, as in mclust.
 
-        'default' is scaled to the data (Fraley & Raftery 2007, see `NormalInverseWishart`), with `partial_fit` to its first batch. A
-        prior weighs against the number of samples, which weights add up to: their scale matters, as in `bic`.
+        'default' is scaled to the data (Fraley & Raftery 2007, see `NormalInverseWishart`), with `partial_fit` to its first
+        batch. A prior weighs against the number of samples, which weights add up to: their scale matters, as in `bic`.
     warm_start : bool, default=False
         Whether `fit` resumes from the last result instead of starting anew.
     verbose : int, default=0
@@ -154,7 +154,8 @@ class GaussianMixture(FittedMixture):
         Passes over the data that the kept start took: `n_iter_`, and with `acceleration` those of rejected proposals as well.
         With `batch_size` one more than the epochs.
     lower_bound_ : float
-        Mean log-likelihood per sample of the parameters that entered the last iteration, as in scikit-learn. Those in
+        Mean log-likelihood per sample of the parameters that entered the last iteration, as in scikit-learn. With a `prior`, plus
+        the prior's log-density per sample, up to a constant. Those in
         ``means_`` etc. are one M-step further; ``score(X)`` is theirs. With `batch_size`, that of the fitted parameters on all
         of X. After `partial_fit`, that of the last batch under the parameters before its step.
     lower_bounds_ : list of float
@@ -296,7 +297,8 @@ class GaussianMixture(FittedMixture):
         y : ignored
         sample_weight : array-like of shape (n,), optional
             How many times each sample counts: not negative, not necessarily integers. Their scale does not influence the
-            parameters (but does `bic`, `aic` and `icl`); a sample of weight 0 has no influence at all. For a Dask collection
+            parameters (but does `bic`, `aic` and `icl`, and the fit with a
+            `prior`); a sample of weight 0 has no influence. For a Dask collection
             also a Dask array or series in the same partitions.
         batch_size : int, optional
             Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than after each pass. This
@@ -613,7 +615,8 @@ class GaussianMixture(FittedMixture):
         step = self._step(structure, reg_covar)
         if check_prior(self.prior) is not None and type(step) is not MaximumLikelihood:
             raise ValueError(
-                f"prior={self.prior!r} is for maximum likelihood, and {type(self).__name__} has a step of its own: leave one of them out"
+                f"prior={self.prior!r} is for maximum likelihood, and {type(self).__name__} has a step of its own: leave one of "
+                "them out"
             )
         return step, stop
 

@@ -58,7 +58,7 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
     if "feature_names_in_" in entries:
         model.feature_names_in_ = entries["feature_names_in_"].astype(object)
     if "prior.mean" in entries:
-        model.prior_ = NormalInverseWishart(*(entries[f"prior.{part}"] for part in model_file.PRIOR)).numbers()
+        model.prior_ = NormalInverseWishart.of_arrays(entries[f"prior.{part}"] for part in model_file.PRIOR)
     if contents.averages is not None:
         model._averages = _averages(contents.averages, STRUCTURES[model.covariance_type].layout)
     elif (contents.version == 1 and not model.converged_) or contents.averages_lost:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._names import PRIORS
 from fastgmm.data.source import Source
 from fastgmm.em.sweep import accumulate, mean, total
 from fastgmm.model.layouts import DIAG
@@ -18,12 +19,12 @@ def check_prior(value: Any) -> NormalInverseWishart | None:
     """Return the prior that the argument `prior` asks for, not yet checked against the data; None if there is none."""
     if value is None or isinstance(value, NormalInverseWishart):
         return value
-    if isinstance(value, str) and value == "default":
+    if isinstance(value, str) and value in PRIORS:
         return NormalInverseWishart()
     kind = ValueError if isinstance(value, str) else TypeError
     raise kind(
-        f"prior must be None, 'default' or a fastgmm.NormalInverseWishart, got {value!r}: pass 'default' for a prior that is scaled to "
-        "the data"
+        f"prior must be None, 'default' or a fastgmm.NormalInverseWishart, got {value!r}: pass 'default' for a prior that is "
+        "scaled to the data"
     )
 
 

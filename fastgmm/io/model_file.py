@@ -38,8 +38,8 @@ entry                     dtype                         what
 ========================  ============================  =======================================================
 
 The header holds ``format`` ("fastgmm-model"), ``format_version`` (2), ``class``, ``fastgmm_version`` and ``params``:
-the constructor's parameters that are not arrays. A ``prior`` that is not a string is an object with the hyper-parameters that were
-given, numbers or lists. The same model gives the same bytes.
+the constructor's parameters that are not arrays. A ``prior`` that is not a string is an object with its hyper-parameters,
+numbers or lists, null if they were not given. The same model gives the same bytes.
 
 Version 1 had no averages. If a model from such a file may have been in a stream, because it did not converge, `partial_fit`
 warns when it resumes from it. If the model is saved again before, ``averages_lost`` (true) in the header preserves that.
@@ -257,14 +257,14 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
 def _prior_problem(params: dict[str, Any], entries: dict[str, NDArray[Any]], d: int) -> str | None:
     """Return the problem that keeps the entries from being the prior of a fit of `d` features, or None."""
     found = [entry for entry in _PRIOR if entry in entries]
-    of = [NormalInverseWishart(*(entries[entry] for entry in _PRIOR))] if len(found) == len(_PRIOR) else []
+    of = [NormalInverseWishart.of_arrays(entries[entry] for entry in _PRIOR)] if len(found) == len(_PRIOR) else []
     if found and not of:
         return f"it holds {', '.join(map(repr, found))}, but not all of {', '.join(map(repr, _PRIOR))}"
     if isinstance(given := params.get("prior"), NormalInverseWishart):
         of.append(given)
     for prior in of:
         try:
-            prior.numbers().checked(d)
+            prior.checked(d)
         except (ValueError, TypeError) as error:
             return f"it holds a prior that is none: {error}"
     return None

@@ -8,14 +8,18 @@ inverse-Wishart; if it is diagonal or spherical, its variances are inverse-gamma
     diag         prod_j (sigma_j^2)^-(nu + 2)/2 exp(-Lambda_jj / (2 sigma_j^2))
     spherical    (sigma^2)^-(nu + 2)/2 exp(-(tr Lambda / d) / (2 sigma^2))
 
-All of them, times the normal density of the mean, are -a/2 log|Sigma_k| - 1/2 tr(Sigma_k^-1 (B + kappa delta delta^T)), with a count a
-and a scatter B: what further samples would add to the likelihood. So the mode is the M-step of any structure, on statistics with the
-prior's added. Each component has a prior of its own, restricted to the covariances of the structure. The exception is a
-covariance that all components share (EII, EEI, EEE), which has one prior.
+With delta = mu_k - m, the logarithm of any of them and of the density of the mean is, up to a constant,
+
+    -a/2 log|Sigma_k| - 1/2 tr(Sigma_k^-1 (B + kappa delta delta^T)),
+
+which is what further samples of count a and scatter B would add to the likelihood. So the mode is the M-step of any structure,
+on statistics with those of the prior added. Each component has a prior of its own, restricted to the covariances of the
+structure. A covariance that all components share (EII, EEI, EEE) has a single one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,10 +46,10 @@ class NormalInverseWishart:
     """Conjugate prior of the mean and the covariance of each component (Fraley & Raftery, J. Classification 24, 2007).
 
     The mean of a component is normal about `mean`, with the component's covariance divided by `shrinkage`; the covariance is
-    inverse-Wishart with `dof` degrees of freedom and the matrix `scale`. In a diagonal structure each variance is inverse-gamma with
-    its diagonal element of `scale`, and in a spherical one with the mean of the diagonal.
+    inverse-Wishart with `dof` degrees of freedom and the matrix `scale`. In a diagonal structure each variance is
+    inverse-gamma with its diagonal element of `scale`, and in a spherical one with the mean of the diagonal.
 
-    What is left out is what ``prior="default"`` has, as in mclust's ``priorControl``. The defaults adapt to the data.
+    What is left out is as with ``prior="default"``, which is ``NormalInverseWishart()``: adapted to the data.
 
     Parameters
     ----------
@@ -56,9 +60,9 @@ class NormalInverseWishart:
     dof : float, optional
         nu, above d - 1; by default d + 2.
     scale : float or array-like of shape (d,) or (d, d), optional
-        Lambda: a symmetric, positive definite matrix, its diagonal, or one variance for all features. By default the covariance of
-        the data divided by k^(2/d), and in diagonal and spherical structures the mean of its diagonal, likewise. If that
-        covariance is singular, its diagonal, in which a constant feature has the smallest of the other variances.
+        Lambda: a symmetric, positive definite matrix, its diagonal, or one variance for all features. By default the
+        covariance of the data divided by k^(2/d), and in diagonal and spherical structures the mean of its diagonal, likewise.
+        If that covariance is singular, its diagonal, in which a constant feature has the smallest of the other variances.
     """
 
     def __init__(
@@ -78,7 +82,7 @@ class NormalInverseWishart:
         if not isinstance(other, NormalInverseWishart):
             return NotImplemented
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return all((a is None) == (b is None) and np.array_equal(a, b) for a, b in pairs)  # type: ignore[arg-type]
+        return all((a is None) == (b is None) and np.array_equal(a, b) for a, b in pairs)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -97,10 +101,19 @@ class NormalInverseWishart:
                 )
         return NormalInverseWishart(mean, shrinkage, dof, None if scale is None else _check_scale(scale, d))
 
-    def numbers(self) -> NormalInverseWishart:
-        """Return the prior with arrays without dimensions as numbers, as files have them."""
+    @classmethod
+    def of_arrays(cls, values: Iterable[Any]) -> NormalInverseWishart:
+        """Return the prior of arrays, in the order of the parameters, in which numbers are arrays without dimensions."""
+        return cls(*(value.item() if np.ndim(value) == 0 else value for value in values))
+
+    def of_features(self, kept: NDArray[np.int64], d: int) -> NormalInverseWishart:
+        """Return the prior of some of d features; `dof` is that of fewer features."""
+        whole = self.checked(d)
         return NormalInverseWishart(
-            *(value.item() if isinstance(value, np.ndarray) and not value.ndim else value for value in vars(self).values())
+            None if whole.mean is None else np.asarray(whole.mean)[kept],
+            whole.shrinkage,
+            None if whole.dof is None else whole.dof - (d - len(kept)),
+            None if whole.scale is None else np.asarray(whole.scale)[np.ix_(kept, kept)],
         )
 
     @property
