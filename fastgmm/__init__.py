@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastgmm import plotting as plotting
     from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, NotFittedError
     from fastgmm.data.chunks import chunks
+    from fastgmm.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
     from fastgmm.estimators.loading import load
     from fastgmm.functional import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from fastgmm.selection import Selection, select
 
 _HOME = {
+    "BayesianGaussianMixture": "fastgmm.estimators.bayesian_gaussian_mixture",
     "ConvergenceWarning": "fastgmm._errors",
     "DegenerateWarning": "fastgmm._errors",
     "GaussianMixture": "fastgmm.estimators.gaussian_mixture",
@@ -53,6 +55,7 @@ _HOME = {
 _ROOMS = ("datasets", "kernels", "plotting")
 
 __all__ = [
+    "BayesianGaussianMixture",
     "ConvergenceWarning",
     "DegenerateWarning",
     "GaussianMixture",

@@ -14,3 +14,5 @@ ACCELERATIONS = ("auto", "over-relaxation", "squarem")
 PRIORS = ("default",)
 #: Criteria that models are chosen by.
 CRITERIA = ("bic", "icl", "aic")
+#: Priors of the weights of a variational fit.
+WEIGHT_PRIORS = ("dirichlet_process", "dirichlet_distribution")

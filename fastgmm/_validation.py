@@ -285,6 +285,14 @@ def check_non_negative(name: str, value: Any) -> float:
     return number
 
 
+def check_positive(name: str, value: Any) -> float:
+    """Return `value` as float; it must be a finite real number above 0."""
+    number = _real(name, value, "above 0")
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be a finite number above 0, got {name}={value}")
+    return number
+
+
 def check_within(name: str, value: Any, low: float, high: float) -> float:
     """Return `value` as float; it must be a real number above `low` and at most `high`."""
     number = _real(name, value, f"above {low:g} and at most {high:g}")

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._errors import warn
-from fastgmm.data.source import Source
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.collinear import collinear, described, numbered
 from fastgmm.model.params import Params
@@ -52,6 +51,13 @@ class Collapsed(ValueError):
         return Collapsed, (self.explanation, self.which, self.held)
 
 
+class Weighted(Protocol):
+    """Samples whose weights, and so the counts of whose statistics, are in units of `weight_unit`."""
+
+    @property
+    def weight_unit(self) -> float: ...
+
+
 class Step(Protocol):
     """The objective of EM. `maximise` and `bound` belong together: the bound never falls from one iteration to the next."""
 
@@ -71,8 +77,12 @@ class Step(Protocol):
     def expected(self, params: Params) -> Stats:
         """Return statistics of a unit of weight whose maximum is `params`: what a mixture expects of a sample."""
 
-    def on(self, source: Source) -> Step:
+    def on(self, source: Weighted) -> Step:
         """Return the same step for statistics of a source, whose weights are in units of its own."""
+
+    @property
+    def may_empty(self) -> bool:
+        """Return whether a component without samples is as good as any: a prior says what it is."""
 
     @property
     def compiled_reg_covar(self) -> float | None:
@@ -90,6 +100,8 @@ class MaximumLikelihood:
     structure: Structure
     reg_covar: float
     keep_few: bool = False
+
+    may_empty = False
 
     def maximise(self, stats: Stats, previous: Params | None = None) -> Params:
         """Return the maximum; `Collapsed` if there is none.
@@ -127,7 +139,7 @@ class MaximumLikelihood:
         scatter = layout.expected_scatter(layout.regularised(params.covariances, -self.reg_covar), weights, d)
         return Stats(layout, 0, float("nan"), weights, np.zeros_like(params.means), scatter, params.means)
 
-    def on(self, source: Source) -> MaximumLikelihood:
+    def on(self, source: Weighted) -> MaximumLikelihood:
         """Return this step: the scale of the weights has no influence on the maximum."""
         return self
 
@@ -158,7 +170,7 @@ class MaximumAPosteriori(MaximumLikelihood):
         layout = self.structure.layout
         return Params(layout, weights, means, covariances, layout.precision_cholesky(covariances))
 
-    def on(self, source: Source) -> MaximumAPosteriori:
+    def on(self, source: Weighted) -> MaximumAPosteriori:
         """Return the same step for statistics in units of the source's weights."""
         return replace(self, weight_unit=source.weight_unit)
 

@@ -57,7 +57,7 @@ def screened(
 
     results = survivors([one] * n_starts)
     kept: list[FitResult] = []
-    for result in sorted(results, key=lambda result: rank(result, step.structure, sample.n_samples), reverse=True):
+    for result in sorted(results, key=lambda result: rank(result, step, sample.n_samples), reverse=True):
         different = all(abs(result.lower_bound - one.lower_bound) > stop.tol for one in kept)
         if len(kept) < CONTINUE and different:
             kept.append(result)

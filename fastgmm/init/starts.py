@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -99,7 +98,7 @@ def _about(source: ArraySource, step: Step, indices: NDArray[np.intp], n_threads
         whole = total(source, n_threads)
         scatter = whole.scatter * source.weight_unit + n * np.outer(whole.mean, whole.mean) - means.T @ means
     stats = Stats(layout, source.n_samples, float("nan"), np.ones(k), np.zeros((k, d)), scatter, means)
-    return replace(step.maximise(stats), weights=np.full(k, 1.0 / n))
+    return step.maximise(stats.times(1.0 / source.weight_unit)).with_weights(np.full(k, 1.0 / n))
 
 
 # --- known groups, and the registry ---

@@ -7,12 +7,13 @@ Greek letters of formulas and their names here: pi_k ``weights``, mu_k ``means``
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastgmm.kernels.tile import tile_width
-from fastgmm.model.layouts import Layout, Packed, pad
+from fastgmm.model.layouts import Layout, LongFloat, Packed, pad
 
 Float = NDArray[np.float64]
 
@@ -33,6 +34,9 @@ class Params:
     means: Float
     covariances: Float
     prec_chol: Float
+
+    #: Names of the arrays, in the order of the arguments.
+    parts: ClassVar[tuple[str, ...]] = ("weights", "means", "covariances", "prec_chol")
 
     @property
     def precisions(self) -> Float:
@@ -61,7 +65,20 @@ class Params:
         def moved(values: Float) -> Float:
             return layout.of_matrices(self.layout.matrices(values, *self.means.shape))
 
-        return Params(layout, self.weights, self.means, moved(self.covariances), moved(self.prec_chol))
+        return replace(self, layout=layout, covariances=moved(self.covariances), prec_chol=moved(self.prec_chol))
+
+    def with_weights(self, weights: Float) -> Params:
+        """Return the same components with other weights."""
+        return replace(self, weights=weights)
+
+    def log_constants(self, *, weighted: bool = True) -> LongFloat:
+        """Return what a component's log-density has in addition to -1/2 |U_k^T (x - mu_k)|^2, shape (k,), log pi_k if `weighted`.
+
+        It is in extended precision if the platform has that.
+        """
+        k, d = self.means.shape
+        constant = self.layout.log_det(self.prec_chol, k, d) - d * _HALF_LOG_2_PI
+        return constant + np.log(self.weights.astype(np.longdouble)) if weighted else constant
 
     # values that overflow the dtype give zero densities; `check_likelihood` reports them
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -73,10 +90,7 @@ class Params:
         """
         if dtype == np.float32:
             self._check_float32()
-        k, d = self.means.shape
-        constant = self.layout.log_det(self.prec_chol, k, d) - d * _HALF_LOG_2_PI
-        if weighted:
-            constant = constant + np.log(self.weights.astype(np.longdouble))
+        constant = self.log_constants(weighted=weighted)
         means = pad(self.means, dtype)
         tile = tile_width(self.layout.tile_bytes, means.shape[1], means.itemsize)
         return self.layout.packed(constant.astype(dtype), means, self.weights, self.means, self.prec_chol, tile)
