@@ -30,6 +30,8 @@ class Limits:
         together: a tenth to a third of a second.
     compiled_loop : bool
         Whether small data take the compiled twin of the EM loop.
+    gathers : bool
+        Whether equal samples are gathered into weighted ones if there are few distinct ones.
     numbers_checked, numbers_parsed, numbers_predicted, numbers_written : int
         Numbers of a block when samples are checked, text is read, predictions are made and text is written by the command
         line. A number that is written is a Python object of some hundred bytes meanwhile.
@@ -43,6 +45,7 @@ class Limits:
     call_seconds: float = 0.5
     call_flops: float = 3e8
     compiled_loop: bool = True
+    gathers: bool = True
     numbers_checked: int = 1 << 22
     numbers_parsed: int = 1 << 19
     numbers_predicted: int = 1 << 20

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from copy import copy
 
 from fastgmm._limits import LIMITS
+from fastgmm.data.distinct import gathered
 from fastgmm.data.source import Source
 from fastgmm.em.accelerate import Accelerated, Accelerator
 from fastgmm.em.callbacks import SILENT, Callback
@@ -16,6 +17,9 @@ from fastgmm.em.step import Step, check_likelihood
 from fastgmm.em.stop import Reason, Stop
 from fastgmm.em.sweep import precise, sweep
 from fastgmm.model.params import Params
+
+#: Equal samples are gathered for runs of this many iterations, at most: it takes a few passes' time.
+_MANY = 10
 
 
 class _Falls(ValueError):
@@ -63,7 +67,10 @@ def run(
     ValueError
         If a component collapses or the likelihood is not finite.
     """
-    source, step = precise(source, step.structure.layout, len(params.weights)), step.on(source)
+    source = precise(source, step.structure.layout, len(params.weights))
+    if stop.max_iter >= _MANY:
+        source = gathered(source, n_threads)
+    step = step.on(source)
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
     reason: Reason | None

@@ -176,7 +176,7 @@ def _swept(
             else:
                 kernels.sweep_lane(block.samples, 0, n, packed, given, block.weights, 0, out)
             if on_block is not None:
-                on_block(block.start + n)
+                on_block((block.start + n) * source.n_counted // source.n_samples)
     return collect(source, params.layout, plan, out, origin)
 
 
@@ -226,7 +226,7 @@ def collect(source: LocalSource, layout: Layout, plan: Lanes, out: Sums, origin:
     sums = out.sums.reshape(n, k, -1).sum(axis=0)[:, :d]
     scatter = layout.collected(out.scatter.reshape(n, *layout.accumulator_shape(k, d)), k, d)
     likelihood = float(out.log_likelihood.sum())
-    return Stats(layout, source.n_samples, likelihood, counts, sums, scatter, origin, source.dtype)
+    return Stats(layout, source.n_counted, likelihood, counts, sums, scatter, origin, source.dtype)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # of sums that are not finite, as the likelihood is then
