@@ -10,7 +10,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastgmm.em.online import Averages
-from fastgmm.estimators.gaussian_mixture import GaussianMixture
+from fastgmm.estimators import bayesian_gaussian_mixture, gaussian_mixture
+from fastgmm.estimators.fittable import FittableMixture
 from fastgmm.estimators.left_out import LeftOut
 from fastgmm.estimators.saving import SAVED
 from fastgmm.io import model_file
@@ -21,8 +22,12 @@ from fastgmm.model.structures import STRUCTURES
 
 __all__ = ["load"]
 
+# imported, they are in `SAVED`
+assert bayesian_gaussian_mixture.BayesianGaussianMixture in SAVED.values()
+assert gaussian_mixture.GaussianMixture in SAVED.values()
 
-def load(path: str | os.PathLike[str]) -> GaussianMixture:
+
+def load(path: str | os.PathLike[str]) -> FittableMixture:
     """Read a model that `save` wrote.
 
     Nothing in the file is executed, whoever wrote it; its contents are checked before a model is made of them.
@@ -33,7 +38,7 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
 
     Returns
     -------
-    model : GaussianMixture
+    model : GaussianMixture or BayesianGaussianMixture
         With the parameters and fitted attributes of the one that was saved.
 
     Raises
@@ -59,6 +64,12 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
         model.feature_names_in_ = entries["feature_names_in_"].astype(object)
     if "prior.mean" in entries:
         model.prior_ = NormalInverseWishart.of_arrays(entries[f"prior.{part}"] for part in model_file.PRIOR)
+    if model_file.is_variational(contents.params):
+        for entry in model_file.POSTERIOR:
+            value = entries[entry]
+            setattr(model, entry, value if value.ndim else value.item())
+        if model.weight_concentration_.ndim == 2:
+            model.weight_concentration_ = tuple(model.weight_concentration_)
     if contents.averages is not None:
         model._averages = _averages(contents.averages, STRUCTURES[model.covariance_type].layout)
     elif (contents.version == 1 and not model.converged_) or contents.averages_lost:

@@ -68,6 +68,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     unfitted = {**_UNFITTED, "n_features_in_": entries["means_"].shape[1]}
     for entry, dtype in model_file.DTYPES.items():
         entries[entry] = np.asarray(getattr(model, entry, unfitted[entry]), dtype=dtype)
+    if model_file.is_variational(model.get_params(deep=False)):
+        entries |= _posterior(model, name)
     averages = getattr(model, "_averages", None)
     if averages is not None:
         entries |= _of_averages(averages, STRUCTURES[model.covariance_type].layout)
@@ -108,6 +110,15 @@ def _parameters(model: Any, name: str) -> dict[str, NDArray[Any]]:
         kept &= entry != "precisions_cholesky_" or np.array_equal(own, value)
         arrays[entry] = own if kept else value.astype(dtype)
     return arrays
+
+
+def _posterior(model: Any, name: str) -> dict[str, NDArray[Any]]:
+    """Return the posterior of a variational fit, and its prior."""
+    if absent := [entry for entry in model_file.POSTERIOR if not hasattr(model, entry)]:
+        raise ValueError(
+            f"this {name} cannot be saved: it has no {', '.join(absent)}, as a fit sets them; fit it again"
+        )
+    return {entry: np.asarray(getattr(model, entry)) for entry in model_file.POSTERIOR}
 
 
 def _of_averages(averages: Averages, layout: Layout) -> dict[str, NDArray[Any]]:

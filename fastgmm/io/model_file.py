@@ -25,6 +25,12 @@ entry                     dtype                         what
 ``prior.shrinkage``       float64, 0-d
 ``prior.dof``             float64, 0-d
 ``prior.scale``           float64 (d, d)
+``weight_concentration_`` (k,) or (2, k)                these eight: posterior and prior, only of a
+``mean_precision_``       (k,)                          `BayesianGaussianMixture`
+``degrees_of_freedom_``   (k,), 0-d for tied
+``weight_concentration_prior_``, ``mean_precision_prior_``, ``degrees_of_freedom_prior_``: 0-d
+``mean_prior_``           (d,)
+``covariance_prior_``     by covariance type            of one component
 ``param.means_init``      real                          only if given; likewise the other array parameters, and
                                                         ``init_params`` if it is not a string
 ``averages.counts``       float64 (k,)                  these eight: only after `partial_fit`, the running averages
@@ -70,7 +76,13 @@ PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_c
 _ENTRIES = (*PARAMETERS, "converged_", "n_iter_", "n_passes_", "lower_bound_", "lower_bounds_", "n_features_in_")
 DTYPES = {"converged_": "bool", "n_iter_": "int64", "lower_bound_": "float64", "lower_bounds_": "float64"}
 DTYPES |= {"n_features_in_": "int64", "n_passes_": "int64"}
-_ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init", "init_params")
+_ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init", "init_params", "mean_prior", "covariance_prior")
+#: Those that may be a string or a number instead.
+_MIXED_PARAMS = ("init_params", "covariance_prior")
+#: Posterior and prior of a variational fit.
+POSTERIOR = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
+POSTERIOR += ("weight_concentration_prior_", "mean_precision_prior_", "degrees_of_freedom_prior_")
+POSTERIOR += ("mean_prior_", "covariance_prior_")
 #: Averages of `partial_fit`: entries of dtype float64, and the others.
 STATS = ("counts", "sums", "scatter", "origin")
 COUNTED = {"n_samples": "int64", "n_steps": "int64", "weight": "float64", "ready": "bool"}
@@ -183,7 +195,7 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
     for name, value in params.items():
         if isinstance(value, np.generic):
             value = value.item()
-        if name in _ARRAY_PARAMS and not (name == "init_params" and isinstance(value, str)):
+        if name in _ARRAY_PARAMS and not (name in _MIXED_PARAMS and isinstance(value, (str, int, float))):
             if value is None:
                 continue
             arrays[f"param.{name}"] = np.asarray(value)
@@ -218,11 +230,18 @@ def _plain_params(header: dict[str, Any]) -> dict[str, Any]:
 def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[str, Any]) -> str | None:
     """Return the problem with contents that the format has no place for, or None."""
     known = set(accepted).difference(_ARRAY_PARAMS)
-    if "param.init_params" not in entries:  # which is a string or an array
-        known.add("init_params")
+    known |= {name for name in _MIXED_PARAMS if f"param.{name}" not in entries} & set(accepted)
     if unknown := sorted(set(params) - known):
         return f"its header holds unknown parameters: {', '.join(map(repr, unknown))}"
-    allowed = {*_ENTRIES, *_AVERAGES, *_PRIOR, "feature_names_in_", "left_out", "left_out_of"}
+    allowed = {
+        *_ENTRIES,
+        *_AVERAGES,
+        *_PRIOR,
+        *(POSTERIOR if is_variational(params) else ()),
+        "feature_names_in_",
+        "left_out",
+        "left_out_of",
+    }
     allowed |= {f"param.{name}" for name in _ARRAY_PARAMS}
     if unknown := sorted(set(entries) - allowed):
         return f"it holds unknown entries: {', '.join(map(repr, unknown))}"
@@ -246,12 +265,38 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
     d = entries["means_"].shape[1]
     if entries["n_features_in_"] != d:
         return f"n_features_in_ is {entries['n_features_in_']}, but means_ has {d} columns"
+    if is_variational(params) and (problem := _posterior_problem(params, entries)):
+        return problem
     if problem := _averages_problem(params, entries) or _prior_problem(params, entries, d):
         return problem
     names = entries.get("feature_names_in_")
     if names is not None and (names.dtype.kind != "U" or names.shape != (d,)):
         return f"feature_names_in_ has dtype {names.dtype} and shape {names.shape}; it must be {d} strings"
     return _left_out_problem(entries, d)
+
+
+def is_variational(params: Mapping[str, Any]) -> bool:
+    """Return whether parameters are those of a variational estimator, whose files hold a posterior."""
+    return "weight_concentration_prior_type" in params
+
+
+def _posterior_problem(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> str | None:
+    """Return the problem that keeps the entries of a mixture from holding its posterior and prior, or None."""
+    if absent := [entry for entry in POSTERIOR if entry not in entries]:
+        return f"it lacks {', '.join(map(repr, absent))}"
+    k, d = entries["means_"].shape
+    layout = STRUCTURES[params["covariance_type"]].layout
+    process = params["weight_concentration_prior_type"] == "dirichlet_process"
+    own = layout.shape(1, d)
+    shapes = ((2, k) if process else (k,), (k,), () if layout.pools else (k,), (), (), (), (d,))
+    for entry, shape in zip(POSTERIOR, (*shapes, own if layout.pools else own[1:]), strict=True):
+        array = entries[entry]
+        if array.shape != shape or array.dtype not in (np.float32, np.float64):
+            return f"{entry} has dtype {array.dtype} and shape {array.shape}; it must be real numbers of shape {shape}"
+        positive = entry not in ("mean_prior_", "covariance_prior_")
+        if not np.isfinite(array).all() or (positive and not (array > 0).all()):
+            return f"{entry} holds values that are not finite{' and positive' if positive else ''}"
+    return None
 
 
 def _prior_problem(params: dict[str, Any], entries: dict[str, NDArray[Any]], d: int) -> str | None:
