@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,10 @@ from fastgmm.fitting.degenerate import degenerate
 from fastgmm.fitting.prior import check_prior, completed
 from fastgmm.fitting.progress import Lines, announced, progress_bar
 from fastgmm.fitting.run import Fit, FitPlan, Interrupted
+from fastgmm.init.noise import noise_of, noisy
 from fastgmm.init.starts import STARTS, Start, Supplied, start_of
 from fastgmm.model.checks import check_covariances, check_parameters
+from fastgmm.model.noise import Noise
 from fastgmm.model.params import Params
 from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import STRUCTURES, Structure, has_structure
@@ -107,6 +110,14 @@ class GaussianMixture(FittedMixture):
 
         'default' is scaled to the data (Fraley & Raftery 2007, see `NormalInverseWishart`), with `partial_fit` to its first
         batch. A prior weighs against the number of samples, which weights add up to: their scale matters, as in `bic`.
+    noise : bool or array-like of bool, shape (n,), default=False
+        Whether there is a further component, noise, of constant density over the volume of the data: for samples that belong
+        to none of the others (Banfield & Raftery 1993). The volume is that of the box of the data, or of their principal
+        components if it is smaller; with `partial_fit` that of the first batch. `predict` says -1 for noise, and
+        `predict_proba` has a column for it, the last one. BIC counts two more parameters, as in mclust.
+
+        With True noise begins with the samples that are far from their neighbours (Byers & Raftery 1998), of at most 20 000
+        that the start is then found from. An array marks the samples it begins with, of the data of `fit` or of the first batch.
     warm_start : bool, default=False
         Whether `fit` resumes from the last result instead of starting anew.
     verbose : int, default=0
@@ -163,6 +174,9 @@ class GaussianMixture(FittedMixture):
         before its step. After `partial_fit` for the last 1000 batches.
     prior_ : NormalInverseWishart
         With `prior` only: the one of the fit, with every hyper-parameter as a number or an array.
+    noise_ : Noise
+        With `noise` only: its ``weight``, the ``volume`` over which its density is constant, and the box of that volume, ``low``
+        and ``high`` along the columns of ``axes``. All weights add up to 1: ``weights_`` to 1 less that of noise.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Column names, if X was a data frame whose column names are strings.
@@ -177,6 +191,7 @@ class GaussianMixture(FittedMixture):
     """
 
     prior_: NormalInverseWishart
+    noise_: Noise
     _averages: online.Averages
     _averages_lost: bool
 
@@ -194,6 +209,7 @@ class GaussianMixture(FittedMixture):
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
         prior: str | NormalInverseWishart | None = None,
+        noise: bool | ArrayLike = False,
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -214,6 +230,7 @@ class GaussianMixture(FittedMixture):
         self.means_init = means_init
         self.precisions_init = precisions_init
         self.prior = prior
+        self.noise = noise
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -413,7 +430,8 @@ class GaussianMixture(FittedMixture):
         step.structure.check_features(source.n_features)
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         step, adapted = self._adapted(step, source, resumes=fitted)
-        params, averages = self._before_batch(source, step)
+        clean = None if fitted else self._clean(X, sample_weight, source)
+        params, averages = self._before_batch(source, step, clean)
         earlier = self.lower_bounds_ if averages.n_steps else []
         with self._memory_for(source):
             params, averages, bound = self._online(step, source.n_features).step(source, params, averages)
@@ -429,11 +447,13 @@ class GaussianMixture(FittedMixture):
             self._keep(result, source, names, _averages=averages, **adapted)
         return self
 
-    def _before_batch(self, source: Source, step: Step) -> tuple[Params, online.Averages]:
+    def _before_batch(
+        self, source: Source, step: Step, clean: tuple[Source, float] | None
+    ) -> tuple[Params, online.Averages]:
         """Return the parameters before the step of a batch, and the averages behind them."""
         if not self.__sklearn_is_fitted__():
             self._check_enough(source)
-            start, rng = self._check_start(source, step.structure), _validation.check_random_state(self.random_state)
+            start, rng = self._check_start(source, step, clean), _validation.check_random_state(self.random_state)
             with self._memory_for(source):
                 samples = None if start.without_data else start.source(source, rng)
                 first = start.params(samples, step, self.n_components, rng, self.n_threads)
@@ -501,7 +521,7 @@ class GaussianMixture(FittedMixture):
             warn_of_relative_weights(source, PRIOR_TAKES)
         with self._memory_for(source):
             step, adapted = self._adapted(step, source)
-        plan = self._plan(source, step, stop, warm, batch_size)
+        plan = self._plan(source, step, stop, warm, batch_size, None if warm else self._clean(X, sample_weight, source))
         if saved is not None:
             # not the arguments that the constructor of a subclass names: it may pass **kwargs on
             arguments = {name: getattr(self, name) for name in GaussianMixture._parameter_names()}
@@ -536,8 +556,16 @@ class GaussianMixture(FittedMixture):
         ):
             warn(f"The fit is degenerate: {text}", DegenerateWarning)
 
-    def _plan(self, source: Source, step: Step, stop: Stop, warm: bool, batch_size: int | None) -> FitPlan:
-        start = self._check_start(source, step.structure)
+    def _plan(
+        self,
+        source: Source,
+        step: Step,
+        stop: Stop,
+        warm: bool,
+        batch_size: int | None,
+        clean: tuple[Source, float] | None,
+    ) -> FitPlan:
+        start = self._check_start(source, step, clean)
         return FitPlan(
             source,
             step,
@@ -586,7 +614,7 @@ class GaussianMixture(FittedMixture):
     def _keep(self, fit: FitResult, source: Source, names: NDArray | None, **others: Any) -> None:
         others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
         # averages of an earlier partial_fit belong to other parameters
-        gone = ("feature_names_in_", "_averages", "_averages_lost", "_left_out", "prior_")
+        gone = ("feature_names_in_", "_averages", "_averages_lost", "_left_out", "prior_", "noise_")
         self._set_fitted(fit, source.dtype, *gone, **others)
 
     def _check_enough(self, source: Source) -> None:
@@ -618,6 +646,10 @@ class GaussianMixture(FittedMixture):
                 f"prior={self.prior!r} is for maximum likelihood, and {type(self).__name__} has a step of its own: leave one of "
                 "them out"
             )
+        if self._has_noise and type(step) is not MaximumLikelihood:
+            raise ValueError(
+                f"noise is for maximum likelihood, and {type(self).__name__} has a step of its own: pass noise=False"
+            )
         return step, stop
 
     def _step(self, structure: Structure, reg_covar: float) -> Step:
@@ -625,10 +657,14 @@ class GaussianMixture(FittedMixture):
         return MaximumLikelihood(structure, reg_covar)
 
     def _adapted(self, step: Step, source: Source, *, resumes: bool = False) -> tuple[Step, dict[str, Any]]:
-        """Return the step with the prior of the data, and the attributes that the fit has of it.
+        """Return the step with the prior and the noise of the data, and the attributes that the fit has of the prior.
 
-        A stream that resumes keeps the prior of its first batch.
+        A stream that resumes keeps those of its first batch.
         """
+        if self._has_noise:
+            assert isinstance(step, MaximumLikelihood)
+            noise = self.noise_ if resumes and hasattr(self, "noise_") else noise_of(source, self.n_threads)
+            step = replace(step, noise=noise)
         prior = check_prior(self.prior)
         if prior is None:
             return step, {}
@@ -637,12 +673,44 @@ class GaussianMixture(FittedMixture):
         if resumes and hasattr(self, "prior_"):
             prior = self.prior_
         prior = completed(prior, source, step.structure, k, self.n_threads)
-        return MaximumAPosteriori(step.structure, step.reg_covar, prior=prior.of(step.structure, k)), {"prior_": prior}
+        own = prior.of(step.structure, k)
+        return MaximumAPosteriori(step.structure, step.reg_covar, noise=step.noise, prior=own), {"prior_": prior}
 
-    def _check_start(self, source: Source, structure: Structure) -> Start:
-        return start_of(
-            self._check_init_params(source), self._check_supplied(structure, self.n_components, source.n_features)
-        )
+    @property
+    def _has_noise(self) -> bool:
+        return not isinstance(self.noise, (bool, np.bool_)) or bool(self.noise)
+
+    def _clean(self, X: Any, sample_weight: ArrayLike | None, source: Source) -> tuple[Source, float] | None:
+        """Return the samples that are not marked as noise, and the share of the weight of the others; None if none are marked."""
+        if isinstance(self.noise, (bool, np.bool_)):
+            return None
+        if source.local is None:
+            raise ValueError(
+                "noise cannot mark samples if X lies elsewhere, as a Dask collection does: pass noise=True, which finds some"
+            )
+        n = source.n_samples if source.local.present is None else len(source.local.present)
+        marked = _validation.check_mask("noise", self.noise, n)
+        weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        kept = np.where(marked, 0.0, weights)
+        n_marked, n_kept = int(np.count_nonzero(weights * marked)), int(np.count_nonzero(kept))
+        if n_marked == 0 or n_kept < max(self.n_components, 2):
+            raise ValueError(
+                f"noise marks {n_marked} of {n_marked + n_kept} samples (of positive weight), and there are to be noise and "
+                f"n_components={self.n_components}: mark some samples, but not all, or pass noise=True, which finds some"
+            )
+        return open_source(X, kept), float((weights * marked).sum() / weights.sum())
+
+    def _check_start(self, source: Source, step: Step, clean: tuple[Source, float] | None) -> Start:
+        known = self._check_init_params(source)
+        start = start_of(known, self._check_supplied(step.structure, self.n_components, source.n_features))
+        if not self._has_noise:
+            return start
+        if not isinstance(known, str):
+            raise ValueError(
+                "init_params cannot be labels or responsibilities if there is noise, which they do not know: pass one of "
+                f"{', '.join(map(repr, STARTS))}"
+            )
+        return noisy(start) if clean is None else noisy(start, *clean)
 
     def _check_init_params(self, source: Source) -> str | NDArray:
         """Return the kind of start, or the known groups of the samples of a source."""

@@ -21,6 +21,8 @@ entry                      dtype                    what
 ``accelerated.eta``, ...   float64, 0-d             likewise: the numbers that its accelerator holds (`em.accelerate`)
 ``accelerated.after...``   float64                  likewise: statistics that it holds, each ``.counts`` (k,), ``.sums``
                                                     (k, d), ``.scatter`` by type and ``.origin`` (k, d)
+``running.noise.weight``,  float64                   only with noise (`model.noise`): its weight, and ``.axes`` (d, d), ``.low``
+...                                                 and ``.high`` (d,) of its box; likewise of ``plain`` and ``best``
 ``plain.weights``, ...     as above                 only if that start continues from a proposal: the M-step in its place
 ``best.weights``, ...      as above                 only if a start was finished: parameters of the best one
 ``best.lower_bounds``      float64 (n,)
@@ -301,7 +303,8 @@ def _of_draws(name: str, draws: RngState) -> archive.Arrays:
 
 
 def _of_params(name: str, params: Params) -> archive.Arrays:
-    return {f"{name}.{part}": getattr(params, part) for part in _MIXTURE}
+    noise = {} if params.noise is None else archive.of_noise(params.noise, f"{name}.noise")
+    return {f"{name}.{part}": getattr(params, part) for part in _MIXTURE} | noise
 
 
 def _of_mixture(name: str, params: Params, lower_bounds: list[float]) -> archive.Arrays:
@@ -313,6 +316,8 @@ def _of_accelerated(accelerated: Accelerated) -> archive.Arrays:
     for field, value in state_of(accelerated.accelerator).items():
         if isinstance(value, Stats):
             entries |= {f"accelerated.{field}.{part}": getattr(value, part) for part in _STATS}
+            if value.noise:
+                entries[f"accelerated.{field}.noise"] = np.array(value.noise, np.float64)
         else:
             entries[f"accelerated.{field}"] = np.array(value, np.float64)
     return entries if accelerated.plain is None else entries | _of_params("plain", accelerated.plain)
@@ -335,6 +340,7 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
     if start > 0:
         known |= {f"best.{part}" for part in (*parts, "lower_bound", "converged", "n_passes", "start")}
         known |= {"final_bounds"}
+    known |= {entry for name in ("running", "best", "plain") for entry in _noise_entries(entries, name)}
     if known != set(entries):
         odd = sorted(known ^ set(entries))
         raise ValueError(f"it lacks entries or holds unknown ones: {', '.join(map(repr, odd[:8]))}")
@@ -373,7 +379,7 @@ def _accelerated_entries(entries: archive.Arrays, acceleration: str | None) -> s
     for field in fields(ACCELERATORS[acceleration]()):  # type: ignore[arg-type]
         name = f"accelerated.{field.name}"
         if f"{name}.counts" in entries:
-            found |= {f"{name}.{part}" for part in _STATS}
+            found |= {f"{name}.{part}" for part in _STATS} | ({f"{name}.noise"} & set(entries))
         elif name in entries or field.default is not None:
             found.add(name)
     return found | ({f"plain.{part}" for part in _MIXTURE} if "plain.weights" in entries else set())
@@ -403,9 +409,9 @@ def _stats(entries: archive.Arrays, name: str, of: dict[str, Any]) -> Stats:
             raise ValueError(
                 f"{name} has dtype {array.dtype} and shape {array.shape}, not float64 {shape}, or is not finite"
             )
-    return Stats(
-        layout, of["data"]["n_samples"], math.nan, counts, sums, scatter, origin, np.dtype(of["data"]["dtype"])
-    )
+    noise = float(_scalar(entries, f"{name}.noise", np.float64)) if f"{name}.noise" in entries else 0.0
+    n_samples, dtype = of["data"]["n_samples"], np.dtype(of["data"]["dtype"])
+    return Stats(layout, n_samples, math.nan, counts, sums, scatter, origin, dtype, noise)
 
 
 def _draws(entries: archive.Arrays, name: str) -> RngState:
@@ -428,14 +434,21 @@ def _mixture(entries: archive.Arrays, name: str, of: dict[str, Any], *, least: i
 def _params(entries: archive.Arrays, name: str, of: dict[str, Any]) -> Params:
     names = [f"{name}.{part}" for part in _MIXTURE]
     covariance_type = of["settings"]["covariance_type"]
-    if problem := archive.mixture_problem(covariance_type, entries, names):
+    if problem := archive.mixture_problem(covariance_type, entries, names, f"{name}.noise"):
         raise ValueError(problem)
     arrays = [entries[part] for part in names]
     shape = (of["settings"]["n_components"], of["data"]["n_features"])
     if arrays[1].dtype != np.float64 or arrays[1].shape != shape:
         raise ValueError(f"{names[1]} has dtype {arrays[1].dtype} and shape {arrays[1].shape}, not float64 {shape}")
     layout = STRUCTURES[covariance_type].layout
-    return Params(layout, *arrays)
+    weights, means, covariances, prec_chol = arrays
+    noise = archive.noise_in(entries, shape[1], f"{name}.noise")
+    return Params(layout, weights, means, covariances, prec_chol, noise)
+
+
+def _noise_entries(entries: archive.Arrays, name: str) -> set[str]:
+    """Return the names of the entries of noise of a mixture that a file has."""
+    return {f"{name}.noise.{part}" for part in archive.NOISE} if f"{name}.noise.weight" in entries else set()
 
 
 def _scalar(entries: archive.Arrays, name: str, dtype: type) -> Any:
