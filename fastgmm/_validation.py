@@ -420,6 +420,18 @@ def is_array_like(value: Any) -> bool:
     return hasattr(value, "__len__") and not isinstance(value, (str, bytes)) and np.ndim(value) > 0
 
 
+def check_mask(name: str, value: Any, n_samples: int) -> NDArray[np.bool_]:
+    """Return a mask (n_samples,) of True and False."""
+    _check_dense(value, name)
+    array = np.asarray(value)
+    if array.dtype != np.bool_ or array.shape != (n_samples,):
+        raise ValueError(
+            f"{name} must be True, False or an array of these, of the shape ({n_samples},), one for each sample of X, got "
+            f"{array.dtype} of the shape {array.shape}: for labels that say -1, pass labels == -1"
+        )
+    return array
+
+
 def check_groups(name: str, value: Any, n_samples: int, k: int) -> NDArray:
     """Return labels (n_samples,), integers 0..k-1, or responsibilities (n_samples, k), not negative, rows adding up to 1.
 

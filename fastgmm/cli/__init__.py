@@ -39,6 +39,7 @@ _MODEL_KEYS = """\
   standard_deviations         k rows of d numbers: square roots of the variances
   covariances                 full: k matrices d x d; tied, EEE: one; diag, EEI, VEI, EVI, VVI: k rows of d;
                               spherical, EII, VII, E, V: k numbers; others as full
+  noise                       object: weight, volume; null if the mixture has none
 """
 _FIT_NOTES = """\
 DATA may be a file, a directory of files of one kind, or a quoted pattern such as "part-*.npy". Directories, patterns, and
@@ -56,7 +57,7 @@ keys of --json:
   log_likelihood              of all samples, each as often as its weight says
   mean_log_likelihood         that divided by total_weight
   bic, aic                    numbers, smaller is better
-  cluster_sizes               k integers: samples whose most probable component it is
+  cluster_sizes               k integers: samples whose most probable component it is; then those of noise, if there is some
   seconds                     object: read, compile (0 if a cache holds the code), fit
   files                       object: model, labels, proba, plot; the paths written, or null (demo: empty)
 """
@@ -92,10 +93,10 @@ keys of --json: those of "fastgmm fit --help", and
 _PREDICT_KEYS = """\
 keys of --json:
   command, version, model, data, n_samples
-  cluster_sizes               k integers
+  cluster_sizes               k integers; then that of noise, if there is some
   output                      the path written, or null
   labels                      n integers, only without --output and --proba
-  probabilities               n rows of k numbers, only with --proba and without --output
+  probabilities               n rows of k numbers (k + 1 with noise), only with --proba and without --output
 """
 _SCORE_KEYS = """\
 keys of --json:
@@ -414,6 +415,11 @@ def _add_fit(parser: _Parser) -> None:
         metavar="METHOD",
         type=_one_of("acceleration", ACCELERATIONS),
         help=f"take fewer passes to the same optimum: {', '.join(ACCELERATIONS)} (default: plain EM)",
+    )
+    group.add_argument(
+        "--noise",
+        action="store_true",
+        help="a further component, of constant density, for samples that belong to no other: its label is -1",
     )
     group = parser.add_argument_group("a long fit")
     group.add_argument(

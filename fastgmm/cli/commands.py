@@ -83,6 +83,7 @@ def fit(args: Namespace) -> None:
         verbose=args.verbose,
         acceleration=args.acceleration,
         prior=args.prior,
+        noise=args.noise,
         n_threads=args.threads,
     )
     every = 60.0 if args.checkpoint_every is None else args.checkpoint_every
@@ -226,7 +227,7 @@ def predict(args: Namespace) -> None:
     outputs.check_outputs({"--output": output}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
     source = open_here(_read_for(model, names, args).data)
-    n, sizes = source.n_samples, np.zeros(len(model.weights_), np.int64)
+    n, sizes = source.n_samples, np.zeros(len(model._columns()), np.int64)
     labels: Iterable[NDArray[Any]] = _labels(model, source, sizes)
     if args.json and not output:
         labels = list(labels)
@@ -390,6 +391,7 @@ def _head(command: str, args: Namespace) -> report.Summary:
 
 def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> report.Summary:
     k, d = model.means_.shape
+    noise = getattr(model, "noise_", None)
     return {
         "n_features": d,
         "feature_names": names,
@@ -403,6 +405,7 @@ def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> rep
         "means": model.means_,
         "standard_deviations": np.sqrt(model._params().variances),
         "covariances": model.covariances_,
+        "noise": None if noise is None else {"weight": noise.weight, "volume": noise.volume},
     }
 
 
@@ -446,15 +449,15 @@ def _by_blocks(
 
 
 def _labels(model: GaussianMixture, source: LocalSource, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Yield the most probable components by blocks, and add the number of samples of each to `sizes` (k,)."""
+    """Yield the most probable components by blocks, and add the number of samples of each to `sizes`, those of noise last."""
     for labels in _by_blocks(model, source, model.predict):
-        sizes += np.bincount(labels, minlength=len(sizes))
+        sizes += np.bincount(np.where(labels < 0, len(sizes) - 1, labels), minlength=len(sizes))
         yield labels
 
 
 def _cluster_sizes(model: GaussianMixture, source: LocalSource, path: str | None) -> NDArray[np.int64]:
-    """Return the number of samples of each component, (k,); write their labels to `path`, if there is one."""
-    sizes = np.zeros(len(model.weights_), np.int64)
+    """Return the number of samples of each component, noise included and last; write their labels to `path`, if there is one."""
+    sizes = np.zeros(len(model._columns()), np.int64)
     labels = _labels(model, source, sizes)
     if path:
         outputs.write_table(path, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
@@ -464,6 +467,6 @@ def _cluster_sizes(model: GaussianMixture, source: LocalSource, path: str | None
 
 
 def _write_proba(path: str | None, model: GaussianMixture, source: LocalSource) -> None:
-    k = len(model.weights_)
+    columns = model._columns()
     blocks = _by_blocks(model, source, model.predict_proba)
-    outputs.write_table(path, [f"p{c}" for c in range(k)], blocks, (source.n_samples, k), source.dtype)
+    outputs.write_table(path, columns, blocks, (source.n_samples, len(columns)), source.dtype)

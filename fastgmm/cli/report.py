@@ -93,6 +93,9 @@ def mixture(summary: Summary, everything: str) -> str:
         + [number(value) for value in summary["means"][c][:_MAX_FEATURES]]
         for c in shown
     ]
+    if summary["noise"] is not None:
+        noise = ["noise", number(summary["noise"]["weight"])] + ([str(sizes[k])] if sizes is not None else [])
+        means.append(noise + [""] * (len(head) - len(noise)))
     spreads = [[str(c)] + [number(value) for value in summary["standard_deviations"][c][:_MAX_FEATURES]] for c in shown]
     parts = ["weights and means", table(head, means), ""]
     parts += ["standard deviations", table(["component", *_names(summary)], spreads)]

@@ -12,6 +12,7 @@ OPTIONS = {
     "tol": "--tol",
     "reg_covar": "--reg-covar",
     "prior": "--prior",
+    "noise": "--noise",
     "max_iter": "--max-iter",
     "acceleration": "--acceleration",
     "n_init": "--n-init",
@@ -24,7 +25,7 @@ OPTIONS = {
 #: Arguments that are also English words: options if a message says something about them.
 _OPTIONS_OF_READING = ("columns", "drop", "header", "delimiter", "decimal", "comment", "key", "dtype", "weights")
 #: Options whose arguments are also English words: options if a message says which value they have.
-_WORDS = ("prior",)
+_WORDS = ("noise", "prior")
 #: Arguments that the command line does not have.
 _OF_PYTHON = ("means_init", "weights_init", "precisions_init", "warm_start", "batch_size")
 

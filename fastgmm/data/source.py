@@ -128,7 +128,7 @@ class InProcess:
 
     @property
     def n_counted(self) -> int:
-        return self.n_samples  # type: ignore[attr-defined, no-any-return]
+        return self.n_samples  # type: ignore[attr-defined]
 
     def map_reduce(
         self,

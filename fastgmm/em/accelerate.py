@@ -151,7 +151,7 @@ def _maximised(proposed: Stats, stats: Stats, plain: Params, step: Step) -> tupl
     The scatter within a component of samples is not negative in any direction. `reg_covar` would hide one that is: the likelihood
     there may be higher than that of any fit, and fall in the next step of EM.
     """
-    if not (proposed.counts >= _KEPT * stats.counts).all():
+    if not (proposed.counts >= _KEPT * stats.counts).all() or proposed.noise < _KEPT * stats.noise:
         return None
     layout = proposed.layout
     try:
@@ -170,5 +170,10 @@ def _scale(params: Params) -> Float:
 def _norm(difference: Stats, scale: Float) -> float:
     """Return the norm of a difference of statistics, features in units of `scale` (d,)."""
     rows = np.tile(scale / math.sqrt(2.0), (len(difference.counts), 1))
-    parts = difference.counts, difference.sums / scale, difference.scatter / difference.layout.cross(rows, rows)
+    parts = (
+        difference.counts,
+        np.array(difference.noise),
+        difference.sums / scale,
+        difference.scatter / difference.layout.cross(rows, rows),
+    )
     return math.sqrt(sum(float((part**2).sum()) for part in parts))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastgmm._errors import warn
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.collinear import collinear, described, numbered
+from fastgmm.model.noise import Noise
 from fastgmm.model.params import Params
 from fastgmm.model.priors import Prior
 from fastgmm.model.stats import Stats
@@ -94,12 +95,14 @@ class MaximumLikelihood:
     """Maximise the likelihood of samples to which independent noise of variance `reg_covar` was added.
 
     With `keep_few`, if a covariance is not positive definite, components that hold fewer samples than their covariances need
-    keep those of the step before. Weights and means are still the most likely.
+    keep those of the step before. Weights and means are still the most likely. With `noise` the mixture has it too, with the
+    weight that the statistics say.
     """
 
     structure: Structure
     reg_covar: float
     keep_few: bool = False
+    noise: Noise | None = None
 
     may_empty = False
 
@@ -124,9 +127,13 @@ class MaximumLikelihood:
             raise Collapsed.of(error, self.structure, stats, self.reg_covar) from error
 
     def _maximised(self, stats: Stats, previous: Float | None, kept: NDArray[np.bool_] | None = None) -> Params:
-        weights, means, covariances = maximise(self.structure, stats, self.reg_covar, previous, kept)
-        layout = self.structure.layout
-        return Params(layout, weights, means, covariances, layout.precision_cholesky(covariances))
+        return self._params(stats, *maximise(self.structure, stats, self.reg_covar, previous, kept))
+
+    def _params(self, stats: Stats, weights: Float, means: Float, covariances: Float) -> Params:
+        layout, noise = self.structure.layout, self.noise
+        if noise is not None:
+            noise = replace(noise, weight=stats.noise / stats.total)
+        return Params(layout, weights, means, covariances, layout.precision_cholesky(covariances), noise)
 
     def bound(self, stats: Stats, params: Params, total_weight: float) -> float:
         """Return the mean log-likelihood."""
@@ -135,9 +142,11 @@ class MaximumLikelihood:
     def expected(self, params: Params) -> Stats:
         """Return statistics of a unit of weight whose maximum is `params`."""
         layout, d = params.layout, params.means.shape[1]
-        weights = params.weights / params.weights.sum()
+        weights = params.weights / params.total_weight
+        noise = 0.0 if params.noise is None else params.noise.weight / params.total_weight
         scatter = layout.expected_scatter(layout.regularised(params.covariances, -self.reg_covar), weights, d)
-        return Stats(layout, 0, float("nan"), weights, np.zeros_like(params.means), scatter, params.means)
+        sums = np.zeros_like(params.means)
+        return Stats(layout, 0, float("nan"), weights, sums, scatter, params.means, noise=noise)
 
     def on(self, source: Weighted) -> MaximumLikelihood:
         """Return this step: the scale of the weights has no influence on the maximum."""
@@ -145,8 +154,8 @@ class MaximumLikelihood:
 
     @property
     def compiled_reg_covar(self) -> float | None:
-        """Return `reg_covar` if nothing but the layout restricts the covariances, else None."""
-        return self.reg_covar if self.structure.basic else None
+        """Return `reg_covar` if nothing but the layout restricts the covariances and there is no noise, else None."""
+        return self.reg_covar if self.structure.basic and self.noise is None else None
 
 
 @dataclass(frozen=True)
@@ -166,9 +175,7 @@ class MaximumAPosteriori(MaximumLikelihood):
         return self.prior.in_units(self.weight_unit)
 
     def _maximised(self, stats: Stats, previous: Float | None, kept: NDArray[np.bool_] | None = None) -> Params:
-        weights, means, covariances = self._prior.maximise(self.structure, stats, self.reg_covar, previous)
-        layout = self.structure.layout
-        return Params(layout, weights, means, covariances, layout.precision_cholesky(covariances))
+        return self._params(stats, *self._prior.maximise(self.structure, stats, self.reg_covar, previous))
 
     def on(self, source: Weighted) -> MaximumAPosteriori:
         """Return the same step for statistics in units of the source's weights."""
@@ -193,7 +200,7 @@ def _too_few(structure: Structure, stats: Stats) -> NDArray[np.bool_]:
 
 def held(stats: Stats) -> Float:
     """Return how many samples each component holds, (k,): its share of their number, whatever the scale of weights."""
-    return stats.counts / stats.counts.sum() * stats.n_samples
+    return stats.counts / stats.total * stats.n_samples
 
 
 def collapse_message(error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float) -> str:

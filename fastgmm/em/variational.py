@@ -1,4 +1,4 @@
-"""The variational step: the posterior of the parameters in place of the most likely ones, the evidence in place of the likelihood."""
+"""The variational step: a posterior in place of the most likely parameters, the evidence in place of the likelihood."""
 
 from __future__ import annotations
 

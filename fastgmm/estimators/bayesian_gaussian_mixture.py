@@ -241,8 +241,8 @@ class BayesianGaussianMixture(FittableMixture):
         )
         if dof is not None and dof <= d - 1:
             raise ValueError(
-                f"degrees_of_freedom_prior must be above n_features - 1 = {d - 1}, got {dof:g}: a Wishart distribution with less has "
-                f"no density. Leave it out for {d}"
+                f"degrees_of_freedom_prior must be above n_features - 1 = {d - 1}, got {dof:g}: a Wishart distribution with less "
+                f"has no density. Leave it out for {d}"
             )
         mean = covariance = None
         if self.mean_prior is not None:
@@ -291,17 +291,22 @@ class BayesianGaussianMixture(FittableMixture):
         concentration = np.asarray(self.weight_concentration_, np.float64)
         precision = np.asarray(self.mean_precision_, np.float64)
         dof = np.asarray(self.degrees_of_freedom_, np.float64)
-        shapes = {"weight_concentration_": [(k,), (2, k)], "mean_precision_": [(k,)], "degrees_of_freedom_": [(k,)]}
+        shapes: dict[str, list[tuple[int, ...]]] = {
+            "weight_concentration_": [(k,), (2, k)],
+            "mean_precision_": [(k,)],
+            "degrees_of_freedom_": [(k,)],
+        }
         if params.layout.pools:
             shapes["degrees_of_freedom_"] = [()]
         for name, values in zip(names, (concentration, precision, dof), strict=True):
             if values.shape not in shapes[name] or not (values > 0.0).all():
                 raise ValueError(
-                    f"{name} must be positive and have the shape {' or '.join(map(str, shapes[name]))} for {k} means, got the shape "
+                    f"{name} must be positive and have the shape {' or '.join(map(str, shapes[name]))} for {k} means, got "
                     f"{values.shape}: fit again, or assign attributes that fit each other"
                 )
         parts = (params.weights, params.means, params.covariances, params.prec_chol)
-        return Posterior(params.layout, *parts, concentration, precision, np.broadcast_to(dof, (k,)))
+        dof = np.broadcast_to(dof, (k,))
+        return Posterior(params.layout, *parts, concentration=concentration, mean_precision=precision, dof=dof)
 
     def _estimate_log_weights(self) -> NDArray:
         """Return E log pi_k, shape (k,): scikit-learn's private method, which programs call."""
@@ -352,8 +357,8 @@ class BayesianGaussianMixture(FittableMixture):
 
     def _no_criterion(self, name: str) -> AttributeError:
         return AttributeError(
-            f"a {type(self).__name__} has no {name}, which is of a maximum of the likelihood: compare models by lower_bound_, which "
-            "counts the parameters already, or by score of other data"
+            f"a {type(self).__name__} has no {name}, which is of a maximum of the likelihood: compare models by lower_bound_, "
+            "which counts the parameters already, or by score of other data"
         )
 
 

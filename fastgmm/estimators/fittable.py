@@ -74,6 +74,10 @@ class FittableMixture(FittedMixture):
         """Return the first parameters that the user supplied."""
         return Supplied()
 
+    def _clean(self, X: Any, sample_weight: ArrayLike | None, source: Source) -> tuple[Source, float] | None:
+        """Return the samples that a start may look at, and the share of the weight of the others; None for all."""
+        return None
+
     def _degenerate(self, source: Source, params: Params, structure: Structure) -> str:
         """Say which components of a fit describe a few samples, or none; '' if there are none, or it does not matter."""
         return ""
@@ -226,7 +230,8 @@ class FittableMixture(FittedMixture):
         step.structure.check_features(source.n_features)
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         step, adapted = self._adapted(step, source, resumes=fitted)
-        params, averages = self._before_batch(source, step)
+        clean = None if fitted else self._clean(X, sample_weight, source)
+        params, averages = self._before_batch(source, step, clean)
         earlier = self.lower_bounds_ if averages.n_steps else []
         with self._memory_for(source):
             params, averages, bound = self._online(step, source.n_features).step(source, params, averages)
@@ -242,11 +247,13 @@ class FittableMixture(FittedMixture):
             self._keep(result, source, names, _averages=averages, **adapted)
         return self
 
-    def _before_batch(self, source: Source, step: Step) -> tuple[Params, online.Averages]:
+    def _before_batch(
+        self, source: Source, step: Step, clean: tuple[Source, float] | None
+    ) -> tuple[Params, online.Averages]:
         """Return the parameters before the step of a batch, and the averages behind them."""
         if not self.__sklearn_is_fitted__():
             self._check_enough(source)
-            start, rng = self._check_start(source, step.structure), _validation.check_random_state(self.random_state)
+            start, rng = self._check_start(source, step, clean), _validation.check_random_state(self.random_state)
             with self._memory_for(source):
                 samples = None if start.without_data else start.source(source, rng)
                 first = start.params(samples, step, self.n_components, rng, self.n_threads)
@@ -312,10 +319,11 @@ class FittableMixture(FittedMixture):
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         with self._memory_for(source):
             step, adapted = self._adapted(step, source)
-        plan = self._plan(source, step, stop, warm, batch_size)
+        clean = None if warm else self._clean(X, sample_weight, source)
+        plan = self._plan(source, step, stop, warm, batch_size, clean)
         if saved is not None:
             # not the arguments that the constructor of a subclass names: it may pass **kwargs on
-            ours = next(cls for cls in type(self).__mro__ if cls in SAVED.values())
+            ours: Any = next(cls for cls in type(self).__mro__ if cls in SAVED.values())
             arguments = {name: getattr(self, name) for name in ours._parameter_names()}
             saved.identify(settings_of(type(self).__name__, arguments), data_of(source))
         fit = Fit(plan, self._progress(plan, with_bar), saved)
@@ -346,8 +354,16 @@ class FittableMixture(FittedMixture):
         if result.n_iter > 0 and (text := self._degenerate(source, result.params, structure)):
             warn(f"The fit is degenerate: {text}", DegenerateWarning)
 
-    def _plan(self, source: Source, step: Step, stop: Stop, warm: bool, batch_size: int | None) -> FitPlan:
-        start = self._check_start(source, step.structure)
+    def _plan(
+        self,
+        source: Source,
+        step: Step,
+        stop: Stop,
+        warm: bool,
+        batch_size: int | None,
+        clean: tuple[Source, float] | None,
+    ) -> FitPlan:
+        start = self._check_start(source, step, clean)
         return FitPlan(
             source,
             step,
@@ -428,10 +444,9 @@ class FittableMixture(FittedMixture):
         stop = Stop(tol, _validation.check_integer("max_iter", self.max_iter, 0))
         return self._step(structure, reg_covar), stop
 
-    def _check_start(self, source: Source, structure: Structure) -> Start:
-        return start_of(
-            self._check_init_params(source), self._check_supplied(structure, self.n_components, source.n_features)
-        )
+    def _check_start(self, source: Source, step: Step, clean: tuple[Source, float] | None) -> Start:
+        known = self._check_init_params(source)
+        return start_of(known, self._check_supplied(step.structure, self.n_components, source.n_features))
 
     def _check_init_params(self, source: Source) -> str | NDArray:
         """Return the kind of start, or the known groups of the samples of a source."""

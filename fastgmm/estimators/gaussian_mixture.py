@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgmm import _validation
+from fastgmm.data.open import open_source
 from fastgmm.data.source import Source
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import REG_COVAR, MaximumAPosteriori, MaximumLikelihood, Step
@@ -18,8 +20,10 @@ from fastgmm.estimators.mixture import PRIOR_TAKES, warn_of_relative_weights
 from fastgmm.estimators.saving import saveable
 from fastgmm.fitting.degenerate import degenerate
 from fastgmm.fitting.prior import check_prior, completed
-from fastgmm.init.starts import Supplied
+from fastgmm.init.noise import noise_of, noisy
+from fastgmm.init.starts import STARTS, Start, Supplied
 from fastgmm.model.checks import check_covariances, check_parameters
+from fastgmm.model.noise import Noise
 from fastgmm.model.params import Params
 from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import STRUCTURES, Structure, has_structure
@@ -95,6 +99,14 @@ class GaussianMixture(FittableMixture):
 
         'default' is scaled to the data (Fraley & Raftery 2007, see `NormalInverseWishart`), with `partial_fit` to its first
         batch. A prior weighs against the number of samples, which weights add up to: their scale matters, as in `bic`.
+    noise : bool or array-like of bool, shape (n,), default=False
+        Whether there is a further component, noise, of constant density over the volume of the data: for samples that belong
+        to none of the others (Banfield & Raftery 1993). The volume is that of the box of the data, or of their principal
+        components if it is smaller; with `partial_fit` that of the first batch. `predict` says -1 for noise, and
+        `predict_proba` has a column for it, the last one. BIC counts two more parameters, as in mclust.
+
+        With True noise begins with the samples that are far from their neighbours (Byers & Raftery 1998), of at most 20 000
+        that the start is then found from. An array marks the samples it begins with, of the data of `fit` or of the first batch.
     warm_start : bool, default=False
         Whether `fit` resumes from the last result instead of starting anew.
     verbose : int, default=0
@@ -151,6 +163,9 @@ class GaussianMixture(FittableMixture):
         before its step. After `partial_fit` for the last 1000 batches.
     prior_ : NormalInverseWishart
         With `prior` only: the one of the fit, with every hyper-parameter as a number or an array.
+    noise_ : Noise
+        With `noise` only: its ``weight``, the ``volume`` over which its density is constant, and the box of that volume, ``low``
+        and ``high`` along the columns of ``axes``. All weights add up to 1: ``weights_`` to 1 less that of noise.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Column names, if X was a data frame whose column names are strings.
@@ -165,8 +180,9 @@ class GaussianMixture(FittableMixture):
     """
 
     prior_: NormalInverseWishart
+    noise_: Noise
 
-    _gone: ClassVar[tuple[str, ...]] = (*FittableMixture._gone, "prior_")
+    _gone: ClassVar[tuple[str, ...]] = (*FittableMixture._gone, "prior_", "noise_")
 
     def __init__(
         self,
@@ -182,6 +198,7 @@ class GaussianMixture(FittableMixture):
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
         prior: str | NormalInverseWishart | None = None,
+        noise: bool | ArrayLike = False,
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -202,6 +219,7 @@ class GaussianMixture(FittableMixture):
         self.means_init = means_init
         self.precisions_init = precisions_init
         self.prior = prior
+        self.noise = noise
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -259,7 +277,12 @@ class GaussianMixture(FittableMixture):
         step, stop = super()._check_arguments()
         if check_prior(self.prior) is not None and type(step) is not MaximumLikelihood:
             raise ValueError(
-                f"prior={self.prior!r} is for maximum likelihood, and {type(self).__name__} has a step of its own: leave one of them out"
+                f"prior={self.prior!r} is for maximum likelihood, and {type(self).__name__} has a step of its own: leave one of "
+                "them out"
+            )
+        if self._has_noise and type(step) is not MaximumLikelihood:
+            raise ValueError(
+                f"noise is for maximum likelihood, and {type(self).__name__} has a step of its own: pass noise=False"
             )
         return step, stop
 
@@ -268,10 +291,14 @@ class GaussianMixture(FittableMixture):
         return MaximumLikelihood(structure, reg_covar)
 
     def _adapted(self, step: Step, source: Source, *, resumes: bool = False) -> tuple[Step, dict[str, Any]]:
-        """Return the step with the prior of the data, and the attributes that the fit has of it.
+        """Return the step with the prior and the noise of the data, and the attributes that the fit has of the prior.
 
-        A stream that resumes keeps the prior of its first batch.
+        A stream that resumes keeps those of its first batch.
         """
+        if self._has_noise:
+            assert isinstance(step, MaximumLikelihood)
+            noise = self.noise_ if resumes and hasattr(self, "noise_") else noise_of(source, self.n_threads)
+            step = replace(step, noise=noise)
         prior = check_prior(self.prior)
         if prior is None:
             return step, {}
@@ -282,7 +309,43 @@ class GaussianMixture(FittableMixture):
         if resumes and hasattr(self, "prior_"):
             prior = self.prior_
         prior = completed(prior, source, step.structure, k, self.n_threads)
-        return MaximumAPosteriori(step.structure, step.reg_covar, prior=prior.of(step.structure, k)), {"prior_": prior}
+        own = prior.of(step.structure, k)
+        return MaximumAPosteriori(step.structure, step.reg_covar, noise=step.noise, prior=own), {"prior_": prior}
+
+    @property
+    def _has_noise(self) -> bool:
+        return not isinstance(self.noise, (bool, np.bool_)) or bool(self.noise)
+
+    def _clean(self, X: Any, sample_weight: ArrayLike | None, source: Source) -> tuple[Source, float] | None:
+        """Return the samples that are not marked as noise, and the share of the weight of the others; None if none are marked."""
+        if isinstance(self.noise, (bool, np.bool_)):
+            return None
+        if source.local is None:
+            raise ValueError(
+                "noise cannot mark samples if X lies elsewhere, as a Dask collection does: pass noise=True, which finds some"
+            )
+        n = source.n_samples if source.local.present is None else len(source.local.present)
+        marked = _validation.check_mask("noise", self.noise, n)
+        weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        kept = np.where(marked, 0.0, weights)
+        n_marked, n_kept = int(np.count_nonzero(weights * marked)), int(np.count_nonzero(kept))
+        if n_marked == 0 or n_kept < max(self.n_components, 2):
+            raise ValueError(
+                f"noise marks {n_marked} of {n_marked + n_kept} samples (of positive weight), and there are to be noise and "
+                f"n_components={self.n_components}: mark some samples, but not all, or pass noise=True, which finds some"
+            )
+        return open_source(X, kept), float((weights * marked).sum() / weights.sum())
+
+    def _check_start(self, source: Source, step: Step, clean: tuple[Source, float] | None) -> Start:
+        start = super()._check_start(source, step, clean)
+        if not self._has_noise:
+            return start
+        if start.on_all:
+            raise ValueError(
+                "init_params cannot be labels or responsibilities if there is noise, which they do not know: pass one of "
+                f"{', '.join(map(repr, STARTS))}"
+            )
+        return noisy(start) if clean is None else noisy(start, *clean)
 
     def _check_supplied(self, structure: Structure, k: int, d: int) -> Supplied:
         layout = structure.layout

@@ -15,6 +15,7 @@ from fastgmm.estimators.fittable import FittableMixture
 from fastgmm.estimators.left_out import LeftOut
 from fastgmm.estimators.saving import SAVED
 from fastgmm.io import model_file
+from fastgmm.io.archive import noise_in
 from fastgmm.model.layouts import Layout
 from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.stats import Stats
@@ -62,6 +63,8 @@ def load(path: str | os.PathLike[str]) -> FittableMixture:
     model.n_features_in_ = int(entries["n_features_in_"])
     if "feature_names_in_" in entries:
         model.feature_names_in_ = entries["feature_names_in_"].astype(object)
+    if (noise := noise_in(entries, model.n_features_in_)) is not None:
+        model.noise_ = noise
     if "prior.mean" in entries:
         model.prior_ = NormalInverseWishart.of_arrays(entries[f"prior.{part}"] for part in model_file.PRIOR)
     if model_file.is_variational(contents.params):
@@ -71,7 +74,8 @@ def load(path: str | os.PathLike[str]) -> FittableMixture:
         if model.weight_concentration_.ndim == 2:
             model.weight_concentration_ = tuple(model.weight_concentration_)
     if contents.averages is not None:
-        model._averages = _averages(contents.averages, STRUCTURES[model.covariance_type].layout)
+        noise_count = float(entries.get("averages.noise", 0.0))
+        model._averages = _averages(contents.averages, STRUCTURES[model.covariance_type].layout, noise_count)
     elif (contents.version == 1 and not model.converged_) or contents.averages_lost:
         model._averages_lost = True
     if "left_out" in entries:
@@ -80,8 +84,8 @@ def load(path: str | os.PathLike[str]) -> FittableMixture:
     return model
 
 
-def _averages(parts: Mapping[str, NDArray[Any]], layout: Layout) -> Averages:
+def _averages(parts: Mapping[str, NDArray[Any]], layout: Layout, noise: float) -> Averages:
     counts, sums, scatter, origin = (parts[part] for part in model_file.STATS)
     # the likelihood of the batches is part of no M-step
-    stats = Stats(layout, int(parts["n_samples"]), math.nan, counts, sums, scatter, origin)
+    stats = Stats(layout, int(parts["n_samples"]), math.nan, counts, sums, scatter, origin, noise=noise)
     return Averages(stats, int(parts["n_steps"]), float(parts["weight"]), bool(parts["ready"]))

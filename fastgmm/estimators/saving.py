@@ -13,6 +13,7 @@ from fastgmm._errors import NotFittedError, like_sklearn, listed
 from fastgmm.em.online import Averages
 from fastgmm.estimators import attributes
 from fastgmm.io import model_file
+from fastgmm.io.archive import of_noise
 from fastgmm.model.layouts import Layout
 from fastgmm.model.structures import STRUCTURES
 
@@ -73,6 +74,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     averages = getattr(model, "_averages", None)
     if averages is not None:
         entries |= _of_averages(averages, STRUCTURES[model.covariance_type].layout)
+    if hasattr(model, "noise_"):
+        entries |= of_noise(model.noise_)
     if hasattr(model, "prior_"):
         entries |= {f"prior.{part}": np.asarray(getattr(model.prior_, part), np.float64) for part in model_file.PRIOR}
     if hasattr(model, "feature_names_in_"):
@@ -129,4 +132,5 @@ def _of_averages(averages: Averages, layout: Layout) -> dict[str, NDArray[Any]]:
             "model cannot be saved: set it back, or fit it again"
         )
     stats = {part: getattr(averages.stats, part) for part in model_file.STATS}
-    return model_file.of_averages({**vars(averages), **stats, "n_samples": averages.stats.n_samples})
+    entries = model_file.of_averages({**vars(averages), **stats, "n_samples": averages.stats.n_samples})
+    return entries if not averages.stats.noise else entries | {"averages.noise": np.asarray(averages.stats.noise)}

@@ -65,7 +65,7 @@ def degenerate(source: Source, params: Params, structure: Structure, reg_covar: 
     n, d = source.n_samples, source.n_features
     if wide(params, reg_covar) and params.weights.min() * n > 2 * _NONE:
         return ""
-    held = params.weights * (n / params.weights.sum())
+    held = params.weights * (n / params.total_weight)
     floor = 2 * reg_covar or ROUNDING * float(_total_variances(params).mean())
     # the smallest variance in any direction is at least 1 / tr Sigma^-1
     steepest = params.precision_diagonals.sum(axis=1)

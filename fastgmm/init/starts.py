@@ -130,15 +130,18 @@ class Start(NamedTuple):
     on_all : whether it needs all samples, instead of those of ``source.for_start``
     fixed : whether every call finds the same
     without_data : whether it looks at no samples
+    clean : the samples that it may look at, if these are not all
     """
 
     find: Find
     on_all: bool = False
     fixed: bool = False
     without_data: bool = False
+    clean: Source | None = None
 
     def source(self, source: Source, random_state: np.random.RandomState) -> Source:
         """Return the samples that `params` needs."""
+        source = source if self.clean is None else self.clean
         return source if self.on_all else source.for_start(random_state)
 
     def params(

@@ -31,6 +31,11 @@ entry                     dtype                         what
 ``weight_concentration_prior_``, ``mean_precision_prior_``, ``degrees_of_freedom_prior_``: 0-d
 ``mean_prior_``           (d,)
 ``covariance_prior_``     by covariance type            of one component
+``noise.weight``          float64, 0-d                  these four: only if the mixture has noise (`model.noise`)
+``noise.axes``            float64 (d, d)
+``noise.low``             float64 (d,)
+``noise.high``            float64 (d,)
+``averages.noise``        float64, 0-d                  only after `partial_fit` with noise
 ``param.means_init``      real                          only if given; likewise the other array parameters, and
                                                         ``init_params`` if it is not a string
 ``averages.counts``       float64 (k,)                  these eight: only after `partial_fit`, the running averages
@@ -76,11 +81,19 @@ PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_c
 _ENTRIES = (*PARAMETERS, "converged_", "n_iter_", "n_passes_", "lower_bound_", "lower_bounds_", "n_features_in_")
 DTYPES = {"converged_": "bool", "n_iter_": "int64", "lower_bound_": "float64", "lower_bounds_": "float64"}
 DTYPES |= {"n_features_in_": "int64", "n_passes_": "int64"}
-_ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init", "init_params", "mean_prior", "covariance_prior")
-#: Those that may be a string or a number instead.
-_MIXED_PARAMS = ("init_params", "covariance_prior")
+_ARRAY_PARAMS = (
+    "weights_init",
+    "means_init",
+    "precisions_init",
+    "init_params",
+    "noise",
+    "mean_prior",
+    "covariance_prior",
+)
+#: Those of them that may also be of another type.
+_MAY_BE_PLAIN: dict[str, Any] = {"init_params": str, "noise": bool, "covariance_prior": (int, float)}
 #: Posterior and prior of a variational fit.
-POSTERIOR = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
+POSTERIOR: tuple[str, ...] = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
 POSTERIOR += ("weight_concentration_prior_", "mean_precision_prior_", "degrees_of_freedom_prior_")
 POSTERIOR += ("mean_prior_", "covariance_prior_")
 #: Averages of `partial_fit`: entries of dtype float64, and the others.
@@ -90,6 +103,7 @@ _AVERAGES = tuple(f"averages.{part}" for part in (*STATS, *COUNTED))
 #: Hyper-parameters of the prior of a fit.
 PRIOR = ("mean", "shrinkage", "dof", "scale")
 _PRIOR = tuple(f"prior.{part}" for part in PRIOR)
+_NOISE = (*(f"noise.{part}" for part in archive.NOISE), "averages.noise")
 _JSON = (bool, int, float, str, type(None))
 
 
@@ -195,11 +209,11 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
     for name, value in params.items():
         if isinstance(value, np.generic):
             value = value.item()
-        if name in _ARRAY_PARAMS and not (name in _MIXED_PARAMS and isinstance(value, (str, int, float))):
+        if name in _ARRAY_PARAMS and not isinstance(value, _MAY_BE_PLAIN.get(name, ())):
             if value is None:
                 continue
             arrays[f"param.{name}"] = np.asarray(value)
-            if arrays[f"param.{name}"].dtype.kind not in "fiu":
+            if arrays[f"param.{name}"].dtype.kind not in ("b" if name == "noise" else "fiu"):
                 raise TypeError(
                     f"the parameter {name} is not an array of real numbers, so it cannot be saved; set it to one, or to None"
                 )
@@ -230,23 +244,16 @@ def _plain_params(header: dict[str, Any]) -> dict[str, Any]:
 def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[str, Any]) -> str | None:
     """Return the problem with contents that the format has no place for, or None."""
     known = set(accepted).difference(_ARRAY_PARAMS)
-    known |= {name for name in _MIXED_PARAMS if f"param.{name}" not in entries} & set(accepted)
+    known |= {name for name in _MAY_BE_PLAIN if f"param.{name}" not in entries} & set(accepted)
     if unknown := sorted(set(params) - known):
         return f"its header holds unknown parameters: {', '.join(map(repr, unknown))}"
-    allowed = {
-        *_ENTRIES,
-        *_AVERAGES,
-        *_PRIOR,
-        *(POSTERIOR if is_variational(params) else ()),
-        "feature_names_in_",
-        "left_out",
-        "left_out_of",
-    }
+    allowed = {*_ENTRIES, *_AVERAGES, "feature_names_in_", "left_out", "left_out_of"}
+    allowed |= {*POSTERIOR} if is_variational(params) else {*_PRIOR, *_NOISE}
     allowed |= {f"param.{name}" for name in _ARRAY_PARAMS}
     if unknown := sorted(set(entries) - allowed):
         return f"it holds unknown entries: {', '.join(map(repr, unknown))}"
     for entry, array in entries.items():
-        if entry.startswith("param.") and array.dtype.kind not in "fiu":
+        if entry.startswith("param.") and array.dtype.kind not in ("b" if entry == "param.noise" else "fiu"):
             return f"{entry} holds {array.dtype}, not real numbers"
     return None
 
@@ -262,6 +269,10 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
             return f"{entry} has dtype {array.dtype} and shape {array.shape}, not one {dtype}"
     if problem := archive.mixture_problem(params.get("covariance_type"), entries, PARAMETERS):
         return problem
+    try:
+        archive.noise_in(entries, entries["means_"].shape[1])
+    except ValueError as error:
+        return str(error)
     d = entries["means_"].shape[1]
     if entries["n_features_in_"] != d:
         return f"n_features_in_ is {entries['n_features_in_']}, but means_ has {d} columns"

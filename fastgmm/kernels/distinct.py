@@ -6,7 +6,8 @@ import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
 
-#: 2^64 over the golden ratio: the upper bits of a product with it depend on all bits (Knuth, The Art of Computer Programming 3, 6.4).
+#: 2^64 over the golden ratio: the upper bits of a product with it depend on all bits (Knuth, The Art of Computer
+#: Programming 3, section 6.4).
 _GOLDEN, _HALF = np.uint64(0x9E3779B97F4A7C15), np.uint64(32)
 _ZERO = np.uint64(0)
 

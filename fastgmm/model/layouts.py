@@ -169,6 +169,14 @@ class Layout(ABC):
         constant : (k,) and means : (k, padded d), in the dtype of the samples; centres : (k, d), the same means in float64
         """
 
+    def with_flat(self, prec_chol: Float) -> Float:
+        """Return factors with one more, for a component of constant density: 0, if each component has its own."""
+        return np.concatenate([prec_chol, np.zeros_like(prec_chol[:1])])
+
+    def flattened(self, packed: Packed) -> Packed:
+        """Return packed parameters whose last component, of `with_flat`, has a constant density."""
+        return packed
+
     def largest_factor(self, limit: float) -> float:
         """Return the largest factor that kernels can hold in a dtype whose largest number is `limit`."""
         return limit
@@ -386,6 +394,15 @@ class TiedLayout(_Matrices):
         transformed = (centres - centre) @ prec_chol
         half, u = np.full(len(weights), -0.5, dtype), pack_panels(prec_chol.astype(dtype))
         return Tied(constant, half, means, u, pad(centre, dtype), pad(transformed, dtype), centres.shape[1], tile)
+
+    def with_flat(self, prec_chol: Float) -> Float:
+        return prec_chol
+
+    def flattened(self, packed: Packed) -> Packed:
+        assert isinstance(packed, Tied)
+        factor = packed.factor.copy()
+        factor[-1] = 0.0
+        return packed._replace(factor=factor)
 
     def accumulator_shape(self, k: int, d: int) -> tuple[int, int]:
         return 0, padded(d)

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastgmm.kernels.tile import tile_width
 from fastgmm.model.layouts import Layout, LongFloat, Packed, pad
+from fastgmm.model.noise import Noise
 
 Float = NDArray[np.float64]
 
@@ -27,6 +28,7 @@ class Params:
     layout : how the covariances are stored (`layouts`)
     weights : (k,); means : (k, d)
     covariances, prec_chol : in the shape of the layout; prec_chol is the factor U, precision = U U^T
+    noise : a further component of constant density, None if there is none; with its weight the weights add up to 1
     """
 
     layout: Layout
@@ -34,6 +36,17 @@ class Params:
     means: Float
     covariances: Float
     prec_chol: Float
+    noise: Noise | None = None
+
+    @property
+    def n_densities(self) -> int:
+        """Return the number of components, noise included, which comes last."""
+        return len(self.weights) + (self.noise is not None)
+
+    @property
+    def total_weight(self) -> float:
+        """Return the sum of all weights, that of noise included."""
+        return float(self.weights.sum()) + (0.0 if self.noise is None else self.noise.weight)
 
     #: Names of the arrays, in the order of the arguments.
     parts: ClassVar[tuple[str, ...]] = ("weights", "means", "covariances", "prec_chol")
@@ -55,7 +68,9 @@ class Params:
 
     def normalised(self) -> Params:
         """Return the same mixture with weights that add up to 1: those of single samples are 1 / n each."""
-        return replace(self, weights=self.weights / self.weights.sum())
+        total = self.total_weight
+        noise = None if self.noise is None else replace(self.noise, weight=self.noise.weight / total)
+        return replace(self, weights=self.weights / total, noise=noise)
 
     def in_layout(self, layout: Layout) -> Params:
         """Return the same mixture in a layout that can hold it: full any; diag spherical; tied one whose covariances are equal."""
@@ -85,15 +100,26 @@ class Params:
     def packed(self, dtype: DTypeLike, *, weighted: bool = True) -> Packed:
         """Lay the parameters out for the kernels, features padded with zeros to a multiple of 4.
 
-        With ``weighted=False`` the constants leave out log pi_k, so that the kernels give component densities.
+        With ``weighted=False`` the constants leave out log pi_k, so that the kernels give component densities. Noise comes last:
+        a component whose factor is 0, so that its density is its constant.
         Raises ValueError if the dtype is float32 and means or precisions are beyond it.
         """
         if dtype == np.float32:
             self._check_float32()
         constant = self.log_constants(weighted=weighted)
-        means = pad(self.means, dtype)
+        weights, centres, prec_chol = self.weights, self.means, self.prec_chol
+        if self.noise is not None:
+            level = np.longdouble(-self.noise.log_volume) + (
+                np.log(np.longdouble(self.noise.weight)) if weighted else 0
+            )
+            constant = np.append(constant, level)
+            weights = weights / weights.sum()
+            centres, weights = np.vstack([centres, weights @ centres]), np.append(weights, 0.0)
+            prec_chol = self.layout.with_flat(prec_chol)
+        means = pad(centres, dtype)
         tile = tile_width(self.layout.tile_bytes, means.shape[1], means.itemsize)
-        return self.layout.packed(constant.astype(dtype), means, self.weights, self.means, self.prec_chol, tile)
+        packed = self.layout.packed(constant.astype(dtype), means, weights, centres, prec_chol, tile)
+        return packed if self.noise is None else self.layout.flattened(packed)
 
     def _check_float32(self) -> None:
         limit = float(np.finfo(np.float32).max)

@@ -220,7 +220,7 @@ class Prior:
         W_k + n_k kappa / (n_k + kappa) delta delta^T. A component without samples has the mode of the prior.
         """
         counts, layout = stats.counts + COUNT_FLOOR, stats.layout
-        weights = counts / counts.sum()
+        weights = counts / (counts.sum() + stats.noise)
         shift = self.mean - stats.origin
         whole, sums = counts + self.shrinkage, stats.sums + self.shrinkage * shift
         scatter = stats.scatter + layout.cross(0.5 * self.shrinkage * shift, shift)

@@ -185,7 +185,7 @@ def maximise(
     Raises NotPositiveDefinite if a matrix that components share is singular.
     """
     counts = stats.counts + COUNT_FLOOR
-    weights = counts / counts.sum()
+    weights = counts / (counts.sum() + stats.noise)
     lost, layout = stats.counts <= COUNT_FLOOR, stats.layout
     moves = stats.sums / counts[:, None]
     moves[lost] = 0.0

@@ -2,8 +2,8 @@
 
 D. M. Blei and M. I. Jordan, Variational inference for Dirichlet process mixtures, Bayesian Analysis 1(1), 2006; C. M. Bishop,
 Pattern Recognition and Machine Learning, 2006, section 10.2; H. Attias, A variational Bayesian framework for graphical models,
-NIPS 1999. In the notation of these and of scikit-learn's `BayesianGaussianMixture`, whose conventions are followed, the posterior of
-n_k samples with the mean xbar_k and the scatter W_k about it is
+NIPS 1999. In the notation of these and of scikit-learn's `BayesianGaussianMixture`, whose conventions are followed, the
+posterior of n_k samples with the mean xbar_k and the scatter W_k about it is
 
     weights     Dirichlet(alpha_0 + n_k); or, of a Dirichlet process cut off at k components, stick lengths
                 v_k ~ Beta(1 + n_k, alpha_0 + sum_{j > k} n_j) with pi_k = v_k prod_{j < k} (1 - v_j)
@@ -52,7 +52,7 @@ class VariationalPrior:
     covariance: Float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Posterior(Params):
     """The variational posterior, with the mixture of its expectations: what the sweeps take parameters from.
 
@@ -160,9 +160,9 @@ def posterior(prior: VariationalPrior, structure: Structure, stats: Stats, reg_c
         means,
         covariances,
         layout.precision_cholesky(covariances),
-        concentration,
-        mean_precision,
-        dof,
+        concentration=concentration,
+        mean_precision=mean_precision,
+        dof=dof,
     )
 
 
