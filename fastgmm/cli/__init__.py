@@ -56,7 +56,8 @@ keys of --json:
   total_weight                sum of the weights; n_samples without --weights
   log_likelihood              of all samples, each as often as its weight says
   mean_log_likelihood         that divided by total_weight
-  bic, aic                    numbers, smaller is better
+  bic, aic                    numbers, smaller is better; null with --bayesian
+  lower_bound                 that the fit ended with: mean log-likelihood; with --bayesian, of the log-evidence of all samples
   cluster_sizes               k integers: samples whose most probable component it is; then those of noise, if there is some
   seconds                     object: read, compile (0 if a cache holds the code), fit
   files                       object: model, labels, proba, plot; the paths written, or null (demo: empty)
@@ -105,7 +106,7 @@ keys of --json:
   total_weight                sum of the weights; n_samples without --weights
   log_likelihood              of all samples, each as often as its weight says
   mean_log_likelihood         that divided by total_weight
-  bic, aic                    numbers, smaller is better
+  bic, aic                    numbers, smaller is better; null for a model of fit --bayesian
   per_sample                  the path written, or null
 """
 _SAMPLE_KEYS = """\
@@ -347,6 +348,12 @@ def _not_negative(text: str) -> float:
     raise argparse.ArgumentTypeError(f"got {text!r}; it must be a number that is not negative")
 
 
+def _positive(text: str) -> float:
+    if (value := _not_negative(text)) > 0:
+        return value
+    raise argparse.ArgumentTypeError(f"got {text!r}; it must be a number above 0")
+
+
 def _items(text: str) -> list[str]:
     # a name with a comma in it can be quoted, as in the file
     import csv
@@ -420,6 +427,23 @@ def _add_fit(parser: _Parser) -> None:
         "--noise",
         action="store_true",
         help="a further component, of constant density, for samples that belong to no other: its label is -1",
+    )
+    group.add_argument(
+        "--bayesian",
+        action="store_true",
+        help="the posterior by variational inference, in which components that are not needed end with next to no weight",
+    )
+    group.add_argument(
+        "--weight-prior",
+        metavar="NAME",
+        type=_one_of("prior of the weights", ("process", "distribution")),
+        help="with --bayesian: a Dirichlet process or a Dirichlet distribution (default: process)",
+    )
+    group.add_argument(
+        "--concentration",
+        metavar="NUMBER",
+        type=_positive,
+        help="with --bayesian: of that prior; the smaller, the fewer components (default: 1/K)",
     )
     group = parser.add_argument_group("a long fit")
     group.add_argument(

@@ -57,6 +57,13 @@ def seconds(value: float) -> str:
     return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.3g} s"
 
 
+def _criteria(summary: Summary) -> str:
+    """Return BIC and AIC; of a posterior, which has none, the lower bound of the evidence if it is known."""
+    if math.isnan(summary["bic"]):
+        return f"lower bound {criterion(summary['lower_bound'])}" if "lower_bound" in summary else ""
+    return f"BIC {criterion(summary['bic'])}   AIC {criterion(summary['aic'])}"
+
+
 def _compiled(spent: Mapping[str, float]) -> str:
     return f"compiled, once, in {seconds(spent['compile'])}, " if spent["compile"] else ""
 
@@ -120,8 +127,7 @@ def fit(summary: Summary) -> str:
         f"{summary['dtype']}{_weighted(summary)}",
         f"{plural(summary['n_components'], 'component')}, {summary['covariance_type']} covariance; "
         f"{ended} {plural(summary['n_iter'], 'iteration')}",
-        f"log-likelihood {criterion(summary['log_likelihood'])}   BIC {criterion(summary['bic'])}   "
-        f"AIC {criterion(summary['aic'])}",
+        f"log-likelihood {criterion(summary['log_likelihood'])}   {_criteria(summary)}",
         f"read in {seconds(spent['read'])}, {_compiled(spent)}fitted in {seconds(spent['fit'])}",
         "",
         mixture(summary, "--json prints them all, --output saves them"),
@@ -170,8 +176,7 @@ def score(summary: Summary) -> str:
     lines = [
         f"{summary['data']}: {plural(summary['n_samples'], 'sample')}{_weighted(summary)}",
         f"log-likelihood {criterion(summary['log_likelihood'])} "
-        f"({number(summary['mean_log_likelihood'])} per sample)   BIC {criterion(summary['bic'])}   "
-        f"AIC {criterion(summary['aic'])}",
+        f"({number(summary['mean_log_likelihood'])} per sample)   {_criteria(summary)}".rstrip(),
     ]
     return "\n".join([*lines, f"per sample: {summary['per_sample']}"] if summary["per_sample"] else lines)
 

@@ -11,6 +11,8 @@ OPTIONS = {
     "covariance_types": "--covariances",
     "tol": "--tol",
     "reg_covar": "--reg-covar",
+    "weight_concentration_prior_type": "--weight-prior",
+    "weight_concentration_prior": "--concentration",
     "prior": "--prior",
     "noise": "--noise",
     "max_iter": "--max-iter",
@@ -27,7 +29,15 @@ _OPTIONS_OF_READING = ("columns", "drop", "header", "delimiter", "decimal", "com
 #: Options whose arguments are also English words: options if a message says which value they have.
 _WORDS = ("noise", "prior")
 #: Arguments that the command line does not have.
-_OF_PYTHON = ("means_init", "weights_init", "precisions_init", "warm_start", "batch_size")
+_OF_PYTHON = (
+    "means_init",
+    "weights_init",
+    "precisions_init",
+    "warm_start",
+    "batch_size",
+    "covariance_prior",
+    "mean_prior",
+)
 
 # not within a word, a path, a quoted name or an option
 _BEFORE, _AFTER = r"(?<![\w./\\'\"-])", r"(?![\w/\\'\"]|\.\w|-\w)"

@@ -291,13 +291,8 @@ class BayesianGaussianMixture(FittableMixture):
         concentration = np.asarray(self.weight_concentration_, np.float64)
         precision = np.asarray(self.mean_precision_, np.float64)
         dof = np.asarray(self.degrees_of_freedom_, np.float64)
-        shapes: dict[str, list[tuple[int, ...]]] = {
-            "weight_concentration_": [(k,), (2, k)],
-            "mean_precision_": [(k,)],
-            "degrees_of_freedom_": [(k,)],
-        }
-        if params.layout.pools:
-            shapes["degrees_of_freedom_"] = [()]
+        shapes: dict[str, list[tuple[int, ...]]] = {"weight_concentration_": [(k,), (2, k)]}
+        shapes |= {"mean_precision_": [(k,)], "degrees_of_freedom_": [() if params.layout.pools else (k,)]}
         for name, values in zip(names, (concentration, precision, dof), strict=True):
             if values.shape not in shapes[name] or not (values > 0.0).all():
                 raise ValueError(
