@@ -52,7 +52,7 @@ def noting(monkeypatch):
 
     def listen(model: GaussianMixture) -> Noting:
         heard = Noting()
-        monkeypatch.setattr(gaussian_mixture, "Lines", lambda *_: heard)
+        monkeypatch.setattr(fittable, "Lines", lambda *_: heard)
         model.set_params(verbose=1)
         return heard
 
