@@ -84,6 +84,7 @@ def fit(args: Namespace) -> None:
         acceleration=args.acceleration,
         prior=args.prior,
         noise=args.noise,
+        on_collapse=args.on_collapse,
         n_threads=args.threads,
     )
     every = 60.0 if args.checkpoint_every is None else args.checkpoint_every

@@ -13,6 +13,7 @@ OPTIONS = {
     "reg_covar": "--reg-covar",
     "prior": "--prior",
     "noise": "--noise",
+    "on_collapse": "--on-collapse",
     "max_iter": "--max-iter",
     "acceleration": "--acceleration",
     "n_init": "--n-init",

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
 from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, like_sklearn, memory_for, warn
+from fastgmm._names import ON_COLLAPSE
 from fastgmm.data.open import open_source, opener_for
 from fastgmm.data.source import ArraySource, Source
 from fastgmm.em import evaluate, online
@@ -27,6 +28,7 @@ from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
 from fastgmm.fitting.degenerate import degenerate
 from fastgmm.fitting.prior import check_prior, completed
 from fastgmm.fitting.progress import Lines, announced, progress_bar
+from fastgmm.fitting.resets import MOST_RESETS, reset_warning
 from fastgmm.fitting.run import Fit, FitPlan, Interrupted
 from fastgmm.init.noise import noise_of, noisy
 from fastgmm.init.starts import STARTS, Start, Supplied, start_of
@@ -118,6 +120,10 @@ class GaussianMixture(FittedMixture):
 
         With True noise begins with the samples that are far from their neighbours (Byers & Raftery 1998), of at most 20 000
         that the start is then found from. An array marks the samples it begins with, of the data of `fit` or of the first batch.
+    on_collapse : {'raise', 'reset'}, default='raise'
+        What `fit` does if the covariance of a component is not positive definite: raise an error, or start that component anew
+        about samples that the mixture fits worst. 'reset' does so also for components that, at the end of a run, sit on too few
+        distinct samples or hold none. EM then runs again, up to 10 times for each start. `n_resets_` and a warning say how often.
     warm_start : bool, default=False
         Whether `fit` resumes from the last result instead of starting anew.
     verbose : int, default=0
@@ -177,6 +183,9 @@ class GaussianMixture(FittedMixture):
     noise_ : Noise
         With `noise` only: its ``weight``, the ``volume`` over which its density is constant, and the box of that volume, ``low``
         and ``high`` along the columns of ``axes``. All weights add up to 1: ``weights_`` to 1 less that of noise.
+    n_resets_ : int
+        With ``on_collapse='reset'`` only: how often components of the kept start were started anew. `n_iter_` and
+        `lower_bounds_` are those since the last time, `n_passes_` counts all.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Column names, if X was a data frame whose column names are strings.
@@ -192,6 +201,7 @@ class GaussianMixture(FittedMixture):
 
     prior_: NormalInverseWishart
     noise_: Noise
+    n_resets_: int
     _averages: online.Averages
     _averages_lost: bool
 
@@ -210,6 +220,7 @@ class GaussianMixture(FittedMixture):
         precisions_init: ArrayLike | None = None,
         prior: str | NormalInverseWishart | None = None,
         noise: bool | ArrayLike = False,
+        on_collapse: str = "raise",
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -231,6 +242,7 @@ class GaussianMixture(FittedMixture):
         self.precisions_init = precisions_init
         self.prior = prior
         self.noise = noise
+        self.on_collapse = on_collapse
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -361,8 +373,9 @@ class GaussianMixture(FittedMixture):
             alone gives them a variance there; or if components hold no samples. The message says which, on how many distinct
             samples, and what to do. `lower_bound_` and the criteria have no meaning then.
         UserWarning
-            If `reg_covar` has its default value and is larger than the variance of the data. The message is always the same,
-            so that Python's default filter shows it once for each line that calls `fit`.
+            If components were started anew (`on_collapse`), with the reasons. If weights cannot be a number of samples, which a
+            `prior` takes their sum for. If `reg_covar` has its default value and is larger than the variance of the data: the
+            message is always the same, so that Python's default filter shows it once for each line that calls `fit`.
         """
         self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
         return self
@@ -424,6 +437,7 @@ class GaussianMixture(FittedMixture):
         """
         self._refuse_overridden(FIT_HOOKS, "partial_fit")
         step, _ = self._check_arguments()
+        self._check_no_reset("partial_fit makes")
         fitted = self.__sklearn_is_fitted__()
         names = _validation.feature_names(X)
         source = self._source(X, sample_weight) if fitted else open_source(X, sample_weight)
@@ -496,6 +510,7 @@ class GaussianMixture(FittedMixture):
                     f"acceleration={self.acceleration!r} is for EM on all samples, and batch_size makes a step after each batch: "
                     "leave one of them out"
                 )
+            self._check_no_reset("batch_size makes")
             if checkpoint is not None:
                 raise ValueError(
                     "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out; partial_fit and "
@@ -537,6 +552,8 @@ class GaussianMixture(FittedMixture):
         if saved is not None:
             saved.remove()
         self._warn_of(result, source, step.structure, fit.found_once() if batch_size is None else "")
+        if result.n_resets:
+            warn(reset_warning(result.n_resets, fit.reset_reasons), UserWarning)
         return source
 
     def _warn_of(self, result: FitResult, source: Source, structure: Structure, found_once: str) -> None:
@@ -578,6 +595,7 @@ class GaussianMixture(FittedMixture):
             earlier=(self._params(drawn=True), getattr(self, "lower_bound_", -math.inf)) if warm else None,
             batches=None if batch_size is None else (self._online(step, source.n_features), batch_size),
             acceleration=self.acceleration,
+            resets=MOST_RESETS if self.on_collapse == "reset" else 0,
         )
 
     def _progress(self, plan: FitPlan, with_bar: bool) -> Callback:
@@ -614,8 +632,17 @@ class GaussianMixture(FittedMixture):
     def _keep(self, fit: FitResult, source: Source, names: NDArray | None, **others: Any) -> None:
         others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
         # averages of an earlier partial_fit belong to other parameters
-        gone = ("feature_names_in_", "_averages", "_averages_lost", "_left_out", "prior_", "noise_")
+        gone = ("feature_names_in_", "_averages", "_averages_lost", "_left_out", "prior_", "noise_", "n_resets_")
+        if self.on_collapse == "reset":
+            others["n_resets_"] = fit.n_resets
         self._set_fitted(fit, source.dtype, *gone, **others)
+
+    def _check_no_reset(self, what: str) -> None:
+        if self.on_collapse != "raise":
+            raise ValueError(
+                f"on_collapse={self.on_collapse!r} is for EM on all samples, and {what} a step after each batch: set "
+                "on_collapse='raise'"
+            )
 
     def _check_enough(self, source: Source) -> None:
         if source.n_samples < self.n_components:
@@ -633,6 +660,7 @@ class GaussianMixture(FittedMixture):
         _validation.check_bool("warm_start", self.warm_start)
         if self.acceleration is not None:
             _validation.check_choice("acceleration", self.acceleration, ACCELERATORS)
+        _validation.check_choice("on_collapse", self.on_collapse, ON_COLLAPSE)
         _validation.check_verbose(self.verbose)
         _validation.check_integer("verbose_interval", self.verbose_interval, 1)
         self._check_learning()
