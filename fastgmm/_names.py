@@ -12,6 +12,8 @@ STARTS = ("kmeans", "k-means++", "random", "random_from_data", "whitened", "hier
 ACCELERATIONS = ("auto", "over-relaxation", "squarem")
 #: Priors that have a name.
 PRIORS = ("default",)
+#: What happens to components that collapse.
+ON_COLLAPSE = ("raise", "reset")
 #: Criteria that models are chosen by.
 CRITERIA = ("bic", "icl", "aic")
 #: Priors of the weights of a variational fit.

@@ -17,7 +17,16 @@ from functools import partial
 from typing import Any, NoReturn, TextIO
 
 import fastgmm
-from fastgmm._names import ACCELERATIONS, COVARIANCE_TYPES, CRITERIA, MCLUST_NAMES, ONE_FEATURE, PRIORS, STARTS
+from fastgmm._names import (
+    ACCELERATIONS,
+    COVARIANCE_TYPES,
+    CRITERIA,
+    MCLUST_NAMES,
+    ON_COLLAPSE,
+    ONE_FEATURE,
+    PRIORS,
+    STARTS,
+)
 from fastgmm.cli.wording import in_options, option_for
 
 _TYPES = (
@@ -444,6 +453,13 @@ def _add_fit(parser: _Parser) -> None:
         metavar="NUMBER",
         type=_positive,
         help="with --bayesian: of that prior; the smaller, the fewer components (default: 1/K)",
+    )
+    group.add_argument(
+        "--on-collapse",
+        metavar="WHAT",
+        type=_one_of("on-collapse", ON_COLLAPSE),
+        default="raise",
+        help="a component that collapses is an error (raise), or is started anew (reset) (default: raise)",
     )
     group = parser.add_argument_group("a long fit")
     group.add_argument(

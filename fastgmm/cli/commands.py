@@ -95,7 +95,7 @@ def fit(args: Namespace) -> None:
             weight_concentration_prior_type=kind, weight_concentration_prior=args.concentration, **arguments
         )
     else:
-        model = GaussianMixture(prior=args.prior, noise=args.noise, **arguments)
+        model = GaussianMixture(prior=args.prior, noise=args.noise, on_collapse=args.on_collapse, **arguments)
     every = 60.0 if args.checkpoint_every is None else args.checkpoint_every
     try:
         spent = _fit(model, table, progress=args.progress, checkpoint=args.checkpoint, checkpoint_every=every)
@@ -119,8 +119,12 @@ def _check_bayesian(args: Namespace) -> None:
     for option, value in (("--weight-prior", args.weight_prior), ("--concentration", args.concentration)):
         if value is not None and not args.bayesian:
             raise ValueError(f"{option} has a meaning with --bayesian only; add --bayesian")
-    for option, value in (("--prior", args.prior), ("--noise", args.noise or None)):
-        if value is not None and args.bayesian:
+    for option, value in (
+        ("--prior", args.prior),
+        ("--noise", args.noise or None),
+        ("--on-collapse", args.on_collapse),
+    ):
+        if value not in (None, "raise") and args.bayesian:
             raise ValueError(
                 f"{option} is for maximum likelihood, and --bayesian has priors of its own; leave one of them out"
             )

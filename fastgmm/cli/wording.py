@@ -15,6 +15,7 @@ OPTIONS = {
     "weight_concentration_prior": "--concentration",
     "prior": "--prior",
     "noise": "--noise",
+    "on_collapse": "--on-collapse",
     "max_iter": "--max-iter",
     "acceleration": "--acceleration",
     "n_init": "--n-init",

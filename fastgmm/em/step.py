@@ -27,11 +27,14 @@ REG_COVAR = 1e-6
 
 
 class Collapsed(ValueError):
-    """A covariance is not positive definite; `which` says so without advice, `held` how many samples it is of."""
+    """A covariance is not positive definite; `which` says so without advice, `held` how many samples it is of.
 
-    def __init__(self, explanation: str, which: str = "", held: float = math.inf) -> None:
+    `component` is the one that collapsed, None if it is what all share.
+    """
+
+    def __init__(self, explanation: str, which: str = "", held: float = math.inf, component: int | None = None) -> None:
         super().__init__(f"Fitting the mixture model failed: {explanation}")
-        self.explanation, self.which, self.held = explanation, which, held
+        self.explanation, self.which, self.held, self.component = explanation, which, held, component
 
     @classmethod
     def of(cls, error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float) -> Collapsed:
@@ -42,14 +45,14 @@ class Collapsed(ValueError):
             count = float(held(stats)[error.component])
             who = f"component {error.component} holds {count:.4g} of {stats.n_samples} samples, and its covariance"
         which = f"{who} is singular (smallest eigenvalue or variance {error.smallest:.3g}, reg_covar={reg_covar:.3g})"
-        return cls(collapse_message(error, structure, stats, reg_covar), which, count)
+        return cls(collapse_message(error, structure, stats, reg_covar), which, count, error.component)
 
     def at_the_start(self) -> Collapsed:
         """Return the same error of first parameters."""
-        return Collapsed(f"already at the start {self.explanation}", self.which, self.held)
+        return Collapsed(f"already at the start {self.explanation}", self.which, self.held, self.component)
 
     def __reduce__(self) -> tuple:
-        return Collapsed, (self.explanation, self.which, self.held)
+        return Collapsed, (self.explanation, self.which, self.held, self.component)
 
 
 class Weighted(Protocol):

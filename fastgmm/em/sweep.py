@@ -142,7 +142,9 @@ def _moments(source: LocalSource, *, origin: NDArray) -> _Moments:
 def sweep(source: Source, params: Params, n_threads: int | None = None, *, callback: Callback = SILENT) -> Stats:
     """Do the E-step: return statistics of the responsibilities of `params`, about its means. Nothing of size n is kept."""
     layout = params.layout
-    # the total scatter less that between components is the one within only if all samples belong to components
+    # the total scatter less that between components is the one within only if all samples belong to components. With noise each
+    # component has its own scatter computed. Responsibilities in one pass and the scatter of noise in another took 1.6 times as
+    # long at 200 000 x 8, k = 5, 1.3 times at 100 000 x 8, k = 10, and 0.6 and 0.3 times at 50 000 x 32, k = 10 and 32
     if far_apart(source, params, n_threads) or (layout.pools and params.noise is not None):
         apart = sweep(source, params.in_layout(FULL), n_threads, callback=callback)
         return replace(apart, layout=layout, scatter=layout.of_full_scatter(apart.scatter))

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
 from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, like_sklearn, memory_for, warn
+from fastgmm._names import ON_COLLAPSE
 from fastgmm.data.open import open_source, opener_for
 from fastgmm.data.source import ArraySource, Source
 from fastgmm.em import evaluate, online
@@ -25,6 +26,7 @@ from fastgmm.estimators.mixture import FIT_HOOKS, FittedMixture
 from fastgmm.estimators.saving import SAVED
 from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
 from fastgmm.fitting.progress import Lines, announced, progress_bar
+from fastgmm.fitting.resets import MOST_RESETS, reset_warning
 from fastgmm.fitting.run import Fit, FitPlan, Interrupted
 from fastgmm.init.starts import STARTS, Start, Supplied, start_of
 from fastgmm.model.params import Params
@@ -50,6 +52,8 @@ class FittableMixture(FittedMixture):
     verbose: int
     verbose_interval: int
     acceleration: str | None
+    #: What becomes of a component that collapses; an estimator with this argument has it as an attribute of its own.
+    on_collapse: str = "raise"
     learning_decay: float
     learning_offset: float
     _averages: online.Averages
@@ -161,8 +165,9 @@ class FittableMixture(FittedMixture):
             alone gives them a variance there; or if components hold no samples. The message says which, on how many distinct
             samples, and what to do. `lower_bound_` and the criteria have no meaning then.
         UserWarning
-            If `reg_covar` has its default value and is larger than the variance of the data. The message is always the same,
-            so that Python's default filter shows it once for each line that calls `fit`.
+            If components were started anew (`on_collapse`), with the reasons. If weights cannot be a number of samples, which a
+            prior takes their sum for. If `reg_covar` has its default value and is larger than the variance of the data: the
+            message is always the same, so that Python's default filter shows it once for each line that calls `fit`.
         """
         self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
         return self
@@ -224,6 +229,7 @@ class FittableMixture(FittedMixture):
         """
         self._refuse_overridden(FIT_HOOKS, "partial_fit")
         step, _ = self._check_arguments()
+        self._check_no_reset("partial_fit makes")
         fitted = self.__sklearn_is_fitted__()
         names = _validation.feature_names(X)
         source = self._source(X, sample_weight) if fitted else open_source(X, sample_weight)
@@ -296,6 +302,7 @@ class FittableMixture(FittedMixture):
                     f"acceleration={self.acceleration!r} is for EM on all samples, and batch_size makes a step after each batch: "
                     "leave one of them out"
                 )
+            self._check_no_reset("batch_size makes")
             if checkpoint is not None:
                 raise ValueError(
                     "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out; partial_fit and "
@@ -337,6 +344,8 @@ class FittableMixture(FittedMixture):
         if saved is not None:
             saved.remove()
         self._warn_of(result, source, step.structure, fit.found_once() if batch_size is None else "")
+        if result.n_resets:
+            warn(reset_warning(result.n_resets, fit.reset_reasons), UserWarning)
         return source
 
     def _warn_of(self, result: FitResult, source: Source, structure: Structure, found_once: str) -> None:
@@ -376,6 +385,7 @@ class FittableMixture(FittedMixture):
             earlier=(self._params(drawn=True), getattr(self, "lower_bound_", -math.inf)) if warm else None,
             batches=None if batch_size is None else (self._online(step, source.n_features), batch_size),
             acceleration=self.acceleration,
+            resets=MOST_RESETS if self.on_collapse == "reset" else 0,
         )
 
     def _progress(self, plan: FitPlan, with_bar: bool) -> Callback:
@@ -417,7 +427,16 @@ class FittableMixture(FittedMixture):
     def _keep(self, fit: FitResult, source: Source, names: NDArray | None, **others: Any) -> None:
         others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
         # averages of an earlier partial_fit belong to other parameters
+        if self.on_collapse == "reset":
+            others["n_resets_"] = fit.n_resets
         self._set_fitted(fit, source.dtype, *self._gone, **others)
+
+    def _check_no_reset(self, what: str) -> None:
+        if self.on_collapse != "raise":
+            raise ValueError(
+                f"on_collapse={self.on_collapse!r} is for EM on all samples, and {what} a step after each batch: set "
+                "on_collapse='raise'"
+            )
 
     def _check_enough(self, source: Source) -> None:
         if source.n_samples < self.n_components:
@@ -435,6 +454,7 @@ class FittableMixture(FittedMixture):
         _validation.check_bool("warm_start", self.warm_start)
         if self.acceleration is not None:
             _validation.check_choice("acceleration", self.acceleration, ACCELERATORS)
+        _validation.check_choice("on_collapse", self.on_collapse, ON_COLLAPSE)
         _validation.check_verbose(self.verbose)
         _validation.check_integer("verbose_interval", self.verbose_interval, 1)
         self._check_learning()

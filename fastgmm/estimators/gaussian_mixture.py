@@ -107,6 +107,10 @@ class GaussianMixture(FittableMixture):
 
         With True noise begins with the samples that are far from their neighbours (Byers & Raftery 1998), of at most 20 000
         that the start is then found from. An array marks the samples it begins with, of the data of `fit` or of the first batch.
+    on_collapse : {'raise', 'reset'}, default='raise'
+        What `fit` does if the covariance of a component is not positive definite: raise an error, or start that component anew
+        about samples that the mixture fits worst. 'reset' does so also for components that, at the end of a run, sit on too few
+        distinct samples or hold none. EM then runs again, up to 10 times for each start. `n_resets_` and a warning say how often.
     warm_start : bool, default=False
         Whether `fit` resumes from the last result instead of starting anew.
     verbose : int, default=0
@@ -166,6 +170,9 @@ class GaussianMixture(FittableMixture):
     noise_ : Noise
         With `noise` only: its ``weight``, the ``volume`` over which its density is constant, and the box of that volume, ``low``
         and ``high`` along the columns of ``axes``. All weights add up to 1: ``weights_`` to 1 less that of noise.
+    n_resets_ : int
+        With ``on_collapse='reset'`` only: how often components of the kept start were started anew. `n_iter_` and
+        `lower_bounds_` are those since the last time, `n_passes_` counts all.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Column names, if X was a data frame whose column names are strings.
@@ -181,8 +188,9 @@ class GaussianMixture(FittableMixture):
 
     prior_: NormalInverseWishart
     noise_: Noise
+    n_resets_: int
 
-    _gone: ClassVar[tuple[str, ...]] = (*FittableMixture._gone, "prior_", "noise_")
+    _gone: ClassVar[tuple[str, ...]] = (*FittableMixture._gone, "prior_", "noise_", "n_resets_")
 
     def __init__(
         self,
@@ -199,6 +207,7 @@ class GaussianMixture(FittableMixture):
         precisions_init: ArrayLike | None = None,
         prior: str | NormalInverseWishart | None = None,
         noise: bool | ArrayLike = False,
+        on_collapse: str = "raise",
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -220,6 +229,7 @@ class GaussianMixture(FittableMixture):
         self.precisions_init = precisions_init
         self.prior = prior
         self.noise = noise
+        self.on_collapse = on_collapse
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose

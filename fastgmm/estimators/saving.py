@@ -74,6 +74,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     averages = getattr(model, "_averages", None)
     if averages is not None:
         entries |= _of_averages(averages, STRUCTURES[model.covariance_type].layout)
+    if hasattr(model, "n_resets_"):
+        entries["n_resets_"] = np.asarray(model.n_resets_, np.int64)
     if hasattr(model, "noise_"):
         entries |= of_noise(model.noise_)
     if hasattr(model, "prior_"):

@@ -42,6 +42,8 @@ The header holds
 - ``warm``: whether it continues an earlier fit;
 - ``fingerprint`` and ``best_fingerprint``: digests of the first parameters of the running start and of the best one, to
   recognise a start that begins where the best one did;
+- ``resets``: how often components of the running start were started anew, the passes up to the last time, and how often those of
+  the best one were;
 - the objects ``settings`` and ``data``: settings and data of the fit, or digests of them, to refuse a file of another fit.
 """
 
@@ -124,6 +126,7 @@ class FitState:
     best, best_start : the best of the starts before and its number
     fingerprint, best_fingerprint : fingerprints of the first parameters of `start`, if it is running, and of the best one
     final_bounds : final bounds of the starts before
+    resets : how often components of the running start were started anew, and the passes up to the last time
     """
 
     start: int
@@ -139,6 +142,7 @@ class FitState:
     fingerprint: str = ""
     best_fingerprint: str = ""
     final_bounds: tuple[float, ...] | list[float] = ()
+    resets: tuple[int, int] = (0, 0)
 
     @property
     def lower_bounds(self) -> list[float]:
@@ -148,13 +152,14 @@ class FitState:
     @property
     def running(self) -> FitResult | None:
         """Return the result of the running start so far, if it has done an iteration."""
-        if self.params is None:
+        if self.params is None or self.n_iter == 0:
             return None
         bounds, params, n_passes = self.lower_bounds, self.params, self.n_iter
         if self.accelerated is not None:  # a proposal may have to be rejected
             n_passes = self.accelerated.n_passes
             params = params if self.accelerated.plain is None else self.accelerated.plain
-        return FitResult(params, False, self.n_iter, bounds[-1], bounds, n_passes)
+        count, passes = self.resets
+        return FitResult(params, False, self.n_iter, bounds[-1], bounds, n_passes + passes, n_resets=count)
 
 
 class Checkpoint:
@@ -202,7 +207,9 @@ class Checkpoint:
             entries["best.start"] = np.array(position.best_start, np.int64)
             entries["final_bounds"] = np.array(position.final_bounds, np.float64)
         marks = {"fingerprint": position.fingerprint, "best_fingerprint": position.best_fingerprint}
+        best_resets = 0 if best is None else best.n_resets
         header = {"start": position.start, "warm": position.warm, **marks, **self._identity}
+        header["resets"] = [*position.resets, best_resets]
         archive.write(self._where, _KIND, header, entries)
         self._written = time.monotonic()
 
@@ -337,6 +344,9 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
     fingerprint, best_fingerprint = header.get("fingerprint"), header.get("best_fingerprint")
     if not isinstance(fingerprint, str) or not isinstance(best_fingerprint, str):
         raise ValueError(f"its header holds the fingerprints {fingerprint!r} and {best_fingerprint!r}")
+    resets = header.get("resets", [0, 0, 0])
+    if not isinstance(resets, list) or [type(n) for n in resets] != [int] * 3 or min(resets) < 0:
+        raise ValueError(f"its header says resets {resets!r}")
     known = {"random", "random.gauss", "random.first", "random.first.gauss"}
     of_params = _parts_of(of)
     parts = (*of_params, "lower_bounds")
@@ -360,7 +370,7 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
         n_passes = int(_scalar(entries, "best.n_passes", np.int64))
         if math.isnan(lower_bound) or (bounds and bounds[-1] != lower_bound) or not 0 <= best_start < start:
             raise ValueError(f"its best start is number {best_start} with the bound {lower_bound}")
-        best = FitResult(params, converged, len(bounds), float(lower_bound), bounds, n_passes)
+        best = FitResult(params, converged, len(bounds), float(lower_bound), bounds, n_passes, n_resets=resets[2])
         final_bounds = entries["final_bounds"]
         if (
             final_bounds.dtype != np.float64
@@ -368,12 +378,22 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
             or not final_bounds.max() == final_bounds[best_start] == lower_bound
         ):
             raise ValueError("final_bounds are not the bounds of the starts before, the best one's the highest of them")
-    running = _mixture(entries, "running", of, least=1) if is_running else (None, [])
+    running = _mixture(entries, "running", of, least=0 if resets[0] else 1) if is_running else (None, [])
     first, draws = position.first, position.draws
     accelerated = _accelerated(entries, of) if "accelerated.n_passes" in known else None
     so_far = running[0], running[1], len(running[1]), accelerated
     return FitState(
-        start, warm, first, draws, *so_far, best, best_start, fingerprint, best_fingerprint, final_bounds.tolist()
+        start,
+        warm,
+        first,
+        draws,
+        *so_far,
+        best,
+        best_start,
+        fingerprint,
+        best_fingerprint,
+        final_bounds.tolist(),
+        (resets[0], resets[1]),
     )
 
 

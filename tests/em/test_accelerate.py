@@ -285,7 +285,7 @@ def test_starts_are_not_given_up_by_gains_of_plain_steps():
         def end(self, result: Any) -> None:
             said.append(result.stopped_early)
 
-    from fastgmm.estimators import gaussian_mixture
+    from fastgmm.estimators import fittable
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fittable, "Lines", lambda *_: Told())

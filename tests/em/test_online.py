@@ -408,7 +408,7 @@ def test_a_stream_that_drifts_is_followed():
 
 
 def test_the_history_is_bounded(monkeypatch):
-    from fastgmm.estimators import gaussian_mixture
+    from fastgmm.estimators import fittable
 
     monkeypatch.setattr(fittable, "_HISTORY", 5)
     X = data(800)

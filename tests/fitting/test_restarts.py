@@ -18,7 +18,7 @@ from fastgmm._limits import limited_to
 from fastgmm.datasets import make_mixture
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.result import FitResult
-from fastgmm.estimators import gaussian_mixture
+from fastgmm.estimators import fittable
 from fastgmm.fitting import checkpoint as checkpoints
 from fastgmm.fitting.pruning import fingerprint, found_once
 from fastgmm.fitting.run import Fit
