@@ -611,7 +611,12 @@ def digamma(x: float) -> float:
 
 
 def posterior(
-    X: ArrayLike, resp: ArrayLike, prior: dict, reg_covar: float, covariance_type: str, sample_weight: ArrayLike | None = None
+    X: ArrayLike,
+    resp: ArrayLike,
+    prior: dict,
+    reg_covar: float,
+    covariance_type: str,
+    sample_weight: ArrayLike | None = None,
 ) -> dict:
     """The posterior given responsibilities.
 
@@ -703,7 +708,9 @@ def expected_log_density(X: ArrayLike, posterior: dict, covariance_type: str) ->
     return out
 
 
-def evidence_bound(resp: ArrayLike, posterior: dict, covariance_type: str, sample_weight: ArrayLike | None = None) -> float:
+def evidence_bound(
+    resp: ArrayLike, posterior: dict, covariance_type: str, sample_weight: ArrayLike | None = None
+) -> float:
     """The lower bound of the log-evidence of the posterior that responsibilities lead to, up to a constant of the prior.
 
     -sum_ik w_i r_ik log r_ik, plus the logarithms of the normalisers: of Wishart(C_k^-1, nu_k), nu_k/2 log |C_k^-1| + nu_k d/2

@@ -18,7 +18,7 @@ from fastgmm.estimators.fittable import FittableMixture
 from fastgmm.estimators.mixture import PRIOR_TAKES, warn_of_relative_weights
 from fastgmm.estimators.saving import saveable
 from fastgmm.model.checks import check_covariances
-from fastgmm.model.layouts import TIED, Layout
+from fastgmm.model.layouts import TIED
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure
 from fastgmm.model.variational import Posterior, VariationalPrior, expected_weights
@@ -248,7 +248,7 @@ class BayesianGaussianMixture(FittableMixture):
         if self.mean_prior is not None:
             mean = _validation.check_array("mean_prior", self.mean_prior, (d,), "(n_features,)")
         if self.covariance_prior is not None:
-            covariance = _check_covariance(self.covariance_prior, structure.layout, d)
+            covariance = _check_covariance(self.covariance_prior, structure, d)
         if mean is None or covariance is None:
             of_data = data_moments(source, structure.layout, self.n_threads)
             mean = of_data[0] if mean is None else mean
@@ -368,10 +368,11 @@ _PARAMETERS = (
 )
 
 
-def _check_covariance(value: Any, layout: Layout, d: int) -> Float:
-    """Return the prior covariance of one component of a layout, checked."""
+def _check_covariance(value: Any, structure: Structure, d: int) -> Float:
+    """Return the prior covariance of one component of a structure, checked."""
+    layout, name = structure.layout, structure.name
     if layout.correlates:
-        return check_covariances("covariance_prior", value, TIED, 1, d)
+        return check_covariances("covariance_prior", value, TIED, 1, d, name)
     if not layout.shape(1, d)[1:]:
         return np.array(_validation.check_positive("covariance_prior", value))
-    return check_covariances("covariance_prior", np.asarray(value)[None], layout, 1, d)[0]
+    return check_covariances("covariance_prior", np.asarray(value)[None], layout, 1, d, name)[0]
