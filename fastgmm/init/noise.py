@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastgmm.data.source import ArraySource, Source
 from fastgmm.em.step import MaximumLikelihood, Step
-from fastgmm.em.sweep import ranges, total
+from fastgmm.em.sweep import ranges, sweep, total
 from fastgmm.init.starts import Find, Start
 from fastgmm.model.collinear import collinear, described, numbered
 from fastgmm.model.noise import Noise
@@ -56,10 +56,13 @@ def noise_of(source: Source, n_threads: int | None) -> Noise:
 class NoiseStart:
     """Find first parameters from the samples that are not noise; noise has the weight of the others.
 
-    find : how parameters of those samples are found; weight : that of noise if the samples given are already without it
+    find : how parameters of those samples are found
+    points : whether these are points: beside noise they would hold no samples, so that they become components without it
+    weight : that of noise if the samples given are already without it
     """
 
     find: Find
+    points: bool = False
     weight: float | None = None
 
     def __call__(
@@ -76,14 +79,17 @@ class NoiseStart:
         if weight is None:
             source = source.subsample(MOST_SAMPLES, random_state, k)
             source, weight = without_noise(source, k)
-        params = self.find(source, replace(step, noise=None), k, random_state, n_threads)
+        plain = replace(step, noise=None)
+        params = self.find(source, plain, k, random_state, n_threads)
+        if self.points:
+            params = plain.maximise(sweep(source, params.normalised(), n_threads), params)
         weights = params.weights * ((1.0 - weight) / params.weights.sum())
         return replace(params, weights=weights, noise=replace(noise, weight=weight))
 
 
 def noisy(start: Start, clean: Source | None = None, weight: float | None = None) -> Start:
     """Return a start with noise: among the samples, or beside `clean` ones and with a known `weight`."""
-    return start._replace(find=NoiseStart(start.find, weight), without_data=False, clean=clean)
+    return start._replace(find=NoiseStart(start.find, start.points, weight), without_data=False, clean=clean)
 
 
 def without_noise(source: ArraySource, k: int) -> tuple[ArraySource, float]:
