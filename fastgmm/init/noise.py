@@ -18,8 +18,9 @@ from fastgmm.model.params import Params
 
 Float = NDArray[np.float64]
 
-#: Samples, at most, whose neighbours are looked for.
-MOST_SAMPLES = 20_000
+#: Samples, at most, whose neighbours are looked for: so many, or so many for each component. Neighbours of 20 000 samples of 8
+#: features take 0.8 s, as long as a hundred iterations on ten times as many; of 5000 samples 0.1 s.
+MOST_SAMPLES, EACH = 5000, 200
 #: Which neighbour's distance is taken, as Byers & Raftery (1998) do in their examples.
 NEIGHBOUR = 12
 #: Iterations for the two densities of distances, and the change of the share of noise that ends them.
@@ -42,7 +43,7 @@ def noise_of(source: Source, n_threads: int | None) -> Noise:
     if found:
         raise ValueError(
             f"noise has a density of 1 over the volume of the data, which is 0: {described(found, numbered(d))} (features counted "
-            "from 0). Leave out what is constant or what others imply"
+            "from 0). Drop what is constant or what others imply, or pass noise=False"
         )
     box = Noise(0.0, np.eye(d), low, high)
     if d == 1:
@@ -77,7 +78,7 @@ class NoiseStart:
         weight, noise = self.weight, step.noise
         assert noise is not None
         if weight is None:
-            source = source.subsample(MOST_SAMPLES, random_state, k)
+            source = source.subsample(max(MOST_SAMPLES, EACH * k), random_state, k)
             source, weight = without_noise(source, k)
         plain = replace(step, noise=None)
         params = self.find(source, plain, k, random_state, n_threads)

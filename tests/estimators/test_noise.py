@@ -165,7 +165,7 @@ class TestTheVolume:
 
     def test_data_without_a_volume(self):
         X, _ = cluttered()
-        with pytest.raises(ValueError, match=r"volume of the data, which is 0: feature 2 is constant .* Leave out"):
+        with pytest.raises(ValueError, match=r"volume of the data, which is 0: feature 2 is constant .* Drop what is"):
             model().fit(np.column_stack([X, np.ones(len(X))]))
         with pytest.raises(
             ValueError, match=r"which is 0: feature 2 is a linear combination of feature 0 and feature 1"
