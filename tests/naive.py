@@ -477,6 +477,122 @@ def structured(within: ArrayLike, counts: ArrayLike, name: str) -> Float:
 
 
 # --------------------------------------------------------------------------------------------------------------------
+# priors and noise
+
+
+def posterior_mode(
+    within: ArrayLike,
+    counts: ArrayLike,
+    centres: ArrayLike,
+    name: str,
+    mean: ArrayLike,
+    shrinkage: float,
+    dof: float,
+    scale: ArrayLike,
+) -> tuple[Float, Float]:
+    """Means and covariances at the mode, written out (Fraley & Raftery 2007; EII and EEI derived likewise).
+
+    With D_k = kappa n_k / (kappa + n_k) delta_k delta_k^T and s the mean of Lambda's diagonal:
+
+    ``VVV: (Lambda + D_k + W_k) / (nu + d + n_k + 2)``; ``EEE: (Lambda + sum D + W) / (nu + d + n + k + 1)``;
+    ``VII: (s + tr(D_k + W_k)) / (nu + (n_k + 1) d + 2)``; ``EII: (s + tr(sum D + W)) / (nu + 2 + (n + k) d)``;
+    ``VVI: (Lambda_jj + (D_k + W_k)_jj) / (nu + n_k + 3)``; ``EEI: (Lambda_jj + (sum D + W)_jj) / (nu + n + k + 2)``.
+
+    Parameters
+    ----------
+    within : array (k, d, d)
+        W_k, scatter about the means of the samples.
+    counts : array (k,)
+    centres : array (k, d)
+        Means of the samples.
+    name : str
+    mean, shrinkage, dof, scale
+        m (d,), kappa, nu, Lambda (d, d).
+
+    Returns
+    -------
+    means (k, d), covariances (k, d, d)
+    """
+    within, counts, centres, m, scale = (_float64(a) for a in (within, counts, centres, mean, scale))
+    k, d = centres.shape
+    n = counts.sum()
+    means, added = np.zeros((k, d)), np.zeros((k, d, d))
+    for j in range(k):
+        means[j] = (counts[j] * centres[j] + shrinkage * m) / (counts[j] + shrinkage)
+        delta = centres[j] - m
+        added[j] = within[j] + shrinkage * counts[j] / (shrinkage + counts[j]) * np.outer(delta, delta)
+    whole, s = added.sum(axis=0), np.trace(scale) / d
+    out = np.zeros((k, d, d))
+    for j in range(k):
+        own = added[j]
+        if name == "VVV":
+            out[j] = (scale + own) / (dof + d + counts[j] + 2)
+        elif name == "EEE":
+            out[j] = (scale + whole) / (dof + d + n + k + 1)
+        elif name == "VII":
+            out[j] = np.eye(d) * (s + np.trace(own)) / (dof + (counts[j] + 1) * d + 2)
+        elif name == "EII":
+            out[j] = np.eye(d) * (s + np.trace(whole)) / (dof + 2 + (n + k) * d)
+        elif name == "VVI":
+            out[j] = np.diag((np.diag(scale) + np.diag(own)) / (dof + counts[j] + 3))
+        elif name == "EEI":
+            out[j] = np.diag((np.diag(scale) + np.diag(whole)) / (dof + n + k + 2))
+        else:
+            raise ValueError(name)
+    return means, out
+
+
+def log_prior(
+    means: ArrayLike,
+    covariances: ArrayLike,
+    layout: str,
+    shared: bool,
+    mean: ArrayLike,
+    shrinkage: float,
+    dof: float,
+    scale: ArrayLike,
+) -> float:
+    """Log-density of the conjugate prior at means (k, d) and covariances (k, d, d), up to a constant.
+
+    The sum over components of log N(mu_k | m, Sigma_k / kappa) and log p(Sigma_k). The latter is that of an inverse-Wishart
+    distribution, for 'diag' of an inverse-gamma distribution of each variance, for 'spherical' of the one variance. A
+    covariance that is `shared` by all has one prior.
+    """
+    means, covariances, m, scale = (_float64(a) for a in (means, covariances, mean, scale))
+    k, d = means.shape
+    total = 0.0
+    for j in range(k):
+        sign, log_det = np.linalg.slogdet(covariances[j])
+        assert sign > 0
+        delta = means[j] - m
+        if shrinkage > 0:
+            total += -0.5 * log_det - 0.5 * shrinkage * delta @ np.linalg.inv(covariances[j]) @ delta
+        if shared and j > 0:
+            continue
+        variances = np.diag(covariances[j])
+        if layout in ("full", "tied"):
+            total += -0.5 * (dof + d + 1) * log_det - 0.5 * np.trace(np.linalg.inv(covariances[j]) @ scale)
+        elif layout == "diag":
+            for v, s in zip(variances, np.diag(scale), strict=True):
+                total += -0.5 * (dof + 2) * math.log(v) - 0.5 * s / v
+        else:
+            total += -0.5 * (dof + 2) * math.log(variances[0]) - 0.5 * np.trace(scale) / d / variances[0]
+    return total
+
+
+def with_noise(log_densities: ArrayLike, weights: ArrayLike, noise: float, volume: float) -> tuple[Float, Float]:
+    """``p_i = sum_k w_k N_ik + w_0 / V``: log p (n,) and responsibilities (n, k + 1), noise last, of log N (n, k)."""
+    log_densities, weights = _float64(log_densities), _float64(weights)
+    n, k = log_densities.shape
+    log_p, resp = np.zeros(n), np.zeros((n, k + 1))
+    for i in range(n):
+        parts = [weights[j] * math.exp(log_densities[i, j]) for j in range(k)] + [noise / volume]
+        log_p[i] = math.log(sum(parts))
+        resp[i] = np.array(parts) / sum(parts)
+    return log_p, resp
+
+
+# --------------------------------------------------------------------------------------------------------------------
 # k-means
 
 

@@ -129,7 +129,8 @@ _INFO_KEYS = f"""\
 keys of --json:
   command, version, model, class
 {_MODEL_KEYS}\
-  lower_bound                 mean log-likelihood per sample that EM ended with; null if it is not known
+  lower_bound                 mean log-likelihood per sample that EM ended with; null if it is not known. Of a model of
+                              fit --bayesian, that of the log-evidence
   params                      object: the constructor's parameters that are not arrays
 """
 _WARMUP_KEYS = """\

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastgmm.cli.wording import in_options
+from fastgmm.io.model_file import is_variational
 
 # limits of a screen
 _MAX_COMPONENTS = 12
@@ -189,7 +190,8 @@ def info(summary: Summary) -> str:
     else:
         ended = "converged after" if summary["converged"] else "not converged in"
         history = f"{ended} {plural(summary['n_iter'], 'iteration')}"
-        history += f" at a mean log-likelihood of {number(bound)}" if np.isfinite(bound) else ""
+        what = "lower bound of the evidence" if is_variational(summary["params"]) else "mean log-likelihood"
+        history += f" at a {what} of {number(bound)}" if np.isfinite(bound) else ""
     params = ", ".join(f"{name}={value!r}" for name, value in summary["params"].items() if value is not None)
     return "\n".join(
         [

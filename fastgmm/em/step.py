@@ -165,7 +165,8 @@ class MaximumLikelihood:
 class MaximumAPosteriori(MaximumLikelihood):
     """Maximise the posterior with a conjugate prior of means and covariances (`model.priors`).
 
-    `prior` is for statistics whose weights are in units of `weight_unit`, those of a source.
+    `prior` is for statistics whose weights are in units of `weight_unit`, those of a source. `expected` is that of maximum
+    likelihood: a stream that resumes from a fit counts the prior once more.
     """
 
     prior: Prior | None = None

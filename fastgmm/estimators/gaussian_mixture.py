@@ -105,8 +105,9 @@ class GaussianMixture(FittableMixture):
         components if it is smaller; with `partial_fit` that of the first batch. `predict` says -1 for noise, and
         `predict_proba` has a column for it, the last one. BIC counts two more parameters, as in mclust.
 
-        With True noise begins with the samples that are far from their neighbours (Byers & Raftery 1998), of at most 20 000
-        that the start is then found from. An array marks the samples it begins with, of the data of `fit` or of the first batch.
+        With True noise begins with the samples that are far from their neighbours (Byers & Raftery 1998), of at most 5000, or
+        200 for each component, that the start is then found from. An array marks the samples it begins with, of the data of
+        `fit` or of the first batch.
     on_collapse : {'raise', 'reset'}, default='raise'
         What `fit` does if the covariance of a component is not positive definite: raise an error, or start that component anew
         about samples that the mixture fits worst. 'reset' does so also for components that, at the end of a run, sit on too few

@@ -357,6 +357,8 @@ class FittedMixture(Estimator):
         ]
         if k > _SHOWN_COMPONENTS:
             rows.append(("...",) * len(rows[0]))
+        if params.noise is not None:
+            rows.append(("noise", f"{params.noise.weight:.5g}", *[""] * (len(rows[0]) - 2)))
         means = Table("Weights and means", ("component", "weight", *names[:_SHOWN_FEATURES], *more), rows)
         return state, [Table("Fit", (), found), means] if found else [means]
 

@@ -120,6 +120,8 @@ def run_with_resets(
             params, n_passes = result.params, result.n_passes
         except Collapsed as error:
             if not resets.left or error.component is None or len(params.weights) == 1:
+                if not resets.count:
+                    raise
                 raise _after(error, resets.count) from error
             found, params, n_passes = {error.component: error.which}, last.params, last.n_passes
         params = reset(source, params, sorted(found), resets.count, n_threads)
@@ -142,9 +144,9 @@ def reset_warning(count: int, reasons: list[str]) -> str:
 
 def _after(error: Collapsed, count: int) -> Collapsed:
     """Return an error that says how often components were started anew before."""
-    if not count:
-        return error
-    return Collapsed(f"after {count} resets, {error.explanation}", error.which, error.held, error.component)
+    return Collapsed(
+        f"after {count} reset{'s' * (count > 1)}, {error.explanation}", error.which, error.held, error.component
+    )
 
 
 def _spurious(source: Source, result: FitResult, step: Step, n_threads: int | None) -> dict[int, str]:

@@ -130,6 +130,7 @@ class Start(NamedTuple):
     on_all : whether it needs all samples, instead of those of ``source.for_start``
     fixed : whether every call finds the same
     without_data : whether it looks at no samples
+    points : whether it finds points, components of one sample each that EM has yet to widen
     clean : the samples that it may look at, if these are not all
     """
 
@@ -137,6 +138,7 @@ class Start(NamedTuple):
     on_all: bool = False
     fixed: bool = False
     without_data: bool = False
+    points: bool = False
     clean: Source | None = None
 
     def source(self, source: Source, random_state: np.random.RandomState) -> Source:
@@ -165,9 +167,9 @@ class Start(NamedTuple):
 CANDIDATES = {"kmeans": from_kmeans, "whitened": from_whitened, "hierarchical": hierarchical, "em-em": em_em}
 STARTS: dict[str, Start] = {
     "kmeans": Start(from_kmeans),
-    "k-means++": Start(from_plusplus),
+    "k-means++": Start(from_plusplus, points=True),
     "random": Start(from_random),
-    "random_from_data": Start(from_samples),
+    "random_from_data": Start(from_samples, points=True),
     "whitened": Start(from_whitened),
     "hierarchical": Start(hierarchical),
     "em-em": Start(em_em),

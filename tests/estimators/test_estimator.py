@@ -45,8 +45,8 @@ def assert_like_theirs(ours, theirs, rtol=1e-6):
 
 class TestParameters:
     def test_the_constructor_is_scikit_learn_s_and_more(self):
-        own = {"acceleration": None, "n_threads": None, "learning_decay": 0.6, "learning_offset": 3.0}
-        own |= {"prior": None, "noise": False, "on_collapse": "raise"}
+        own = {"prior": None, "noise": False, "on_collapse": "raise"}
+        own |= {"acceleration": None, "n_threads": None, "learning_decay": 0.6, "learning_offset": 3.0}
         assert GaussianMixture().get_params() == {**Theirs().get_params(), **own}
 
     def test_get_params_returns_what_was_passed_itself(self):
