@@ -231,3 +231,17 @@ def test_a_prior_that_is_singular_is_refused_where_nothing_else_is_left(covarian
         return
     with pytest.raises(Collapsed, match=r"is not positive definite .* Pass covariance_prior"):
         step.maximise(stats)
+
+
+@pytest.mark.parametrize("acceleration", ["squarem", "over-relaxation"])
+@each_type
+def test_acceleration_does_not_stop_at_components_without_samples(covariance_type, acceleration):
+    """Their scatter is not regular, and does not matter."""
+    X = blobs(600, 2, seed=5)
+    source, step, params, _ = begun(X, covariance_type, True, k=8)
+    step = Variational(step.structure, REG, VariationalPrior(**{**vars(step.prior), "concentration": 1e-3}))
+    plain = run(source, params, step, Stop(1e-6, 5000))
+    assert plain.params.weights.min() * 600 < 0.1
+    fast = run(source, params, step, Stop(1e-6, 5000), accelerator=ACCELERATORS[acceleration]())
+    assert fast.n_passes < 0.8 * plain.n_passes
+    assert (np.diff(fast.lower_bounds) > -1e-8 * abs(fast.lower_bound)).all()
