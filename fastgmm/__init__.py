@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastgmm import plotting as plotting
     from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, NotFittedError
     from fastgmm.data.chunks import chunks
+    from fastgmm.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
     from fastgmm.estimators.loading import load
     from fastgmm.functional import (
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
         responsibilities,
         sufficient_statistics,
     )
+    from fastgmm.model.priors import NormalInverseWishart
     from fastgmm.selection import Selection, select
 
 _HOME = {
+    "BayesianGaussianMixture": "fastgmm.estimators.bayesian_gaussian_mixture",
     "ConvergenceWarning": "fastgmm._errors",
     "DegenerateWarning": "fastgmm._errors",
     "GaussianMixture": "fastgmm.estimators.gaussian_mixture",
     "LocalOptimumWarning": "fastgmm._errors",
+    "NormalInverseWishart": "fastgmm.model.priors",
     "NotFittedError": "fastgmm._errors",
     "Selection": "fastgmm.selection",
     "chunks": "fastgmm.data.chunks",
@@ -51,10 +55,12 @@ _HOME = {
 _ROOMS = ("datasets", "kernels", "plotting")
 
 __all__ = [
+    "BayesianGaussianMixture",
     "ConvergenceWarning",
     "DegenerateWarning",
     "GaussianMixture",
     "LocalOptimumWarning",
+    "NormalInverseWishart",
     "NotFittedError",
     "Selection",
     "__version__",

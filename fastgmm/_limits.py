@@ -33,6 +33,8 @@ class Limits:
     pruned_share : float
         A pruned sweep that evaluates more than this share of all pairs, or after which more than that are needed, is followed by
         dense ones.
+    gathers : bool
+        Whether equal samples are gathered into weighted ones if there are few distinct ones.
     numbers_checked, numbers_parsed, numbers_predicted, numbers_written : int
         Numbers of a block when samples are checked, text is read, predictions are made and text is written by the command
         line. A number that is written is a Python object of some hundred bytes meanwhile.
@@ -47,6 +49,7 @@ class Limits:
     call_flops: float = 3e8
     compiled_loop: bool = True
     pruned_share: float = 0.75
+    gathers: bool = True
     numbers_checked: int = 1 << 22
     numbers_parsed: int = 1 << 19
     numbers_predicted: int = 1 << 20

@@ -12,5 +12,11 @@ STARTS = ("kmeans", "k-means++", "random", "random_from_data", "whitened", "hier
 ACCELERATIONS = ("auto", "over-relaxation", "squarem")
 #: How sweeps over the data are made.
 ALGORITHMS = ("dense", "pruned")
+#: Priors that have a name.
+PRIORS = ("default",)
+#: What happens to components that collapse.
+ON_COLLAPSE = ("raise", "reset")
 #: Criteria that models are chosen by.
 CRITERIA = ("bic", "icl", "aic")
+#: Priors of the weights of a variational fit.
+WEIGHT_PRIORS = ("dirichlet_process", "dirichlet_distribution")

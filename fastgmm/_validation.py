@@ -285,6 +285,14 @@ def check_non_negative(name: str, value: Any) -> float:
     return number
 
 
+def check_positive(name: str, value: Any) -> float:
+    """Return `value` as float; it must be a finite real number above 0."""
+    number = _real(name, value, "above 0")
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be a finite number above 0, got {name}={value}")
+    return number
+
+
 def check_within(name: str, value: Any, low: float, high: float) -> float:
     """Return `value` as float; it must be a real number above `low` and at most `high`."""
     number = _real(name, value, f"above {low:g} and at most {high:g}")
@@ -410,6 +418,18 @@ def check_sample_weight(
 def is_array_like(value: Any) -> bool:
     """Return whether `value` is meant as an array, and not as a name or a number."""
     return hasattr(value, "__len__") and not isinstance(value, (str, bytes)) and np.ndim(value) > 0
+
+
+def check_mask(name: str, value: Any, n_samples: int) -> NDArray[np.bool_]:
+    """Return a mask (n_samples,) of True and False."""
+    _check_dense(value, name)
+    array = np.asarray(value)
+    if array.dtype != np.bool_ or array.shape != (n_samples,):
+        raise ValueError(
+            f"{name} must be True, False or an array of these, of the shape ({n_samples},), one for each sample of X, got "
+            f"{array.dtype} of the shape {array.shape}: for labels that say -1, pass labels == -1"
+        )
+    return array
 
 
 def check_groups(name: str, value: Any, n_samples: int, k: int) -> NDArray:

@@ -477,6 +477,122 @@ def structured(within: ArrayLike, counts: ArrayLike, name: str) -> Float:
 
 
 # --------------------------------------------------------------------------------------------------------------------
+# priors and noise
+
+
+def posterior_mode(
+    within: ArrayLike,
+    counts: ArrayLike,
+    centres: ArrayLike,
+    name: str,
+    mean: ArrayLike,
+    shrinkage: float,
+    dof: float,
+    scale: ArrayLike,
+) -> tuple[Float, Float]:
+    """Means and covariances at the mode, written out (Fraley & Raftery 2007; EII and EEI derived likewise).
+
+    With D_k = kappa n_k / (kappa + n_k) delta_k delta_k^T and s the mean of Lambda's diagonal:
+
+    ``VVV: (Lambda + D_k + W_k) / (nu + d + n_k + 2)``; ``EEE: (Lambda + sum D + W) / (nu + d + n + k + 1)``;
+    ``VII: (s + tr(D_k + W_k)) / (nu + (n_k + 1) d + 2)``; ``EII: (s + tr(sum D + W)) / (nu + 2 + (n + k) d)``;
+    ``VVI: (Lambda_jj + (D_k + W_k)_jj) / (nu + n_k + 3)``; ``EEI: (Lambda_jj + (sum D + W)_jj) / (nu + n + k + 2)``.
+
+    Parameters
+    ----------
+    within : array (k, d, d)
+        W_k, scatter about the means of the samples.
+    counts : array (k,)
+    centres : array (k, d)
+        Means of the samples.
+    name : str
+    mean, shrinkage, dof, scale
+        m (d,), kappa, nu, Lambda (d, d).
+
+    Returns
+    -------
+    means (k, d), covariances (k, d, d)
+    """
+    within, counts, centres, m, scale = (_float64(a) for a in (within, counts, centres, mean, scale))
+    k, d = centres.shape
+    n = counts.sum()
+    means, added = np.zeros((k, d)), np.zeros((k, d, d))
+    for j in range(k):
+        means[j] = (counts[j] * centres[j] + shrinkage * m) / (counts[j] + shrinkage)
+        delta = centres[j] - m
+        added[j] = within[j] + shrinkage * counts[j] / (shrinkage + counts[j]) * np.outer(delta, delta)
+    whole, s = added.sum(axis=0), np.trace(scale) / d
+    out = np.zeros((k, d, d))
+    for j in range(k):
+        own = added[j]
+        if name == "VVV":
+            out[j] = (scale + own) / (dof + d + counts[j] + 2)
+        elif name == "EEE":
+            out[j] = (scale + whole) / (dof + d + n + k + 1)
+        elif name == "VII":
+            out[j] = np.eye(d) * (s + np.trace(own)) / (dof + (counts[j] + 1) * d + 2)
+        elif name == "EII":
+            out[j] = np.eye(d) * (s + np.trace(whole)) / (dof + 2 + (n + k) * d)
+        elif name == "VVI":
+            out[j] = np.diag((np.diag(scale) + np.diag(own)) / (dof + counts[j] + 3))
+        elif name == "EEI":
+            out[j] = np.diag((np.diag(scale) + np.diag(whole)) / (dof + n + k + 2))
+        else:
+            raise ValueError(name)
+    return means, out
+
+
+def log_prior(
+    means: ArrayLike,
+    covariances: ArrayLike,
+    layout: str,
+    shared: bool,
+    mean: ArrayLike,
+    shrinkage: float,
+    dof: float,
+    scale: ArrayLike,
+) -> float:
+    """Log-density of the conjugate prior at means (k, d) and covariances (k, d, d), up to a constant.
+
+    The sum over components of log N(mu_k | m, Sigma_k / kappa) and log p(Sigma_k). The latter is that of an inverse-Wishart
+    distribution, for 'diag' of an inverse-gamma distribution of each variance, for 'spherical' of the one variance. A
+    covariance that is `shared` by all has one prior.
+    """
+    means, covariances, m, scale = (_float64(a) for a in (means, covariances, mean, scale))
+    k, d = means.shape
+    total = 0.0
+    for j in range(k):
+        sign, log_det = np.linalg.slogdet(covariances[j])
+        assert sign > 0
+        delta = means[j] - m
+        if shrinkage > 0:
+            total += -0.5 * log_det - 0.5 * shrinkage * delta @ np.linalg.inv(covariances[j]) @ delta
+        if shared and j > 0:
+            continue
+        variances = np.diag(covariances[j])
+        if layout in ("full", "tied"):
+            total += -0.5 * (dof + d + 1) * log_det - 0.5 * np.trace(np.linalg.inv(covariances[j]) @ scale)
+        elif layout == "diag":
+            for v, s in zip(variances, np.diag(scale), strict=True):
+                total += -0.5 * (dof + 2) * math.log(v) - 0.5 * s / v
+        else:
+            total += -0.5 * (dof + 2) * math.log(variances[0]) - 0.5 * np.trace(scale) / d / variances[0]
+    return total
+
+
+def with_noise(log_densities: ArrayLike, weights: ArrayLike, noise: float, volume: float) -> tuple[Float, Float]:
+    """``p_i = sum_k w_k N_ik + w_0 / V``: log p (n,) and responsibilities (n, k + 1), noise last, of log N (n, k)."""
+    log_densities, weights = _float64(log_densities), _float64(weights)
+    n, k = log_densities.shape
+    log_p, resp = np.zeros(n), np.zeros((n, k + 1))
+    for i in range(n):
+        parts = [weights[j] * math.exp(log_densities[i, j]) for j in range(k)] + [noise / volume]
+        log_p[i] = math.log(sum(parts))
+        resp[i] = np.array(parts) / sum(parts)
+    return log_p, resp
+
+
+# --------------------------------------------------------------------------------------------------------------------
 # k-means
 
 
@@ -594,3 +710,163 @@ def kmeans_plusplus(
         closest = after[best]
         indices.append(int(candidates[best]))
     return X[indices].copy(), np.array(indices, dtype=np.intp)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# variational inference: Bishop, Pattern Recognition and Machine Learning (2006), section 10.2; Blei & Jordan (2006)
+
+
+def digamma(x: float) -> float:
+    """psi(x) by its recurrence psi(x) = psi(x + 1) - 1 / x and the asymptotic series beyond 20."""
+    out = 0.0
+    while x < 20.0:
+        out -= 1.0 / x
+        x += 1.0
+    series = [-1 / 12, 1 / 120, -1 / 252, 1 / 240, -1 / 132, 691 / 32760, -1 / 12]
+    return out + math.log(x) - 0.5 / x + sum(c * x ** -(2 * i + 2) for i, c in enumerate(series))
+
+
+def posterior(
+    X: ArrayLike,
+    resp: ArrayLike,
+    prior: dict,
+    reg_covar: float,
+    covariance_type: str,
+    sample_weight: ArrayLike | None = None,
+) -> dict:
+    """The posterior given responsibilities.
+
+    n_k = sum_i w_i r_ik, xbar_k and S_k their weighted means and covariances, with `reg_covar` on the diagonal of S_k;
+    beta_k = beta_0 + n_k, m_k = (beta_0 m_0 + n_k xbar_k) / beta_k, nu_k = nu_0 + n_k,
+    C_k = C_0 + n_k S_k + beta_0 n_k / beta_k (xbar_k - m_0)(xbar_k - m_0)^T.
+
+    `prior` has process, concentration, mean, mean_precision, dof, covariance (of one component, in the shape of the type). The
+    result has concentration, mean_precision, dof, means, and covariances C_k / nu_k in the shape of `covariance_type`.
+    """
+    X, resp = _float64(X), _float64(resp)
+    n, d = X.shape
+    k = resp.shape[1]
+    weights = np.ones(n) if sample_weight is None else _float64(sample_weight)
+    c0 = _float64(prior["covariance"])
+    counts, means, own = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))
+    for j in range(k):
+        total = np.zeros(d)
+        for i in range(n):
+            counts[j] += weights[i] * resp[i, j]
+            total += weights[i] * resp[i, j] * X[i]
+        xbar = total / counts[j]
+        for i in range(n):
+            own[j] += weights[i] * resp[i, j] * np.outer(X[i] - xbar, X[i] - xbar)
+        own[j] += counts[j] * reg_covar * np.eye(d)
+        beta = prior["mean_precision"] + counts[j]
+        away = xbar - prior["mean"]
+        own[j] += prior["mean_precision"] * counts[j] / beta * np.outer(away, away)
+        means[j] = (prior["mean_precision"] * np.asarray(prior["mean"]) + counts[j] * xbar) / beta
+    dof = np.array([prior["dof"] + (counts.sum() / k if covariance_type == "tied" else counts[j]) for j in range(k)])
+    if covariance_type == "full":
+        covariances = np.array([(c0 + own[j]) / dof[j] for j in range(k)])
+    elif covariance_type == "tied":
+        covariances = (c0 + sum(own) / k) / dof[0]
+    elif covariance_type == "diag":
+        covariances = np.array([(c0 + np.diag(own[j])) / dof[j] for j in range(k)])
+    else:
+        covariances = np.array([(c0 + np.diag(own[j]).mean()) / dof[j] for j in range(k)])
+    if prior["process"]:
+        later = [sum(counts[j + 1 :]) for j in range(k)]
+        concentration = np.array([1.0 + counts, prior["concentration"] + np.array(later)])
+    else:
+        concentration = prior["concentration"] + counts
+    mean_precision = prior["mean_precision"] + counts
+    return {
+        "concentration": concentration,
+        "mean_precision": mean_precision,
+        "dof": dof,
+        "means": means,
+        "covariances": covariances,
+    }
+
+
+def expected_log_weights(concentration: ArrayLike) -> Float:
+    """E log pi_k: psi(a_k) - psi(sum a); of a process E log v_k + sum_{j < k} E log(1 - v_j), v_k ~ Beta(a_k, b_k)."""
+    concentration = _float64(concentration)
+    if concentration.ndim == 1:
+        return np.array([digamma(a) - digamma(concentration.sum()) for a in concentration])
+    out = []
+    for j in range(concentration.shape[1]):
+        a, b = concentration[:, j]
+        value = digamma(a) - digamma(a + b)
+        for before in range(j):
+            a, b = concentration[:, before]
+            value += digamma(b) - digamma(a + b)
+        out.append(value)
+    return np.array(out)
+
+
+def expected_log_density(X: ArrayLike, posterior: dict, covariance_type: str) -> Float:
+    """E log N(x_i; mu_k, Lambda_k^-1), (n, k).
+
+    -d/2 log 2 pi + 1/2 (sum_{j < d} psi((nu_k - j) / 2) + d log 2 - log |C_k|) - 1/2 (d / beta_k + nu_k q_ik), q_ik the squared
+    distance (x_i - m_k)^T C_k^-1 (x_i - m_k).
+    """
+    X = _float64(X)
+    n, d = X.shape
+    k = len(posterior["means"])
+    covariances = expand(posterior["covariances"], covariance_type, k, d)
+    out = np.zeros((n, k))
+    for j in range(k):
+        nu = posterior["dof"][j]
+        scale = nu * covariances[j]
+        log_det = sum(digamma((nu - i) / 2) for i in range(d)) + d * math.log(2) - np.linalg.slogdet(scale)[1]
+        for i in range(n):
+            away = X[i] - posterior["means"][j]
+            distance = nu * away @ np.linalg.solve(scale, away)
+            out[i, j] = 0.5 * (log_det - d * math.log(2 * math.pi) - d / posterior["mean_precision"][j] - distance)
+    return out
+
+
+def evidence_bound(
+    resp: ArrayLike, posterior: dict, covariance_type: str, sample_weight: ArrayLike | None = None
+) -> float:
+    """The lower bound of the log-evidence of the posterior that responsibilities lead to, up to a constant of the prior.
+
+    -sum_ik w_i r_ik log r_ik, plus the logarithms of the normalisers: of Wishart(C_k^-1, nu_k), nu_k/2 log |C_k^-1| + nu_k d/2
+    log 2 + sum_{j < d} log Gamma((nu_k - j) / 2); of Dirichlet(a) or Beta(a_k, b_k); and -d/2 sum_k log beta_k.
+    """
+    resp = _float64(resp)
+    n, k = resp.shape
+    d = posterior["means"].shape[1]
+    weights = np.ones(n) if sample_weight is None else _float64(sample_weight)
+    total = 0.0
+    for i in range(n):
+        for j in range(k):
+            if resp[i, j] > 0:
+                total -= weights[i] * resp[i, j] * math.log(resp[i, j])
+    covariances = expand(posterior["covariances"], covariance_type, k, d)
+    for j in range(k):
+        nu = posterior["dof"][j]
+        total -= nu / 2 * np.linalg.slogdet(nu * covariances[j])[1]
+        total += nu * d / 2 * math.log(2) + sum(math.lgamma((nu - i) / 2) for i in range(d))
+        total -= d / 2 * math.log(posterior["mean_precision"][j])
+    a = posterior["concentration"]
+    if a.ndim == 1:
+        return total + sum(math.lgamma(value) for value in a) - math.lgamma(a.sum())
+    return total + sum(math.lgamma(x) + math.lgamma(y) - math.lgamma(x + y) for x, y in a.T)
+
+
+def variational(
+    X: ArrayLike,
+    resp: ArrayLike,
+    prior: dict,
+    reg_covar: float,
+    covariance_type: str,
+    n_iter: int,
+    sample_weight: ArrayLike | None = None,
+) -> tuple[dict, list[float]]:
+    """`n_iter` iterations from responsibilities: the posterior, and the bound after each."""
+    found, bounds = posterior(X, resp, prior, reg_covar, covariance_type, sample_weight), []
+    for _ in range(n_iter):
+        log_prob = expected_log_density(X, found, covariance_type) + expected_log_weights(found["concentration"])
+        resp = np.exp(log_prob - log_sum_exp(log_prob, 1)[:, None])
+        found = posterior(X, resp, prior, reg_covar, covariance_type, sample_weight)
+        bounds.append(evidence_bound(resp, found, covariance_type, sample_weight))
+    return found, bounds

@@ -17,7 +17,17 @@ from functools import partial
 from typing import Any, NoReturn, TextIO
 
 import fastgmm
-from fastgmm._names import ACCELERATIONS, ALGORITHMS, COVARIANCE_TYPES, CRITERIA, MCLUST_NAMES, ONE_FEATURE, STARTS
+from fastgmm._names import (
+    ACCELERATIONS,
+    ALGORITHMS,
+    COVARIANCE_TYPES,
+    CRITERIA,
+    MCLUST_NAMES,
+    ON_COLLAPSE,
+    ONE_FEATURE,
+    PRIORS,
+    STARTS,
+)
 from fastgmm.cli.wording import in_options, option_for
 
 _TYPES = (
@@ -39,6 +49,7 @@ _MODEL_KEYS = """\
   standard_deviations         k rows of d numbers: square roots of the variances
   covariances                 full: k matrices d x d; tied, EEE: one; diag, EEI, VEI, EVI, VVI: k rows of d;
                               spherical, EII, VII, E, V: k numbers; others as full
+  noise                       object: weight, volume; null if the mixture has none
 """
 _FIT_NOTES = """\
 DATA may be a file, a directory of files of one kind, or a quoted pattern such as "part-*.npy". Directories, patterns, and
@@ -55,8 +66,9 @@ keys of --json:
   total_weight                sum of the weights; n_samples without --weights
   log_likelihood              of all samples, each as often as its weight says
   mean_log_likelihood         that divided by total_weight
-  bic, aic                    numbers, smaller is better
-  cluster_sizes               k integers: samples whose most probable component it is
+  bic, aic                    numbers, smaller is better; null with --bayesian
+  lower_bound                 that the fit ended with: mean log-likelihood; with --bayesian, of the log-evidence of all samples
+  cluster_sizes               k integers: samples whose most probable component it is; then those of noise, if there is some
   seconds                     object: read, compile (0 if a cache holds the code), fit
   files                       object: model, labels, proba, plot; the paths written, or null (demo: empty)
 """
@@ -92,10 +104,10 @@ keys of --json: those of "fastgmm fit --help", and
 _PREDICT_KEYS = """\
 keys of --json:
   command, version, model, data, n_samples
-  cluster_sizes               k integers
+  cluster_sizes               k integers; then that of noise, if there is some
   output                      the path written, or null
   labels                      n integers, only without --output and --proba
-  probabilities               n rows of k numbers, only with --proba and without --output
+  probabilities               n rows of k numbers (k + 1 with noise), only with --proba and without --output
 """
 _SCORE_KEYS = """\
 keys of --json:
@@ -104,7 +116,7 @@ keys of --json:
   total_weight                sum of the weights; n_samples without --weights
   log_likelihood              of all samples, each as often as its weight says
   mean_log_likelihood         that divided by total_weight
-  bic, aic                    numbers, smaller is better
+  bic, aic                    numbers, smaller is better; null for a model of fit --bayesian
   per_sample                  the path written, or null
 """
 _SAMPLE_KEYS = """\
@@ -118,7 +130,8 @@ _INFO_KEYS = f"""\
 keys of --json:
   command, version, model, class
 {_MODEL_KEYS}\
-  lower_bound                 mean log-likelihood per sample that EM ended with; null if it is not known
+  lower_bound                 mean log-likelihood per sample that EM ended with; null if it is not known. Of a model of
+                              fit --bayesian, that of the log-evidence
   params                      object: the constructor's parameters that are not arrays
 """
 _WARMUP_KEYS = """\
@@ -346,6 +359,12 @@ def _not_negative(text: str) -> float:
     raise argparse.ArgumentTypeError(f"got {text!r}; it must be a number that is not negative")
 
 
+def _positive(text: str) -> float:
+    if (value := _not_negative(text)) > 0:
+        return value
+    raise argparse.ArgumentTypeError(f"got {text!r}; it must be a number above 0")
+
+
 def _items(text: str) -> list[str]:
     # a name with a comma in it can be quoted, as in the file
     import csv
@@ -422,6 +441,35 @@ def _add_fit(parser: _Parser) -> None:
         default="dense",
         help="dense or pruned, which leaves out components that are far away: for hundreds of them (default: dense)",
     )
+    group.add_argument(
+        "--noise",
+        action="store_true",
+        help="a further component, of constant density, for samples that belong to no other: its label is -1",
+    )
+    group.add_argument(
+        "--bayesian",
+        action="store_true",
+        help="the posterior by variational inference, in which components that are not needed end with next to no weight",
+    )
+    group.add_argument(
+        "--weight-prior",
+        metavar="NAME",
+        type=_one_of("prior of the weights", ("process", "distribution")),
+        help="with --bayesian: a Dirichlet process or a Dirichlet distribution (default: process)",
+    )
+    group.add_argument(
+        "--concentration",
+        metavar="NUMBER",
+        type=_positive,
+        help="with --bayesian: of that prior; the smaller, the fewer components (default: 1/K)",
+    )
+    group.add_argument(
+        "--on-collapse",
+        metavar="WHAT",
+        type=_one_of("on-collapse", ON_COLLAPSE),
+        default="raise",
+        help="a component that collapses is an error (raise), or is started anew (reset) (default: raise)",
+    )
     group = parser.add_argument_group("a long fit")
     group.add_argument(
         "--checkpoint", metavar="FILE", help="write the state of the fit to FILE, and resume from it if it exists"
@@ -497,6 +545,11 @@ def _em_arguments(group: Any, *, tol: str, max_iter: int, least: int, starts: st
         help=f"stop at a smaller gain of mean log-likelihood (default: {tol})",
     )
     group.add_argument("--reg-covar", type=_not_negative, default=1e-6, help="added to every variance (default: 1e-6)")
+    group.add_argument(
+        "--prior",
+        type=_one_of("prior", PRIORS),
+        help="conjugate prior of means and covariances, scaled to the data: default (default: none)",
+    )
     group.add_argument(
         "--max-iter",
         metavar="N",

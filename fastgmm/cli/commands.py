@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import io
+import math
 import os
 import sys
 import time
@@ -27,6 +28,8 @@ from fastgmm.cli.inputs import Table
 from fastgmm.data.open import open_here
 from fastgmm.data.source import LocalSource
 from fastgmm.em.lanes import SINGLE_LANE
+from fastgmm.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture
+from fastgmm.estimators.fittable import FittableMixture
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.io.tables import resolve_columns
 from fastgmm.model.structures import STRUCTURES
@@ -61,6 +64,7 @@ def fit(args: Namespace) -> None:
         raise ValueError("--checkpoint-every has a meaning with --checkpoint only; add --checkpoint FILE")
     if args.plot_features is not None and args.plot is None:
         raise ValueError("--plot-features has a meaning with --plot only; add --plot FILE")
+    _check_bayesian(args)
     paths = {"--output": args.output, "--labels": args.labels, "--proba": args.proba, "--plot": args.plot}
     paths["--checkpoint"] = args.checkpoint
     outputs.check_outputs(
@@ -71,20 +75,28 @@ def fit(args: Namespace) -> None:
     read = time.perf_counter() - begin
     inputs.tell_of_doubts(args, table)
     features = [] if args.plot is None else _plot_features(args, table)
-    model = GaussianMixture(
-        n_components=args.components,
-        covariance_type=args.covariance,
-        tol=args.tol,
-        reg_covar=args.reg_covar,
-        max_iter=args.max_iter,
-        n_init=args.n_init,
-        init_params=args.init,
-        random_state=args.seed,
-        verbose=args.verbose,
-        acceleration=args.acceleration,
-        algorithm=args.algorithm,
-        n_threads=args.threads,
-    )
+    arguments = {
+        "n_components": args.components,
+        "covariance_type": args.covariance,
+        "tol": args.tol,
+        "reg_covar": args.reg_covar,
+        "max_iter": args.max_iter,
+        "n_init": args.n_init,
+        "init_params": args.init,
+        "random_state": args.seed,
+        "verbose": args.verbose,
+        "acceleration": args.acceleration,
+        "algorithm": args.algorithm,
+        "n_threads": args.threads,
+    }
+    model: FittableMixture
+    if args.bayesian:
+        kind = f"dirichlet_{args.weight_prior or 'process'}"
+        model = BayesianGaussianMixture(
+            weight_concentration_prior_type=kind, weight_concentration_prior=args.concentration, **arguments
+        )
+    else:
+        model = GaussianMixture(prior=args.prior, noise=args.noise, on_collapse=args.on_collapse, **arguments)
     every = 60.0 if args.checkpoint_every is None else args.checkpoint_every
     try:
         spent = _fit(model, table, progress=args.progress, checkpoint=args.checkpoint, checkpoint_every=every)
@@ -103,7 +115,23 @@ def fit(args: Namespace) -> None:
     _show(args, summary, report.fit)
 
 
-def _save(model: GaussianMixture, names: tuple[str, ...] | None, path: str) -> None:
+def _check_bayesian(args: Namespace) -> None:
+    """Raise ValueError for options that do not go with --bayesian, or without it."""
+    for option, value in (("--weight-prior", args.weight_prior), ("--concentration", args.concentration)):
+        if value is not None and not args.bayesian:
+            raise ValueError(f"{option} has a meaning with --bayesian only; add --bayesian")
+    for option, value in (
+        ("--prior", args.prior),
+        ("--noise", args.noise or None),
+        ("--on-collapse", args.on_collapse),
+    ):
+        if value not in (None, "raise") and args.bayesian:
+            raise ValueError(
+                f"{option} is for maximum likelihood, and --bayesian has priors of its own; leave one of them out"
+            )
+
+
+def _save(model: FittableMixture, names: tuple[str, ...] | None, path: str) -> None:
     """Save a model with names, then remove them: it would expect them of the arrays that are passed to it."""
     if names is not None:
         model.feature_names_in_ = np.array(names, dtype=object)
@@ -128,7 +156,7 @@ def _plot_features(args: Namespace, table: Table) -> list[int]:
     return features
 
 
-def _write_plot(path: str, model: GaussianMixture, table: Table, features: list[int]) -> None:
+def _write_plot(path: str, model: FittableMixture, table: Table, features: list[int]) -> None:
     size = max(5.5, 2.2 * len(features))
     figure = _figure(size, 0.8 * size)
     names, weights = table.names, table.sample_weight
@@ -166,7 +194,7 @@ def select(args: Namespace) -> None:
     table = inputs.read(args, args.columns, args.dtype)
     read = time.perf_counter() - begin
     inputs.tell_of_doubts(args, table)
-    taken = ("tol", "reg_covar", "max_iter", "n_init", "criterion", "progress")
+    taken = ("tol", "reg_covar", "max_iter", "n_init", "criterion", "prior", "progress")
     options = {name: getattr(args, name) for name in taken}
     options |= {"init_params": args.init, "random_state": args.seed, "n_threads": args.threads}
     begin = time.perf_counter()
@@ -226,7 +254,7 @@ def predict(args: Namespace) -> None:
     outputs.check_outputs({"--output": output}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
     source = open_here(_read_for(model, names, args).data)
-    n, sizes = source.n_samples, np.zeros(len(model.weights_), np.int64)
+    n, sizes = source.n_samples, np.zeros(len(model._columns()), np.int64)
     labels: Iterable[NDArray[Any]] = _labels(model, source, sizes)
     if args.json and not output:
         labels = list(labels)
@@ -326,7 +354,7 @@ def _inputs(args: Namespace) -> list[str]:
     return [args.data, *inputs.data_files(args.data), *of_weights]
 
 
-def _load(args: Namespace) -> tuple[GaussianMixture, tuple[str, ...] | None]:
+def _load(args: Namespace) -> tuple[FittableMixture, tuple[str, ...] | None]:
     """Return the model without its feature names, and the names: arrays have none, and names are compared here."""
     model = fastgmm.load(args.model)
     if getattr(args, "threads", None) is not None:
@@ -338,7 +366,7 @@ def _load(args: Namespace) -> tuple[GaussianMixture, tuple[str, ...] | None]:
     return model, names
 
 
-def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Namespace) -> Table:
+def _read_for(model: FittableMixture, expected: tuple[str, ...] | None, args: Namespace) -> Table:
     """Open the columns that `model` was fitted with."""
     columns = args.columns
     if expected and columns is None and args.drop is None:
@@ -374,7 +402,7 @@ def _read_for(model: GaussianMixture, expected: tuple[str, ...] | None, args: Na
 # --- fitting and its summary ---
 
 
-def _fit(model: GaussianMixture, table: Table, **options: Any) -> dict[str, float]:
+def _fit(model: FittableMixture, table: Table, **options: Any) -> dict[str, float]:
     """Fit and return the seconds that compilation and the rest of it took."""
     begin = time.perf_counter()
     # standard output belongs to the report, all the more if it is JSON
@@ -388,8 +416,9 @@ def _head(command: str, args: Namespace) -> report.Summary:
     return {"command": command, "version": fastgmm.__version__, **files}
 
 
-def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> report.Summary:
+def _model_summary(model: FittableMixture, names: tuple[str, ...] | None) -> report.Summary:
     k, d = model.means_.shape
+    noise = getattr(model, "noise_", None)
     return {
         "n_features": d,
         "feature_names": names,
@@ -403,11 +432,14 @@ def _model_summary(model: GaussianMixture, names: tuple[str, ...] | None) -> rep
         "means": model.means_,
         "standard_deviations": np.sqrt(model._params().variances),
         "covariances": model.covariances_,
+        "noise": None if noise is None else {"weight": noise.weight, "volume": noise.volume},
     }
 
 
-def _criteria(model: GaussianMixture, table: Table) -> report.Summary:
+def _criteria(model: FittableMixture, table: Table) -> report.Summary:
     found = model._criteria(table.data, table.sample_weight)
+    if isinstance(model, BayesianGaussianMixture):
+        found = found._replace(bic=math.nan, aic=math.nan)
     return {
         "total_weight": found.total_weight,
         "log_likelihood": found.log_likelihood,
@@ -417,12 +449,13 @@ def _criteria(model: GaussianMixture, table: Table) -> report.Summary:
     }
 
 
-def _fit_summary(model: GaussianMixture, table: Table, n_samples: int, sizes: NDArray[np.int64]) -> report.Summary:
+def _fit_summary(model: FittableMixture, table: Table, n_samples: int, sizes: NDArray[np.int64]) -> report.Summary:
     return {
         "n_samples": n_samples,
         **_model_summary(model, table.names),
         "init": model.init_params,
         "seed": model.random_state,
+        "lower_bound": model.lower_bound_,
         **_criteria(model, table),
         "cluster_sizes": sizes,
     }
@@ -436,7 +469,7 @@ def _show(args: Namespace, summary: report.Summary, as_text: Callable[[report.Su
 
 
 def _by_blocks(
-    model: GaussianMixture, source: LocalSource, of: Callable[[NDArray[Any]], NDArray[Any]]
+    model: FittableMixture, source: LocalSource, of: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> Iterator[NDArray[Any]]:
     """Yield ``of(X)`` for blocks of the samples, so that nothing as large as the data is ever held."""
     rows = max(1, LIMITS.numbers_predicted // max(len(model.weights_), source.n_features))
@@ -445,16 +478,16 @@ def _by_blocks(
             yield of(block.X)
 
 
-def _labels(model: GaussianMixture, source: LocalSource, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Yield the most probable components by blocks, and add the number of samples of each to `sizes` (k,)."""
+def _labels(model: FittableMixture, source: LocalSource, sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Yield the most probable components by blocks, and add the number of samples of each to `sizes`, those of noise last."""
     for labels in _by_blocks(model, source, model.predict):
-        sizes += np.bincount(labels, minlength=len(sizes))
+        sizes += np.bincount(np.where(labels < 0, len(sizes) - 1, labels), minlength=len(sizes))
         yield labels
 
 
-def _cluster_sizes(model: GaussianMixture, source: LocalSource, path: str | None) -> NDArray[np.int64]:
-    """Return the number of samples of each component, (k,); write their labels to `path`, if there is one."""
-    sizes = np.zeros(len(model.weights_), np.int64)
+def _cluster_sizes(model: FittableMixture, source: LocalSource, path: str | None) -> NDArray[np.int64]:
+    """Return the number of samples of each component, noise included and last; write their labels to `path`, if there is one."""
+    sizes = np.zeros(len(model._columns()), np.int64)
     labels = _labels(model, source, sizes)
     if path:
         outputs.write_table(path, ["label"], labels, (source.n_samples,), np.dtype(np.int64))
@@ -463,7 +496,7 @@ def _cluster_sizes(model: GaussianMixture, source: LocalSource, path: str | None
     return sizes
 
 
-def _write_proba(path: str | None, model: GaussianMixture, source: LocalSource) -> None:
-    k = len(model.weights_)
+def _write_proba(path: str | None, model: FittableMixture, source: LocalSource) -> None:
+    columns = model._columns()
     blocks = _by_blocks(model, source, model.predict_proba)
-    outputs.write_table(path, [f"p{c}" for c in range(k)], blocks, (source.n_samples, k), source.dtype)
+    outputs.write_table(path, columns, blocks, (source.n_samples, len(columns)), source.dtype)

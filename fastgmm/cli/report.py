@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastgmm.cli.wording import in_options
+from fastgmm.io.model_file import is_variational
 
 # limits of a screen
 _MAX_COMPONENTS = 12
@@ -57,6 +58,13 @@ def seconds(value: float) -> str:
     return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.3g} s"
 
 
+def _criteria(summary: Summary) -> str:
+    """Return BIC and AIC; of a posterior, which has none, the lower bound of the evidence if it is known."""
+    if math.isnan(summary["bic"]):
+        return f"lower bound {criterion(summary['lower_bound'])}" if "lower_bound" in summary else ""
+    return f"BIC {criterion(summary['bic'])}   AIC {criterion(summary['aic'])}"
+
+
 def _compiled(spent: Mapping[str, float]) -> str:
     return f"compiled, once, in {seconds(spent['compile'])}, " if spent["compile"] else ""
 
@@ -93,6 +101,9 @@ def mixture(summary: Summary, everything: str) -> str:
         + [number(value) for value in summary["means"][c][:_MAX_FEATURES]]
         for c in shown
     ]
+    if summary["noise"] is not None:
+        noise = ["noise", number(summary["noise"]["weight"])] + ([str(sizes[k])] if sizes is not None else [])
+        means.append(noise + [""] * (len(head) - len(noise)))
     spreads = [[str(c)] + [number(value) for value in summary["standard_deviations"][c][:_MAX_FEATURES]] for c in shown]
     parts = ["weights and means", table(head, means), ""]
     parts += ["standard deviations", table(["component", *_names(summary)], spreads)]
@@ -117,8 +128,7 @@ def fit(summary: Summary) -> str:
         f"{summary['dtype']}{_weighted(summary)}",
         f"{plural(summary['n_components'], 'component')}, {summary['covariance_type']} covariance; "
         f"{ended} {plural(summary['n_iter'], 'iteration')}",
-        f"log-likelihood {criterion(summary['log_likelihood'])}   BIC {criterion(summary['bic'])}   "
-        f"AIC {criterion(summary['aic'])}",
+        f"log-likelihood {criterion(summary['log_likelihood'])}   {_criteria(summary)}",
         f"read in {seconds(spent['read'])}, {_compiled(spent)}fitted in {seconds(spent['fit'])}",
         "",
         mixture(summary, "--json prints them all, --output saves them"),
@@ -167,8 +177,7 @@ def score(summary: Summary) -> str:
     lines = [
         f"{summary['data']}: {plural(summary['n_samples'], 'sample')}{_weighted(summary)}",
         f"log-likelihood {criterion(summary['log_likelihood'])} "
-        f"({number(summary['mean_log_likelihood'])} per sample)   BIC {criterion(summary['bic'])}   "
-        f"AIC {criterion(summary['aic'])}",
+        f"({number(summary['mean_log_likelihood'])} per sample)   {_criteria(summary)}".rstrip(),
     ]
     return "\n".join([*lines, f"per sample: {summary['per_sample']}"] if summary["per_sample"] else lines)
 
@@ -181,7 +190,8 @@ def info(summary: Summary) -> str:
     else:
         ended = "converged after" if summary["converged"] else "not converged in"
         history = f"{ended} {plural(summary['n_iter'], 'iteration')}"
-        history += f" at a mean log-likelihood of {number(bound)}" if np.isfinite(bound) else ""
+        what = "lower bound of the evidence" if is_variational(summary["params"]) else "mean log-likelihood"
+        history += f" at a {what} of {number(bound)}" if np.isfinite(bound) else ""
     params = ", ".join(f"{name}={value!r}" for name, value in summary["params"].items() if value is not None)
     return "\n".join(
         [

@@ -11,6 +11,11 @@ OPTIONS = {
     "covariance_types": "--covariances",
     "tol": "--tol",
     "reg_covar": "--reg-covar",
+    "weight_concentration_prior_type": "--weight-prior",
+    "weight_concentration_prior": "--concentration",
+    "prior": "--prior",
+    "noise": "--noise",
+    "on_collapse": "--on-collapse",
     "max_iter": "--max-iter",
     "acceleration": "--acceleration",
     "algorithm": "--algorithm",
@@ -23,13 +28,24 @@ OPTIONS = {
 }
 #: Arguments that are also English words: options if a message says something about them.
 _OPTIONS_OF_READING = ("columns", "drop", "header", "delimiter", "decimal", "comment", "key", "dtype", "weights")
+#: Options whose arguments are also English words: options if a message says which value they have.
+_WORDS = ("noise", "prior")
 #: Arguments that the command line does not have.
-_OF_PYTHON = ("means_init", "weights_init", "precisions_init", "warm_start", "batch_size")
+_OF_PYTHON = (
+    "means_init",
+    "weights_init",
+    "precisions_init",
+    "warm_start",
+    "batch_size",
+    "covariance_prior",
+    "mean_prior",
+)
 
 # not within a word, a path, a quoted name or an option
 _BEFORE, _AFTER = r"(?<![\w./\\'\"-])", r"(?![\w/\\'\"]|\.\w|-\w)"
 _VALUE = r"""(?:\s?=\s?('[^']*'|[^\s,;:()]*[^\s,;:().]))?"""
-_ARGUMENT = re.compile(f"{_BEFORE}({'|'.join(sorted(OPTIONS, key=len, reverse=True))}){_VALUE}{_AFTER}")
+_NAMES = [f"{name}(?=\\s?=)" if name in _WORDS else name for name in sorted(OPTIONS, key=len, reverse=True)]
+_ARGUMENT = re.compile(f"{_BEFORE}({'|'.join(_NAMES)}){_VALUE}{_AFTER}")
 _READING = re.compile(rf"(^|: )({'|'.join(_OPTIONS_OF_READING)})(?= (?:is|holds|asks|names) )")
 _PYTHON = re.compile(f"{_BEFORE}({'|'.join(_OF_PYTHON)}){_AFTER}")
 _DTYPE = re.compile(r"(?<=pass )(float64|float32)\b")

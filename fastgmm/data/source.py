@@ -101,6 +101,10 @@ class LocalSource(Source, Protocol):
     def present(self) -> NDArray[np.bool_] | None:
         """Return a mask of the samples of the user's data that are kept; None if all are."""
 
+    @property
+    def n_counted(self) -> int:
+        """Return how many samples of the user's there are: more than `n_samples` if equal ones were gathered."""
+
     def of_features(self, kept: NDArray[np.int64]) -> LocalSource:
         """Return the same samples with only the features `kept`."""
 
@@ -121,6 +125,10 @@ class InProcess:
     @cached_property
     def memory(self) -> dict[str, Any]:
         return {}
+
+    @property
+    def n_counted(self) -> int:
+        return self.n_samples  # type: ignore[attr-defined]
 
     def map_reduce(
         self,
@@ -193,12 +201,14 @@ class ArraySource(InProcess):
     """A float32 or float64 array of shape (n, d), in any memory order, and positive weights (n,) of its dtype, if any.
 
     present : mask of the samples of a longer array that are kept in X, or None
+    stands_for : number of samples that were gathered into these (`distinct`), or None
     """
 
     X: NDArray
     weights: NDArray | None = None
     weight_unit: float = 1.0
     present: NDArray[np.bool_] | None = None
+    stands_for: int | None = None
 
     @classmethod
     def weighted(cls, X: NDArray, sample_weight: NDArray[np.float64] | None) -> ArraySource:
@@ -223,6 +233,10 @@ class ArraySource(InProcess):
     @property
     def n_samples(self) -> int:
         return int(self.X.shape[0])
+
+    @property
+    def n_counted(self) -> int:
+        return self.n_samples if self.stands_for is None else self.stands_for
 
     @property
     def n_features(self) -> int:

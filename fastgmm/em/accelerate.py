@@ -9,14 +9,14 @@ that one proposal serves all of them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._names import ACCELERATIONS
-from fastgmm.em.step import Collapsed, Step
+from fastgmm.em.step import Collapsed, Step, held
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats, combination
@@ -149,17 +149,35 @@ def _maximised(proposed: Stats, stats: Stats, plain: Params, step: Step) -> tupl
     """Return proposed statistics and their M-step, or None if no samples can have such statistics, or they have no maximum.
 
     The scatter within a component of samples is not negative in any direction. `reg_covar` would hide one that is: the likelihood
-    there may be higher than that of any fit, and fall in the next step of EM.
+    there may be higher than that of any fit, and fall in the next step of EM. Where a prior regularises them, components of too few
+    samples for a regular scatter are not looked at, and those of less than a sample are not moved.
     """
-    if not (proposed.counts >= _KEPT * stats.counts).all():
+    few = None
+    if step.may_empty:
+        proposed, few = _without_empty(proposed, stats), held(stats) < stats.sums.shape[1] + 1
+    if not (proposed.counts >= _KEPT * stats.counts).all() or proposed.noise < _KEPT * stats.noise:
         return None
     layout = proposed.layout
     try:
-        layout.precision_cholesky(layout.within(proposed.scatter, proposed.sums, proposed.counts))
+        within = layout.within(proposed.scatter, proposed.sums, proposed.counts)
+        if few is not None and not layout.pools:
+            within[few] = plain.covariances[few]
+        layout.precision_cholesky(within)
         params = step.maximise(proposed, plain)
     except (NotPositiveDefinite, Collapsed, np.linalg.LinAlgError):
         return None
     return (proposed, params) if np.isfinite(params.prec_chol).all() else None
+
+
+def _without_empty(proposed: Stats, stats: Stats) -> Stats:
+    """Return proposed statistics with those of the last sweep for components that hold less than a sample."""
+    empty = held(stats) < 1.0
+    counts, sums = np.where(empty, stats.counts, proposed.counts), np.where(empty[:, None], stats.sums, proposed.sums)
+    scatter = proposed.scatter
+    if not proposed.layout.pools:
+        scatter = scatter.copy()
+        scatter[empty] = stats.scatter[empty]
+    return replace(proposed, counts=counts, sums=sums, scatter=scatter)
 
 
 def _scale(params: Params) -> Float:
@@ -170,5 +188,10 @@ def _scale(params: Params) -> Float:
 def _norm(difference: Stats, scale: Float) -> float:
     """Return the norm of a difference of statistics, features in units of `scale` (d,)."""
     rows = np.tile(scale / math.sqrt(2.0), (len(difference.counts), 1))
-    parts = difference.counts, difference.sums / scale, difference.scatter / difference.layout.cross(rows, rows)
+    parts = (
+        difference.counts,
+        np.array(difference.noise),
+        difference.sums / scale,
+        difference.scatter / difference.layout.cross(rows, rows),
+    )
     return math.sqrt(sum(float((part**2).sum()) for part in parts))

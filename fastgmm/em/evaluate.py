@@ -36,9 +36,11 @@ _EVALUATE = _Kernel(kernels.evaluate, kernels.evaluate_lane)
 
 
 def labels(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
-    """Return the most probable component of each sample, the first on ties, shape (n,)."""
+    """Return the most probable component of each sample, the first on ties, shape (n,); -1 for noise."""
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
     _by_blocks(source, params.packed(source.dtype), _LABEL, (), out, n_threads)
+    if params.noise is not None:
+        out[out == len(params.weights)] = -1
     return out
 
 
@@ -79,12 +81,12 @@ def log_prob(source: LocalSource, params: Params, n_threads: int | None = None) 
 
 
 def responsibilities(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:
-    """Return the posterior probabilities of the components, shape (n, k)."""
+    """Return the posterior probabilities of the components, shape (n, k); with noise (n, k + 1), its own last."""
     return _values(source, params, RESPONSIBILITIES, n_threads)
 
 
 def log_density(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray:
-    """Return log N(x_i | mean_k, covariance_k), weights left out, shape (n, k)."""
+    """Return log N(x_i | mean_k, covariance_k), weights left out, shape (n, k); with noise (n, k + 1), its own last."""
     return _values(source, params, LOG_DENSITY, n_threads, weighted=False)
 
 
@@ -95,7 +97,7 @@ def log_likelihood(source: Source, params: Params, n_threads: int | None = None)
 
 def _log_likelihood(source: LocalSource, *, params: Params) -> float:
     packed = params.packed(source.dtype)
-    plan = lanes(source, len(params.weights), 0)
+    plan = lanes(source, params.n_densities, 0)
     total = 0.0
     with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
@@ -130,7 +132,7 @@ def classified(source: Source, params: Params, n_threads: int | None = None) -> 
 
 
 def _classified(source: LocalSource, *, params: Params) -> Float:
-    k = len(params.weights)
+    k = params.n_densities
     packed = params.packed(source.dtype)
     plan = lanes(source, k, 0, row_bytes=8 * k)
     sums = np.zeros(3)
@@ -166,7 +168,7 @@ def _sums_of(densities: Float, weights: NDArray) -> Float:
 
 
 def _values(source: LocalSource, params: Params, what: int, n_threads: int | None, *, weighted: bool = True) -> NDArray:
-    columns = 1 if what == LOG_PROB else len(params.weights)
+    columns = 1 if what == LOG_PROB else params.n_densities
     name = {LOG_PROB: "log-likelihoods", RESPONSIBILITIES: "responsibilities", LOG_DENSITY: "log-densities"}[what]
     out = _output(source, name, (source.n_samples, columns), source.dtype)
     packed = params.packed(source.dtype, weighted=weighted)

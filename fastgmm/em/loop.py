@@ -9,6 +9,7 @@ from functools import partial
 
 from fastgmm._limits import LIMITS
 from fastgmm._names import ALGORITHMS
+from fastgmm.data.distinct import gathered
 from fastgmm.data.source import Source
 from fastgmm.em.accelerate import Accelerated, Accelerator
 from fastgmm.em.callbacks import SILENT, Callback
@@ -23,7 +24,7 @@ from fastgmm.model.stats import Stats
 
 
 def _dense(source: Source, params: Params, n_threads: int | None, callback: Callback) -> Callable[[Params], Stats]:
-    return lambda params: sweep(source, params, n_threads, callback=callback)
+    return partial(sweep, source, n_threads=n_threads, callback=callback)
 
 
 def _pruned(source: Source, params: Params, n_threads: int | None, callback: Callback) -> Callable[[Params], Stats]:
@@ -33,6 +34,9 @@ def _pruned(source: Source, params: Params, n_threads: int | None, callback: Cal
 
 #: How a run makes its sweeps, by the name of the algorithm: functions of the source, the first parameters, threads and callback.
 SWEEPS: dict[str, Callable[..., Callable[[Params], Stats]]] = dict(zip(ALGORITHMS, (_dense, _pruned), strict=True))
+
+#: Equal samples are gathered for runs of this many iterations, at most: it takes a few passes' time.
+_MANY = 10
 
 
 class _Falls(ValueError):
@@ -84,6 +88,9 @@ def run(
         If a component collapses or the likelihood is not finite.
     """
     source = precise(source, step.structure.layout, len(params.weights))
+    if stop.max_iter >= _MANY:
+        source = gathered(source, n_threads)
+    step = step.on(source)
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
     reason: Reason | None

@@ -15,17 +15,18 @@ import math
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from fastgmm._limits import LIMITS
 from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.em.callbacks import SILENT, Callback
-from fastgmm.em.evaluate import log_likelihood
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
-from fastgmm.em.step import Step
+from fastgmm.em.step import Step, Weighted
 from fastgmm.em.stop import Stop
+from fastgmm.em.sweep import sweep
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 
@@ -58,20 +59,35 @@ class Averages:
     ready: bool = False
 
 
+class _Units(NamedTuple):
+    """The unit of the counts of averages that are scaled to samples."""
+
+    weight_unit: float
+
+
 def averages_of(params: Params, step: Step) -> Averages:
-    """Return averages whose M-step gives `params`, to continue from: what the parameters expect of a sample."""
-    return Averages(step.expected(params), ready=True)
+    """Return averages whose M-step gives `params`, to continue from: what the parameters expect of a sample.
+
+    A posterior knows how many samples it has seen. They weigh as if they had been a batch.
+    """
+    stats = step.expected(params)
+    return Averages(stats, weight=float(stats.n_samples), ready=True)
 
 
 @dataclass(frozen=True)
 class Online:
-    """How steps are made: gamma_t = (t + offset)^-decay, and never fewer than `memory` samples in the averages."""
+    """How steps are made: gamma_t = (t + offset)^-decay, and never fewer than `memory` samples in the averages.
+
+    population : weight of all samples, if it is known, else those are all that there were so far: what a prior weighs against. The
+        steps are then stochastic natural gradients of the evidence (Hoffman, Blei, Wang & Paisley, J. Mach. Learn. Res. 14, 2013)
+    """
 
     of: Step
     decay: float
     offset: float
     memory: float
     n_threads: int | None = None
+    population: float | None = None
 
     @classmethod
     def for_shape(
@@ -123,7 +139,8 @@ class Online:
         of the epochs.
         """
         # if there are few samples, all can be remembered, and the first step comes in the first epoch
-        online = replace(self, memory=min(self.memory, source.n_samples))
+        population = source.total_weight * source.weight_unit
+        online = replace(self, memory=min(self.memory, source.n_samples), population=population)
         bounds: list[float] = []
         reason = stop(bounds)
         while reason is None:
@@ -135,27 +152,32 @@ class Online:
                     likelihood += mean * batch.total_weight * batch.weight_unit
                     n_done += batch.n_samples
                     callback.block(n_done)
-            lower_bound = likelihood / (source.total_weight * source.weight_unit)
+            lower_bound = likelihood / population
             bounds.append(lower_bound)
             callback.iteration(len(bounds), lower_bound, lower_bound - previous)
             reason = stop(bounds, lower_bound - previous if moved else math.inf)
             if reason is None or not reason.converged:
                 callback.reached(params, bounds)
-        final = log_likelihood(source, params, self.n_threads) / source.total_weight
+        stats = sweep(source, params, self.n_threads)
+        final = self.of.on(source).bound(stats, params, source.total_weight)
         return FitResult(params, reason.converged, len(bounds), final, bounds, len(bounds) + 1)
 
 
 class _Averaging:
     """The step that maximises over averages of the statistics, which it moves by those of a batch."""
 
-    compiled_reg_covar = None
+    compiled_reg_covar, may_empty = None, False
 
     def __init__(self, online: Online, batch: Source, averages: Averages) -> None:
         self.online, self.batch, self.averages = online, batch, averages
         self.structure = online.of.structure
 
+    def on(self, source: Weighted) -> _Averaging:
+        return self
+
     def bound(self, stats: Stats, params: Params, total_weight: float) -> float:
-        return self.online.of.bound(stats, params, total_weight)
+        # a prior counts once for all batches, not in the mean of each
+        return stats.log_likelihood / total_weight
 
     def maximise(self, stats: Stats, previous: Params | None = None) -> Params:
         online, batch, averages = self.online, self.batch, self.averages
@@ -167,7 +189,9 @@ class _Averaging:
         params = previous
         if ready:
             # scaled to the samples seen: the counts' floor and the message about a collapse are meant for counts of samples
-            params = online.of.maximise(moved.times(float(moved.n_samples)), previous)
+            whole = averages.weight + weight if online.population is None else online.population
+            of = online.of.on(_Units(whole / moved.n_samples))
+            params = of.maximise(moved.times(float(moved.n_samples)), previous)
         self.averages = Averages(moved, averages.n_steps + 1, averages.weight + weight, ready)
         return params
 

@@ -47,7 +47,7 @@ class PrunedSweeps:
 
     def __init__(self, source: ArraySource, params: Params, n_threads: int | None) -> None:
         self.source, self.n_threads = source, n_threads
-        n, k = source.n_samples, len(params.weights)
+        n, k = source.n_samples, params.n_densities
         blocks = -(-n // kernels.BLOCK)
         self.pairs = kernels.Pairs(
             np.argsort(labels(source, params, n_threads), kind="stable").astype(np.int32),
@@ -64,7 +64,7 @@ class PrunedSweeps:
     @classmethod
     def of(cls, source: Source, params: Params, n_threads: int | None) -> PrunedSweeps | None:
         """Return pruned sweeps of a source, None if there are none."""
-        if cls.obstacle(source, len(params.weights)):
+        if cls.obstacle(source, params.n_densities):
             return None
         assert isinstance(source, ArraySource)
         return cls(source, params, n_threads)
@@ -87,7 +87,7 @@ class PrunedSweeps:
             self._rest -= 1
             return sweep(self.source, params, self.n_threads, callback=callback)
         layout = params.layout
-        if far_apart(self.source, params, self.n_threads):
+        if far_apart(self.source, params, self.n_threads) or (layout.pools and params.noise is not None):
             apart = self._swept(params.in_layout(FULL), callback)
             return replace(apart, layout=layout, scatter=layout.of_full_scatter(apart.scatter))
         stats = self._swept(params, callback)
@@ -96,7 +96,7 @@ class PrunedSweeps:
     def _swept(self, params: Params, callback: Callback) -> Stats:
         """Return the statistics of a pruned sweep; a pooled scatter is left out."""
         source, layout = self.source, params.layout
-        k = len(params.weights)
+        k = params.n_densities
         packed = params.packed(source.dtype)._replace(tile=kernels.BLOCK)
         origin = packed.means[:, : source.n_features].astype(np.float64)
         change, bounded = self._change(params), self.previous is not None
@@ -109,22 +109,25 @@ class PrunedSweeps:
                 width, n_lanes = plan.width, plan.of(stop - start)
                 weights, run = source.sample_weights, ready(kernels.pruned_sweep)
                 run(source.samples, start, width, n_lanes, packed, change, pairs, weights, out)
-                callback.block(stop)
+                callback.block(stop * source.n_counted // source.n_samples)
         self.evaluated = float(pairs.evaluated.sum()) / pairs.distance.size
         if (self.evaluated if bounded else float(pairs.wanted.mean())) > LIMITS.pruned_share:
             self._rest, self._next_rest = self._next_rest, min(2 * self._next_rest, _MOST_REST)
-        return collect(source, layout, plan, out, origin)
+        stats = collect(source, layout, plan, out, origin)
+        return stats if params.noise is None else stats.without_last()
 
     def _change(self, params: Params) -> kernels.Change:
         """Return how far components moved since the last sweep."""
-        k = len(params.weights)
         if self.previous is None:
-            return kernels.Change(np.ones(k), np.zeros(k))
-        layout = params.layout
+            return kernels.Change(np.ones(params.n_densities), np.zeros(params.n_densities))
+        layout, k = params.layout, len(params.weights)
         before = self.previous.in_layout(layout)  # that of tied components may have changed: see `far_apart`
-        scale = layout.contraction(before.prec_chol, params.prec_chol, k)
+        # noise, which comes last, is everywhere: its distances are 0
+        change = kernels.Change(np.ones(params.n_densities), np.zeros(params.n_densities))
+        change.scale[:k] = np.maximum(layout.contraction(before.prec_chol, params.prec_chol, k), 0.0) * (1.0 - 1e-6)
         moved = layout.lengths(params.prec_chol, before.means - params.means)
         # bounds stay below what they bound in spite of rounding, that of means in the dtype of the data as well
         away = np.linalg.norm(np.abs(params.means) + np.abs(before.means), axis=1)
         away *= np.sqrt(params.precision_diagonals.sum(axis=1)) * np.finfo(self.source.dtype).eps
-        return kernels.Change(np.maximum(scale, 0.0) * (1.0 - 1e-6), (moved + away) * (1.0 + 1e-6) + 1e-6)
+        change.moved[:k] = (moved + away) * (1.0 + 1e-6) + 1e-6
+        return change

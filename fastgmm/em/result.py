@@ -14,6 +14,7 @@ class FitResult:
     lower_bounds[t] is the bound of the parameters that *entered* iteration t + 1, as scikit-learn reports it. For maximum
     likelihood it is the mean log-likelihood per sample. `params` are those after the last M-step and at least as likely.
     `n_passes` counts the sweeps over the data, those included whose proposal was rejected (`em.accelerate`).
+    `n_resets` says how often components were started anew (`fitting.resets`); iterations and bounds are those since the last time.
     `stopped_early` says why one of several runs was stopped by a rule, and is empty if it ended of itself.
     """
 
@@ -24,3 +25,4 @@ class FitResult:
     lower_bounds: list[float]
     n_passes: int
     stopped_early: str = ""
+    n_resets: int = 0

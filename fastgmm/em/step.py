@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from fastgmm._errors import warn
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.collinear import collinear, described, numbered
+from fastgmm.model.noise import Noise
 from fastgmm.model.params import Params
+from fastgmm.model.priors import Prior
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import Structure, maximise, possible
 
@@ -25,11 +27,14 @@ REG_COVAR = 1e-6
 
 
 class Collapsed(ValueError):
-    """A covariance is not positive definite; `which` says so without advice, `held` how many samples it is of."""
+    """A covariance is not positive definite; `which` says so without advice, `held` how many samples it is of.
 
-    def __init__(self, explanation: str, which: str = "", held: float = math.inf) -> None:
+    `component` is the one that collapsed, None if it is what all share.
+    """
+
+    def __init__(self, explanation: str, which: str = "", held: float = math.inf, component: int | None = None) -> None:
         super().__init__(f"Fitting the mixture model failed: {explanation}")
-        self.explanation, self.which, self.held = explanation, which, held
+        self.explanation, self.which, self.held, self.component = explanation, which, held, component
 
     @classmethod
     def of(cls, error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float) -> Collapsed:
@@ -40,14 +45,21 @@ class Collapsed(ValueError):
             count = float(held(stats)[error.component])
             who = f"component {error.component} holds {count:.4g} of {stats.n_samples} samples, and its covariance"
         which = f"{who} is singular (smallest eigenvalue or variance {error.smallest:.3g}, reg_covar={reg_covar:.3g})"
-        return cls(collapse_message(error, structure, stats, reg_covar), which, count)
+        return cls(collapse_message(error, structure, stats, reg_covar), which, count, error.component)
 
     def at_the_start(self) -> Collapsed:
         """Return the same error of first parameters."""
-        return Collapsed(f"already at the start {self.explanation}", self.which, self.held)
+        return Collapsed(f"already at the start {self.explanation}", self.which, self.held, self.component)
 
     def __reduce__(self) -> tuple:
-        return Collapsed, (self.explanation, self.which, self.held)
+        return Collapsed, (self.explanation, self.which, self.held, self.component)
+
+
+class Weighted(Protocol):
+    """Samples whose weights, and so the counts of whose statistics, are in units of `weight_unit`."""
+
+    @property
+    def weight_unit(self) -> float: ...
 
 
 class Step(Protocol):
@@ -69,6 +81,13 @@ class Step(Protocol):
     def expected(self, params: Params) -> Stats:
         """Return statistics of a unit of weight whose maximum is `params`: what a mixture expects of a sample."""
 
+    def on(self, source: Weighted) -> Step:
+        """Return the same step for statistics of a source, whose weights are in units of its own."""
+
+    @property
+    def may_empty(self) -> bool:
+        """Return whether a component without samples is as good as any: a prior says what it is."""
+
     @property
     def compiled_reg_covar(self) -> float | None:
         """Return the `reg_covar` of the compiled loop, if it makes this step; else None."""
@@ -79,12 +98,16 @@ class MaximumLikelihood:
     """Maximise the likelihood of samples to which independent noise of variance `reg_covar` was added.
 
     With `keep_few`, if a covariance is not positive definite, components that hold fewer samples than their covariances need
-    keep those of the step before. Weights and means are still the most likely.
+    keep those of the step before. Weights and means are still the most likely. With `noise` the mixture has it too, with the
+    weight that the statistics say.
     """
 
     structure: Structure
     reg_covar: float
     keep_few: bool = False
+    noise: Noise | None = None
+
+    may_empty = False
 
     def maximise(self, stats: Stats, previous: Params | None = None) -> Params:
         """Return the maximum; `Collapsed` if there is none.
@@ -107,9 +130,13 @@ class MaximumLikelihood:
             raise Collapsed.of(error, self.structure, stats, self.reg_covar) from error
 
     def _maximised(self, stats: Stats, previous: Float | None, kept: NDArray[np.bool_] | None = None) -> Params:
-        weights, means, covariances = maximise(self.structure, stats, self.reg_covar, previous, kept)
-        layout = self.structure.layout
-        return Params(layout, weights, means, covariances, layout.precision_cholesky(covariances))
+        return self._params(stats, *maximise(self.structure, stats, self.reg_covar, previous, kept))
+
+    def _params(self, stats: Stats, weights: Float, means: Float, covariances: Float) -> Params:
+        layout, noise = self.structure.layout, self.noise
+        if noise is not None:
+            noise = replace(noise, weight=stats.noise / stats.total)
+        return Params(layout, weights, means, covariances, layout.precision_cholesky(covariances), noise)
 
     def bound(self, stats: Stats, params: Params, total_weight: float) -> float:
         """Return the mean log-likelihood."""
@@ -118,14 +145,49 @@ class MaximumLikelihood:
     def expected(self, params: Params) -> Stats:
         """Return statistics of a unit of weight whose maximum is `params`."""
         layout, d = params.layout, params.means.shape[1]
-        weights = params.weights / params.weights.sum()
+        weights = params.weights / params.total_weight
+        noise = 0.0 if params.noise is None else params.noise.weight / params.total_weight
         scatter = layout.expected_scatter(layout.regularised(params.covariances, -self.reg_covar), weights, d)
-        return Stats(layout, 0, float("nan"), weights, np.zeros_like(params.means), scatter, params.means)
+        sums = np.zeros_like(params.means)
+        return Stats(layout, 0, float("nan"), weights, sums, scatter, params.means, noise=noise)
+
+    def on(self, source: Weighted) -> MaximumLikelihood:
+        """Return this step: the scale of the weights has no influence on the maximum."""
+        return self
 
     @property
     def compiled_reg_covar(self) -> float | None:
-        """Return `reg_covar` if nothing but the layout restricts the covariances, else None."""
-        return self.reg_covar if self.structure.basic else None
+        """Return `reg_covar` if nothing but the layout restricts the covariances and there is no noise, else None."""
+        return self.reg_covar if self.structure.basic and self.noise is None else None
+
+
+@dataclass(frozen=True)
+class MaximumAPosteriori(MaximumLikelihood):
+    """Maximise the posterior with a conjugate prior of means and covariances (`model.priors`).
+
+    `prior` is for statistics whose weights are in units of `weight_unit`, those of a source. `expected` is that of maximum
+    likelihood: a stream that resumes from a fit counts the prior once more.
+    """
+
+    prior: Prior | None = None
+    weight_unit: float = 1.0
+    compiled_reg_covar = None
+
+    @property
+    def _prior(self) -> Prior:
+        assert self.prior is not None
+        return self.prior.in_units(self.weight_unit)
+
+    def _maximised(self, stats: Stats, previous: Float | None, kept: NDArray[np.bool_] | None = None) -> Params:
+        return self._params(stats, *self._prior.maximise(self.structure, stats, self.reg_covar, previous))
+
+    def on(self, source: Weighted) -> MaximumAPosteriori:
+        """Return the same step for statistics in units of the source's weights."""
+        return replace(self, weight_unit=source.weight_unit)
+
+    def bound(self, stats: Stats, params: Params, total_weight: float) -> float:
+        """Return the mean log-likelihood and, per unit of weight, the log-density of the prior up to a constant."""
+        return super().bound(stats, params, total_weight) + self._prior.log_density(params) / total_weight
 
 
 def _collapsed(params: Params, previous: Params) -> NDArray[np.bool_]:
@@ -142,7 +204,7 @@ def _too_few(structure: Structure, stats: Stats) -> NDArray[np.bool_]:
 
 def held(stats: Stats) -> Float:
     """Return how many samples each component holds, (k,): its share of their number, whatever the scale of weights."""
-    return stats.counts / stats.counts.sum() * stats.n_samples
+    return stats.counts / stats.total * stats.n_samples
 
 
 def collapse_message(error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float) -> str:

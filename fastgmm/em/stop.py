@@ -70,7 +70,7 @@ def only_rounding(change: float, bounds: Sequence[float], params: Params, dtype:
     eps/2 sum_k pi_k sum_j s_kj^2 (Sigma_k^-1)_jj: the sum of variance inflation factors, which is d only if features are
     uncorrelated. A single component has one optimum: from the third iteration on, wherever it began, any change is rounding.
     """
-    if len(params.weights) == 1 and len(bounds) > 2:
+    if params.n_densities == 1 and len(bounds) > 2:
         return True
     if not change < 0:
         return False

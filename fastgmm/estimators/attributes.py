@@ -89,7 +89,8 @@ def params(model: Any, *, drawn: bool = False) -> Params:
     if not is_sound(*map(np.ascontiguousarray, (weights, means, prec_chol.reshape(-1, side, side)))):
         _check_values(weights, means)
         prec_chol = _upper(prec_chol, found, k, d)
-    return Params(found.layout, weights, means, _covariances(model, found, prec_chol, k, d, drawn), prec_chol)
+    covariances = _covariances(model, found, prec_chol, k, d, drawn)
+    return Params(found.layout, weights, means, covariances, prec_chol, getattr(model, "noise_", None))
 
 
 def _check_values(weights: NDArray[np.float64], means: NDArray[np.float64]) -> None:

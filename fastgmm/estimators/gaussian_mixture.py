@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import math
-import os
-from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastgmm import _validation
-from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, like_sklearn, memory_for, warn
-from fastgmm.data.open import open_source, opener_for
-from fastgmm.data.source import ArraySource, Source
-from fastgmm.em import evaluate, online
-from fastgmm.em.accelerate import ACCELERATORS
-from fastgmm.em.callbacks import SILENT, Callback, combine
-from fastgmm.em.loop import SWEEPS
-from fastgmm.em.pruned import PrunedSweeps
+from fastgmm.data.open import open_source
+from fastgmm.data.source import Source
 from fastgmm.em.result import FitResult
-from fastgmm.em.step import REG_COVAR, MaximumLikelihood, Step, warn_if_regularisation_dominates
+from fastgmm.em.step import REG_COVAR, MaximumAPosteriori, MaximumLikelihood, Step
 from fastgmm.em.stop import Stop
-from fastgmm.estimators.mixture import FIT_HOOKS, FittedMixture
+from fastgmm.estimators.fittable import FittableMixture
+from fastgmm.estimators.mixture import PRIOR_TAKES, warn_of_relative_weights
 from fastgmm.estimators.saving import saveable
-from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
 from fastgmm.fitting.degenerate import degenerate
-from fastgmm.fitting.progress import Lines, announced, progress_bar
-from fastgmm.fitting.run import Fit, FitPlan, Interrupted
-from fastgmm.init.starts import STARTS, Start, Supplied, start_of
+from fastgmm.fitting.prior import check_prior, completed
+from fastgmm.init.noise import noise_of, noisy
+from fastgmm.init.starts import STARTS, Start, Supplied
 from fastgmm.model.checks import check_covariances, check_parameters
+from fastgmm.model.noise import Noise
 from fastgmm.model.params import Params
+from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import STRUCTURES, Structure, has_structure
-
-#: Batches of `partial_fit` whose log-likelihoods are kept: a stream may be endless.
-_HISTORY = 1000
 
 
 @saveable
-class GaussianMixture(FittedMixture):
+class GaussianMixture(FittableMixture):
     """Gaussian mixture fitted by expectation-maximisation.
 
     It has the interface, the defaults and, for equal data and `random_state`, the results of
@@ -100,6 +92,26 @@ class GaussianMixture(FittedMixture):
         Initial inverse covariances, in the shape of `precisions_`; they need not have the structure.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
         Source of all random draws.
+    prior : {None, 'default'} or NormalInverseWishart, default=None
+        Conjugate prior of means and covariances, for any `covariance_type`. EM then climbs the log-posterior to its mode, and
+        components on few or equal samples do not collapse, even with ``reg_covar=0``. `score`, `bic` and the other criteria
+        are of the likelihood at the mode, as in mclust.
+
+        'default' is scaled to the data (Fraley & Raftery 2007, see `NormalInverseWishart`), with `partial_fit` to its first
+        batch. A prior weighs against the number of samples, which weights add up to: their scale matters, as in `bic`.
+    noise : bool or array-like of bool, shape (n,), default=False
+        Whether there is a further component, noise, of constant density over the volume of the data: for samples that belong
+        to none of the others (Banfield & Raftery 1993). The volume is that of the box of the data, or of their principal
+        components if it is smaller; with `partial_fit` that of the first batch. `predict` says -1 for noise, and
+        `predict_proba` has a column for it, the last one. BIC counts two more parameters, as in mclust.
+
+        With True noise begins with the samples that are far from their neighbours (Byers & Raftery 1998), of at most 5000, or
+        200 for each component, that the start is then found from. An array marks the samples it begins with, of the data of
+        `fit` or of the first batch.
+    on_collapse : {'raise', 'reset'}, default='raise'
+        What `fit` does if the covariance of a component is not positive definite: raise an error, or start that component anew
+        about samples that the mixture fits worst. 'reset' does so also for components that, at the end of a run, sit on too few
+        distinct samples or hold none. EM then runs again, up to 10 times for each start. `n_resets_` and a warning say how often.
     warm_start : bool, default=False
         Whether `fit` resumes from the last result instead of starting anew.
     verbose : int, default=0
@@ -158,12 +170,21 @@ class GaussianMixture(FittedMixture):
         Passes over the data that the kept start took: `n_iter_`, and with `acceleration` those of rejected proposals as well.
         With `batch_size` one more than the epochs.
     lower_bound_ : float
-        Mean log-likelihood per sample of the parameters that entered the last iteration, as in scikit-learn. Those in
+        Mean log-likelihood per sample of the parameters that entered the last iteration, as in scikit-learn. With a `prior`, plus
+        the prior's log-density per sample, up to a constant. Those in
         ``means_`` etc. are one M-step further; ``score(X)`` is theirs. With `batch_size`, that of the fitted parameters on all
         of X. After `partial_fit`, that of the last batch under the parameters before its step.
     lower_bounds_ : list of float
         The same for each iteration of the kept start. With `batch_size` for each epoch, with each batch under the parameters
         before its step. After `partial_fit` for the last 1000 batches.
+    prior_ : NormalInverseWishart
+        With `prior` only: the one of the fit, with every hyper-parameter as a number or an array.
+    noise_ : Noise
+        With `noise` only: its ``weight``, the ``volume`` over which its density is constant, and the box of that volume, ``low``
+        and ``high`` along the columns of ``axes``. All weights add up to 1: ``weights_`` to 1 less that of noise.
+    n_resets_ : int
+        With ``on_collapse='reset'`` only: how often components of the kept start were started anew. `n_iter_` and
+        `lower_bounds_` are those since the last time, `n_passes_` counts all.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Column names, if X was a data frame whose column names are strings.
@@ -177,8 +198,11 @@ class GaussianMixture(FittedMixture):
     array([1, 0])
     """
 
-    _averages: online.Averages
-    _averages_lost: bool
+    prior_: NormalInverseWishart
+    noise_: Noise
+    n_resets_: int
+
+    _gone: ClassVar[tuple[str, ...]] = (*FittableMixture._gone, "prior_", "noise_", "n_resets_")
 
     def __init__(
         self,
@@ -193,6 +217,9 @@ class GaussianMixture(FittedMixture):
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
+        prior: str | NormalInverseWishart | None = None,
+        noise: bool | ArrayLike = False,
+        on_collapse: str = "raise",
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -213,6 +240,9 @@ class GaussianMixture(FittedMixture):
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
+        self.prior = prior
+        self.noise = noise
+        self.on_collapse = on_collapse
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -267,383 +297,79 @@ class GaussianMixture(FittedMixture):
         model._set_fitted(FitResult(params, True, 0, -math.inf, [], 0), np.dtype(np.float64))
         return model
 
-    def fit(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: ArrayLike | None = None,
-        *,
-        batch_size: int | None = None,
-        progress: bool = False,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: float = 60.0,
-    ) -> GaussianMixture:
-        """Fit the mixture to `X`.
-
-        Ctrl-C ends it within about a second. The model then has the best parameters so far, of a finished start or of the
-        running one, as after a fit that did not converge. `converged_` and `n_iter_` are those of the kept start, and
-        KeyboardInterrupt says which it is. Before the first iteration is done the model is left unchanged.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-            Data larger than memory: a `numpy.memmap`, the path of a file, of a directory or a glob pattern, or chunks
-            (`fastgmm.chunks`). They are read once per iteration, ahead of the computation. From 64 MiB the start is found
-            from a systematic sample of 64 MiB (for a memory map or a ``.npy`` file only beyond 1 GiB or 2^23 samples).
-
-            A ``dask.array`` of two dimensions or a ``dask.dataframe`` is persisted in the memory of the workers, and only
-            sums of partitions and the sample for the start come back from there. One thread works on a partition; if the
-            worker has more threads than partitions, an equal share of the threads does (at most `n_threads`).
-        y : ignored
-        sample_weight : array-like of shape (n,), optional
-            How many times each sample counts: not negative, not necessarily integers. Their scale does not influence the
-            parameters (but does `bic`, `aic` and `icl`); a sample of weight 0 has no influence at all. For a Dask collection
-            also a Dask array or series in the same partitions.
-        batch_size : int, optional
-            Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than after each pass. This
-            takes fewer passes over large data, for parameters near those of EM. It pays with many batches; with few, EM is
-            better. There are at most `max_iter` epochs, until the mean log-likelihood of one changes by less than `tol`, then
-            a pass for `lower_bound_`. Batches are consecutive samples: first shuffle data that are sorted by cluster or in
-            time. By default EM on all samples at once.
-        progress : bool, default=False
-            Show the progress of the fit, and the time left for the current pass over the data, on standard error. This is a
-            bar if that is a terminal and tqdm is installed (extra ``progress``), else a line every few seconds.
-        checkpoint : path, optional
-            File for the state of the fit, which resumes from it if it exists. The result is that of an uninterrupted fit, to
-            the bit, with all `n_init` starts. A fit that completes removes the file; Ctrl-C writes it once more. A resumed
-            fit draws from the RNG state in the file and leaves `random_state` untouched. The format is that of
-            `fastgmm.fitting.checkpoint`.
-        checkpoint_every : float, default=60
-            Minimum number of seconds between two writes of the file. 0 writes it after each iteration (with up to 1024
-            samples, when iterations take microseconds, after each tenth of a second).
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError, TypeError
-            If input or arguments cannot be used, a checkpoint is damaged or belongs to other data or settings, or a
-            component collapses. The model is then unchanged.
-        OSError
-            If files cannot be read, or a checkpoint cannot be written, which is tried before any work.
-        KeyboardInterrupt
-            On Ctrl-C, see above.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If the best start did not converge; its parameters are kept.
-        LocalOptimumWarning
-            If it did, but no other of three or more starts came within 10 `tol` of its bound: it was found by luck, and there
-            may be a better one.
-        DegenerateWarning
-            If components sit on too few distinct samples, or on samples that are equal in some direction, so that `reg_covar`
-            alone gives them a variance there; or if components hold no samples. The message says which, on how many distinct
-            samples, and what to do. `lower_bound_` and the criteria have no meaning then.
-        UserWarning
-            If `reg_covar` has its default value and is larger than the variance of the data. The message is always the same,
-            so that Python's default filter shows it once for each line that calls `fit`.
-        """
-        self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
-        return self
-
-    def fit_predict(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: ArrayLike | None = None,
-        *,
-        batch_size: int | None = None,
-        progress: bool = False,
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: float = 60.0,
-    ) -> NDArray[np.int64]:
-        """Fit the mixture and return the most probable component of each sample, as `predict` does. Parameters as in `fit`."""
-        source: Any = self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
-        if sample_weight is not None or source.local is None:
-            return self.predict(X)  # also for samples of weight zero; for Dask lazily
-        return evaluate.labels(source, self._params(), self.n_threads)
-
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> GaussianMixture:
-        """Update the model with the next batch of a stream: online EM (Cappe & Moulines, J. R. Stat. Soc. B 71(3), 2009).
-
-        The statistics that an M-step needs are averaged over the batches with the step sizes gamma_t = (t + `learning_offset`)
-        ^ -`learning_decay`, t = 1, 2, ... Each batch is read once and not kept. A batch that weighs more or less than the mean
-        of the batches so far moves the averages in proportion. Unlike in `fit`, the likelihood need not rise from step to
-        step.
-
-        The first call starts from its batch as `fit` does, once; the more samples it has, the better the start. Its
-        parameters stay, and samples are gathered, until there are 20 numbers (d a sample) for each free parameter. From then
-        on the averages never stand for fewer, however small the batches. A model that was fitted or made from parameters
-        continues from these. `save`, pickle and copies keep the averages, so that the stream resumes in another process with
-        the same bits. `fit` starts anew, or with `warm_start` from the parameters, and forgets the averages. A change of the
-        number of components or the covariance type needs a new `fit`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-            One batch. A single sample suffices, except in the first call, which needs n_components.
-        y : ignored
-        sample_weight : array-like of shape (n,), optional
-            As in `fit`. Their scale has no influence if it is that of the other batches' weights, which are 1 if not given.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError, TypeError, OSError
-            As `fit`. The model is then unchanged, and the batch is not part of it.
-
-        Warns
-        -----
-        UserWarning
-            If the model comes from a file of format version 1, which holds no averages, and may have been in a stream, since
-            no `fit` converged. The first batch then treats the parameters as those of a fit.
-        """
-        self._refuse_overridden(FIT_HOOKS, "partial_fit")
-        step, _ = self._check_arguments()
-        fitted = self.__sklearn_is_fitted__()
-        names = _validation.feature_names(X)
-        source = self._source(X, sample_weight) if fitted else open_source(X, sample_weight)
-        step.structure.check_features(source.n_features)
-        _validation.check_magnitude(source.largest, source.n_features, source.dtype)
-        params, averages = self._before_batch(source, step)
-        earlier = self.lower_bounds_ if averages.n_steps else []
-        with self._memory_for(source):
-            params, averages, bound = self._online(step, source.n_features).step(source, params, averages)
-        if not fitted:
-            warn_if_regularisation_dominates(params, float(self.reg_covar))
-        bounds = [*earlier, bound][-_HISTORY:]
-        result = FitResult(params, False, averages.n_steps, bound, bounds, averages.n_steps)
-        if fitted:
-            self._set_fitted(
-                result, source.dtype, "_averages_lost", _averages=averages, n_features_in_=source.n_features
-            )
-        else:
-            self._keep(result, source, names, _averages=averages)
-        return self
-
-    def _before_batch(self, source: Source, step: Step) -> tuple[Params, online.Averages]:
-        """Return the parameters before the step of a batch, and the averages behind them."""
-        if not self.__sklearn_is_fitted__():
-            self._check_enough(source)
-            start, rng = self._check_start(source, step.structure), _validation.check_random_state(self.random_state)
-            with self._memory_for(source):
-                samples = None if start.without_data else start.source(source, rng)
-                first = start.params(samples, step, self.n_components, rng, self.n_threads)
-            return first.normalised(), online.Averages()
-        self._check_goes_on(source, "partial_fit", "call fit to start anew")
-        averages = getattr(self, "_averages", None)
-        if averages is None and getattr(self, "_averages_lost", False):
-            warn(
-                "this model comes from a file of format version 1, which holds no averages of partial_fit: if it was in a stream, "
-                "the next batches move the parameters more than they would have, and n_iter_ counts from 1. Save it again "
-                "after them, and nothing is lost from there on",
-                UserWarning,
-            )
-        if averages is None:
-            params = self._params(drawn=True)
-            return params, online.averages_of(params, step)
-        if averages.stats.layout is not step.structure.layout:
-            # of the same shape: diag and tied if k = d. A fit continues from others
-            raise ValueError(
-                f"partial_fit continues the averages of covariance_type={averages.stats.layout.name!r}, but covariance_type="
-                f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
-            )
-        return self._params(drawn=True), averages
-
-    def _fit(
-        self,
-        X: Any,
-        sample_weight: ArrayLike | None,
-        batch_size: int | None,
-        progress: bool,
-        checkpoint: Any,
-        checkpoint_every: float,
-    ) -> Source:
-        self._refuse_overridden(FIT_HOOKS, "fit")
-        step, stop = self._check_arguments()
-        if batch_size is not None:
-            _validation.check_integer("batch_size", batch_size, 1)
-            if self.acceleration is not None:
-                raise ValueError(
-                    f"acceleration={self.acceleration!r} is for EM on all samples, and batch_size makes a step after each batch: "
-                    "leave one of them out"
-                )
-            if self.algorithm != "dense":
-                raise ValueError(
-                    f"algorithm={self.algorithm!r} is for EM on all samples, whose distances it carries over from one iteration to "
-                    "the next: leave algorithm or batch_size out"
-                )
-            if checkpoint is not None:
-                raise ValueError(
-                    "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out; partial_fit and "
-                    "save keep the parameters and the averages after each batch"
-                )
-        every = _validation.check_non_negative("checkpoint_every", checkpoint_every)
-        saved = None if checkpoint is None else Checkpoint(checkpoint, every)
-        with_bar = _validation.check_bool("progress", progress)
-        if batch_size is not None and opener_for(X) is not None:  # before the data are persisted and checked elsewhere
-            raise ValueError(
-                "batch_size needs data that are read here, and X lies elsewhere, as a Dask collection does: leave it out, or "
-                "call partial_fit with parts of X"
-            )
-        names = _validation.feature_names(X)
-        source = open_source(X, sample_weight, min_samples=2)
-        step.structure.check_features(source.n_features)
-        self._check_enough(source)
-        warm = self.warm_start and self.__sklearn_is_fitted__()
-        if warm:
-            self._check_goes_on(source, "warm_start=True", "set warm_start=False")
-        _validation.check_magnitude(source.largest, source.n_features, source.dtype)
-        plan = self._plan(source, step, stop, warm, batch_size)
-        self._warn_if_dense(source)
-        if saved is not None:
-            # not the arguments that the constructor of a subclass names: it may pass **kwargs on
-            arguments = {name: getattr(self, name) for name in GaussianMixture._parameter_names()}
-            saved.identify(settings_of(type(self).__name__, arguments), data_of(source))
-        fit = Fit(plan, self._progress(plan, with_bar), saved)
-        try:
-            with self._memory_for(source), announced(bool(self.verbose), with_bar):
-                result = fit.best()
-            self._keep(result, source, names)
-        except Interrupted as interrupted:
-            self._keep(interrupted.fit, source, names)
-            raise KeyboardInterrupt(str(interrupted)) from None
-        if saved is not None:
-            saved.remove()
-        self._warn_of(result, source, step.structure, fit.found_once() if batch_size is None else "")
-        return source
-
-    def _warn_if_dense(self, source: Source) -> None:
-        if self.algorithm == "pruned" and (obstacle := PrunedSweeps.obstacle(source, self.n_components)):
-            warn(
-                f"algorithm='pruned' has no effect here: {obstacle}. The fit is that of algorithm='dense'",
-                UserWarning,
-            )
-
-    def _warn_of(self, result: FitResult, source: Source, structure: Structure, found_once: str) -> None:
-        """Warn of a fit that ended badly without an error; `found_once` says that one start alone reached its bound."""
-        if result.n_iter > 0:
-            warn_if_regularisation_dominates(result.params, float(self.reg_covar))
-        if not self.converged_ and self.max_iter > 0:
-            warn(
-                f"Best performing initialization did not converge within max_iter={self.max_iter} iterations; the best "
-                "parameters found are kept. Increase max_iter or tol, or try other init_params.",
-                like_sklearn(ConvergenceWarning),
-            )
-        elif found_once:
-            warn(found_once, LocalOptimumWarning)
-        if result.n_iter > 0 and (
-            text := degenerate(source, result.params, structure, float(self.reg_covar), self.n_threads)
-        ):
-            warn(f"The fit is degenerate: {text}", DegenerateWarning)
-
-    def _plan(self, source: Source, step: Step, stop: Stop, warm: bool, batch_size: int | None) -> FitPlan:
-        start = self._check_start(source, step.structure)
-        return FitPlan(
-            source,
-            step,
-            stop,
-            start,
-            self.n_components,
-            1 if start.on_all else self.n_init,  # from known groups they would be equal
-            _validation.check_random_state(self.random_state),
-            self.n_threads,
-            earlier=(self._params(drawn=True), getattr(self, "lower_bound_", -math.inf)) if warm else None,
-            batches=None if batch_size is None else (self._online(step, source.n_features), batch_size),
-            acceleration=self.acceleration,
-            algorithm=self.algorithm,
-        )
-
-    def _progress(self, plan: FitPlan, with_bar: bool) -> Callback:
-        lines = Lines(int(self.verbose), self.verbose_interval) if self.verbose else SILENT
-        n_starts = 1 if plan.earlier is not None else plan.n_starts
-        return combine(lines, progress_bar(plan.source.n_samples, n_starts) if with_bar else SILENT)
-
-    def _initialize(self, X: Any, resp: ArrayLike) -> None:
-        """Set the parameters that an M-step computes from responsibilities (n, k), except those that were supplied.
-
-        A private method of scikit-learn's class that programs call; `fit` takes responsibilities as `init_params`.
-        """
-        step, _ = self._check_arguments()
-        data = _validation.check_data(X)
-        k = _validation.check_data(resp, name="resp", axes="(n_samples, n_components)").shape[1]
-        known = _validation.check_groups("resp", resp, len(data), k)
-        source = ArraySource(data)
-        step.structure.check_features(source.n_features)
-        _validation.check_magnitude(source.largest, source.n_features, source.dtype)
-        start = start_of(known, self._check_supplied(step.structure, k, source.n_features))
-        params = start.params(source, step, k, _validation.check_random_state(self.random_state), self.n_threads)
-        arrays = (params.weights, params.means, params.covariances, params.prec_chol)
-        self._set_parameters([values.astype(source.dtype) for values in arrays])
-
-    def _memory_for(self, source: Source) -> AbstractContextManager[None]:
-        what = f"fitting {self.n_components} components of type {self.covariance_type!r} to {source.n_samples} samples"
-        remedy = "Ask for fewer components, a type of fewer parameters such as 'diag', or n_threads=1"
-        return memory_for(f"{what} of {source.n_features} features", remedy)
-
-    def _online(self, step: Step, d: int) -> online.Online:
-        shape = (self.n_components, d)
-        return online.Online.for_shape(step, *self._check_learning(), shape, self.n_threads)
-
-    def _keep(self, fit: FitResult, source: Source, names: NDArray | None, **others: Any) -> None:
-        others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
-        # averages of an earlier partial_fit belong to other parameters
-        self._set_fitted(fit, source.dtype, "feature_names_in_", "_averages", "_averages_lost", "_left_out", **others)
-
-    def _check_enough(self, source: Source) -> None:
-        if source.n_samples < self.n_components:
-            raise ValueError(
-                f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = "
-                f"{source.n_samples}: decrease n_components or pass more samples"
-            )
-
     def _check_arguments(self) -> tuple[Step, Stop]:
-        _validation.check_integer("n_components", self.n_components, 1)
-        structure = STRUCTURES[_validation.check_choice("covariance_type", self.covariance_type, STRUCTURES)]
-        if not _validation.is_array_like(self.init_params):
-            _validation.check_choice("init_params", self.init_params, STARTS)
-        _validation.check_integer("n_init", self.n_init, 1)
-        _validation.check_bool("warm_start", self.warm_start)
-        if self.acceleration is not None:
-            _validation.check_choice("acceleration", self.acceleration, ACCELERATORS)
-        _validation.check_choice("algorithm", self.algorithm, SWEEPS)
-        _validation.check_verbose(self.verbose)
-        _validation.check_integer("verbose_interval", self.verbose_interval, 1)
-        self._check_learning()
-        _validation.check_threads(self.n_threads)
-        tol = _validation.check_non_negative("tol", self.tol)
-        reg_covar = _validation.check_non_negative("reg_covar", self.reg_covar)
-        stop = Stop(tol, _validation.check_integer("max_iter", self.max_iter, 0))
-        return self._step(structure, reg_covar), stop
+        step, stop = super()._check_arguments()
+        if check_prior(self.prior) is not None and type(step) is not MaximumLikelihood:
+            raise ValueError(
+                f"prior={self.prior!r} is for maximum likelihood, and {type(self).__name__} has a step of its own: leave one of "
+                "them out"
+            )
+        if self._has_noise and type(step) is not MaximumLikelihood:
+            raise ValueError(
+                f"noise is for maximum likelihood, and {type(self).__name__} has a step of its own: pass noise=False"
+            )
+        return step, stop
 
     def _step(self, structure: Structure, reg_covar: float) -> Step:
         """Return the step that maximises the likelihood. A subclass with another objective returns its own step."""
         return MaximumLikelihood(structure, reg_covar)
 
-    def _check_start(self, source: Source, structure: Structure) -> Start:
-        return start_of(
-            self._check_init_params(source), self._check_supplied(structure, self.n_components, source.n_features)
-        )
+    def _adapted(self, step: Step, source: Source, *, resumes: bool = False) -> tuple[Step, dict[str, Any]]:
+        """Return the step with the prior and the noise of the data, and the attributes that the fit has of the prior.
 
-    def _check_init_params(self, source: Source) -> str | NDArray:
-        """Return the kind of start, or the known groups of the samples of a source."""
-        if isinstance(self.init_params, str):
-            return self.init_params
+        A stream that resumes keeps those of its first batch.
+        """
+        if self._has_noise:
+            assert isinstance(step, MaximumLikelihood)
+            noise = self.noise_ if resumes and hasattr(self, "noise_") else noise_of(source, self.n_threads)
+            step = replace(step, noise=noise)
+        prior = check_prior(self.prior)
+        if prior is None:
+            return step, {}
+        assert isinstance(step, MaximumLikelihood)
+        if not resumes:
+            warn_of_relative_weights(source, PRIOR_TAKES)
+        k = self.n_components
+        if resumes and hasattr(self, "prior_"):
+            prior = self.prior_
+        prior = completed(prior, source, step.structure, k, self.n_threads)
+        own = prior.of(step.structure, k)
+        return MaximumAPosteriori(step.structure, step.reg_covar, noise=step.noise, prior=own), {"prior_": prior}
+
+    @property
+    def _has_noise(self) -> bool:
+        return not isinstance(self.noise, (bool, np.bool_)) or bool(self.noise)
+
+    def _clean(self, X: Any, sample_weight: ArrayLike | None, source: Source) -> tuple[Source, float] | None:
+        """Return the samples that are not marked as noise, and the share of the weight of the others; None if none are marked."""
+        if isinstance(self.noise, (bool, np.bool_)):
+            return None
         if source.local is None:
             raise ValueError(
-                "init_params cannot be labels or responsibilities if X lies elsewhere, as a Dask collection does: pass one of "
-                f"{', '.join(map(repr, STARTS))}, or weights_init, means_init and precisions_init"
+                "noise cannot mark samples if X lies elsewhere, as a Dask collection does: pass noise=True, which finds some"
             )
-        present = source.local.present
-        n = source.n_samples if present is None else len(present)
-        known = _validation.check_groups("init_params", self.init_params, n, self.n_components)
-        return known if present is None else known[present]
+        n = source.n_samples if source.local.present is None else len(source.local.present)
+        marked = _validation.check_mask("noise", self.noise, n)
+        weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        kept = np.where(marked, 0.0, weights)
+        n_marked, n_kept = int(np.count_nonzero(weights * marked)), int(np.count_nonzero(kept))
+        if n_marked == 0 or n_kept < max(self.n_components, 2):
+            raise ValueError(
+                f"noise marks {n_marked} of {n_marked + n_kept} samples (of positive weight), and there are to be noise and "
+                f"n_components={self.n_components}: mark some samples, but not all, or pass noise=True, which finds some"
+            )
+        return open_source(X, kept), float((weights * marked).sum() / weights.sum())
+
+    def _check_start(self, source: Source, step: Step, clean: tuple[Source, float] | None) -> Start:
+        start = super()._check_start(source, step, clean)
+        if not self._has_noise:
+            return start
+        if start.on_all:
+            raise ValueError(
+                "init_params cannot be labels or responsibilities if there is noise, which they do not know: pass one of "
+                f"{', '.join(map(repr, STARTS))}"
+            )
+        return noisy(start) if clean is None else noisy(start, *clean)
 
     def _check_supplied(self, structure: Structure, k: int, d: int) -> Supplied:
         layout = structure.layout
@@ -658,21 +384,5 @@ class GaussianMixture(FittedMixture):
             else check_covariances("precisions_init", precisions, layout, k, d, structure.name),
         )
 
-    def _check_learning(self) -> tuple[float, float]:
-        """Return `learning_decay` and `learning_offset`."""
-        return (
-            _validation.check_within("learning_decay", self.learning_decay, 0.5, 1.0),
-            _validation.check_non_negative("learning_offset", self.learning_offset),
-        )
-
-    def _check_goes_on(self, source: Source, what: str, remedy: str) -> None:
-        layout = STRUCTURES[self.covariance_type].layout
-        expected = layout.shape(self.n_components, source.n_features)
-        means = np.shape(self.means_)
-        covariances = np.shape(self.covariances_) if hasattr(self, "covariances_") else expected
-        if means != (self.n_components, source.n_features) or covariances != expected:
-            raise ValueError(
-                f"{what} resumes from a fit with means of shape {means} and covariances of shape "
-                f"{covariances}, but n_components={self.n_components}, {source.n_features} features and "
-                f"covariance_type={self.covariance_type!r} were asked for: {remedy} or keep them"
-            )
+    def _degenerate(self, source: Source, params: Params, structure: Structure) -> str:
+        return degenerate(source, params, structure, float(self.reg_covar), self.n_threads)

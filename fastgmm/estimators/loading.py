@@ -10,18 +10,25 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastgmm.em.online import Averages
-from fastgmm.estimators.gaussian_mixture import GaussianMixture
+from fastgmm.estimators import bayesian_gaussian_mixture, gaussian_mixture
+from fastgmm.estimators.fittable import FittableMixture
 from fastgmm.estimators.left_out import LeftOut
 from fastgmm.estimators.saving import SAVED
 from fastgmm.io import model_file
+from fastgmm.io.archive import noise_in
 from fastgmm.model.layouts import Layout
+from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import STRUCTURES
 
 __all__ = ["load"]
 
+# imported, they are in `SAVED`
+assert bayesian_gaussian_mixture.BayesianGaussianMixture in SAVED.values()
+assert gaussian_mixture.GaussianMixture in SAVED.values()
 
-def load(path: str | os.PathLike[str]) -> GaussianMixture:
+
+def load(path: str | os.PathLike[str]) -> FittableMixture:
     """Read a model that `save` wrote.
 
     Nothing in the file is executed, whoever wrote it; its contents are checked before a model is made of them.
@@ -32,7 +39,7 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
 
     Returns
     -------
-    model : GaussianMixture
+    model : GaussianMixture or BayesianGaussianMixture
         With the parameters and fitted attributes of the one that was saved.
 
     Raises
@@ -56,8 +63,21 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
     model.n_features_in_ = int(entries["n_features_in_"])
     if "feature_names_in_" in entries:
         model.feature_names_in_ = entries["feature_names_in_"].astype(object)
+    if "n_resets_" in entries:
+        model.n_resets_ = int(entries["n_resets_"])
+    if (noise := noise_in(entries, model.n_features_in_)) is not None:
+        model.noise_ = noise
+    if "prior.mean" in entries:
+        model.prior_ = NormalInverseWishart.of_arrays(entries[f"prior.{part}"] for part in model_file.PRIOR)
+    if model_file.is_variational(contents.params):
+        for entry in model_file.POSTERIOR:
+            value = entries[entry]
+            setattr(model, entry, value if value.ndim else value.item())
+        if model.weight_concentration_.ndim == 2:
+            model.weight_concentration_ = tuple(model.weight_concentration_)
     if contents.averages is not None:
-        model._averages = _averages(contents.averages, STRUCTURES[model.covariance_type].layout)
+        noise_count = float(entries.get("averages.noise", 0.0))
+        model._averages = _averages(contents.averages, STRUCTURES[model.covariance_type].layout, noise_count)
     elif (contents.version == 1 and not model.converged_) or contents.averages_lost:
         model._averages_lost = True
     if "left_out" in entries:
@@ -66,8 +86,8 @@ def load(path: str | os.PathLike[str]) -> GaussianMixture:
     return model
 
 
-def _averages(parts: Mapping[str, NDArray[Any]], layout: Layout) -> Averages:
+def _averages(parts: Mapping[str, NDArray[Any]], layout: Layout, noise: float) -> Averages:
     counts, sums, scatter, origin = (parts[part] for part in model_file.STATS)
     # the likelihood of the batches is part of no M-step
-    stats = Stats(layout, int(parts["n_samples"]), math.nan, counts, sums, scatter, origin)
+    stats = Stats(layout, int(parts["n_samples"]), math.nan, counts, sums, scatter, origin, noise=noise)
     return Averages(stats, int(parts["n_steps"]), float(parts["weight"]), bool(parts["ready"]))

@@ -22,6 +22,7 @@ from fastgmm.estimators import attributes, saving
 from fastgmm.estimators.base import Estimator
 from fastgmm.estimators.left_out import LeftOut, without
 from fastgmm.estimators.notebook import Table
+from fastgmm.model.noise import N_PARAMETERS
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure
 
@@ -87,8 +88,13 @@ class Criteria(NamedTuple):
 _PLAUSIBLE = 0.1
 
 
-def warn_of_relative_weights(source: Source) -> None:
-    """Warn if weights do not add up to a plausible number of samples, which criteria take their sum to be.
+#: What takes the sum of weights for the number of samples, and what comes of it if that is wrong.
+CRITERIA_TAKE = "the criteria (bic, icl, aic) take that for the number of samples, so that they cannot compare models"
+PRIOR_TAKES = "the prior takes that for the number of samples that it weighs against"
+
+
+def warn_of_relative_weights(source: Source, what: str = CRITERIA_TAKE) -> None:
+    """Warn if weights do not add up to a plausible number of samples, which criteria and priors take their sum to be.
 
     They do if they count repeated rows (their sum is not below the number of samples that have a weight). So do weights that
     add up to the number of samples, or are from a bootstrap. Shares and probabilities of membership add up to less. A sum of
@@ -99,9 +105,9 @@ def warn_of_relative_weights(source: Source) -> None:
     n = source.n_samples if weights is None else int(np.count_nonzero(weights))
     if n > 1 and total <= max(1.0 + 1e-5, _PLAUSIBLE * n):
         warn(
-            f"sample_weight adds up to {total:.6g} for {n} samples of positive weight, and the criteria (bic, icl, aic) take that "
-            "for the number of samples, so that they cannot compare models. Multiply the weights by n over their sum, where n is "
-            f"the number of samples that they stand for, such as {n} (in Python: sample_weight * (n / sample_weight.sum()))",
+            f"sample_weight adds up to {total:.6g} for {n} samples of positive weight, and {what}. Multiply the weights by n over "
+            f"their sum, where n is the number of samples that they stand for, such as {n} (in Python: sample_weight * (n / "
+            "sample_weight.sum()))",
             UserWarning,
         )
 
@@ -119,7 +125,8 @@ def _fitted(fit: FitResult, dtype: np.dtype) -> dict[str, Any]:
                 f"Fitting the mixture model failed: it has variances so {what} that {dtype} cannot hold them and their inverses. "
                 f"Scale the data{', pass float64,' if dtype == np.float32 else ''} or choose another reg_covar"
             )
-    return {
+    noise = {} if params.noise is None else {"noise_": params.noise}
+    return noise | {
         "weights_": params.weights.astype(dtype),
         "means_": params.means.astype(dtype),
         "covariances_": covariances,
@@ -225,7 +232,7 @@ class FittedMixture(Estimator):
         return each_block(X, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)
 
     def predict(self, X: Any) -> NDArray[np.int64]:
-        """Return the most probable component of each sample, shape (n,). `X` as in `fit`.
+        """Return the most probable component of each sample, shape (n,); -1 for noise. `X` as in `fit`.
 
         For Dask it is computed lazily: for an array as a Dask array; for a data frame as a series, ``label``, in the same
         partitions and with the same index, so that ``X.assign(label=model.predict(X))`` works. For other frames it is an array.
@@ -236,12 +243,17 @@ class FittedMixture(Estimator):
     def predict_proba(self, X: Any) -> NDArray:
         """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`.
 
-        For Dask lazily, as `predict`; for a Dask data frame a frame with the columns ``p0``, ``p1``, ... and the same index.
-        A sample too far from all components, with likelihood 0 (log -inf), has probability 0 for each of them.
+        With noise (n, k + 1), its own last. For Dask lazily, as `predict`; for a Dask data frame a frame with the columns ``p0``,
+        ``p1``, ... (and ``noise``) and the same index. A sample too far from all components, with likelihood 0 (log -inf), has
+        probability 0 for each of them.
         """
         self._refuse_overridden(DENSITY_HOOKS, "predict_proba")
         self._check_is_fitted()
-        return self._each(X, evaluate.responsibilities, [f"p{c}" for c in range(len(self.means_))])
+        return self._each(X, evaluate.responsibilities, self._columns())
+
+    def _columns(self) -> list[str]:
+        """Return the names of the components in tables: p0, p1, ... and noise, if there is some."""
+        return [f"p{c}" for c in range(len(self.means_))] + ["noise"] * hasattr(self, "noise_")
 
     def score_samples(self, X: Any) -> NDArray:
         """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`; for Dask lazily, as `predict`."""
@@ -301,7 +313,10 @@ class FittedMixture(Estimator):
         return Criteria.of(sums.log_likelihood, n, self._n_parameters()).icl(sums.classification)
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
-        """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,)."""
+        """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,).
+
+        Noise, with the component -1, comes last, uniform in its box.
+        """
         self._check_is_fitted()
         n_samples = _validation.check_integer("n_samples", n_samples, 1)
         rng = _validation.check_random_state(self.random_state)
@@ -309,9 +324,14 @@ class FittedMixture(Estimator):
         k = len(params.means)
         # unchanged: draws from float32 parameters differ in their bits from those from the same numbers in float64
         means, covariances = np.asarray(self.means_), np.asarray(getattr(self, "covariances_", params.covariances))
-        counts = rng.multinomial(n_samples, params.weights / params.weights.sum())
-        drawn = [params.layout.draw(rng, means[i], covariances, i, int(count)) for i, count in enumerate(counts)]
-        return np.vstack(drawn), np.repeat(np.arange(k, dtype=np.int64), counts)
+        weights, labels = params.weights, np.arange(k, dtype=np.int64)
+        if params.noise is not None:
+            weights, labels = np.append(weights, params.noise.weight), np.append(labels, -1)
+        counts = rng.multinomial(n_samples, weights / weights.sum())
+        drawn = [params.layout.draw(rng, means[i], covariances, i, int(count)) for i, count in enumerate(counts[:k])]
+        if params.noise is not None:
+            drawn.append(params.noise.draw(rng, int(counts[k])))
+        return np.vstack(drawn), np.repeat(labels, counts)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to `path` (npz without pickle; see `fastgmm.load`)."""
@@ -337,6 +357,8 @@ class FittedMixture(Estimator):
         ]
         if k > _SHOWN_COMPONENTS:
             rows.append(("...",) * len(rows[0]))
+        if params.noise is not None:
+            rows.append(("noise", f"{params.noise.weight:.5g}", *[""] * (len(rows[0]) - 2)))
         means = Table("Weights and means", ("component", "weight", *names[:_SHOWN_FEATURES], *more), rows)
         return state, [Table("Fit", (), found), means] if found else [means]
 
@@ -345,18 +367,21 @@ class FittedMixture(Estimator):
     def _n_parameters(self) -> int:
         """Return the number of free parameters, which `bic`, `aic` and `icl` use."""
         self._check_is_fitted()
-        return self._structure().n_parameters(*np.shape(self.means_))
+        of_noise = N_PARAMETERS if hasattr(self, "noise_") else 0
+        return self._structure().n_parameters(*np.shape(self.means_)) + of_noise
 
     def _estimate_log_weights(self) -> NDArray:
-        """Return the logarithms of the weights, shape (k,)."""
+        """Return the logarithms of the weights, shape (k,); with noise (k + 1,), its own last."""
         self._check_is_fitted()
+        params = self._params()
+        weights = params.weights if params.noise is None else np.append(params.weights, params.noise.weight)
         with np.errstate(divide="ignore"):
-            return np.log(self._params().weights)
+            return np.log(weights)
 
     def _estimate_log_prob(self, X: Any) -> Any:
         """Return the log-density of each sample under each component, shape (n, k)."""
         self._check_is_fitted()
-        return self._each(X, evaluate.log_density, [f"p{c}" for c in range(len(self.means_))])
+        return self._each(X, evaluate.log_density, self._columns())
 
     def _estimate_weighted_log_prob(self, X: Any) -> Any:
         """Return the log-density of each sample under each component plus its log-weight, shape (n, k)."""
@@ -376,5 +401,4 @@ class FittedMixture(Estimator):
         """Set what `_get_parameters` returns, and the precisions."""
         self.weights_, self.means_, self.covariances_, self.precisions_cholesky_ = params
         layout = STRUCTURES[_validation.check_choice("covariance_type", self.covariance_type, STRUCTURES)].layout
-        arrays = (np.asarray(values) for values in params)
-        self.precisions_ = Params(layout, *arrays).precisions
+        self.precisions_ = layout.precisions(np.asarray(self.precisions_cholesky_))

@@ -13,6 +13,7 @@ from fastgmm._errors import NotFittedError, like_sklearn, listed
 from fastgmm.em.online import Averages
 from fastgmm.estimators import attributes
 from fastgmm.io import model_file
+from fastgmm.io.archive import of_noise
 from fastgmm.model.layouts import Layout
 from fastgmm.model.structures import STRUCTURES
 
@@ -68,9 +69,17 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     unfitted = {**_UNFITTED, "n_features_in_": entries["means_"].shape[1]}
     for entry, dtype in model_file.DTYPES.items():
         entries[entry] = np.asarray(getattr(model, entry, unfitted[entry]), dtype=dtype)
+    if model_file.is_variational(model.get_params(deep=False)):
+        entries |= _posterior(model, name)
     averages = getattr(model, "_averages", None)
     if averages is not None:
         entries |= _of_averages(averages, STRUCTURES[model.covariance_type].layout)
+    if hasattr(model, "n_resets_"):
+        entries["n_resets_"] = np.asarray(model.n_resets_, np.int64)
+    if hasattr(model, "noise_"):
+        entries |= of_noise(model.noise_)
+    if hasattr(model, "prior_"):
+        entries |= {f"prior.{part}": np.asarray(getattr(model.prior_, part), np.float64) for part in model_file.PRIOR}
     if hasattr(model, "feature_names_in_"):
         entries["feature_names_in_"] = np.asarray(model.feature_names_in_, dtype=np.str_)
     if model._left_out is not None:
@@ -108,6 +117,15 @@ def _parameters(model: Any, name: str) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def _posterior(model: Any, name: str) -> dict[str, NDArray[Any]]:
+    """Return the posterior of a variational fit, and its prior."""
+    if absent := [entry for entry in model_file.POSTERIOR if not hasattr(model, entry)]:
+        raise ValueError(
+            f"this {name} cannot be saved: it has no {', '.join(absent)}, as a fit sets them; fit it again"
+        )
+    return {entry: np.asarray(getattr(model, entry)) for entry in model_file.POSTERIOR}
+
+
 def _of_averages(averages: Averages, layout: Layout) -> dict[str, NDArray[Any]]:
     assert averages.stats is not None
     if averages.stats.layout is not layout:  # of the same shape: diag and tied if k = d
@@ -116,4 +134,5 @@ def _of_averages(averages: Averages, layout: Layout) -> dict[str, NDArray[Any]]:
             "model cannot be saved: set it back, or fit it again"
         )
     stats = {part: getattr(averages.stats, part) for part in model_file.STATS}
-    return model_file.of_averages({**vars(averages), **stats, "n_samples": averages.stats.n_samples})
+    entries = model_file.of_averages({**vars(averages), **stats, "n_samples": averages.stats.n_samples})
+    return entries if not averages.stats.noise else entries | {"averages.noise": np.asarray(averages.stats.noise)}

@@ -21,6 +21,10 @@ entry                      dtype                    what
 ``accelerated.eta``, ...   float64, 0-d             likewise: the numbers that its accelerator holds (`em.accelerate`)
 ``accelerated.after...``   float64                  likewise: statistics that it holds, each ``.counts`` (k,), ``.sums``
                                                     (k, d), ``.scatter`` by type and ``.origin`` (k, d)
+``running.noise.weight``,  float64                   only with noise (`model.noise`): its weight, and ``.axes`` (d, d), ``.low``
+...                                                 and ``.high`` (d,) of its box; likewise of ``plain`` and ``best``
+``running.concentration``, float64 (k,) or (2, k)    only of a variational fit (`model.variational`), and ``.mean_precision`` and
+...                        and (k,)                  ``.dof``; likewise of ``plain`` and ``best``
 ``plain.weights``, ...     as above                 only if that start continues from a proposal: the M-step in its place
 ``best.weights``, ...      as above                 only if a start was finished: parameters of the best one
 ``best.lower_bounds``      float64 (n,)
@@ -38,6 +42,8 @@ The header holds
 - ``warm``: whether it continues an earlier fit;
 - ``fingerprint`` and ``best_fingerprint``: digests of the first parameters of the running start and of the best one, to
   recognise a start that begins where the best one did;
+- ``resets``: how often components of the running start were started anew, the passes up to the last time, and how often those of
+  the best one were;
 - the objects ``settings`` and ``data``: settings and data of the fit, or digests of them, to refuse a file of another fit.
 """
 
@@ -61,9 +67,12 @@ from fastgmm.data.source import Source
 from fastgmm.em.accelerate import ACCELERATORS, Accelerated, state_of
 from fastgmm.em.result import FitResult
 from fastgmm.io import archive
+from fastgmm.io.model_file import is_variational
 from fastgmm.model.params import Params
+from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import STRUCTURES
+from fastgmm.model.variational import Posterior
 
 _KIND = archive.Kind(
     "fastgmm-checkpoint",
@@ -73,7 +82,8 @@ _KIND = archive.Kind(
     remedy="delete it or choose another path",
 )
 _KEY = 624
-_MIXTURE = ("weights", "means", "covariances", "prec_chol")
+#: Arrays of a mixture, and of a variational posterior.
+_MIXTURE, _POSTERIOR = Params.parts, Posterior.parts
 _STATS = ("counts", "sums", "scatter", "origin")
 _DIGEST = "sha256:"
 
@@ -116,6 +126,7 @@ class FitState:
     best, best_start : the best of the starts before and its number
     fingerprint, best_fingerprint : fingerprints of the first parameters of `start`, if it is running, and of the best one
     final_bounds : final bounds of the starts before
+    resets : how often components of the running start were started anew, and the passes up to the last time
     """
 
     start: int
@@ -131,6 +142,7 @@ class FitState:
     fingerprint: str = ""
     best_fingerprint: str = ""
     final_bounds: tuple[float, ...] | list[float] = ()
+    resets: tuple[int, int] = (0, 0)
 
     @property
     def lower_bounds(self) -> list[float]:
@@ -140,13 +152,14 @@ class FitState:
     @property
     def running(self) -> FitResult | None:
         """Return the result of the running start so far, if it has done an iteration."""
-        if self.params is None:
+        if self.params is None or self.n_iter == 0:
             return None
         bounds, params, n_passes = self.lower_bounds, self.params, self.n_iter
         if self.accelerated is not None:  # a proposal may have to be rejected
             n_passes = self.accelerated.n_passes
             params = params if self.accelerated.plain is None else self.accelerated.plain
-        return FitResult(params, False, self.n_iter, bounds[-1], bounds, n_passes)
+        count, passes = self.resets
+        return FitResult(params, False, self.n_iter, bounds[-1], bounds, n_passes + passes, n_resets=count)
 
 
 class Checkpoint:
@@ -194,7 +207,9 @@ class Checkpoint:
             entries["best.start"] = np.array(position.best_start, np.int64)
             entries["final_bounds"] = np.array(position.final_bounds, np.float64)
         marks = {"fingerprint": position.fingerprint, "best_fingerprint": position.best_fingerprint}
+        best_resets = 0 if best is None else best.n_resets
         header = {"start": position.start, "warm": position.warm, **marks, **self._identity}
+        header["resets"] = [*position.resets, best_resets]
         archive.write(self._where, _KIND, header, entries)
         self._written = time.monotonic()
 
@@ -259,9 +274,16 @@ def settings_of(class_name: str, arguments: Mapping[str, Any]) -> dict[str, Any]
             settings[name] = bool(value) if isinstance(value, np.bool_) else value
         elif isinstance(value, numbers.Real):
             settings[name] = int(value) if isinstance(value, numbers.Integral) else float(value)
+        elif isinstance(value, NormalInverseWishart):
+            settings[name] = _digest(np.concatenate([np.ravel(part) for part in _known(value)]))
         else:  # first parameters
             settings[name] = _digest(np.asarray(value, np.float64))
     return settings
+
+
+def _known(prior: NormalInverseWishart) -> list[NDArray[np.float64]]:
+    """Return the hyper-parameters of a prior; NaN for those of the data."""
+    return [np.asarray(math.nan if value is None else value, np.float64) for value in vars(prior).values()]
 
 
 def data_of(source: Source) -> dict[str, Any]:
@@ -293,7 +315,8 @@ def _of_draws(name: str, draws: RngState) -> archive.Arrays:
 
 
 def _of_params(name: str, params: Params) -> archive.Arrays:
-    return {f"{name}.{part}": getattr(params, part) for part in _MIXTURE}
+    noise = {} if params.noise is None else archive.of_noise(params.noise, f"{name}.noise")
+    return {f"{name}.{part}": getattr(params, part) for part in params.parts} | noise
 
 
 def _of_mixture(name: str, params: Params, lower_bounds: list[float]) -> archive.Arrays:
@@ -305,6 +328,8 @@ def _of_accelerated(accelerated: Accelerated) -> archive.Arrays:
     for field, value in state_of(accelerated.accelerator).items():
         if isinstance(value, Stats):
             entries |= {f"accelerated.{field}.{part}": getattr(value, part) for part in _STATS}
+            if value.noise:
+                entries[f"accelerated.{field}.noise"] = np.array(value.noise, np.float64)
         else:
             entries[f"accelerated.{field}"] = np.array(value, np.float64)
     return entries if accelerated.plain is None else entries | _of_params("plain", accelerated.plain)
@@ -319,14 +344,19 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
     fingerprint, best_fingerprint = header.get("fingerprint"), header.get("best_fingerprint")
     if not isinstance(fingerprint, str) or not isinstance(best_fingerprint, str):
         raise ValueError(f"its header holds the fingerprints {fingerprint!r} and {best_fingerprint!r}")
+    resets = header.get("resets", [0, 0, 0])
+    if not isinstance(resets, list) or [type(n) for n in resets] != [int] * 3 or min(resets) < 0:
+        raise ValueError(f"its header says resets {resets!r}")
     known = {"random", "random.gauss", "random.first", "random.first.gauss"}
-    parts = (*_MIXTURE, "lower_bounds")
+    of_params = _parts_of(of)
+    parts = (*of_params, "lower_bounds")
     is_running = "running.weights" in entries
     known |= {f"running.{part}" for part in parts} if is_running else set()
-    known |= _accelerated_entries(entries, of["settings"].get("acceleration")) if is_running else set()
+    known |= _accelerated_entries(entries, of_params, of["settings"].get("acceleration")) if is_running else set()
     if start > 0:
         known |= {f"best.{part}" for part in (*parts, "lower_bound", "converged", "n_passes", "start")}
         known |= {"final_bounds"}
+    known |= {entry for name in ("running", "best", "plain") for entry in _noise_entries(entries, name)}
     if known != set(entries):
         odd = sorted(known ^ set(entries))
         raise ValueError(f"it lacks entries or holds unknown ones: {', '.join(map(repr, odd[:8]))}")
@@ -340,7 +370,7 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
         n_passes = int(_scalar(entries, "best.n_passes", np.int64))
         if math.isnan(lower_bound) or (bounds and bounds[-1] != lower_bound) or not 0 <= best_start < start:
             raise ValueError(f"its best start is number {best_start} with the bound {lower_bound}")
-        best = FitResult(params, converged, len(bounds), float(lower_bound), bounds, n_passes)
+        best = FitResult(params, converged, len(bounds), float(lower_bound), bounds, n_passes, n_resets=resets[2])
         final_bounds = entries["final_bounds"]
         if (
             final_bounds.dtype != np.float64
@@ -348,16 +378,31 @@ def _position(header: dict[str, Any], entries: archive.Arrays, of: dict[str, Any
             or not final_bounds.max() == final_bounds[best_start] == lower_bound
         ):
             raise ValueError("final_bounds are not the bounds of the starts before, the best one's the highest of them")
-    running = _mixture(entries, "running", of, least=1) if is_running else (None, [])
+    running = _mixture(entries, "running", of, least=0 if resets[0] else 1) if is_running else (None, [])
     first, draws = position.first, position.draws
     accelerated = _accelerated(entries, of) if "accelerated.n_passes" in known else None
     so_far = running[0], running[1], len(running[1]), accelerated
     return FitState(
-        start, warm, first, draws, *so_far, best, best_start, fingerprint, best_fingerprint, final_bounds.tolist()
+        start,
+        warm,
+        first,
+        draws,
+        *so_far,
+        best,
+        best_start,
+        fingerprint,
+        best_fingerprint,
+        final_bounds.tolist(),
+        (resets[0], resets[1]),
     )
 
 
-def _accelerated_entries(entries: archive.Arrays, acceleration: str | None) -> set[str]:
+def _parts_of(of: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the arrays of a fit's parameters."""
+    return _POSTERIOR if is_variational(of["settings"]) else _MIXTURE
+
+
+def _accelerated_entries(entries: archive.Arrays, parts: tuple[str, ...], acceleration: str | None) -> set[str]:
     """Return the names of the entries of an accelerated run, of those that a file has."""
     if acceleration is None or "accelerated.n_passes" not in entries:
         return set()
@@ -365,10 +410,10 @@ def _accelerated_entries(entries: archive.Arrays, acceleration: str | None) -> s
     for field in fields(ACCELERATORS[acceleration]()):  # type: ignore[arg-type]
         name = f"accelerated.{field.name}"
         if f"{name}.counts" in entries:
-            found |= {f"{name}.{part}" for part in _STATS}
+            found |= {f"{name}.{part}" for part in _STATS} | ({f"{name}.noise"} & set(entries))
         elif name in entries or field.default is not None:
             found.add(name)
-    return found | ({f"plain.{part}" for part in _MIXTURE} if "plain.weights" in entries else set())
+    return found | ({f"plain.{part}" for part in parts} if "plain.weights" in entries else set())
 
 
 def _accelerated(entries: archive.Arrays, of: dict[str, Any]) -> Accelerated:
@@ -395,9 +440,9 @@ def _stats(entries: archive.Arrays, name: str, of: dict[str, Any]) -> Stats:
             raise ValueError(
                 f"{name} has dtype {array.dtype} and shape {array.shape}, not float64 {shape}, or is not finite"
             )
-    return Stats(
-        layout, of["data"]["n_samples"], math.nan, counts, sums, scatter, origin, np.dtype(of["data"]["dtype"])
-    )
+    noise = float(_scalar(entries, f"{name}.noise", np.float64)) if f"{name}.noise" in entries else 0.0
+    n_samples, dtype = of["data"]["n_samples"], np.dtype(of["data"]["dtype"])
+    return Stats(layout, n_samples, math.nan, counts, sums, scatter, origin, dtype, noise)
 
 
 def _draws(entries: archive.Arrays, name: str) -> RngState:
@@ -420,14 +465,35 @@ def _mixture(entries: archive.Arrays, name: str, of: dict[str, Any], *, least: i
 def _params(entries: archive.Arrays, name: str, of: dict[str, Any]) -> Params:
     names = [f"{name}.{part}" for part in _MIXTURE]
     covariance_type = of["settings"]["covariance_type"]
-    if problem := archive.mixture_problem(covariance_type, entries, names):
+    if problem := archive.mixture_problem(covariance_type, entries, names, f"{name}.noise"):
         raise ValueError(problem)
     arrays = [entries[part] for part in names]
     shape = (of["settings"]["n_components"], of["data"]["n_features"])
     if arrays[1].dtype != np.float64 or arrays[1].shape != shape:
         raise ValueError(f"{names[1]} has dtype {arrays[1].dtype} and shape {arrays[1].shape}, not float64 {shape}")
     layout = STRUCTURES[covariance_type].layout
-    return Params(layout, *arrays)
+    weights, means, covariances, prec_chol = arrays
+    noise = archive.noise_in(entries, shape[1], f"{name}.noise")
+    if _parts_of(of) is _MIXTURE:
+        return Params(layout, weights, means, covariances, prec_chol, noise)
+    return Posterior(layout, weights, means, covariances, prec_chol, **_posterior(entries, name, shape[0]))
+
+
+def _posterior(entries: archive.Arrays, name: str, k: int) -> dict[str, Any]:
+    """Return the arrays that a posterior has besides those of a mixture."""
+    found = {part: entries[f"{name}.{part}"] for part in _POSTERIOR[len(_MIXTURE) :]}
+    for part, array in found.items():
+        shapes = [(k,), (2, k)] if part == "concentration" else [(k,)]
+        if array.dtype != np.float64 or array.shape not in shapes or not ((array > 0) & (array < math.inf)).all():
+            raise ValueError(
+                f"{name}.{part} has dtype {array.dtype} and shape {array.shape}, not float64 {shapes[0]}, or is not positive"
+            )
+    return found
+
+
+def _noise_entries(entries: archive.Arrays, name: str) -> set[str]:
+    """Return the names of the entries of noise of a mixture that a file has."""
+    return {f"{name}.noise.{part}" for part in archive.NOISE} if f"{name}.noise.weight" in entries else set()
 
 
 def _scalar(entries: archive.Arrays, name: str, dtype: type) -> Any:

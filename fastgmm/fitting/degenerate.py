@@ -7,6 +7,9 @@ it mean nothing. `fit` warns of it; `select` leaves such a model out.
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,44 +60,61 @@ def are_equal(variance: float, reg_covar: float, d: int, structure: Structure) -
 # --- after a fit ---
 
 
+class Degenerate(NamedTuple):
+    """Components that sit on equal samples, in some direction of this `variance`, and those without samples: words for each."""
+
+    flat: dict[int, str]
+    dead: dict[int, str]
+    variance: float = math.nan
+
+
 def degenerate(source: Source, params: Params, structure: Structure, reg_covar: float, n_threads: int | None) -> str:
-    """Say which components of a fit sit on equal samples or hold none; '' if there are none.
+    """Say which components of a fit sit on equal samples or hold none; '' if there are none."""
+    found, parts = degenerate_components(source, params, structure, reg_covar, n_threads), []
+    if found.flat:
+        who = listed(list(found.flat.values()), most=_NAMED)
+        parts.append(who + are_equal(found.variance, reg_covar, source.n_features, structure))
+    if found.dead:
+        parts.append(
+            f"{listed(list(found.dead.values()), most=_NAMED)}: no sample belongs to it. Decrease n_components, or start "
+            "elsewhere, with another random_state, init_params or a larger n_init"
+        )
+    return "; ".join(parts)
+
+
+def degenerate_components(
+    source: Source, params: Params, structure: Structure, reg_covar: float, n_threads: int | None
+) -> Degenerate:
+    """Return the components of a fit that sit on equal samples or hold none.
 
     A few operations on the parameters find suspicious components; only then are the samples read, in one pass.
     """
     n, d = source.n_samples, source.n_features
     if wide(params, reg_covar) and params.weights.min() * n > 2 * _NONE:
-        return ""
-    held = params.weights * (n / params.weights.sum())
+        return Degenerate({}, {})
+    held = params.weights * (n / params.total_weight)
     floor = 2 * reg_covar or ROUNDING * float(_total_variances(params).mean())
     # the smallest variance in any direction is at least 1 / tr Sigma^-1
     steepest = params.precision_diagonals.sum(axis=1)
     if held.min() >= _NONE and floor * steepest.max() < 1.0:
-        return ""
+        return Degenerate({}, {})
     dead = held < _NONE
     suspects = ~dead & (floor * steepest >= 1.0)
     smallest = _flat(params, np.flatnonzero(suspects), floor)
     flat = np.flatnonzero(np.isfinite(smallest))
     variances = smallest[flat] - reg_covar
-    parts = []
+    who, variance = {}, math.nan
     if flat.size:
         most = max(structure.least_samples(d), 2)
         distinct = count_distinct(source, params, flat.tolist(), most, n_threads)
         # many samples that differ may lie in a plane, but not samples that are a little apart in every direction
         few = (distinct < most) | (variances <= _EQUAL * reg_covar)
-        who = [
-            holds(j, held[j], n, str(m) if m < most else f"at least {most}")
+        who = {
+            j: holds(j, held[j], n, str(m) if m < most else f"at least {most}")
             for j, m in zip(flat[few].tolist(), distinct[few].tolist(), strict=True)
-        ]
-        if who:
-            parts.append(listed(who, most=_NAMED) + are_equal(float(variances[few].min()), reg_covar, d, structure))
-    if dead.any():
-        who = [holds(j, held[j], n) for j in np.flatnonzero(dead).tolist()]
-        parts.append(
-            f"{listed(who, most=_NAMED)}: no sample belongs to it. Decrease n_components, or start elsewhere, with another "
-            "random_state, init_params or a larger n_init"
-        )
-    return "; ".join(parts)
+        }
+        variance = float(variances[few].min()) if who else math.nan
+    return Degenerate(who, {j: holds(j, held[j], n) for j in np.flatnonzero(dead).tolist()}, variance)
 
 
 def _total_variances(params: Params) -> Float:

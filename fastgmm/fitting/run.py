@@ -10,13 +10,13 @@ import numpy as np
 from fastgmm.data.source import Source
 from fastgmm.em.accelerate import ACCELERATORS, Accelerated, Accelerator
 from fastgmm.em.callbacks import SILENT, Callback, combine
-from fastgmm.em.loop import run
 from fastgmm.em.online import Averages, Online, averages_of
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step
 from fastgmm.em.stop import Stop
 from fastgmm.fitting.checkpoint import Checkpoint, FitState, RngState
 from fastgmm.fitting.pruning import CannotCatchUp, fingerprint, found_once
+from fastgmm.fitting.resets import Resets, run_with_resets, started
 from fastgmm.fitting.screening import TIMES, Screening, sample_size, screened
 from fastgmm.init.starts import Start
 from fastgmm.model.params import Params
@@ -39,6 +39,7 @@ class FitPlan:
     batches : online steps and the size of their batches, in place of EM
     acceleration : name of an accelerator (`em.accelerate`), if there is one
     algorithm : how sweeps are made (`em.loop.SWEEPS`)
+    resets : how often components of a start may be started anew
     """
 
     source: Source
@@ -53,6 +54,7 @@ class FitPlan:
     batches: tuple[Online, int] | None = None
     acceleration: str | None = None
     algorithm: str = "dense"
+    resets: int = 0
 
     def accelerator(self) -> Accelerator | None:
         """Return a new accelerator for a run."""
@@ -74,6 +76,12 @@ class StateCallback(Callback):
         if fit.checkpoint is not None:
             fit.checkpoint.write_if_due(fit.at)
 
+    def reset(self, params: Params, resets: Resets) -> None:
+        """Keep parameters with components that were started anew."""
+        fit = self.fit
+        so_far = (resets.count, resets.n_passes)
+        fit.at = replace(fit.at, params=params, bounds=(), n_iter=0, accelerated=None, resets=so_far)
+
 
 class Fit:
     """One call of `fit`: EM from each start in turn, on a source that was checked.
@@ -88,6 +96,8 @@ class Fit:
         self._random_state = plan.random_state
         self._screened: Screening | None = None
         self._sample: Source | None = None
+        self._reasons: list[str] = []
+        self.reset_reasons: list[str] = []
         if checkpoint is not None:
             draws = RngState.of(plan.random_state)
             self.at = replace(self.at, first=draws, draws=draws)
@@ -111,7 +121,7 @@ class Fit:
                 params, bound = self._given()
                 if params is None:
                     samples, rng = self._samples(), self._random_state
-                    params = plan.start.params(samples, plan.step, plan.n_components, rng, plan.n_threads)
+                    params = self._started(samples, rng)
                     self.drawn = self._draws()
                     params = self._begun(params)
                 callback = combine(self.callback, StateCallback(self))
@@ -120,19 +130,7 @@ class Fit:
                 elif self._repeats():
                     result = self._repeated(params)
                 else:
-                    result = run(
-                        plan.source,
-                        params,
-                        plan.step,
-                        self._stop(),
-                        n_threads=plan.n_threads,
-                        lower_bound=bound,
-                        done=self.at.lower_bounds,
-                        callback=callback,
-                        accelerator=plan.accelerator(),
-                        accelerated=self.at.accelerated,
-                        algorithm=plan.algorithm,
-                    )
+                    result = self._by_em(params, bound, callback)
                 self._ended(i, result)
             assert self.at.best is not None
             return self.at.best
@@ -160,11 +158,11 @@ class Fit:
         most = sample_size(plan.step.structure, plan.n_components, plan.source.n_features)
         if plan.n_starts == 1 or plan.source.n_samples <= TIMES * most:
             return None
-        if self.at.warm or plan.batches is not None or plan.start.without_data:
+        if self.at.warm or plan.batches is not None or plan.start.without_data or plan.start.clean is not None:
             return None
         sample = plan.source.for_start(self._random_state).subsample(most, self._random_state, plan.n_components)
-        one = partial(plan.start.params, sample, plan.step, plan.n_components, self._random_state, plan.n_threads)
-        return screened(sample, one, plan.n_starts, plan.step, plan.stop, plan.n_threads, plan.accelerator)
+        one = partial(self._started, sample, self._random_state)
+        return screened(sample, one, plan.n_starts, plan.step, plan.stop, plan.n_threads, plan.accelerator, plan.resets)
 
     def _given(self) -> tuple[Params | None, float]:
         """Return parameters that are known before the start, if any, and the bound that the first one is compared with."""
@@ -196,6 +194,36 @@ class Fit:
             self.at = replace(self.at, fingerprint=fingerprint(params))
         return params
 
+    def _started(self, samples: Source | None, random_state: np.random.RandomState) -> Params:
+        """Return the first parameters of a start."""
+        plan = self.plan
+
+        def first(step: Step) -> Params:
+            return plan.start.params(samples, step, plan.n_components, random_state, plan.n_threads)
+
+        return started(first, samples, plan.step, random_state) if plan.resets else first(plan.step)
+
+    def _by_em(self, params: Params, bound: float, callback: Callback) -> FitResult:
+        """Run EM from `params`, or from where it was."""
+        plan, at = self.plan, self.at
+        resets, state = Resets(plan.resets, *at.resets), StateCallback(self)
+        self._reasons = resets.reasons
+        return run_with_resets(
+            plan.source,
+            params,
+            plan.step,
+            self._stop(),
+            resets,
+            n_threads=plan.n_threads,
+            lower_bound=bound,
+            done=at.lower_bounds,
+            callback=callback,
+            accelerator=plan.accelerator,
+            accelerated=at.accelerated,
+            on_reset=lambda params: state.reset(params, resets),
+            algorithm=plan.algorithm,
+        )
+
     def _by_batches(self, params: Params, bound: float, callback: Callback) -> FitResult:
         """Run online EM in place of EM."""
         plan = self.plan
@@ -222,10 +250,11 @@ class Fit:
     def _stop(self) -> Stop:
         """Return when a run stops: early, if it cannot reach the best bound so far.
 
-        The evidence for that rule is from plain EM: the gain of an extrapolation is many times that of the step before it.
+        The evidence for that rule is from plain EM: the gain of an extrapolation is many times that of the step before it. And
+        where components may empty, gains grow again at the end of each: of 16 fits with four starts, 4 lost their winner.
         """
         stop, best = self.plan.stop, self.at.best
-        if best is None or self.plan.acceleration is not None:
+        if best is None or self.plan.acceleration is not None or self.plan.step.may_empty:
             return stop
         return replace(stop, rules=(CannotCatchUp(best.lower_bound, stop.max_iter),))
 
@@ -234,6 +263,8 @@ class Fit:
         self.callback.end(result)
         at, draws = self.at, self.drawn or self.at.draws
         better = at.best is None or result.lower_bound > at.best.lower_bound
+        if better:
+            self.reset_reasons = self._reasons
         best, number, begun = (result, i, at.fingerprint) if better else (at.best, at.best_start, at.best_fingerprint)
         final_bounds = [*at.final_bounds, result.lower_bound]
         self.at = FitState(

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from fastgmm._errors import survivors
 from fastgmm.data.source import ArraySource
 from fastgmm.em.accelerate import Accelerator
-from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step
 from fastgmm.em.stop import Stop
+from fastgmm.fitting.resets import Resets, run_with_resets
 from fastgmm.init.best_of import rank
 from fastgmm.init.em_em import NUMBERS
 from fastgmm.model.params import Params
@@ -45,6 +45,7 @@ def screened(
     stop: Stop,
     n_threads: int | None,
     accelerator: Callable[[], Accelerator | None] = lambda: None,
+    most_resets: int = 0,
 ) -> Screening:
     """Run EM to its end on `sample` from `n_starts` starts; keep the best, and the next ones whose bounds differ by more than tol.
 
@@ -53,11 +54,12 @@ def screened(
     """
 
     def one() -> FitResult:
-        return run(sample, start(), step, stop, n_threads=n_threads, accelerator=accelerator())
+        resets = Resets(most_resets)
+        return run_with_resets(sample, start(), step, stop, resets, n_threads=n_threads, accelerator=accelerator)
 
     results = survivors([one] * n_starts)
     kept: list[FitResult] = []
-    for result in sorted(results, key=lambda result: rank(result, step.structure, sample.n_samples), reverse=True):
+    for result in sorted(results, key=lambda result: rank(result, step, sample.n_samples), reverse=True):
         different = all(abs(result.lower_bound - one.lower_bound) > stop.tol for one in kept)
         if len(kept) < CONTINUE and different:
             kept.append(result)

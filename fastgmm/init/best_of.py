@@ -21,10 +21,14 @@ STEPS = 5
 HANDFUL = 4
 
 
-def rank(result: FitResult, structure: Structure, n_samples: int) -> tuple[bool, float]:
-    """Return the sort key of a run: its bound, with degenerate runs (a component of very few samples) ranked last."""
+def rank(result: FitResult, step: Step, n_samples: int) -> tuple[bool, float]:
+    """Return the sort key of a run: its bound, with degenerate runs (a component of very few samples) ranked last.
+
+    A step whose components may be empty has none of these.
+    """
     smallest = float(result.params.weights.min()) * n_samples
-    return is_not_degenerate(smallest, structure, *result.params.means.shape), result.lower_bound
+    good = step.may_empty or is_not_degenerate(smallest, step.structure, *result.params.means.shape)
+    return good, result.lower_bound
 
 
 def is_not_degenerate(smallest: float, structure: Structure, k: int, d: int) -> bool:
@@ -62,4 +66,4 @@ def best_of(
     if of_all is not None and of_all.params.weights.min() * n >= structure.least_samples(source.n_features):
         floor = of_all.lower_bound
     good = [result for result in results.values() if result.lower_bound >= floor]
-    return max(good, key=lambda result: rank(result, structure, n)).params
+    return max(good, key=lambda result: rank(result, step, n)).params

@@ -51,9 +51,9 @@ def em_em(
         return run(sample, first, step, Stop(0.0, MOST_ITERATIONS + 1, (ShareOfGain(SHARE),)), n_threads=few)
 
     runs = survivors([short_run] * (RUNS if k > 1 else 1))
-    runs.sort(key=lambda result: rank(result, structure, sample.n_samples), reverse=True)
+    runs.sort(key=lambda result: rank(result, step, sample.n_samples), reverse=True)
     ranked = [run(source, result.params, step, Stop(0.0, 1), n_threads=n_threads) for result in runs[:RANKED]]
-    return max(ranked, key=lambda result: rank(result, structure, source.n_samples)).params
+    return max(ranked, key=lambda result: rank(result, step, source.n_samples)).params
 
 
 def _spread(

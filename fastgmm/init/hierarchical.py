@@ -166,5 +166,5 @@ def hierarchical(
     groups, layout = members(agglomerate(sample).labels(k), k), step.structure.layout
     if sample is source:
         return step.maximise(stats_of(source, layout, k, groups, n_threads))
-    params = step.maximise(stats_of(sample, layout, k, groups, 1))
+    params = step.on(sample).maximise(stats_of(sample, layout, k, groups, 1))
     return run(source, params, step, Stop(0.0, 1), n_threads=n_threads).params

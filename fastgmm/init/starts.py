@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -99,7 +98,7 @@ def _about(source: ArraySource, step: Step, indices: NDArray[np.intp], n_threads
         whole = total(source, n_threads)
         scatter = whole.scatter * source.weight_unit + n * np.outer(whole.mean, whole.mean) - means.T @ means
     stats = Stats(layout, source.n_samples, float("nan"), np.ones(k), np.zeros((k, d)), scatter, means)
-    return replace(step.maximise(stats), weights=np.full(k, 1.0 / n))
+    return step.maximise(stats.times(1.0 / source.weight_unit)).with_weights(np.full(k, 1.0 / n))
 
 
 # --- known groups, and the registry ---
@@ -131,15 +130,20 @@ class Start(NamedTuple):
     on_all : whether it needs all samples, instead of those of ``source.for_start``
     fixed : whether every call finds the same
     without_data : whether it looks at no samples
+    points : whether it finds points, components of one sample each that EM has yet to widen
+    clean : the samples that it may look at, if these are not all
     """
 
     find: Find
     on_all: bool = False
     fixed: bool = False
     without_data: bool = False
+    points: bool = False
+    clean: Source | None = None
 
     def source(self, source: Source, random_state: np.random.RandomState) -> Source:
         """Return the samples that `params` needs."""
+        source = source if self.clean is None else self.clean
         return source if self.on_all else source.for_start(random_state)
 
     def params(
@@ -152,6 +156,7 @@ class Start(NamedTuple):
     ) -> Params:
         """Return first parameters; ValueError if a first covariance is not positive definite."""
         samples = None if source is None else precise(source, step.structure.layout, k)
+        step = step if samples is None else step.on(samples)
         try:
             return self.find(samples, step, k, random_state, n_threads)
         except Collapsed as error:
@@ -162,9 +167,9 @@ class Start(NamedTuple):
 CANDIDATES = {"kmeans": from_kmeans, "whitened": from_whitened, "hierarchical": hierarchical, "em-em": em_em}
 STARTS: dict[str, Start] = {
     "kmeans": Start(from_kmeans),
-    "k-means++": Start(from_plusplus),
+    "k-means++": Start(from_plusplus, points=True),
     "random": Start(from_random),
-    "random_from_data": Start(from_samples),
+    "random_from_data": Start(from_samples, points=True),
     "whitened": Start(from_whitened),
     "hierarchical": Start(hierarchical),
     "em-em": Start(em_em),

@@ -23,6 +23,7 @@ from fastgmm._atomic import replacing
 from fastgmm._validation import check_path
 from fastgmm._version import __version__
 from fastgmm.io.tables import NPZ_DAMAGE, npy_header
+from fastgmm.model.noise import Noise
 from fastgmm.model.structures import STRUCTURES
 
 Arrays = dict[str, NDArray[Any]]
@@ -137,10 +138,44 @@ def _header(entries: Arrays, kind: Kind) -> dict[str, Any]:
     return header
 
 
-def mixture_problem(covariance_type: Any, entries: Mapping[str, NDArray], names: Sequence[str]) -> str | None:
+#: Entries of noise.
+NOISE = ("weight", "axes", "low", "high")
+
+
+def of_noise(noise: Noise, name: str = "noise") -> Arrays:
+    """Return the entries of noise, with `name` and a dot before theirs."""
+    return {f"{name}.{part}": np.asarray(getattr(noise, part), np.float64) for part in NOISE}
+
+
+def noise_in(entries: Mapping[str, NDArray], d: int, name: str = "noise") -> Noise | None:
+    """Return the noise of d features that entries hold, None if there are none; ValueError if they hold something else."""
+    found = [entry for entry in entries if entry.startswith(f"{name}.")]
+    if not found:
+        return None
+    shapes = {"weight": (), "axes": (d, d), "low": (d,), "high": (d,)}
+    if set(found) != {f"{name}.{part}" for part in NOISE}:
+        raise ValueError(
+            f"it holds {', '.join(map(repr, found))}, but needs {', '.join(f'{name}.{part}' for part in NOISE)}"
+        )
+    for part, shape in shapes.items():
+        array = entries[f"{name}.{part}"]
+        if array.dtype != np.float64 or array.shape != shape or not np.isfinite(array).all():
+            raise ValueError(
+                f"{name}.{part} has dtype {array.dtype} and shape {array.shape}, not float64 {shape}, or is not finite"
+            )
+    noise = Noise(float(entries[f"{name}.weight"]), *(entries[f"{name}.{part}"] for part in NOISE[1:]))
+    if not 0.0 <= noise.weight <= 1.0 or not (noise.high > noise.low).all():
+        raise ValueError(f"{name} has the weight {noise.weight}, or a box that ends before it begins")
+    return noise
+
+
+def mixture_problem(
+    covariance_type: Any, entries: Mapping[str, NDArray], names: Sequence[str], noise: str = "noise"
+) -> str | None:
     """Return the problem that keeps the entries called `names` from being one mixture, or None.
 
-    They are the weights, the means, and arrays in the shape of covariances: these, the precisions and their factor.
+    They are the weights, the means, and arrays in the shape of covariances: these, the precisions and their factor. `noise` is
+    the name of the entries of noise, if there is some.
     """
     weights, means = entries[names[0]], entries[names[1]]
     if means.ndim != 2 or 0 in means.shape or means.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -160,7 +195,7 @@ def mixture_problem(covariance_type: Any, entries: Mapping[str, NDArray], names:
         if not np.isfinite(array).all():
             return f"{entry} holds values that are not finite"
     with np.errstate(over="ignore"):
-        total = weights.sum()
+        total = weights.sum() + float(entries.get(f"{noise}.weight", 0.0))
     if weights.min() < 0 or abs(total - 1) > 1e-3:
         return f"{names[0]} must not be negative and sum to 1; least is {weights.min()}, sum {total}"
     for entry in (names[2], names[-1]):  # precisions may be too small for their dtype

@@ -21,6 +21,22 @@ entry                     dtype                         what
 ``feature_names_in_``     string (d,)                   only if the model has names
 ``left_out``              int64 (c,)                    only if `select` left constant features out: their indices in its X
 ``left_out_of``           string (d + c,)               only with ``left_out``, if X had names: those of all its columns
+``n_resets_``             int64, 0-d                    only if fitted with ``on_collapse='reset'``
+``prior.mean``            float64 (d,)                  these four: only if fitted with a prior (`NormalInverseWishart`)
+``prior.shrinkage``       float64, 0-d
+``prior.dof``             float64, 0-d
+``prior.scale``           float64 (d, d)
+``weight_concentration_`` (k,) or (2, k)                these eight: posterior and prior, only of a
+``mean_precision_``       (k,)                          `BayesianGaussianMixture`
+``degrees_of_freedom_``   (k,), 0-d for tied
+``weight_concentration_prior_``, ``mean_precision_prior_``, ``degrees_of_freedom_prior_``: 0-d
+``mean_prior_``           (d,)
+``covariance_prior_``     by covariance type            of one component
+``noise.weight``          float64, 0-d                  these four: only if the mixture has noise (`model.noise`)
+``noise.axes``            float64 (d, d)
+``noise.low``             float64 (d,)
+``noise.high``            float64 (d,)
+``averages.noise``        float64, 0-d                  only after `partial_fit` with noise
 ``param.means_init``      real                          only if given; likewise the other array parameters, and
                                                         ``init_params`` if it is not a string
 ``averages.counts``       float64 (k,)                  these eight: only after `partial_fit`, the running averages
@@ -34,7 +50,8 @@ entry                     dtype                         what
 ========================  ============================  =======================================================
 
 The header holds ``format`` ("fastgmm-model"), ``format_version`` (2), ``class``, ``fastgmm_version`` and ``params``:
-the constructor's parameters that are not arrays. The same model gives the same bytes.
+the constructor's parameters that are not arrays. A ``prior`` that is not a string is an object with its hyper-parameters,
+numbers or lists, null if they were not given. The same model gives the same bytes.
 
 Version 1 had no averages. If a model from such a file may have been in a stream, because it did not converge, `partial_fit`
 warns when it resumes from it. If the model is saved again before, ``averages_lost`` (true) in the header preserves that.
@@ -50,6 +67,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.io import archive
+from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import STRUCTURES
 
 _KIND = archive.Kind(
@@ -64,11 +82,29 @@ PARAMETERS = ("weights_", "means_", "covariances_", "precisions_", "precisions_c
 _ENTRIES = (*PARAMETERS, "converged_", "n_iter_", "n_passes_", "lower_bound_", "lower_bounds_", "n_features_in_")
 DTYPES = {"converged_": "bool", "n_iter_": "int64", "lower_bound_": "float64", "lower_bounds_": "float64"}
 DTYPES |= {"n_features_in_": "int64", "n_passes_": "int64"}
-_ARRAY_PARAMS = ("weights_init", "means_init", "precisions_init", "init_params")
+_ARRAY_PARAMS = (
+    "weights_init",
+    "means_init",
+    "precisions_init",
+    "init_params",
+    "noise",
+    "mean_prior",
+    "covariance_prior",
+)
+#: Those of them that may also be of another type.
+_MAY_BE_PLAIN: dict[str, Any] = {"init_params": str, "noise": bool, "covariance_prior": (int, float)}
+#: Posterior and prior of a variational fit.
+POSTERIOR: tuple[str, ...] = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
+POSTERIOR += ("weight_concentration_prior_", "mean_precision_prior_", "degrees_of_freedom_prior_")
+POSTERIOR += ("mean_prior_", "covariance_prior_")
 #: Averages of `partial_fit`: entries of dtype float64, and the others.
 STATS = ("counts", "sums", "scatter", "origin")
 COUNTED = {"n_samples": "int64", "n_steps": "int64", "weight": "float64", "ready": "bool"}
 _AVERAGES = tuple(f"averages.{part}" for part in (*STATS, *COUNTED))
+#: Hyper-parameters of the prior of a fit.
+PRIOR = ("mean", "shrinkage", "dof", "scale")
+_PRIOR = tuple(f"prior.{part}" for part in PRIOR)
+_NOISE = (*(f"noise.{part}" for part in archive.NOISE), "averages.noise")
 _JSON = (bool, int, float, str, type(None))
 
 
@@ -174,11 +210,11 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
     for name, value in params.items():
         if isinstance(value, np.generic):
             value = value.item()
-        if name in _ARRAY_PARAMS and not (name == "init_params" and isinstance(value, str)):
+        if name in _ARRAY_PARAMS and not isinstance(value, _MAY_BE_PLAIN.get(name, ())):
             if value is None:
                 continue
             arrays[f"param.{name}"] = np.asarray(value)
-            if arrays[f"param.{name}"].dtype.kind not in "fiu":
+            if arrays[f"param.{name}"].dtype.kind not in ("b" if name == "noise" else "fiu"):
                 raise TypeError(
                     f"the parameter {name} is not an array of real numbers, so it cannot be saved; set it to one, or to None"
                 )
@@ -186,6 +222,8 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
             plain[name] = None
         elif isinstance(value, _JSON):
             plain[name] = value
+        elif isinstance(value, NormalInverseWishart):
+            plain[name] = {part: None if own is None else np.asarray(own).tolist() for part, own in vars(value).items()}
         else:
             raise TypeError(
                 f"the parameter {name} is a {type(value).__name__}, which cannot be saved; set it to a number, a string or None"
@@ -195,24 +233,28 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
 
 def _plain_params(header: dict[str, Any]) -> dict[str, Any]:
     params = header.get("params")
+    if isinstance(params, dict) and isinstance(given := params.get("prior"), dict) and set(given) == set(PRIOR):
+        params = params | {"prior": None}
+    else:
+        given = None
     if not isinstance(params, dict) or not all(isinstance(value, _JSON) for value in params.values()):
         raise ValueError("its header holds no usable parameters; save the model again")
-    return params
+    return params if given is None else params | {"prior": NormalInverseWishart(**given)}
 
 
 def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[str, Any]) -> str | None:
     """Return the problem with contents that the format has no place for, or None."""
     known = set(accepted).difference(_ARRAY_PARAMS)
-    if "param.init_params" not in entries:  # which is a string or an array
-        known.add("init_params")
+    known |= {name for name in _MAY_BE_PLAIN if f"param.{name}" not in entries} & set(accepted)
     if unknown := sorted(set(params) - known):
         return f"its header holds unknown parameters: {', '.join(map(repr, unknown))}"
     allowed = {*_ENTRIES, *_AVERAGES, "feature_names_in_", "left_out", "left_out_of"}
+    allowed |= {*POSTERIOR} if is_variational(params) else {*_PRIOR, *_NOISE, "n_resets_"}
     allowed |= {f"param.{name}" for name in _ARRAY_PARAMS}
     if unknown := sorted(set(entries) - allowed):
         return f"it holds unknown entries: {', '.join(map(repr, unknown))}"
     for entry, array in entries.items():
-        if entry.startswith("param.") and array.dtype.kind not in "fiu":
+        if entry.startswith("param.") and array.dtype.kind not in ("b" if entry == "param.noise" else "fiu"):
             return f"{entry} holds {array.dtype}, not real numbers"
     return None
 
@@ -228,15 +270,64 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
             return f"{entry} has dtype {array.dtype} and shape {array.shape}, not one {dtype}"
     if problem := archive.mixture_problem(params.get("covariance_type"), entries, PARAMETERS):
         return problem
+    try:
+        archive.noise_in(entries, entries["means_"].shape[1])
+    except ValueError as error:
+        return str(error)
+    resets = entries.get("n_resets_", np.zeros((), np.int64))
+    if resets.dtype != np.int64 or resets.ndim or resets < 0:
+        return f"n_resets_ has dtype {resets.dtype} and shape {resets.shape}, or is negative, not one int64"
     d = entries["means_"].shape[1]
     if entries["n_features_in_"] != d:
         return f"n_features_in_ is {entries['n_features_in_']}, but means_ has {d} columns"
-    if problem := _averages_problem(params, entries):
+    if is_variational(params) and (problem := _posterior_problem(params, entries)):
+        return problem
+    if problem := _averages_problem(params, entries) or _prior_problem(params, entries, d):
         return problem
     names = entries.get("feature_names_in_")
     if names is not None and (names.dtype.kind != "U" or names.shape != (d,)):
         return f"feature_names_in_ has dtype {names.dtype} and shape {names.shape}; it must be {d} strings"
     return _left_out_problem(entries, d)
+
+
+def is_variational(params: Mapping[str, Any]) -> bool:
+    """Return whether parameters are those of a variational estimator, whose files hold a posterior."""
+    return "weight_concentration_prior_type" in params
+
+
+def _posterior_problem(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> str | None:
+    """Return the problem that keeps the entries of a mixture from holding its posterior and prior, or None."""
+    if absent := [entry for entry in POSTERIOR if entry not in entries]:
+        return f"it lacks {', '.join(map(repr, absent))}"
+    k, d = entries["means_"].shape
+    layout = STRUCTURES[params["covariance_type"]].layout
+    process = params["weight_concentration_prior_type"] == "dirichlet_process"
+    own = layout.shape(1, d)
+    shapes = ((2, k) if process else (k,), (k,), () if layout.pools else (k,), (), (), (), (d,))
+    for entry, shape in zip(POSTERIOR, (*shapes, own if layout.pools else own[1:]), strict=True):
+        array = entries[entry]
+        if array.shape != shape or array.dtype not in (np.float32, np.float64):
+            return f"{entry} has dtype {array.dtype} and shape {array.shape}; it must be real numbers of shape {shape}"
+        positive = entry not in ("mean_prior_", "covariance_prior_")
+        if not np.isfinite(array).all() or (positive and not (array > 0).all()):
+            return f"{entry} holds values that are not finite{' and positive' if positive else ''}"
+    return None
+
+
+def _prior_problem(params: dict[str, Any], entries: dict[str, NDArray[Any]], d: int) -> str | None:
+    """Return the problem that keeps the entries from being the prior of a fit of `d` features, or None."""
+    found = [entry for entry in _PRIOR if entry in entries]
+    of = [NormalInverseWishart.of_arrays(entries[entry] for entry in _PRIOR)] if len(found) == len(_PRIOR) else []
+    if found and not of:
+        return f"it holds {', '.join(map(repr, found))}, but not all of {', '.join(map(repr, _PRIOR))}"
+    if isinstance(given := params.get("prior"), NormalInverseWishart):
+        of.append(given)
+    for prior in of:
+        try:
+            prior.checked(d)
+        except (ValueError, TypeError) as error:
+            return f"it holds a prior that is none: {error}"
+    return None
 
 
 def _left_out_problem(entries: dict[str, NDArray[Any]], d: int) -> str | None:

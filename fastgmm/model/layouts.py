@@ -162,6 +162,10 @@ class Layout(ABC):
     def of_full_scatter(self, scatter: Float) -> Float:
         """Return what scatter (k, d, d) is in this layout."""
 
+    def n_alike(self, d: int) -> int:
+        """Return how many of d features have one variance."""
+        return 1
+
     # --- kernels ---
 
     @abstractmethod
@@ -172,6 +176,14 @@ class Layout(ABC):
 
         constant : (k,) and means : (k, padded d), in the dtype of the samples; centres : (k, d), the same means in float64
         """
+
+    def with_flat(self, prec_chol: Float) -> Float:
+        """Return factors with one more, for a component of constant density: 0, if each component has its own."""
+        return np.concatenate([prec_chol, np.zeros_like(prec_chol[:1])])
+
+    def flattened(self, packed: Packed) -> Packed:
+        """Return packed parameters whose last component, of `with_flat`, has a constant density."""
+        return packed
 
     def largest_factor(self, limit: float) -> float:
         """Return the largest factor that kernels can hold in a dtype whose largest number is `limit`."""
@@ -405,6 +417,15 @@ class TiedLayout(_Matrices):
         half, u = np.full(len(weights), -0.5, dtype), pack_panels(prec_chol.astype(dtype))
         return Tied(constant, half, means, u, pad(centre, dtype), pad(transformed, dtype), centres.shape[1], tile)
 
+    def with_flat(self, prec_chol: Float) -> Float:
+        return prec_chol
+
+    def flattened(self, packed: Packed) -> Packed:
+        assert isinstance(packed, Tied)
+        factor = packed.factor.copy()
+        factor[-1] = 0.0
+        return packed._replace(factor=factor)
+
     def accumulator_shape(self, k: int, d: int) -> tuple[int, int]:
         return 0, padded(d)
 
@@ -487,6 +508,9 @@ class SphericalLayout(_Variances):
 
     def of_full_scatter(self, scatter: Float) -> Float:
         return np.diagonal(scatter, axis1=1, axis2=2).sum(axis=1)
+
+    def n_alike(self, d: int) -> int:
+        return d
 
     def packed(
         self, constant: NDArray, means: NDArray, weights: Float, centres: Float, prec_chol: Float, tile: int

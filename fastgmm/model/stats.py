@@ -37,6 +37,8 @@ class Stats:
         o_k; the means that the sweep was made with.
     dtype : dtype
         Of the samples, and so of the sums within tiles.
+    noise : float
+        sum_i r_i of noise, of which nothing else is kept.
     """
 
     layout: Layout
@@ -47,6 +49,12 @@ class Stats:
     scatter: Float
     origin: Float
     dtype: np.dtype = FLOAT64
+    noise: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Return the sum of all responsibilities, those of noise included."""
+        return float(self.counts.sum()) + self.noise
 
     def merge(self, other: Stats) -> Stats:
         """Return the statistics of both parts; they must be about the same origin and of the same layout."""
@@ -62,6 +70,7 @@ class Stats:
             counts=self.counts + other.counts,
             sums=self.sums + other.sums,
             scatter=self.scatter + other.scatter,
+            noise=self.noise + other.noise,
         )
 
     def times(self, factor: float) -> Stats:
@@ -74,6 +83,18 @@ class Stats:
             counts=factor * self.counts,
             sums=factor * self.sums,
             scatter=factor * self.scatter,
+            noise=factor * self.noise,
+        )
+
+    def without_last(self) -> Stats:
+        """Return the statistics of all components but the last, which is noise: of it only the count is kept."""
+        return replace(
+            self,
+            counts=self.counts[:-1],
+            sums=self.sums[:-1],
+            scatter=self.scatter[:-1],
+            origin=self.origin[:-1],
+            noise=float(self.counts[-1]),
         )
 
     def in_layout(self, layout: Layout) -> Stats:
@@ -112,5 +133,10 @@ def combination(coefficients: Sequence[float], parts: Sequence[Stats]) -> Stats:
         return np.sum(terms, axis=0)
 
     return replace(
-        last, log_likelihood=float("nan"), counts=total("counts"), sums=total("sums"), scatter=total("scatter")
+        last,
+        log_likelihood=float("nan"),
+        counts=total("counts"),
+        sums=total("sums"),
+        scatter=total("scatter"),
+        noise=float(total("noise")),
     )

@@ -185,7 +185,7 @@ def maximise(
     Raises NotPositiveDefinite if a matrix that components share is singular.
     """
     counts = stats.counts + COUNT_FLOOR
-    weights = counts / counts.sum()
+    weights = counts / (counts.sum() + stats.noise)
     lost, layout = stats.counts <= COUNT_FLOOR, stats.layout
     moves = stats.sums / counts[:, None]
     moves[lost] = 0.0
@@ -194,11 +194,11 @@ def maximise(
     if previous is not None and kept.all():
         return weights, stats.origin + moves, previous
     if previous is None or layout.pools or not kept.any():
-        return weights, stats.origin + moves, _symmetric(structure.maximise(within, counts, previous))
+        return weights, stats.origin + moves, symmetric(structure.maximise(within, counts, previous))
     # the scatter that a component's own covariance expects, with a count so small that it adds nothing to shared parts
     few = np.where(kept, COUNT_FLOOR, counts)
     within[kept] = COUNT_FLOOR * previous[kept]
-    covariances = _symmetric(structure.maximise(within, few, previous))
+    covariances = symmetric(structure.maximise(within, few, previous))
     if structure.basic:
         covariances[kept] = previous[kept]  # to the bit
     elif structure.mclust_name[0] == "V":
@@ -215,7 +215,7 @@ def _log_volumes(covariances: Float) -> Float:
     return np.log(covariances).mean(axis=-1)
 
 
-def _symmetric(covariances: Float) -> Float:
+def symmetric(covariances: Float) -> Float:
     """Return matrices (..., d, d) by their upper triangles, which factors are made of; others as they are.
 
     If a component sits on few samples, all that there is off the diagonal is what rounding leaves of a difference.
@@ -224,6 +224,11 @@ def _symmetric(covariances: Float) -> Float:
         return covariances
     upper = np.tri(covariances.shape[-1], dtype=np.bool_).T
     return np.where(upper, covariances, np.swapaxes(covariances, -1, -2))
+
+
+def shared_by_all(structure: Structure, d: int) -> bool:
+    """Return whether all components have one covariance: no more parameters with more of them."""
+    return structure.n_covariance_parameters(2, d) == structure.n_covariance_parameters(1, d)
 
 
 def has_structure(structure: Structure, covariances: Float, weights: Float, rtol: float = 1e-4) -> bool:

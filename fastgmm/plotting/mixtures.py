@@ -16,8 +16,9 @@ from fastgmm._compat import optional
 from fastgmm.data.source import ArraySource
 from fastgmm.em import evaluate
 from fastgmm.estimators.mixture import FittedMixture
+from fastgmm.model.noise import Noise
 from fastgmm.model.params import Params
-from fastgmm.plotting.style import DARK, GREY, LINES, colour, line_style, marker, panels_of
+from fastgmm.plotting.style import DARK, GREY, LINES, NOISE, colour, line_style, marker, panels_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -75,24 +76,32 @@ class MixtureArtists:
 
 
 class _Marginal(NamedTuple):
-    """The mixture in the m features shown: weights (k,), means (k, m), covariances (k, m, m); names of features."""
+    """The mixture in the m features shown: weights (k,), means (k, m), covariances (k, m, m); names and indices of features."""
 
     weights: Float
     means: Float
     covariances: Float
     names: tuple[str, ...]
+    features: tuple[int, ...]
+    noise: Noise | None = None
 
     def of(self, *which: int) -> _Marginal:
         index = np.array(which)
         covariances = self.covariances[:, index[:, None], index]
-        return _Marginal(self.weights, self.means[:, index], covariances, tuple(self.names[j] for j in which))
+        names, features = tuple(self.names[j] for j in which), tuple(self.features[j] for j in which)
+        return _Marginal(self.weights, self.means[:, index], covariances, names, features, self.noise)
+
+    @property
+    def n_densities(self) -> int:
+        """Return the number of components, noise included."""
+        return len(self.weights) + (self.noise is not None)
 
 
 class _Shown(NamedTuple):
     """Samples in the m features shown.
 
     columns : all samples at hand, for histograms; weights : theirs, or None; points : (p, m), those drawn; labels : (p,)
-    their most probable components; uncertainty : (p,), 1 minus the probability of these
+    their most probable components, -1 for noise; uncertainty : (p,), 1 minus the probability of these
     """
 
     columns: list[Float]
@@ -126,7 +135,8 @@ def plot_mixture(
     marginal ellipses in the lower triangle and the marginal densities on the diagonal.
 
     Uncertainty is 1 minus the probability of the most probable component: from 0 to 1 - 1/k. It and the component are
-    computed from all features, whichever are shown.
+    computed from all features, whichever are shown. Samples of noise are grey crosses; in densities of a single feature noise
+    is a grey line.
 
     The axes show the bulk of the data and the components that hold 2 % of it or 10 samples. Samples and components far enough
     away to hide everything else are left out of the figure, which says how many. A component whose standard deviations are
@@ -245,7 +255,8 @@ def _marginal(params: Params, features: list[int], names: tuple[str, ...]) -> _M
     k = len(params.weights)
     index = np.array(features)
     matrices = params.layout.marginal(params.covariances, index, k)
-    return _Marginal(params.weights, params.means[:, index], matrices, tuple(names[j] for j in features))
+    shown = tuple(names[j] for j in features)
+    return _Marginal(params.weights, params.means[:, index], matrices, shown, tuple(features), params.noise)
 
 
 def _look(
@@ -266,7 +277,7 @@ def _look(
         [np.asarray(source.X[:, j], np.float64) for j in features],
         source.weights,
         points[:, features].astype(np.float64),
-        resp.argmax(axis=1),
+        np.where(resp.argmax(axis=1) < len(params.weights), resp.argmax(axis=1), -1),
         1.0 - resp.max(axis=1).astype(np.float64),
     )
 
@@ -277,14 +288,14 @@ def _look(
 def _draw_one(axes: Axes, mixture: _Marginal, shown: _Shown | None, sized: bool, artists: MixtureArtists) -> None:
     limits = _limits(mixture, 0, shown, _TAIL)
     top = _draw_density(axes, mixture, shown, limits, artists)
-    for k, line in enumerate(artists.lines[1:]):
+    for k, line in enumerate(artists.lines[1 : 1 + len(mixture.weights)]):
         _number(axes, k, mixture.means[k, 0], 0.5 * min(float(np.max(line.get_ydata())), top), artists)
     axes.set(xlabel=mixture.names[0], ylabel="density", xlim=limits)
     _tell_outside(axes, _outside(mixture, shown, [limits]), artists)
     if shown is None:
         axes.set_ylim(0.0, 1.05 * top)
         return
-    _draw_stems(axes, shown, len(mixture.weights), sized, top, artists)
+    _draw_stems(axes, shown, mixture.n_densities, sized, top, artists)
 
 
 def _draw_density(
@@ -316,13 +327,19 @@ def _draw_density(
         top = max(top, float(heights.max()))
     if top == 0:
         top = float(parts.sum(axis=0).max()) or 1.0
-    artists.lines.extend(axes.plot(x, parts.sum(axis=0), color=DARK, linewidth=1.6, zorder=3, label="mixture"))
+    whole = parts.sum(axis=0)
+    if mixture.noise is not None:
+        of_noise = mixture.noise.weight * mixture.noise.marginal_density(mixture.features[0], x)
+        whole = whole + of_noise
+    artists.lines.extend(axes.plot(x, whole, color=DARK, linewidth=1.6, zorder=3, label="mixture"))
     for k, part in enumerate(parts):
         (line,) = axes.plot(x, part, color=colour(k), linestyle=line_style(k), zorder=4, label=f"component {k}")
         line.set_linewidth(1.4)
         artists.lines.append(line)
         peak = mixture.weights[k] / (math.sqrt(2 * math.pi) * spreads[k])
         artists.means.append(axes.vlines(means[k], 0.0, peak, color=colour(k), linewidth=0.9, linestyle=":", zorder=2))
+    if mixture.noise is not None:
+        artists.lines.extend(axes.plot(x, of_noise, color=colour(NOISE), linewidth=1.4, zorder=4, label="noise"))
     return top
 
 
@@ -448,7 +465,7 @@ def _draw_two(
     artists.axes.append(axes)
     size = 1.0 if numbered else 0.75
     if shown is not None:
-        _draw_points(axes, shown, len(mixture.weights), sized, size, artists)
+        _draw_points(axes, shown, mixture.n_densities, sized, size, artists)
     patches = optional("matplotlib.patches", "plot_mixture")
     axes.set(xlim=limits[0], ylim=limits[1])
     ranges = np.array([high - low for low, high in limits])
@@ -501,9 +518,11 @@ def _draw_points(axes: Axes, shown: _Shown, k: int, sized: bool, size: float, ar
         areas *= 1.0 + 6.0 * shown.uncertainty / most
     for c in np.unique(shown.labels):
         own = shown.labels == c
-        style: dict[str, Any] = {"marker": marker(c), "color": colour(c), "label": f"component {c}"}
+        label = "noise" if c == NOISE else f"component {c}"
+        style: dict[str, Any] = {"marker": marker(c), "color": colour(c), "label": label}
         x, y = shown.points[own].T
-        artists.points.append(axes.scatter(x, y, s=areas[own], alpha=opacity, linewidth=0, zorder=2, **style))
+        width = 0.8 * size if c == NOISE else 0.0  # a cross is all lines
+        artists.points.append(axes.scatter(x, y, s=areas[own], alpha=opacity, linewidth=width, zorder=2, **style))
 
 
 def _ellipse(covariance: Float, radius: float) -> tuple[float, float, float]:
@@ -560,6 +579,9 @@ def _legend(axes: Axes, mixture: _Marginal, outside: str) -> Artist:
     for k, weight in enumerate(mixture.weights):
         mark = {"color": colour(k), "marker": marker(k), "linestyle": "none"}
         handles.append(lines.Line2D([], [], **mark, label=f"{k}: {weight:.2g}"))
+    if mixture.noise is not None:
+        mark = {"color": colour(NOISE), "marker": marker(NOISE), "linestyle": "none"}
+        handles.append(lines.Line2D([], [], **mark, label=f"noise: {mixture.noise.weight:.2g}"))
     columns = -(-len(handles) // 10)
     style: dict[str, Any] = {
         "ncols": columns,

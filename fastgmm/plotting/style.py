@@ -13,17 +13,19 @@ from fastgmm._compat import optional
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#505050")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h", "d", "H")
 LINES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)))
+#: The label of samples of noise; its colour and its marker.
+NOISE, _NOISE_COLOUR, _NOISE_MARKER = -1, "#8C8C8C", "x"
 DARK, GREY = "#222222", "#D5D5D5"
 
 
 def colour(i: int) -> str:
     """Return the colour of component or curve i; beyond the last they repeat, with the next `marker` and `line_style`."""
-    return COLOURS[i % len(COLOURS)]
+    return _NOISE_COLOUR if i == NOISE else COLOURS[i % len(COLOURS)]
 
 
 def marker(i: int) -> str:
     """Return the marker of the samples of component i."""
-    return MARKERS[i // len(COLOURS) % len(MARKERS)]
+    return _NOISE_MARKER if i == NOISE else MARKERS[i // len(COLOURS) % len(MARKERS)]
 
 
 def line_style(i: int) -> Any:

@@ -15,6 +15,7 @@ from fastgmm._compat import cached_property, optional
 from fastgmm.em.result import FitResult
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.left_out import LeftOut
+from fastgmm.model.priors import NormalInverseWishart
 
 Float = NDArray[np.float64]
 
@@ -77,6 +78,7 @@ class Selection:
     _fits: Mapping[tuple[int, str], FitResult] = field(repr=False)
     _arguments: Mapping[str, Any] = field(repr=False)
     _data: tuple[int, np.dtype, NDArray | None, LeftOut | None] = field(repr=False)
+    _priors: Mapping[tuple[int, str], NormalInverseWishart] = field(repr=False, default_factory=dict)
 
     @property
     def features(self) -> tuple[int, ...]:
@@ -158,6 +160,8 @@ class Selection:
             model.feature_names_in_ = names
         if left_out is not None:
             model._left_out = left_out
+        if key in self._priors:
+            model.prior_ = self._priors[key]
         model._set_fitted(self._fits[key], dtype)
         return model
 

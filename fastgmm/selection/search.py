@@ -18,9 +18,10 @@ from fastgmm.em.accelerate import ACCELERATORS
 from fastgmm.em.lanes import SINGLE_LANE
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
-from fastgmm.em.step import ROUNDING, Collapsed, MaximumLikelihood
+from fastgmm.em.step import ROUNDING, Collapsed, MaximumAPosteriori, MaximumLikelihood
 from fastgmm.em.stop import Stop
 from fastgmm.fitting.degenerate import are_flat, holds
+from fastgmm.fitting.prior import completed
 from fastgmm.init.groups import members, stats_of
 from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, agglomerate
 from fastgmm.init.starts import STARTS
@@ -28,6 +29,7 @@ from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.collinear import collinear, described, numbered
 from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
+from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure, maximise, possible
 
@@ -85,10 +87,14 @@ class Settings:
     reg_covar: float
     max_iter: int
     n_threads: int | None
+    prior: NormalInverseWishart | None = None
 
-    def step(self, structure: Structure) -> MaximumLikelihood:
-        """Return the M-step of a structure."""
-        return MaximumLikelihood(structure, self.reg_covar)
+    def step(self, structure: Structure, k: int, source: Source) -> MaximumLikelihood:
+        """Return the M-step of a structure and k components, for statistics of a source."""
+        if self.prior is None:
+            return MaximumLikelihood(structure, self.reg_covar)
+        prior = completed(self.prior, source, structure, k, self.n_threads).of(structure, k)
+        return MaximumAPosteriori(structure, self.reg_covar, prior=prior).on(source)
 
 
 class Starts:
@@ -127,7 +133,7 @@ class Starts:
         return stats_of(sample, FULL, k, members(tree.labels(k), k), self._settings.n_threads)
 
     def _of_start(self, k: int, i: int) -> Stats:
-        step, n_threads = self._settings.step(STRUCTURES["VVV"]), self._settings.n_threads
+        step, n_threads = self._settings.step(STRUCTURES["VVV"], k, self._source), self._settings.n_threads
         params = STARTS[self._init_params].params(self._source, step, k, self._random_state, n_threads)
         return sweep.sweep(self._source, params.normalised(), n_threads)
 
@@ -186,7 +192,7 @@ class Grid:
         if reason := self._impossible(k, structure):
             return Cell(reason=reason)
         within = self._contained(k, structure)
-        floor = max((cell.log_likelihood for cell in within), default=-math.inf)
+        floor = self._floor(within)
         sampled = None if self._sample is None else self._sample.fit(k, structure)
         cell = Cell()
         if sampled is not None:
@@ -211,7 +217,7 @@ class Grid:
             if self._impossible(k, structure):
                 continue
             cell, within = self.cells[k, structure.name], self._contained(k, structure)
-            floor = max((other.log_likelihood for other in within), default=-math.inf)
+            floor = self._floor(within)
             candidates: list[Callable[[], Params]] = [partial(self._maximised, stats, structure)]
             if floor > cell.log_likelihood:
                 candidates += self._candidates(k, structure, within, anew=False)
@@ -269,6 +275,10 @@ class Grid:
         richest = [one for one in found if not any(other is not one and other.contains(one) for other in found)]
         return [self.cells[k, one.name] for one in richest]
 
+    def _floor(self, within: list[Cell]) -> float:
+        """Return what a structure reaches that contains those of these cells; with a prior it may be less likely than they are."""
+        return -math.inf if self._settings.prior else max((cell.log_likelihood for cell in within), default=-math.inf)
+
     def fit(self, k: int, structure: Structure) -> FitResult | None:
         """Return the fit of a cell, or None."""
         cell = self.cells.get((k, structure.name))
@@ -298,7 +308,8 @@ class Grid:
         return self._maximised(self._swept(params), structure)
 
     def _maximised(self, stats: Stats, structure: Structure) -> Params:
-        return self._settings.step(structure).maximise(stats.in_layout(structure.layout))
+        step = self._settings.step(structure, len(stats.counts), self._source)
+        return step.maximise(stats.in_layout(structure.layout))
 
     def _swept(self, params: Params) -> Stats:
         return sweep.sweep(self._source, params, self._settings.n_threads)
@@ -334,7 +345,8 @@ class Grid:
 
     def _em(self, params: Params, structure: Structure, n_iter: int, done: Sequence[float] = ()) -> FitResult:
         settings = self._settings
-        step, stop = settings.step(structure), Stop(settings.tol, min(n_iter, settings.max_iter))
+        step = settings.step(structure, len(params.weights), self._source)
+        stop = Stop(settings.tol, min(n_iter, settings.max_iter))
         # trials are compared after as many iterations of plain EM; those that are run to the end may take fewer passes. The same
         # on data elsewhere: not by whether the compiled loop serves, which little data in memory have
         little = structure.basic and self._source.n_samples <= SINGLE_LANE
@@ -376,6 +388,8 @@ class Grid:
 
     def _impossible(self, k: int, structure: Structure) -> Reason | None:
         """Return why a cell cannot have a fit, from whatever start, or None."""
+        if self._settings.prior is not None:
+            return None
         d, n = self._source.n_features, self._n_distinct
         least = structure.least_in_all(k, d)
         if least > n:
@@ -393,6 +407,8 @@ class Grid:
         The likelihood has no maximum if a component may sit on samples that are equal: the value that EM reaches there is as
         high as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969).
         """
+        if self._settings.prior is not None:  # no component is without a covariance of its own
+            return None
         n, d = self._source.n_samples, self._source.n_features
         least, reg_covar = structure.least_samples(d), self._settings.reg_covar
         held = params.weights / params.weights.sum() * n

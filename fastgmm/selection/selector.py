@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from fastgmm.data.open import open_source
 from fastgmm.data.source import Source
 from fastgmm.estimators.left_out import LeftOut, constant_features, features
 from fastgmm.estimators.mixture import Criteria, warn_of_relative_weights
+from fastgmm.fitting.prior import check_prior, completed
 from fastgmm.fitting.progress import steps
 from fastgmm.init.starts import STARTS
+from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure
 from fastgmm.selection.result import Selection
 from fastgmm.selection.search import Grid, Settings, Starts
@@ -44,6 +47,7 @@ def select(
     tol: float = 1e-5,
     reg_covar: float = 1e-6,
     max_iter: int = 1000,
+    prior: str | NormalInverseWishart | None = None,
     random_state: Any = None,
     n_threads: int | None = None,
     progress: bool = False,
@@ -84,6 +88,9 @@ def select(
         Starts for each size.
     tol, reg_covar, max_iter
         As in `GaussianMixture`, `tol` stricter: differences between models are small.
+    prior : {None, 'default'} or NormalInverseWishart, default=None
+        As in `GaussianMixture`; 'default' for each size its own. No model is then left out for components on few or equal
+        samples, and criteria are of the likelihood at the posterior mode. A structure may have a lower one than those it contains.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
         Source of all random draws.
     n_threads : int, optional
@@ -133,6 +140,7 @@ def select(
         _validation.check_integer("max_iter", max_iter, 1),
         _validation.check_threads(n_threads),
     )
+    asked = check_prior(prior)
     _validation.check_bool("progress", progress)
     names = _validation.feature_names(X)
     rng = _validation.check_random_state(random_state)
@@ -144,13 +152,18 @@ def select(
     kept = np.arange(source.n_features) if left_out is None else left_out.kept(source.n_features)
     called = [repr(str(names[j])) for j in kept] if names is not None else [f"feature {j}" for j in kept]
     structures = _structures(wanted, source.n_features)
+    if asked is not None:  # marginal: that of the features that are left
+        settings = replace(
+            settings,
+            prior=asked.of_features(kept, source.n_features + (0 if left_out is None else left_out.indices.size)),
+        )
     what = f"a search of up to {max(sizes)} components in {source.n_features} features, {source.n_samples} samples"
     with memory_for(what, "Ask for fewer components or types of fewer parameters, such as 'VVI'"):
         grid = _search(source, structures, sizes, settings, (init_params, n_init, rng), called, progress)
     arguments = {"tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
-    arguments |= {"random_state": random_state, "n_threads": n_threads}
+    arguments |= {"prior": prior, "random_state": random_state, "n_threads": n_threads}
     data = (source.n_features, source.dtype, None if names is None else names[kept], left_out)
-    found = _selection(source, structures, sizes, criterion, grid, arguments, data)
+    found = _selection(source, structures, sizes, criterion, grid, settings, arguments, data)
     _check_found(found)
     _warn_of_size(found, by_default=n_components is _SIZES)
     return found
@@ -282,6 +295,7 @@ def _selection(
     sizes: tuple[int, ...],
     criterion: str,
     grid: Grid,
+    settings: Settings,
     arguments: Mapping[str, Any],
     data: tuple[int, np.dtype, NDArray | None, LeftOut | None],
 ) -> Selection:
@@ -314,7 +328,16 @@ def _selection(
         _fits={key: cell.fit for key, cell in cells.items() if cell.fit is not None},
         _arguments=arguments,
         _data=data,
+        _priors=_priors(source, grid, settings),
     )
+
+
+def _priors(source: Source, grid: Grid, settings: Settings) -> dict[tuple[int, str], NormalInverseWishart]:
+    """Return the priors that the models were fitted with, if any."""
+    if settings.prior is None:
+        return {}
+    threads = settings.n_threads
+    return {(k, name): completed(settings.prior, source, STRUCTURES[name], k, threads) for k, name in grid.cells}
 
 
 def _varying(source: Source, names: NDArray | None, n_threads: int | None) -> tuple[Source, LeftOut | None]:

@@ -409,12 +409,56 @@ def test_every_type_and_its_standard_deviations(works: Any, plain: Path, covaria
 def test_fit_passes_every_option_on(works: Any, run: Any, plain: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.npz"
     argv = ["--tol", 0.5, "--reg-covar", 1e-4, "--max-iter", 7, "--n-init", 2, "--init", "random", "--seed", 5]
+    argv += ["--prior", "default", "--noise", "--on-collapse", "reset"]
     result = run("fit", plain, "-k", 2, *argv, "--threads", 1, "--covariance", "diag", "--output", out)
     assert result.status == 0
     expected = {"tol": 0.5, "reg_covar": 1e-4, "max_iter": 7, "n_init": 2, "init_params": "random", "random_state": 5}
     expected |= {"n_threads": 1, "covariance_type": "diag", "n_components": 2}
+    expected |= {"prior": "default", "noise": True, "on_collapse": "reset"}
     params = fastgmm.load(out).get_params()
     assert {name: params[name] for name in expected} == expected
+
+
+def test_noise(works: Any, fails: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(90, 2)), rng.normal(size=(90, 2)) + 8.0, rng.uniform(-10, 20, size=(40, 2))])
+    table, out, labels, proba = (tmp_path / name for name in ("x.npy", "m.npz", "l.npy", "p.csv"))
+    np.save(table, X)
+    text = works("fit", table, "-k", 2, "--noise", "--seed", 0, "-o", out, "--labels", labels, "--proba", proba)
+    model = fastgmm.load(out)
+    found = np.load(labels)
+    np.testing.assert_array_equal(found, model.predict(X))
+    size = int((found == -1).sum())
+    assert 20 < size < 60
+    assert re.search(rf"^ +noise +{model.noise_.weight:.6g} +{size}$", text, re.MULTILINE)
+    assert proba.read_text().splitlines()[0] == "p0,p1,noise"
+    told = json.loads(works("info", out, "--json"))
+    assert told["noise"] == {"weight": model.noise_.weight, "volume": model.noise_.volume}
+    told = json.loads(works("predict", out, table, "--json"))
+    assert told["cluster_sizes"] == [int((found == c).sum()) for c in (0, 1, -1)]
+    assert set(told["labels"]) == {-1, 0, 1}
+    assert len(json.loads(works("predict", out, table, "--proba", "--json"))["probabilities"][0]) == 3
+    picture = tmp_path / "p.png"
+    works("fit", table, "-k", 2, "--noise", "--seed", 0, "--plot", picture)
+    assert picture.stat().st_size > 1000
+
+
+def test_priors_and_resets(works: Any, run: Any, fails: Any, tmp_path: Path) -> None:
+    X = np.repeat(np.random.default_rng(0).normal(size=(6, 2)), 5, axis=0)
+    table, out = tmp_path / "x.npy", tmp_path / "m.npz"
+    np.save(table, X)
+    works("fit", table, "-k", 2, "--prior", "default", "--reg-covar", 0, "-o", out)
+    assert fastgmm.load(out).prior_ == GaussianMixture(2, prior="default").fit(X).prior_
+    told = json.loads(works("select", table, "-k", "1:3", "--prior", "default", "--covariances", "VVV,EEE", "--json"))
+    assert told["reasons"] == []
+    fails("--prior", "fit", table, "-k", 2, "--prior", "flat")
+    rng = np.random.default_rng(0)
+    np.save(table, np.vstack([rng.normal(size=(99, 2)), rng.normal(size=(99, 2)) + [6, 0], np.full((10, 2), 3.0)]))
+    result = run("fit", table, "-k", 3, "--reg-covar", 0, "--on-collapse", "reset", "--seed", 0)
+    assert result.status == 0
+    assert "started anew" in result.err
+    assert "--prior default" in result.err
+    fails("on-collapse", "fit", table, "-k", 3, "--on-collapse", "retry")
 
 
 def test_fit_writes_what_it_was_asked_for(works: Any, model: GaussianMixture, tmp_path: Path) -> None:

@@ -285,10 +285,10 @@ def test_starts_are_not_given_up_by_gains_of_plain_steps():
         def end(self, result: Any) -> None:
             said.append(result.stopped_early)
 
-    from fastgmm.estimators import gaussian_mixture
+    from fastgmm.estimators import fittable
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gaussian_mixture, "Lines", lambda *_: Told())
+        patch.setattr(fittable, "Lines", lambda *_: Told())
         fit(model.set_params(verbose=1, random_state=0), X)
     assert said == ["", "", ""]
 

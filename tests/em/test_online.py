@@ -408,9 +408,9 @@ def test_a_stream_that_drifts_is_followed():
 
 
 def test_the_history_is_bounded(monkeypatch):
-    from fastgmm.estimators import gaussian_mixture
+    from fastgmm.estimators import fittable
 
-    monkeypatch.setattr(gaussian_mixture, "_HISTORY", 5)
+    monkeypatch.setattr(fittable, "_HISTORY", 5)
     X = data(800)
     model = stream(GaussianMixture(2, random_state=0), X, 100)
     assert model.n_iter_ == 8

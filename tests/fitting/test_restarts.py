@@ -18,7 +18,7 @@ from fastgmm._limits import limited_to
 from fastgmm.datasets import make_mixture
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.result import FitResult
-from fastgmm.estimators import gaussian_mixture
+from fastgmm.estimators import fittable
 from fastgmm.fitting import checkpoint as checkpoints
 from fastgmm.fitting.pruning import fingerprint, found_once
 from fastgmm.fitting.run import Fit
@@ -52,7 +52,7 @@ def noting(monkeypatch):
 
     def listen(model: GaussianMixture) -> Noting:
         heard = Noting()
-        monkeypatch.setattr(gaussian_mixture, "Lines", lambda *_: heard)
+        monkeypatch.setattr(fittable, "Lines", lambda *_: heard)
         model.set_params(verbose=1)
         return heard
 

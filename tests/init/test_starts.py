@@ -620,7 +620,7 @@ def test_a_component_of_a_handful_of_samples_comes_last():
     found = {name: sufficient_statistics(X, resp) for name, resp in (("tight", tight), ("even", even))}
     step = MaximumLikelihood(STRUCTURES["full"], 1e-6)
     results = {name: FitResult(step.maximise(stats), False, 1, -3.0, [-3.0], 1) for name, stats in found.items()}
-    ranks = {name: rank(result, STRUCTURES["full"], 400) for name, result in results.items()}
+    ranks = {name: rank(result, step, 400) for name, result in results.items()}
     assert ranks == {"tight": (False, -3.0), "even": (True, -3.0)}
 
 

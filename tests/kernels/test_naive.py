@@ -8,11 +8,11 @@ import naive
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.special import logsumexp
+from scipy.special import digamma, logsumexp
 from sklearn.cluster import KMeans
 from sklearn.cluster import kmeans_plusplus as sklearn_kmeans_plusplus
 from sklearn.datasets import load_iris
-from sklearn.mixture import GaussianMixture
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
 TYPES = naive.COVARIANCE_TYPES
 
@@ -230,3 +230,50 @@ def test_nearest():
     labels, inertia = naive.nearest([[0.0], [1.0], [4.0]], [[0.0], [2.0]])
     assert_array_equal(labels, [0, 0, 1])  # a tie goes to the first
     assert inertia == 0.0 + 1.0 + 4.0
+
+
+# --- variational inference ---
+
+
+@pytest.mark.parametrize("x", [1e-3, 0.1, 0.5, 1.0, 1.4616321449683623, 7.5, 30.0, 1e6])
+def test_digamma(x):
+    assert_allclose(naive.digamma(x), digamma(x), rtol=1e-13, atol=1e-13)
+
+
+def test_expected_log_weights_are_means_of_draws():
+    rng = np.random.default_rng(0)
+    a = np.array([2.0, 0.7, 5.0])
+    assert_allclose(np.log(rng.dirichlet(a, size=200_000)).mean(axis=0), naive.expected_log_weights(a), atol=0.02)
+    b = np.array([1.5, 3.0, 0.4])
+    sticks = rng.beta(a, b, size=(200_000, 3))
+    logs = np.log(sticks) + np.cumsum(np.c_[np.zeros(200_000), np.log1p(-sticks[:, :2])], axis=1)
+    assert_allclose(logs.mean(axis=0), naive.expected_log_weights(np.stack([a, b])), atol=0.02)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_variational_runs_are_scikit_learn_s(covariance_type):
+    X = blobs(60, 2)
+    resp = np.random.default_rng(0).dirichlet(np.ones(3), size=60)
+    for kind in ("dirichlet_process", "dirichlet_distribution"):
+        model = BayesianGaussianMixture(
+            n_components=3, covariance_type=covariance_type, weight_concentration_prior_type=kind
+        )
+        model._check_parameters(X)
+        model._initialize(X, resp)
+        prior = {
+            "process": kind == "dirichlet_process",
+            "concentration": model.weight_concentration_prior_,
+            "mean": model.mean_prior_,
+            "mean_precision": model.mean_precision_prior_,
+            "dof": model.degrees_of_freedom_prior_,
+            "covariance": model.covariance_prior_,
+        }
+        found, bounds = naive.variational(X, resp, prior, model.reg_covar, covariance_type, 3)
+        expected = []
+        for _ in range(3):
+            norm, log_resp = model._e_step(X)
+            model._m_step(X, log_resp)
+            expected.append(np.ravel(model._compute_lower_bound(log_resp, norm))[0])
+        assert_allclose(bounds, expected, rtol=1e-9)
+        assert_allclose(found["means"], model.means_, rtol=1e-9)
+        assert_allclose(found["covariances"], model.covariances_, rtol=1e-8)

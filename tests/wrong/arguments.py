@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import scipy.sparse
 
-from fastgmm import GaussianMixture
+from fastgmm import GaussianMixture, NormalInverseWishart
 
 from . import ASYMMETRIC, EYES, INDEFINITE, Row, X, blobs, fit, fitted
 
@@ -701,5 +701,65 @@ ROWS: list[Row] = [
         lambda: partial(fitted(X).set_params(covariance_type="diag").partial_fit, X),
         ValueError,
         r"covariance_type='diag'.*call fit to start anew|was set after the fit.*fit again",
+    ),
+    (
+        "prior='flat'",
+        lambda: fit(X, prior="flat"),
+        ValueError,
+        r"prior must be None, 'default' or a fastgmm\.NormalInverseWishart, got 'flat': pass 'default'",
+    ),
+    (
+        "prior=0.1",
+        lambda: fit(X, prior=0.1),
+        TypeError,
+        r"prior must be None, 'default' or a fastgmm\.NormalInverseWishart, got 0\.1",
+    ),
+    (
+        "prior: scale indefinite",
+        lambda: fit(X, prior=NormalInverseWishart(scale=INDEFINITE[1])),
+        ValueError,
+        r"prior\.scale should be symmetric, positive-definite; its smallest eigenvalue is -1",
+    ),
+    (
+        "prior: too few degrees of freedom",
+        lambda: fit(X, prior=NormalInverseWishart(dof=1)),
+        ValueError,
+        r"prior\.dof must be above n_features - 1 = 1, got 1: .*Leave it out for 4",
+    ),
+    (
+        "prior: negative shrinkage",
+        lambda: fit(X, prior=NormalInverseWishart(shrinkage=-0.1)),
+        ValueError,
+        r"prior\.shrinkage must be a finite number of at least 0, got .*-0\.1",
+    ),
+    (
+        "prior: a mean of other features",
+        lambda: fit(X, prior=NormalInverseWishart(mean=np.zeros(3))),
+        ValueError,
+        r"'prior\.mean' should have the shape of \(2,\), \(n_features,\), but got \(3,\)",
+    ),
+    (
+        "noise=1",
+        lambda: fit(X, noise=1),
+        ValueError,
+        r"noise must be True, False or an array of these, of the shape \(60,\)",
+    ),
+    (
+        "noise: labels",
+        lambda: fit(X, noise=LABELS - 1),
+        ValueError,
+        r"noise must be True, False or an array of these.*for labels that say -1, pass labels == -1",
+    ),
+    (
+        "noise: no volume",
+        lambda: fit(np.column_stack([X, np.ones(60)]), noise=True),
+        ValueError,
+        r"noise has a density of 1 over the volume of the data, which is 0: feature 2 is constant",
+    ),
+    (
+        "on_collapse='stop'",
+        lambda: fit(X, on_collapse="stop"),
+        ValueError,
+        r"on_collapse must be one of 'raise', 'reset', got 'stop'",
     ),
 ]
