@@ -12,7 +12,8 @@ import pytest
 from conftest import random_mixture
 from kit import ARRAYS, blobs
 
-from fastgmm import GaussianMixture, chunks
+from fastgmm import BayesianGaussianMixture, GaussianMixture, chunks
+from fastgmm._names import ALGORITHMS
 from fastgmm.data.source import ArraySource
 from fastgmm.datasets import make_mixture
 from fastgmm.em import pruned
@@ -157,6 +158,18 @@ def test_a_fit_is_that_of_dense_sweeps(kind):
     np.testing.assert_allclose(found.lower_bounds_, dense.lower_bounds_, rtol=1e-12)
     np.testing.assert_allclose(found.means_, dense.means_, rtol=1e-8)
     assert np.array_equal(found.predict(X), dense.predict(X))
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_noise_and_posteriors_are_those_of_dense_sweeps(kind):
+    X = np.vstack([make_mixture(3000, 3, 6, separation=8.0, random_state=1).X, blobs(60, 3, 1) * 10.0])
+    options: dict[str, Any] = {"covariance_type": kind, "random_state": 0, "tol": 1e-9, "max_iter": 15}
+    for estimator, more in ((GaussianMixture, {"noise": True}), (BayesianGaussianMixture, {})):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dense, found = (estimator(n_components=8, algorithm=name, **options, **more).fit(X) for name in ALGORITHMS)
+        np.testing.assert_allclose(found.lower_bounds_, dense.lower_bounds_, rtol=1e-10)
+        np.testing.assert_allclose(found.means_, dense.means_, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("acceleration", [None, "squarem"])
