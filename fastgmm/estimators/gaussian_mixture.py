@@ -30,7 +30,7 @@ from fastgmm.fitting.prior import check_prior, completed
 from fastgmm.fitting.progress import Lines, announced, progress_bar
 from fastgmm.fitting.resets import MOST_RESETS, reset_warning
 from fastgmm.fitting.run import Fit, FitPlan, Interrupted
-from fastgmm.init.noise import noise_of, noisy
+from fastgmm.init.noise import continued, noise_of, noisy
 from fastgmm.init.starts import STARTS, Start, Supplied, start_of
 from fastgmm.model.checks import check_covariances, check_parameters
 from fastgmm.model.noise import Noise
@@ -483,7 +483,7 @@ class GaussianMixture(FittedMixture):
                 UserWarning,
             )
         if averages is None:
-            params = self._params(drawn=True)
+            params = self._earlier(step)
             return params, online.averages_of(params, step)
         if averages.stats.layout is not step.structure.layout:
             # of the same shape: diag and tied if k = d. A fit continues from others
@@ -491,7 +491,12 @@ class GaussianMixture(FittedMixture):
                 f"partial_fit continues the averages of covariance_type={averages.stats.layout.name!r}, but covariance_type="
                 f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
             )
-        return self._params(drawn=True), averages
+        return self._earlier(step), averages
+
+    def _earlier(self, step: Step) -> Params:
+        """Return the fitted parameters for a step to continue from, with noise if it has noise."""
+        params = self._params(drawn=True)
+        return continued(params, step.noise) if isinstance(step, MaximumLikelihood) else params
 
     def _fit(
         self,
@@ -593,7 +598,7 @@ class GaussianMixture(FittedMixture):
             1 if start.on_all else self.n_init,  # from known groups they would be equal
             _validation.check_random_state(self.random_state),
             self.n_threads,
-            earlier=(self._params(drawn=True), getattr(self, "lower_bound_", -math.inf)) if warm else None,
+            earlier=(self._earlier(step), getattr(self, "lower_bound_", -math.inf)) if warm else None,
             batches=None if batch_size is None else (self._online(step, source.n_features), batch_size),
             acceleration=self.acceleration,
             resets=MOST_RESETS if self.on_collapse == "reset" else 0,
