@@ -255,7 +255,8 @@ class TestTheStart:
         with_noise.set_params(noise=False).fit(X)
         assert not hasattr(with_noise, "noise_")
         assert with_noise.weights_.sum() == pytest.approx(1.0)
-        assert with_noise.lower_bound_ == pytest.approx(at_plain, abs=0.05)
+        assert (np.diff(with_noise.lower_bounds_) >= -1e-9).all()
+        assert with_noise.lower_bound_ >= at_plain - 1e-3  # from a better start, for some layouts
         assert weight > 0.1
         stream = model(noise=False, covariance_type=name).fit(X).set_params(noise=True).partial_fit(X)
         assert stream.weights_.sum() + stream.noise_.weight == pytest.approx(1.0)
