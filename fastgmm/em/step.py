@@ -37,15 +37,17 @@ class Collapsed(ValueError):
         self.explanation, self.which, self.held, self.component = explanation, which, held, component
 
     @classmethod
-    def of(cls, error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float) -> Collapsed:
-        """Return the error of statistics whose maximum is not positive definite."""
+    def of(
+        cls, error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float, advice: str = ""
+    ) -> Collapsed:
+        """Return the error of statistics whose maximum is not positive definite; `advice` is given if samples are not all equal."""
         if error.component is None:
             count, who = float(stats.n_samples), "the covariance that all components share"
         else:
             count = float(held(stats)[error.component])
             who = f"component {error.component} holds {count:.4g} of {stats.n_samples} samples, and its covariance"
         which = f"{who} is singular (smallest eigenvalue or variance {error.smallest:.3g}, reg_covar={reg_covar:.3g})"
-        return cls(collapse_message(error, structure, stats, reg_covar), which, count, error.component)
+        return cls(collapse_message(error, structure, stats, reg_covar, advice), which, count, error.component)
 
     def at_the_start(self) -> Collapsed:
         """Return the same error of first parameters."""
@@ -127,7 +129,12 @@ class MaximumLikelihood:
                 pass
             return self._maximised(stats, before, few)
         except NotPositiveDefinite as error:
-            raise Collapsed.of(error, self.structure, stats, self.reg_covar) from error
+            raise Collapsed.of(error, self.structure, stats, self.reg_covar, self._advice) from error
+
+    @property
+    def _advice(self) -> str:
+        # a single step has no prior to be told of
+        return "" if self.keep_few else " Or fit with prior='default', which does not collapse."
 
     def _maximised(self, stats: Stats, previous: Float | None, kept: NDArray[np.bool_] | None = None) -> Params:
         return self._params(stats, *maximise(self.structure, stats, self.reg_covar, previous, kept))
@@ -172,6 +179,7 @@ class MaximumAPosteriori(MaximumLikelihood):
     prior: Prior | None = None
     weight_unit: float = 1.0
     compiled_reg_covar = None
+    _advice = ""
 
     @property
     def _prior(self) -> Prior:
@@ -207,8 +215,10 @@ def held(stats: Stats) -> Float:
     return stats.counts / stats.total * stats.n_samples
 
 
-def collapse_message(error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float) -> str:
-    """Say which component collapsed, how many samples it holds, and which reg_covar suits the scale of the data."""
+def collapse_message(
+    error: NotPositiveDefinite, structure: Structure, stats: Stats, reg_covar: float, advice: str = ""
+) -> str:
+    """Say which component collapsed, how many samples it holds, and which reg_covar suits the scale of the data; and `advice`."""
     scale = data_variance(stats)
     if error.component is None:
         shared = "tied covariance" if structure.layout.pools else "shape that the components share,"
@@ -238,7 +248,7 @@ def collapse_message(error: NotPositiveDefinite, structure: Structure, stats: St
     return (
         f"{who} has an ill-defined empirical covariance (smallest eigenvalue or "
         f"variance {error.smallest:.3g}, reg_covar={reg_covar:.3g}, mean variance of the features {scale:.3g}). "
-        f"{remedy}.{_simpler(error, structure, stats)}"
+        f"{remedy}.{_simpler(error, structure, stats)}{advice if scale > 0 else ''}"
     )
 
 

@@ -42,8 +42,8 @@ The header holds
 - ``warm``: whether it continues an earlier fit;
 - ``fingerprint`` and ``best_fingerprint``: digests of the first parameters of the running start and of the best one, to
   recognise a start that begins where the best one did;
-- ``resets``: how often components of the running start were started anew, the passes up to the last time, and how often those of
-  the best one were;
+- ``resets``, only if there were any: how often components of the running start were started anew, the passes up to the last time,
+  and how often those of the best one were;
 - the objects ``settings`` and ``data``: settings and data of the fit, or digests of them, to refuse a file of another fit.
 """
 
@@ -209,7 +209,8 @@ class Checkpoint:
         marks = {"fingerprint": position.fingerprint, "best_fingerprint": position.best_fingerprint}
         best_resets = 0 if best is None else best.n_resets
         header = {"start": position.start, "warm": position.warm, **marks, **self._identity}
-        header["resets"] = [*position.resets, best_resets]
+        if any(resets := [*position.resets, best_resets]):
+            header["resets"] = resets
         archive.write(self._where, _KIND, header, entries)
         self._written = time.monotonic()
 

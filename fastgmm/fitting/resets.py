@@ -109,7 +109,7 @@ def run_with_resets(
                 stop,
                 n_threads=n_threads,
                 done=done,
-                callback=combine(last, callback) if resets.limit else callback,
+                callback=combine(last, callback),
                 accelerator=accelerator(),
                 accelerated=accelerated,
                 **options,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from fastgmm.data.source import Source
 from fastgmm.em.accelerate import ACCELERATORS, Accelerated, Accelerator
 from fastgmm.em.callbacks import SILENT, Callback, combine
+from fastgmm.em.loop import run
 from fastgmm.em.online import Averages, Online, averages_of
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step
@@ -128,7 +130,19 @@ class Fit:
                 elif self._repeats():
                     result = self._repeated(params)
                 else:
-                    result = self._by_em(params, bound, callback)
+                    options: dict[str, Any] = {
+                        "n_threads": plan.n_threads,
+                        "lower_bound": bound,
+                        "done": self.at.lower_bounds,
+                        "callback": callback,
+                        "accelerated": self.at.accelerated,
+                    }
+                    if plan.resets:
+                        result = self._with_resets(params, options)
+                    else:
+                        result = run(
+                            plan.source, params, plan.step, self._stop(), accelerator=plan.accelerator(), **options
+                        )
                 self._ended(i, result)
             assert self.at.best is not None
             return self.at.best
@@ -201,10 +215,10 @@ class Fit:
 
         return started(first, samples, plan.step, random_state) if plan.resets else first(plan.step)
 
-    def _by_em(self, params: Params, bound: float, callback: Callback) -> FitResult:
-        """Run EM from `params`, or from where it was."""
-        plan, at = self.plan, self.at
-        resets, state = Resets(plan.resets, *at.resets), StateCallback(self)
+    def _with_resets(self, params: Params, options: dict[str, Any]) -> FitResult:
+        """Run EM, and start components anew that collapse."""
+        plan = self.plan
+        resets, state = Resets(plan.resets, *self.at.resets), StateCallback(self)
         self._reasons = resets.reasons
         return run_with_resets(
             plan.source,
@@ -212,13 +226,9 @@ class Fit:
             plan.step,
             self._stop(),
             resets,
-            n_threads=plan.n_threads,
-            lower_bound=bound,
-            done=at.lower_bounds,
-            callback=callback,
             accelerator=plan.accelerator,
-            accelerated=at.accelerated,
             on_reset=lambda params: state.reset(params, resets),
+            **options,
         )
 
     def _by_batches(self, params: Params, bound: float, callback: Callback) -> FitResult:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from fastgmm._errors import survivors
 from fastgmm.data.source import ArraySource
 from fastgmm.em.accelerate import Accelerator
+from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step
 from fastgmm.em.stop import Stop
@@ -54,8 +55,10 @@ def screened(
     """
 
     def one() -> FitResult:
-        resets = Resets(most_resets)
-        return run_with_resets(sample, start(), step, stop, resets, n_threads=n_threads, accelerator=accelerator)
+        if most_resets:
+            resets = Resets(most_resets)
+            return run_with_resets(sample, start(), step, stop, resets, n_threads=n_threads, accelerator=accelerator)
+        return run(sample, start(), step, stop, n_threads=n_threads, accelerator=accelerator())
 
     results = survivors([one] * n_starts)
     kept: list[FitResult] = []

@@ -224,6 +224,14 @@ def test_data_on_which_maximum_likelihood_collapses(which, name):
             model(prior=None, covariance_type=name, reg_covar=0.0, max_iter=500).fit(X)
 
 
+def test_a_collapse_names_the_prior_as_a_remedy():
+    X = collapsing("duplicates")
+    with pytest.raises(ValueError, match=r"Or fit with prior='default', which does not collapse\."):
+        model(prior=None, reg_covar=0.0).fit(X)
+    with pytest.raises(ValueError, match=r"All samples are equal\. Raise reg_covar .*data\.$"):
+        GaussianMixture(1, reg_covar=0.0).fit(np.ones((9, 2)))
+
+
 class TestSelect:
     def test_no_model_is_left_out(self):
         X = collapsing("duplicates")

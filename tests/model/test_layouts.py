@@ -115,8 +115,17 @@ def test_every_method_returns_what_is_documented(layout):
         assert isinstance(packed, kinds[layout.name])
         assert {a.dtype for a in packed if isinstance(a, np.ndarray)} == {np.dtype(dtype)}
         assert packed.means.shape == (K, padded(D))
+        # one more component, whose density is its constant: no factor of its own, or no weight of the distance
+        factors = layout.with_flat(chol)
+        assert factors.shape == (shape if layout is TIED else (K + 1, *shape[1:]))
+        more = np.vstack([means, means[:1]])
+        of_more = (np.zeros(K + 1, dtype), pad(more, dtype), np.append(weights, 0.0), more)
+        flat = layout.flattened(layout.packed(*of_more, factors, 64))
+        assert isinstance(flat, kinds[layout.name])
+        assert flat.factor[-1] == 0 if layout in (TIED, SPHERICAL) else not factors[-1].any()
+    assert layout.n_alike(D) == (D if layout is SPHERICAL else 1)
     covered = {*found, "shape", "unique_matrices", "entry", "trace", "accumulator_shape", "flops"}
-    assert covered | {"largest_factor", "packed", "upper_factor"} == METHODS
+    assert covered | {"largest_factor", "packed", "upper_factor", "with_flat", "flattened", "n_alike"} == METHODS
 
 
 # --- conversions ---
