@@ -20,6 +20,7 @@ from fastgmm.em.step import Collapsed, Step, held
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats, combination
+from fastgmm.model.structures import COUNT_FLOOR
 
 Float = NDArray[np.float64]
 
@@ -159,7 +160,8 @@ def _maximised(proposed: Stats, stats: Stats, plain: Params, step: Step) -> tupl
         return None
     layout = proposed.layout
     try:
-        within = layout.within(proposed.scatter, proposed.sums, proposed.counts)
+        floor = 0.0 if few is None else COUNT_FLOOR
+        within = layout.within(proposed.scatter, proposed.sums, proposed.counts + floor)
         if few is not None and not layout.pools:
             within[few] = plain.covariances[few]
         layout.precision_cholesky(within)

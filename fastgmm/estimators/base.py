@@ -73,9 +73,10 @@ class Estimator:
 
     def _check_is_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
+            known = ", or build one with 'from_parameters'" if hasattr(self, "from_parameters") else ""
             raise like_sklearn(NotFittedError)(
                 f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments before using "
-                "this estimator, or build one with 'from_parameters'."
+                f"this estimator{known}."
             )
 
     def __sklearn_tags__(self) -> Any:

@@ -85,6 +85,10 @@ class FittableMixture(FittedMixture):
         """Return the samples that a start may look at, and the share of the weight of the others; None for all."""
         return None
 
+    def _earlier(self, step: Step) -> Params:
+        """Return the fitted parameters for a step to continue from."""
+        return self._params(drawn=True)
+
     def _degenerate(self, source: Source, params: Params, structure: Structure) -> str:
         """Say which components of a fit describe a few samples, or none; '' if there are none, or it does not matter."""
         return ""
@@ -277,7 +281,7 @@ class FittableMixture(FittedMixture):
                 UserWarning,
             )
         if averages is None:
-            params = self._params(drawn=True)
+            params = self._earlier(step)
             return params, online.averages_of(params, step)
         if averages.stats.layout is not step.structure.layout:
             # of the same shape: diag and tied if k = d. A fit continues from others
@@ -285,7 +289,7 @@ class FittableMixture(FittedMixture):
                 f"partial_fit continues the averages of covariance_type={averages.stats.layout.name!r}, but covariance_type="
                 f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
             )
-        return self._params(drawn=True), averages
+        return self._earlier(step), averages
 
     def _fit(
         self,
@@ -398,7 +402,7 @@ class FittableMixture(FittedMixture):
             1 if start.on_all else self.n_init,  # from known groups they would be equal
             _validation.check_random_state(self.random_state),
             self.n_threads,
-            earlier=(self._params(drawn=True), getattr(self, "lower_bound_", -math.inf)) if warm else None,
+            earlier=(self._earlier(step), getattr(self, "lower_bound_", -math.inf)) if warm else None,
             batches=None if batch_size is None else (self._online(step, source.n_features), batch_size),
             acceleration=self.acceleration,
             algorithm=self.algorithm,

@@ -20,7 +20,7 @@ from fastgmm.estimators.mixture import PRIOR_TAKES, warn_of_relative_weights
 from fastgmm.estimators.saving import saveable
 from fastgmm.fitting.degenerate import degenerate
 from fastgmm.fitting.prior import check_prior, completed
-from fastgmm.init.noise import noise_of, noisy
+from fastgmm.init.noise import continued, noise_of, noisy
 from fastgmm.init.starts import STARTS, Start, Supplied
 from fastgmm.model.checks import check_covariances, check_parameters
 from fastgmm.model.noise import Noise
@@ -383,6 +383,11 @@ class GaussianMixture(FittableMixture):
             if precisions is None
             else check_covariances("precisions_init", precisions, layout, k, d, structure.name),
         )
+
+    def _earlier(self, step: Step) -> Params:
+        """Return the fitted parameters for a step to continue from, with noise if it has noise."""
+        params = super()._earlier(step)
+        return continued(params, step.noise) if isinstance(step, MaximumLikelihood) else params
 
     def _degenerate(self, source: Source, params: Params, structure: Structure) -> str:
         return degenerate(source, params, structure, float(self.reg_covar), self.n_threads)

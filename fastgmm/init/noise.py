@@ -93,6 +93,15 @@ def noisy(start: Start, clean: Source | None = None, weight: float | None = None
     return start._replace(find=NoiseStart(start.find, start.points, weight), without_data=False, clean=clean)
 
 
+def continued(params: Params, noise: Noise | None) -> Params:
+    """Return the parameters of an earlier fit with `noise` or without any; noise that is new begins with the least weight."""
+    if noise is None:
+        return params if params.noise is None else replace(params, noise=None).normalised()
+    if params.noise is None:
+        return replace(params, weights=params.weights * (1.0 - _LEAST), noise=replace(noise, weight=_LEAST))
+    return replace(params, noise=replace(noise, weight=params.noise.weight))
+
+
 def without_noise(source: ArraySource, k: int) -> tuple[ArraySource, float]:
     """Return the samples that are not noise by the distance to a neighbour, and the share of the weight of the others."""
     distances = neighbour_distances(np.asarray(source.X, np.float64))

@@ -22,7 +22,7 @@ from kit import Limit
 
 import fastgmm
 import fastgmm.datasets
-from fastgmm import GaussianMixture, cli
+from fastgmm import BayesianGaussianMixture, GaussianMixture, cli
 from fastgmm._jit import on_compilation
 from fastgmm.cli import commands, wording
 from fastgmm.model.structures import STRUCTURES
@@ -291,7 +291,8 @@ def test_options_that_messages_speak_of_are_there() -> None:
     known = {option for command in commands.values() for option in command._option_string_actions}
     assert set(wording.OPTIONS.values()) <= known
     assert {f"--{name}" for name in wording._OPTIONS_OF_READING} <= known
-    known_in_python = set(GaussianMixture().get_params()) | {"covariance_types", "sample_weight", "checkpoint_every"}
+    known_in_python = set(GaussianMixture().get_params()) | set(BayesianGaussianMixture().get_params())
+    known_in_python |= {"covariance_types", "sample_weight", "checkpoint_every"}
     assert set(wording.OPTIONS) <= known_in_python
 
 

@@ -243,6 +243,25 @@ class TestTheStart:
         first.set_params(max_iter=100, tol=1e-6).fit(X)
         assert first.lower_bounds_[0] >= bounds[-1]
 
+    @pytest.mark.parametrize("name", LAYOUTS)
+    def test_fits_with_noise_and_without_continue_each_other(self, name):
+        X, _ = cluttered()
+        options = {"covariance_type": name, "warm_start": True, "tol": 1e-9, "max_iter": 2000}
+        with_noise, plain = model(**options).fit(X), model(noise=False, **options).fit(X)
+        weight, at_plain = with_noise.noise_.weight, plain.lower_bound_
+        plain.set_params(noise=True).fit(X)
+        assert plain.noise_.weight > 0.01
+        assert (np.diff(plain.lower_bounds_) >= -1e-9).all()
+        with_noise.set_params(noise=False).fit(X)
+        assert not hasattr(with_noise, "noise_")
+        assert with_noise.weights_.sum() == pytest.approx(1.0)
+        assert (np.diff(with_noise.lower_bounds_) >= -1e-9).all()
+        assert with_noise.lower_bound_ >= at_plain - 1e-3  # from a better start, for some layouts
+        assert weight > 0.1
+        stream = model(noise=False, covariance_type=name).fit(X).set_params(noise=True).partial_fit(X)
+        assert stream.weights_.sum() + stream.noise_.weight == pytest.approx(1.0)
+        assert stream.noise_.weight > 0
+
 
 class TestWhatModelsDo:
     def test_samples_are_drawn_from_noise_too(self):
