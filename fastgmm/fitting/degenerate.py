@@ -7,6 +7,9 @@ it mean nothing. `fit` warns of it; `select` leaves such a model out.
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +17,7 @@ from fastgmm._errors import listed
 from fastgmm.data.source import Source
 from fastgmm.em.evaluate import distinct as count_distinct
 from fastgmm.em.step import ROUNDING, wide
+from fastgmm.kernels.race import AXES, FREE, SHARED, VOLUME
 from fastgmm.model.params import Params
 from fastgmm.model.structures import Structure, possible
 
@@ -28,6 +32,53 @@ _VARIES = 100.0
 _EQUAL = 1e-2
 #: At most this many components are named in a warning.
 _NAMED = 5
+
+
+class Reason(NamedTuple):
+    """Reason why there is no fit.
+
+    what : the problem in words
+    held : number of samples that must suffice for the structures advised instead
+    otherwise : other advice, which can be followed whatever the structure
+    """
+
+    what: str
+    held: float = math.inf
+    otherwise: str = ""
+
+
+class Rule(NamedTuple):
+    """When a component of a structure is spurious: if it holds fewer than `least` samples, or is as thin as `flat`.
+
+    look : what of its covariance counts (`kernels.race.thinness`); turns : whether directions other than the axes do
+    """
+
+    least: int
+    flat: float
+    look: int
+    turns: bool
+
+
+def rule_of(structure: Structure, d: int, reg_covar: float) -> Rule:
+    """Return the rule for a structure; `reg_covar` is a share of the variances."""
+    _, shape, orientation = structure.mclust_name
+    if structure.mclust_name in ("EII", "EEI", "EEE"):
+        look = SHARED
+    elif shape != "V" and orientation != "V":
+        look = VOLUME
+    else:
+        look = AXES if orientation == "I" else FREE
+    return Rule(structure.least_samples(d), max(reg_covar, ROUNDING), look, orientation != "I")
+
+
+def spurious(structure: Structure, d: int, held: Float, thin: Float, rule: Rule, n: int) -> Reason:
+    """Say which component is spurious, and why."""
+    few = held < rule.least
+    if few.any():
+        j = int(np.argmin(held))
+        return Reason(f"{holds(j, held[j], n)}, and needs {rule.least} for {structure.name!r} with {d} features", float(held[j]))
+    j = int(np.argmin(thin))
+    return Reason(holds(j, held[j], n) + f", which in some direction are equal up to {max(thin[j], 0.0):.3g} of the variance of all", 1.0)
 
 
 # --- words ---

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,24 @@ from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
 from fastgmm._names import CRITERIA
 from fastgmm.data.open import open_source
 from fastgmm.data.source import Source
+from fastgmm.em.sweep import total
 from fastgmm.estimators.left_out import LeftOut, constant_features, features
 from fastgmm.estimators.mixture import Criteria, warn_of_relative_weights
 from fastgmm.fitting.progress import steps
 from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure
 from fastgmm.selection.result import Selection
-from fastgmm.selection.search import Grid, Settings, Starts
+from fastgmm.selection.cells import Cells, Settings
+from fastgmm.selection.races import Races
+from fastgmm.selection.search import Grid
+from fastgmm.selection.starts import Starts
 
 Float = NDArray[np.float64]
 
 #: With more samples than `_LARGE` all models are fitted to `_SAMPLE` of them first, and EM on all resumes from there. On 30 000
 #: samples the mean gap in BIC to the best known, 4e5 and 5e5 in all, was for 7 overlapping clusters 47 from 3000 samples, 21
 #: from 5000, 15 from 10 000, and 11 without; for heavy tails 87, 54, 278 and 179.
-_LARGE, _SAMPLE = 10_000, 5_000
+_LARGE, _SAMPLE = 5_000, 5_000
 _SIZES = range(1, 10)
 
 
@@ -42,7 +47,7 @@ def select(
     init_params: str = "hierarchical",
     n_init: int = 1,
     tol: float = 1e-5,
-    reg_covar: float = 1e-6,
+    reg_covar: float = 1e-9,
     max_iter: int = 1000,
     random_state: Any = None,
     n_threads: int | None = None,
@@ -141,13 +146,15 @@ def select(
     _validation.check_magnitude(source.largest, source.n_features, source.dtype)
     warn_of_relative_weights(source)
     source, left_out = _varying(source, names, settings.n_threads)
+    variances = np.diagonal(total(source, settings.n_threads).scatter) / source.total_weight
+    settings = replace(settings, added=settings.reg_covar * float(variances.min()))
     kept = np.arange(source.n_features) if left_out is None else left_out.kept(source.n_features)
     called = [repr(str(names[j])) for j in kept] if names is not None else [f"feature {j}" for j in kept]
     structures = _structures(wanted, source.n_features)
     what = f"a search of up to {max(sizes)} components in {source.n_features} features, {source.n_samples} samples"
     with memory_for(what, "Ask for fewer components or types of fewer parameters, such as 'VVI'"):
         grid = _search(source, structures, sizes, settings, (init_params, n_init, rng), called, progress)
-    arguments = {"tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
+    arguments = {"tol": tol, "reg_covar": settings.added, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
     arguments |= {"random_state": random_state, "n_threads": n_threads}
     data = (source.n_features, source.dtype, None if names is None else names[kept], left_out)
     found = _selection(source, structures, sizes, criterion, grid, arguments, data)
@@ -215,7 +222,7 @@ def _search(
     start: tuple[str, int, np.random.RandomState],
     names: Sequence[str],
     progress: bool,
-) -> Grid:
+) -> Cells:
     init_params, n_init, rng = start
     sample = source.for_start(rng)
     n_distinct = source.n_samples
@@ -230,22 +237,18 @@ def _search(
     work = sum(sizes) * len(structures) * (1 + large)
     told = _Told(steps(work), n_cells) if progress else None
 
-    def grid(of: Source, of_sample: Grid | None, which: str) -> Grid:
-        tell = _silent if told is None else told.of(which)
-        distinct = n_distinct if of is source else None
-        return Grid(
-            of, structures, sizes, settings, starts, sample=of_sample, told=tell, names=names, n_distinct=distinct
-        )
+    def options(which: str) -> dict[str, Any]:
+        return {"told": _silent if told is None else told.of(which), "names": names}
 
     try:
         starts = Starts(sample, init_params, n_init, rng, settings)
-        of_sample = None
-        if large:
-            of_sample = grid(sample, None, ", of a sample")
-            of_sample.run()
-        of_all = grid(source, of_sample, "")
-        of_all.run()
-        return of_all
+        little = Races(sample, structures, sizes, settings, n_distinct=None if large else n_distinct, **options(", of a sample" if large else ""))
+        little.run(starts)
+        if not large:
+            return little
+        grid = Grid(source, structures, sizes, settings, starts=starts, sample=little, n_distinct=n_distinct, **options(""))
+        grid.run()
+        return grid
     finally:
         if told is not None:
             told.close()
@@ -281,7 +284,7 @@ def _selection(
     structures: list[Structure],
     sizes: tuple[int, ...],
     criterion: str,
-    grid: Grid,
+    grid: Cells,
     arguments: Mapping[str, Any],
     data: tuple[int, np.dtype, NDArray | None, LeftOut | None],
 ) -> Selection:

@@ -115,14 +115,14 @@ def test_ctrl_c_in_a_start_leaves_the_model_as_it_was(init, monkeypatch):
         "kmeans": (kmeans._Pool, "run"),
         "k-means++": (kmeans._Pool, "run"),
         "whitened": (kmeans._Pool, "run"),
-        "hierarchical": (fastgmm.init.hierarchical._Groups, "merge"),
+        "hierarchical": (fastgmm.init.hierarchical, "tree_of"),
         "em-em": (fastgmm.init.em_em, "run"),
         "auto": (fastgmm.init.best_of, "run"),
         "random": (fastgmm.init.starts, "accumulate"),
     }[init]
     threads = numba.get_num_threads(), threading.active_count()
     with monkeypatch.context() as patch:
-        Interrupt(patch, owner, name, 1 if init == "random" else 2)
+        Interrupt(patch, owner, name, 1 if init in ("random", "hierarchical") else 2)
         with pytest.raises(KeyboardInterrupt):
             model.fit(X)
     assert vars(model).keys() == before.keys()
