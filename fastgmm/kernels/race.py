@@ -18,8 +18,12 @@ from fastgmm.kernels.sweep import LOG_DENSITY, call_evaluate_lane
 
 #: A state beyond those of `small`: run to the end, and spurious.
 SPURIOUS = 5
-#: What of a component counts, see `thinness`.
+#: What of a component's own samples counts beside its covariance, see `thinness`: nothing if covariances are shared.
 SHARED, VOLUME, AXES, FREE = 0, 1, 2, 3
+#: Iterations after which a run to the end is looked at: the likelihood of a spurious one may rise for hundreds of iterations.
+_LOOKS = 20
+#: A run ends early that would have to gain this many times what its last iteration gained, to be as likely as another that ended.
+_REACH = 30.0
 #: The last of the stages of a race.
 ENDED = 3
 
@@ -36,7 +40,7 @@ class Plan(NamedTuple):
     """How candidates are compared.
 
     All run for `first` iterations, the best `kept` up to `second`, and of these the best ones up to `last` until `ended` are valid;
-    the first `sure` candidates run to the end in any case. Valid is a mixture whose components hold `least` samples or more, and
+    the first `sure` candidates run to the end as well. Those that will hardly reach the bound `beat`, or that of another, end early. Valid is a mixture whose components hold `least` samples or more, and
     vary by more than `flat`, as `thinness` has it in the space of `white` (d, d). `unit` is what a sample counts.
     """
 
@@ -46,6 +50,7 @@ class Plan(NamedTuple):
     kept: int
     ended: int
     sure: int
+    beat: float
     least: float
     flat: float
     unit: float
@@ -121,34 +126,46 @@ def race(samples, weights, packed, groups, candidates, constants, out, plan, fie
         field.done[a], field.states[a], field.rounds[a] = 0, UNDECIDED, 0
         if a < groups.counts.shape[0] and not _begun(groups, candidates, constants, a):
             field.states[a] = COLLAPSED
-    stage, taken, valid = 1, 0, 0
+    stage, taken, valid, chosen, again = 1, 0, 0, -1, False
+    beat = plan.beat
     while stage <= ENDED:
-        chosen = _next(field, plan, stage, taken, valid)
+        chosen = chosen if again else _next(field, plan, stage, taken, valid)
         if chosen < 0:
             stage, taken = stage + 1, 0
             continue
         taken += 1
         field.rounds[chosen] = stage
         done, before = field.done[chosen], field.states[chosen]
-        until = plan.first if stage == 1 else plan.second if stage == 2 else max(plan.last, done + 1)
+        until = plan.first if stage == 1 else plan.second if stage == 2 else max(min(plan.last, done + _LOOKS), done + 1)
         if before != UNDECIDED and stage < ENDED:
             continue
         if before != UNDECIDED:
             until = done + 1  # for the sums of the last sweep
         bound = field.bounds[chosen, done - 1] if done > 0 else -np.inf
+        if stage == ENDED and done > 2 and bound + _REACH * (bound - field.bounds[chosen, done - 2]) < beat:
+            field.rounds[chosen], again = ENDED + 1, False
+            continue
         one = Mixture(
             candidates.weights[chosen],
             candidates.means[chosen],
             candidates.covariances[chosen],
             candidates.prec_chol[chosen],
         )
+        # a mixture of another structure may be more likely than what its first M-step makes of it
+        grace = 2 if done == 0 and chosen >= groups.counts.shape[0] else 0
         # the one place for all runs, since it is compiled where it stands
-        more, state = run(samples, weights, packed, one, constants, out, bound, field.bounds[chosen, done:until])
+        more, state = run(samples, weights, packed, one, constants, out, bound, field.bounds[chosen, done:until], grace)
         field.done[chosen] += more
         if before == UNDECIDED or state == COLLAPSED or state == NOT_FINITE:
             field.states[chosen] = state
         if stage == ENDED and field.states[chosen] != COLLAPSED and field.states[chosen] != NOT_FINITE:
-            valid += _is_valid(one, constants, out, plan, field, chosen)
+            is_valid = _is_valid(one, constants, out, plan, field, chosen)
+            again = is_valid and state == UNDECIDED and field.done[chosen] < plan.last
+            valid += is_valid and not again
+            if is_valid:
+                beat = max(beat, field.bounds[chosen, field.done[chosen] - 1])
+        else:
+            again = False
     return valid
 
 
@@ -189,7 +206,9 @@ def _is_valid(mixture, constants, out, plan, field, a):
             for j in range(d):
                 field.own[a, c, i, j] /= count
                 pooled[i, j] = mixture.covariances[c, i, j] - (constants.reg_covar if i == j else 0.0)
-        thin = thinness(pooled if plan.look == SHARED else field.own[a, c], plan.white, plan.look)
+        thin = thinness(pooled, plan.white, AXES if plan.look == AXES else FREE)
+        if plan.look != SHARED:
+            thin = min(thin, thinness(field.own[a, c], plan.white, plan.look))
         field.held[a, c], field.thin[a, c] = out.counts[0, c] * plan.unit, thin
         valid = valid and field.held[a, c] >= plan.least and thin > plan.flat
     if not valid:
@@ -201,8 +220,8 @@ def _is_valid(mixture, constants, out, plan, field, a):
 def thinness(covariance, white, look):
     """Return how small a covariance (d, d) is beside that of all samples, which `white` (d, d) makes the identity.
 
-    look : what of it counts: SHARED or FREE, its smallest variance in any direction; VOLUME, the mean of its variances; AXES, the
-    smallest along an axis, for which `white` is diagonal
+    look : what of it counts: FREE, its smallest variance in any direction; VOLUME, the mean of its variances; AXES, the smallest
+    along an axis, for which `white` is diagonal
     """
     d = covariance.shape[0]
     half, scaled, values, axes = np.empty((d, d)), np.empty((d, d)), np.empty(d), np.empty((d, d))

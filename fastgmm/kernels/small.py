@@ -77,12 +77,12 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
     Returns the iterations done and what ended them. If it is COLLAPSED, `mixture` is of no use; `packed` and `out` hold
     the input of the M-step.
     """
-    return run(samples, weights, packed, mixture, constants, out, bound, bounds)
+    return run(samples, weights, packed, mixture, constants, out, bound, bounds, 0)
 
 
 @helper(ELEMENTWISE, inline=True)
-def run(samples, weights, packed, mixture, constants, out, bound, bounds):
-    """Do `iterate`, as part of a caller that is called from Python."""
+def run(samples, weights, packed, mixture, constants, out, bound, bounds, grace):
+    """Do `iterate`, as part of a caller that is called from Python; the first `grace` changes of the bound mean nothing."""
     given = np.empty((0, out.counts.shape[1]), packed.means.dtype)
     for i in range(len(bounds)):
         # of `mixture` alone, so that an iteration has the same bits after a pause as without one
@@ -99,6 +99,8 @@ def run(samples, weights, packed, mixture, constants, out, bound, bounds):
         _weights_and_means(packed, mixture, constants, out)
         if not maximise(constants, packed, mixture, out):
             return i + 1, COLLAPSED
+        if i < grace:
+            continue
         if abs(bound - previous) < constants.tol:
             return i + 1, CONVERGED
         if constants.tol > 0.0 and (bound < previous or (len(mixture.weights) == 1 and previous > -np.inf)):

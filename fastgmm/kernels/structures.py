@@ -20,12 +20,12 @@ NONE, EQUAL, VARYING = 0, 1, 2
 
 #: An alternation ends if no volume changes by more than this, relatively, or after so many. Each improves the likelihood, and the
 #: next M-step continues from the end of this one: `model.m_steps` alternates up to 200 times.
-_TOL, _MOST = 1.5e-8, 50
+_TOL, _MOST = 1e-6, 10
 #: The gain per sample in log |Sigma| below which orientations are good enough, and sweeps of rotations at most: those of a first
 #: M-step, which decide which of several optima it is, and of all later ones.
-_GAIN, _FIRST_SWEEPS, _SWEEPS = 1e-9, 30, 5
+_GAIN, _FIRST_SWEEPS, _SWEEPS = 1e-8, 10, 2
 #: This many components offer their axes for a first common orientation.
-_OFFERS = 4
+_OFFERS = 2
 
 
 class Letters(NamedTuple):

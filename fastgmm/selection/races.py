@@ -79,6 +79,10 @@ class Races(Cells):
         self._doubles = source.in_double()
         self._white, self._scale = _spaces(total(source, self._settings.n_threads), source.total_weight, bool(self._collinear))
         self._found: dict[tuple[int, str], _Found] = {}
+        self._inside = {
+            one.name: [other.name for other in self._structures if other is not one and one.contains(other)]
+            for one in self._structures
+        }
         for k in self._sizes:
             place, groups = self._place(k, starts.n_init), None
             for structure in self._structures:
@@ -115,7 +119,7 @@ class Races(Cells):
             self.cells[key] = Cell(reason=reason)
 
     def _race(
-        self, structure: Structure, place: _Place, groups: Groups, n: int, *, sure: int
+        self, structure: Structure, place: _Place, groups: Groups, n: int, *, sure: int, beat: float = -np.inf
     ) -> tuple[_Found | None, Reason | None]:
         candidates, field = place.of(n)
         source, settings = self._doubles, self._settings
@@ -125,7 +129,7 @@ class Races(Cells):
         most = min(settings.max_iter, field.bounds.shape[1] - 1)
         white = self._white if rule.turns else self._scale
         unit = source.n_samples / source.total_weight
-        plan = Plan(min(_FIRST, most), min(_SECOND, most), most, _KEPT, _ENDED, sure, rule.least, rule.flat, unit, rule.look, white)
+        plan = Plan(min(_FIRST, most), min(_SECOND, most), most, _KEPT, _ENDED, sure, beat, rule.least, rule.flat, unit, rule.look, white)
         race(source.samples, source.sample_weights, place.packed, groups, candidates, constants, place.out, plan, field)
         order = sorted((-field.bounds[a, field.done[a] - 1], a) for a in range(n) if field.rounds[a] == 3 and field.states[a] in _GOOD)
         if order:
@@ -189,20 +193,16 @@ class Races(Cells):
                 if own is None or found.bound > own.bound:
                     _put(found.mixture, place.candidates, n)
                     n += 1
-            found, _ = self._race(structure, place, nothing, n, sure=0)
+            found, _ = self._race(structure, place, nothing, n, sure=0, beat=-np.inf if own is None else own.bound)
             if found is not None and (own is None or found.bound > own.bound):
                 self._found[key] = found
                 self.cells.pop(key, None)
 
     def _contained(self, k: int, structure: Structure) -> list[_Found]:
         """Return what was found for the richest structures that this one contains, among those with a fit of this size."""
-        inside = [
-            other
-            for other in self._structures
-            if other is not structure and structure.contains(other) and (k, other.name) in self._found
-        ]
-        richest = [one for one in inside if not any(other is not one and other.contains(one) for other in inside)]
-        return [self._found[k, one.name] for one in richest]
+        inside = [other for other in self._inside[structure.name] if (k, other) in self._found]
+        within = {name for other in inside for name in self._inside[other]}
+        return [self._found[k, other] for other in inside if other not in within]
 
     def _cell(self, k: int, structure: Structure, place: _Place) -> Cell:
         found, source = self._found[k, structure.name], self._doubles
@@ -230,6 +230,7 @@ class Races(Cells):
         )
         unit = np.tile(np.eye(d), (k, 1, 1))
         packed = Params(FULL, np.full(k, 1.0 / k), np.zeros((k, d)), unit, unit).packed(np.float64)
+        packed = packed._replace(tile=min(packed.tile, 64 * -(-n // 64) if n <= 128 else packed.tile))
         return _Place(candidates, ran, packed, accumulators(source, FULL, k)[1], np.empty((n, k)))
 
 
