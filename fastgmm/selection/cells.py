@@ -78,6 +78,7 @@ class Cells:
         self._sizes = sorted(sizes)
         self._collinear = collinear(sweep.total(source, settings.n_threads).scatter)
         self.cells: dict[tuple[int, str], Cell] = {}
+        self.interrupted = False
 
     def fit(self, k: int, structure: Structure) -> FitResult | None:
         """Return the fit of a cell, or None."""

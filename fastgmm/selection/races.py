@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm import _threads
 from fastgmm._limits import LIMITS
 from fastgmm.data.source import ArraySource
 from fastgmm.em.compiled_loop import letters_of
@@ -28,7 +31,7 @@ Float = NDArray[np.float64]
 #: Iterations after which candidates are compared, first all of them and then the `_KEPT` best, and how many are run to the end.
 _FIRST, _SECOND, _KEPT, _ENDED = 3, 10, 3, 1
 #: Cuts of a mixture of one component less, as far as there are axes.
-_CUTS = 6
+_CUTS = 4
 
 
 class _Place(NamedTuple):
@@ -79,25 +82,60 @@ class Races(Cells):
         self._doubles = source.in_double()
         self._white, self._scale = _spaces(total(source, self._settings.n_threads), source.total_weight, bool(self._collinear))
         self._found: dict[tuple[int, str], _Found] = {}
+        self._first = dict(self._found)  # before what structures of a size share, for the next size
+        self._left = False
         self._inside = {
             one.name: [other.name for other in self._structures if other is not one and one.contains(other)]
             for one in self._structures
         }
+        self._before: dict[tuple[int, str], Event] = {(k, one.name): Event() for k in self._sizes for one in self._structures}
         for k in self._sizes:
-            place, groups = self._place(k, starts.n_init), None
-            for structure in self._structures:
-                self._told(k, structure)
-                if reason := self._impossible(k, structure):
-                    self.cells[k, structure.name] = Cell(reason=reason)
-                    continue
-                groups = starts.groups(k) if groups is None else groups
-                self._run_cell(k, structure, place, groups)
-            if k > 1:
-                self._share(k, place)
-            for structure in self._structures:
-                if (k, structure.name) in self._found:
-                    self.cells[k, structure.name] = self._cell(k, structure, place)
+            starts.groups(k) if k <= self._source.n_samples else None  # of one random state, in order
+        try:
+            self._run_size(self._sizes[0], starts)  # which compiles, in this thread
+            n_threads = min(_threads.effective_threads(self._settings.n_threads), len(self._sizes))
+            if n_threads == 1:
+                for k in self._sizes[1:]:
+                    self._run_size(k, starts)
+            else:
+                self._run_sizes(starts, n_threads)
+        except KeyboardInterrupt:
+            self.interrupted = True
         return self.cells
+
+    def _run_sizes(self, starts: Starts, n_threads: int) -> None:
+        """Run sizes side by side: each waits for cells of the size below, structure by structure."""
+        with ThreadPoolExecutor(n_threads) as pool:
+            sizes = [pool.submit(self._run_size, k, starts) for k in self._sizes[1:]]
+            try:
+                for size in sizes:
+                    size.result()
+            finally:
+                self._left = True
+                for size in sizes:
+                    size.cancel()
+                for event in self._before.values():
+                    event.set()
+
+    def _run_size(self, k: int, starts: Starts) -> None:
+        place = self._place(k, starts.n_init)
+        below = self._sizes[self._sizes.index(k) - 1] if k > self._sizes[0] else None
+        for structure in self._structures:
+            if below is not None:
+                self._before[below, structure.name].wait()
+            if self._left:
+                return
+            self._told(k, structure)
+            if reason := self._impossible(k, structure):
+                self.cells[k, structure.name] = Cell(reason=reason)
+            else:
+                self._run_cell(k, structure, place, starts.groups(k))
+            self._before[k, structure.name].set()
+        if k > 1:
+            self._share(k, place)
+        for structure in self._structures:
+            if (k, structure.name) in self._found:
+                self.cells[k, structure.name] = self._cell(k, structure, place)
 
     # --- one cell ---
 
@@ -108,13 +146,13 @@ class Races(Cells):
         for found in within:
             _put(found.mixture, place.candidates, n)
             n += 1
-        smaller = self._found.get((k - 1, structure.name))
+        smaller = self._first.get((k - 1, structure.name))
         if smaller is not None:
             halves = Mixture(*(array[n:] for array in place.candidates))
             n += cut(smaller.mixture, smaller.own, _axes(k - 1, self._source.n_features), halves)
         found, reason = self._race(structure, place, groups, n, sure=min(1, n_groups))
         if found is not None:
-            self._found[key] = found
+            self._found[key] = self._first[key] = found
         else:
             self.cells[key] = Cell(reason=reason)
 

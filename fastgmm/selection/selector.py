@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -264,14 +265,16 @@ class _Told:
     def __init__(self, tell: Callable[[int, str], None], n_cells: int) -> None:
         self._tell, self._n_cells = tell, n_cells
         self._done, self._next = 0, 0
+        self._lock = Lock()  # sizes run side by side
 
     def of(self, which: str) -> Callable[[int, Structure], None]:
         counter = itertools.count(1)
 
         def told(k: int, structure: Structure) -> None:
-            self._done, self._next = self._done + self._next, k
-            components = f"{k} component{'s' * (k != 1)}"
-            self._tell(self._done, f"model {next(counter)} of {self._n_cells}{which}: {structure.name}, {components}")
+            with self._lock:
+                self._done, self._next = self._done + self._next, k
+                components = f"{k} component{'s' * (k != 1)}"
+                self._tell(self._done, f"model {next(counter)} of {self._n_cells}{which}: {structure.name}, {components}")
 
         return told
 

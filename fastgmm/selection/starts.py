@@ -38,6 +38,7 @@ class Starts:
         self._settings = settings
         self._trees: list[list[tuple[ArraySource, Agglomeration]]] = []
         self._found: dict[tuple[int, int], Stats] = {}
+        self._moments: dict[int, Groups] = {}
         certain = init_params == "hierarchical" and source.n_samples <= MOST_SAMPLES
         self.n_init = 1 if certain else n_init
 
@@ -50,6 +51,11 @@ class Starts:
 
     def groups(self, k: int) -> Groups:
         """Return the moments of all draws for k components, without those that there are not."""
+        if k not in self._moments:
+            self._moments[k] = self._groups_of(k)
+        return self._moments[k]
+
+    def _groups_of(self, k: int) -> Groups:
         if k == 1 or self._init_params == "hierarchical":
             return self._groups_of_trees(k)
         drawn = []
