@@ -1,8 +1,20 @@
-"""Degenerate components, which describe a few samples, or none: which, on how many distinct samples, and what to do.
+"""What is spurious: components that describe a few samples, or none. The one rule of `fit`, which warns, and `select`, which refuses.
 
-The likelihood has no maximum if a component may sit on samples that are equal in some direction. The likelihood that EM reaches
-there is as high as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969), and criteria that are made of
-it mean nothing. `fit` warns of it; `select` leaves such a model out.
+The likelihood has no maximum if a component may sit on samples that are equal in some direction: what EM reaches there is as high
+as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969). Short of that, it has local maxima at a few samples
+that happen to lie close to a point, a line or a plane (Seo & Kim, Comput. Stat. Data Anal. 56(8), 2012); criteria that are made of
+the likelihood mean nothing there. Bounds on the ratio of eigenvalues (García-Escudero et al., Ann. Stat. 36(3), 2008) and priors
+(Fraley & Raftery, J. Classification 24, 2007) exclude them; here a model is spurious if
+
+1. a component holds fewer samples than `least_samples`: d + 1 if it has a shape or an orientation of its own, 2 if it has but a
+   volume, 1 if its covariance is that of all components;
+2. all components together have fewer distinct samples than `least_in_all`: besides 1, two for each, and for a common
+   covariance matrix of two components or more n - k > 2 d. With n - k close to d the pooled scatter is nearly singular, and the
+   likelihood of more components rises beyond any penalty;
+3. a component is flat: in some direction its variance is `reg_covar`, or rounding, beside the data's own variance in that direction.
+   That is looked for in its covariance, and in its own samples' as far as these shape the covariance.
+
+`bench/README.md` has the study that this is drawn from.
 """
 
 from __future__ import annotations
@@ -68,7 +80,24 @@ def rule_of(structure: Structure, d: int, reg_covar: float) -> Rule:
         look = VOLUME
     else:
         look = AXES if orientation == "I" else FREE
-    return Rule(structure.least_samples(d), max(reg_covar, ROUNDING), look, orientation != "I")
+    return Rule(least_samples(structure, d), max(reg_covar, ROUNDING), look, orientation != "I")
+
+
+def least_samples(structure: Structure, d: int) -> int:
+    """Return how many samples a component must hold at least."""
+    volume, shape, orientation = structure.mclust_name
+    if "V" in (shape, orientation):
+        return d + 1
+    return 2 if volume == "V" else 1
+
+
+def least_in_all(structure: Structure, k: int, d: int) -> int:
+    """Return how many distinct samples k components must have together."""
+    of_each = k * least_samples(structure, d)
+    if k == 1:
+        return max(structure.least_in_all(1, d), of_each)
+    pooled = k + 2 * d + 1 if d > 1 and structure.mclust_name.endswith("EE") else 2 * k
+    return max(structure.least_in_all(k, d), of_each, pooled)
 
 
 def spurious(structure: Structure, d: int, held: Float, thin: Float, rule: Rule, n: int) -> Reason:
@@ -76,7 +105,7 @@ def spurious(structure: Structure, d: int, held: Float, thin: Float, rule: Rule,
     few = held < rule.least
     if few.any():
         j = int(np.argmin(held))
-        return Reason(f"{holds(j, held[j], n)}, and needs {rule.least} for {structure.name!r} with {d} features", float(held[j]))
+        return Reason(holds(j, held[j], n) + needs(structure, d), float(held[j]))
     j = int(np.argmin(thin))
     return Reason(holds(j, held[j], n) + f", which in some direction are equal up to {max(thin[j], 0.0):.3g} of the variance of all", 1.0)
 
@@ -87,6 +116,11 @@ def spurious(structure: Structure, d: int, held: Float, thin: Float, rule: Rule,
 def holds(component: int, held: float, n: int, distinct: str = "") -> str:
     """Say which component it is, how many of the samples it holds, and how many of these are `distinct`."""
     return f"component {component} holds {held:.4g} of {n} samples{distinct and f' ({distinct} distinct)'}"
+
+
+def needs(structure: Structure, d: int) -> str:
+    """Say how many samples a component needs."""
+    return f", and needs {least_samples(structure, d)} for {structure.name!r} with {d} feature{'s' * (d > 1)}"
 
 
 def are_flat(variance: float, reg_covar: float) -> str:
@@ -114,13 +148,16 @@ def degenerate(source: Source, params: Params, structure: Structure, reg_covar: 
     A few operations on the parameters find suspicious components; only then are the samples read, in one pass.
     """
     n, d = source.n_samples, source.n_features
-    if wide(params, reg_covar) and params.weights.min() * n > 2 * _NONE:
-        return ""
+    least = least_samples(structure, d)
     held = params.weights * (n / params.weights.sum())
+    # what a start or a converged fit rounds off is not a sample
+    too_few = (held < least - _NONE) & (held >= _NONE)
+    if wide(params, reg_covar) and held.min() > 2 * _NONE and not too_few.any():
+        return ""
     floor = 2 * reg_covar or ROUNDING * float(_total_variances(params).mean())
     # the smallest variance in any direction is at least 1 / tr Sigma^-1
     steepest = params.precision_diagonals.sum(axis=1)
-    if held.min() >= _NONE and floor * steepest.max() < 1.0:
+    if held.min() >= _NONE and floor * steepest.max() < 1.0 and not too_few.any():
         return ""
     dead = held < _NONE
     suspects = ~dead & (floor * steepest >= 1.0)
@@ -139,6 +176,13 @@ def degenerate(source: Source, params: Params, structure: Structure, reg_covar: 
         ]
         if who:
             parts.append(listed(who, most=_NAMED) + are_equal(float(variances[few].min()), reg_covar, d, structure))
+        too_few[flat[few]] = False
+    if too_few.any():
+        who = [holds(j, held[j], n) for j in np.flatnonzero(too_few).tolist()]
+        simpler = listed([repr(other.name) for other in possible(float(held[too_few].min()), d, structure)], "or")
+        parts.append(
+            listed(who, most=_NAMED) + needs(structure, d) + ": decrease n_components" + (simpler and f", or choose {simpler}")
+        )
     if dead.any():
         who = [holds(j, held[j], n) for j in np.flatnonzero(dead).tolist()]
         parts.append(

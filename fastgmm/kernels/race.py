@@ -76,22 +76,43 @@ class Field(NamedTuple):
 
 
 @helper(EXACT)
-def cut(mixture, own, n_axes, halves):
+def _transformed(covariance, matrix, out):
+    """Compute the upper triangle of matrix @ covariance @ matrix^T, (d, d)."""
+    d = covariance.shape[0]
+    row = np.empty(d)
+    for i in range(d):
+        for j in range(d):
+            row[j] = 0.0
+            for m in range(d):
+                row[j] += matrix[i, m] * covariance[m, j]
+        for j in range(i, d):
+            value = 0.0
+            for m in range(d):
+                value += row[m] * matrix[j, m]
+            out[i, j] = value
+
+
+@helper(EXACT)
+def cut(mixture, own, white, colour, n_axes, halves):
     """Write mixtures of one component more: each component in turn is cut in two across one of its principal axes.
 
-    own : (k, d, d), in, covariances of the components' own samples; halves : Mixture, out, of k n_axes mixtures
+    own : (k, d, d), in, covariances of the components' own samples; white, colour : (d, d), in, the map to the space in which the
+    covariance of all samples is 1, where the axes are taken so that units do not matter, and its inverse; halves : Mixture, out, of k n_axes mixtures
     A normal distribution cut at its mean has halves with means +- sqrt(2 / pi) and the variance 1 - 2 / pi.
     Returns how many there are: halves without a positive definite covariance are left out.
     """
     k, d = mixture.means.shape
-    values, axes, step = np.empty(d), np.empty((d, d)), np.empty(d)
+    values, axes, step, scaled = np.empty(d), np.empty((d, d)), np.empty(d), np.empty((d, d))
     found = 0
     for c in range(k):
-        eigen(own[c], values, axes)
+        _transformed(own[c], white, scaled)
+        eigen(scaled, values, axes)
         for a in range(n_axes):
             size = np.sqrt(max(values[d - 1 - a], 0.0) * 0.6366197723675814)
             for i in range(d):
-                step[i] = size * axes[d - 1 - a, i]
+                step[i] = 0.0
+                for j in range(d):
+                    step[i] += size * colour[i, j] * axes[d - 1 - a, j]
             for b in range(k):
                 halves.weights[found, b] = mixture.weights[b]
                 for i in range(d):
@@ -224,18 +245,10 @@ def thinness(covariance, white, look):
     along an axis, for which `white` is diagonal
     """
     d = covariance.shape[0]
-    half, scaled, values, axes = np.empty((d, d)), np.empty((d, d)), np.empty(d), np.empty((d, d))
+    scaled, values, axes = np.empty((d, d)), np.empty(d), np.empty((d, d))
     mean, least = 0.0, np.inf
+    _transformed(covariance, white, scaled)
     for i in range(d):
-        for j in range(d):
-            half[i, j] = 0.0
-            for m in range(d):
-                half[i, j] += white[i, m] * covariance[m, j]
-    for i in range(d):
-        for j in range(i, d):
-            scaled[i, j] = 0.0
-            for m in range(d):
-                scaled[i, j] += half[i, m] * white[j, m]
         mean += scaled[i, i] / d
         least = min(least, scaled[i, i])
     if look == VOLUME:

@@ -14,7 +14,7 @@ from fastgmm.data.source import Source
 from fastgmm.em import evaluate, sweep
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Collapsed, MaximumLikelihood
-from fastgmm.fitting.degenerate import Reason
+from fastgmm.fitting.degenerate import Reason, least_in_all
 from fastgmm.model.collinear import collinear, described, numbered
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure, possible
 
@@ -80,6 +80,12 @@ class Cells:
         self.cells: dict[tuple[int, str], Cell] = {}
         self.interrupted = False
 
+    def completed(self) -> int:
+        """Give cells that were not run a reason; return how many they are."""
+        left = [(k, one.name) for k in self._sizes for one in self._structures if (k, one.name) not in self.cells]
+        self.cells |= {key: Cell(reason=Reason("the search was interrupted before it was fitted", -1.0)) for key in left}
+        return len(left)
+
     def fit(self, k: int, structure: Structure) -> FitResult | None:
         """Return the fit of a cell, or None."""
         cell = self.cells.get((k, structure.name))
@@ -101,6 +107,8 @@ class Cells:
             for other in possible(reason.held, d, structure)
             if self._kind(other) not in failed and not self._impossible(k, other)
         ]
+        if reason.held < 0:
+            return reason.what
         advice = [f"choose {listed(enough, 'or')}"] if enough else []
         if reason.otherwise:
             advice.append(reason.otherwise)
@@ -118,10 +126,10 @@ class Cells:
     def _impossible(self, k: int, structure: Structure) -> Reason | None:
         """Return why a cell cannot have a fit, from whatever start, or None."""
         d, n = self._source.n_features, self._n_distinct
-        least = structure.least_in_all(k, d)
+        least = least_in_all(structure, k, d)
         if least > n:
             what = f"{_components(k)} of type {structure.name!r} with {d} feature{'s' * (d > 1)} need {least} distinct samples"
-            most = max((size for size in range(1, k) if structure.least_in_all(size, d) <= n), default=0)
+            most = max((size for size in range(1, k) if least_in_all(structure, size, d) <= n), default=0)
             advice = f"ask for {_components(most)} at most" if most else ""
             return Reason(f"{what} at least, and there are {n}", math.inf, advice)
         if self._collinear and structure.layout.correlates:

@@ -22,7 +22,7 @@ from fastgmm.kernels.race import SPURIOUS, Field, Groups, Plan, classify, cut, r
 from fastgmm.kernels.small import CONVERGED, DOUBTFUL, UNDECIDED, Mixture, Structured, iterate
 from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
-from fastgmm.model.structures import COUNT_FLOOR, Structure
+from fastgmm.model.structures import COUNT_FLOOR, STRUCTURES, Structure
 from fastgmm.selection.cells import Cell, Cells, Reason
 from fastgmm.selection.starts import Starts
 
@@ -81,6 +81,7 @@ class Races(Cells):
         assert isinstance(source, ArraySource)
         self._doubles = source.in_double()
         self._white, self._scale = _spaces(total(source, self._settings.n_threads), source.total_weight, bool(self._collinear))
+        self._colour = np.linalg.inv(self._white)
         self._found: dict[tuple[int, str], _Found] = {}
         self._first = dict(self._found)  # before what structures of a size share, for the next size
         self._left = False
@@ -101,6 +102,9 @@ class Races(Cells):
                 self._run_sizes(starts, n_threads)
         except KeyboardInterrupt:
             self.interrupted = True
+        for (k, name), found in self._found.items():  # of sizes that were not finished
+            if (k, name) not in self.cells:
+                self.cells[k, name] = self._cell(k, STRUCTURES[name], self._place(k, 0))
         return self.cells
 
     def _run_sizes(self, starts: Starts, n_threads: int) -> None:
@@ -149,7 +153,7 @@ class Races(Cells):
         smaller = self._first.get((k - 1, structure.name))
         if smaller is not None:
             halves = Mixture(*(array[n:] for array in place.candidates))
-            n += cut(smaller.mixture, smaller.own, _axes(k - 1, self._source.n_features), halves)
+            n += cut(smaller.mixture, smaller.own, self._white, self._colour, _axes(k - 1, self._source.n_features), halves)
         found, reason = self._race(structure, place, groups, n, sure=min(1, n_groups))
         if found is not None:
             self._found[key] = self._first[key] = found

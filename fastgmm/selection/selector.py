@@ -20,6 +20,7 @@ from fastgmm.data.source import Source
 from fastgmm.em.sweep import total
 from fastgmm.estimators.left_out import LeftOut, constant_features, features
 from fastgmm.estimators.mixture import Criteria, warn_of_relative_weights
+from fastgmm.fitting.degenerate import least_in_all
 from fastgmm.fitting.progress import steps
 from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure
@@ -110,7 +111,7 @@ def select(
     OSError
         If files cannot be read.
     KeyboardInterrupt
-        On Ctrl-C, within about a second; nothing is kept.
+        On Ctrl-C before any model is fitted. Later, within about a second, the models that are fitted are returned.
 
     Warns
     -----
@@ -158,8 +159,16 @@ def select(
     arguments = {"tol": tol, "reg_covar": settings.added, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
     arguments |= {"random_state": random_state, "n_threads": n_threads}
     data = (source.n_features, source.dtype, None if names is None else names[kept], left_out)
+    left = grid.completed()
+    if left and len(grid.cells) == left:
+        raise KeyboardInterrupt
     found = _selection(source, structures, sizes, criterion, grid, arguments, data)
     _check_found(found)
+    if left:
+        warn(
+            f"The search was interrupted: {left} of {found.bic.size} models were not fitted, and the best is that of the others",
+            UserWarning,
+        )
     _warn_of_size(found, by_default=n_components is _SIZES)
     return found
 
@@ -228,9 +237,9 @@ def _search(
     sample = source.for_start(rng)
     n_distinct = source.n_samples
     if sample.n_samples == n_distinct:  # all are at hand
-        most = STRUCTURES["VVV"].least_in_all(max(sizes), source.n_features)  # no structure needs more
+        most = max(least_in_all(one, max(sizes), source.n_features) for one in structures)
         n_distinct = sample.n_distinct(min(most, n_distinct))
-    large = source.n_samples > _LARGE
+    large = source.n_samples > _LARGE or sample.n_samples < source.n_samples
     if large:
         sample = sample.subsample(_SAMPLE, rng)
     n_cells = len(sizes) * len(structures)
@@ -245,7 +254,9 @@ def _search(
         starts = Starts(sample, init_params, n_init, rng, settings)
         little = Races(sample, structures, sizes, settings, n_distinct=None if large else n_distinct, **options(", of a sample" if large else ""))
         little.run(starts)
-        if not large:
+        if not large or little.interrupted:
+            if large:  # a sample's fits are not those of all
+                little.cells.clear()
             return little
         grid = Grid(source, structures, sizes, settings, starts=starts, sample=little, n_distinct=n_distinct, **options(""))
         grid.run()
