@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Event
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
 from fastgmm.model.structures import COUNT_FLOOR, STRUCTURES, Structure
 from fastgmm.selection.cells import Cell, Cells, Reason
+from fastgmm.selection.checkpoint import SearchCheckpoint
+from fastgmm.selection.found import Found
 from fastgmm.selection.starts import Starts
 
 Float = NDArray[np.float64]
@@ -48,22 +50,8 @@ class _Place(NamedTuple):
         return Mixture(*(array[:n] for array in self.candidates)), Field(*(array[:n] for array in self.field))
 
 
-@dataclass(eq=False)
-class _Found:
-    """What a race found: a mixture in the full layout, its bounds, and covariances of its components' own samples."""
-
-    mixture: Mixture
-    own: Float
-    bounds: Float
-    converged: bool
-
-    @property
-    def bound(self) -> float:
-        return float(self.bounds[-1])
-
-
 class Races(Cells):
-    """The cells of a source that is an array of some thousand samples at most.
+    """The cells of a source that is an array of some thousand samples at most, and may stand for `stands_for` samples.
 
     A cell begins from several candidates; those that are best after a few iterations are run to the end:
 
@@ -75,6 +63,13 @@ class Races(Cells):
     If a candidate ends as a spurious mixture (`fitting.degenerate`), the next one counts.
     """
 
+    def __init__(
+        self, *arguments: Any, stands_for: int | None = None, checkpoint: SearchCheckpoint | None = None, **options: Any
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._checkpoint = checkpoint
+        self._stands_for = self._source.n_samples if stands_for is None else stands_for
+
     def run(self, starts: Starts) -> dict[tuple[int, str], Cell]:
         """Fit all cells."""
         source = self._source
@@ -82,41 +77,83 @@ class Races(Cells):
         self._doubles = source.in_double()
         self._white, self._scale = _spaces(total(source, self._settings.n_threads), source.total_weight, bool(self._collinear))
         self._colour = np.linalg.inv(self._white)
-        self._found: dict[tuple[int, str], _Found] = {}
-        self._first = dict(self._found)  # before what structures of a size share, for the next size
+        self._found: dict[tuple[int, str], Found] = {}
+        self._first: dict[tuple[int, str], Found] = {}  # before what structures of a size share, for the next size
         self._left = False
+        self._whole: set[int] = set()
+        self._refused: dict[tuple[int, str], Reason] = {}
         self._inside = {
             one.name: [other.name for other in self._structures if other is not one and one.contains(other)]
             for one in self._structures
         }
         self._before: dict[tuple[int, str], Event] = {(k, one.name): Event() for k in self._sizes for one in self._structures}
-        for k in self._sizes:
-            starts.groups(k) if k <= self._source.n_samples else None  # of one random state, in order
+        sizes = self._restored()
+        for k in sizes:
+            if k <= self._source.n_samples:
+                starts.groups(k)  # of one random state, in order
         try:
-            self._run_size(self._sizes[0], starts)  # which compiles, in this thread
-            n_threads = min(_threads.effective_threads(self._settings.n_threads), len(self._sizes))
-            if n_threads == 1:
-                for k in self._sizes[1:]:
+            if sizes:
+                self._run_size(sizes[0], starts)  # which compiles, in this thread
+            n_threads = min(_threads.effective_threads(self._settings.n_threads), len(sizes))
+            if n_threads <= 1:
+                for k in sizes[1:]:
                     self._run_size(k, starts)
             else:
-                self._run_sizes(starts, n_threads)
+                self._run_sizes(sizes[1:], starts, n_threads)
         except KeyboardInterrupt:
             self.interrupted = True
+        self._store(now=True)
         for (k, name), found in self._found.items():  # of sizes that were not finished
             if (k, name) not in self.cells:
                 self.cells[k, name] = self._cell(k, STRUCTURES[name], self._place(k, 0))
         return self.cells
 
-    def _run_sizes(self, starts: Starts, n_threads: int) -> None:
+    def _restored(self) -> list[int]:
+        """Take over what the checkpoint has of whole sizes; return the other sizes."""
+        if self._checkpoint is None:
+            return list(self._sizes)
+        first, found, refused = self._checkpoint.found()
+        names = [one.name for one in self._structures]
+        done = [k for k in self._sizes if all((k, name) in found or (k, name) in refused for name in names)]
+        self._first |= {key: value for key, value in first.items() if key[0] in done}
+        self._found |= {key: value for key, value in found.items() if key[0] in done}
+        self._refused |= {key: reason for key, reason in refused.items() if key[0] in done}
+        self.cells |= {key: Cell(reason=reason) for key, reason in self._refused.items()}
+        for k in done:
+            for structure in self._structures:
+                self._before[k, structure.name].set()
+            place = self._place(k, 0)
+            self._finish(k, place)
+        return [k for k in self._sizes if k not in done]
+
+    def _finish(self, k: int, place: _Place) -> None:
+        for structure in self._structures:
+            if (k, structure.name) in self._found:
+                self.cells[k, structure.name] = self._cell(k, structure, place)
+        self._whole.add(k)
+
+    def _store(self, *, now: bool = False) -> None:
+        """Write what is done of whole sizes."""
+        if self._checkpoint is not None:
+            first, found, cells = dict(self._first), dict(self._found), dict(self.cells)
+            refused = {key: cell.reason for key, cell in cells.items() if cell.reason is not None and key[0] in self._whole}
+            self._checkpoint.store_found(
+                {key: value for key, value in first.items() if key[0] in self._whole},
+                {key: value for key, value in found.items() if key[0] in self._whole},
+                refused,
+                now=now,
+            )
+
+    def _run_sizes(self, sizes: Sequence[int], starts: Starts, n_threads: int) -> None:
         """Run sizes side by side: each waits for cells of the size below, structure by structure."""
         with ThreadPoolExecutor(n_threads) as pool:
-            sizes = [pool.submit(self._run_size, k, starts) for k in self._sizes[1:]]
+            running = [pool.submit(self._run_size, k, starts) for k in sizes]
             try:
-                for size in sizes:
+                for size in running:
                     size.result()
             finally:
                 self._left = True
-                for size in sizes:
+                for size in running:
                     size.cancel()
                 for event in self._before.values():
                     event.set()
@@ -137,9 +174,8 @@ class Races(Cells):
             self._before[k, structure.name].set()
         if k > 1:
             self._share(k, place)
-        for structure in self._structures:
-            if (k, structure.name) in self._found:
-                self.cells[k, structure.name] = self._cell(k, structure, place)
+        self._finish(k, place)
+        self._store()
 
     # --- one cell ---
 
@@ -162,7 +198,7 @@ class Races(Cells):
 
     def _race(
         self, structure: Structure, place: _Place, groups: Groups, n: int, *, sure: int, beat: float = -np.inf
-    ) -> tuple[_Found | None, Reason | None]:
+    ) -> tuple[Found | None, Reason | None]:
         candidates, field = place.of(n)
         source, settings = self._doubles, self._settings
         constants = self._constants(structure)
@@ -170,13 +206,13 @@ class Races(Cells):
         k, d = candidates.means.shape[1:]
         most = min(settings.max_iter, field.bounds.shape[1] - 1)
         white = self._white if rule.turns else self._scale
-        unit = source.n_samples / source.total_weight
+        unit = self._stands_for / source.total_weight
         plan = Plan(min(_FIRST, most), min(_SECOND, most), most, _KEPT, _ENDED, sure, beat, rule.least, rule.flat, unit, rule.look, white)
         race(source.samples, source.sample_weights, place.packed, groups, candidates, constants, place.out, plan, field)
         order = sorted((-field.bounds[a, field.done[a] - 1], a) for a in range(n) if field.rounds[a] == 3 and field.states[a] in _GOOD)
         if order:
             a = order[0][1]
-            found = _Found(
+            found = Found(
                 Mixture(*(array[a].copy() for array in candidates)),
                 field.own[a].copy(),
                 field.bounds[a, : field.done[a]].copy(),
@@ -187,7 +223,7 @@ class Races(Cells):
             return found, None
         worst = [a for a in range(n) if field.states[a] == SPURIOUS] or [0]
         a = worst[0]
-        return None, spurious(structure, d, field.held[a], field.thin[a], rule, source.n_samples)
+        return None, spurious(structure, d, field.held[a], field.thin[a], rule, self._stands_for)
 
     def _constants(self, structure: Structure) -> Structured:
         settings = self._settings
@@ -195,7 +231,7 @@ class Races(Cells):
             self._doubles.total_weight, settings.tol, float(COUNT_FLOOR), settings.added, letters_of(structure)
         )
 
-    def _continue(self, found: _Found, constants: Structured, place: _Place) -> None:
+    def _continue(self, found: Found, constants: Structured, place: _Place) -> None:
         """Continue a run that has not converged after as many iterations as a race makes."""
         source, left = self._doubles, self._settings.max_iter - len(found.bounds)
         state = UNDECIDED
@@ -240,7 +276,7 @@ class Races(Cells):
                 self._found[key] = found
                 self.cells.pop(key, None)
 
-    def _contained(self, k: int, structure: Structure) -> list[_Found]:
+    def _contained(self, k: int, structure: Structure) -> list[Found]:
         """Return what was found for the richest structures that this one contains, among those with a fit of this size."""
         inside = [other for other in self._inside[structure.name] if (k, other) in self._found]
         within = {name for other in inside for name in self._inside[other]}

@@ -24,6 +24,7 @@ from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import STRUCTURES, Structure, maximise
+from fastgmm.selection.checkpoint import SearchCheckpoint
 from fastgmm.selection.cells import Cell, Cells, of_error
 from fastgmm.selection.races import Races
 from fastgmm.selection.starts import Starts
@@ -63,19 +64,33 @@ class Grid(Cells):
     callback, invoked before each cell; messages call the features by `names`.
     """
 
-    def __init__(self, *arguments: Any, starts: Starts, sample: Races | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        starts: Starts,
+        sample: Races | None = None,
+        checkpoint: SearchCheckpoint | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*arguments, **options)
-        self._starts, self._sample = starts, sample
+        self._starts, self._sample, self._checkpoint = starts, sample, checkpoint
 
     def run(self) -> dict[tuple[int, str], Cell]:
         """Fit all cells."""
+        if self._checkpoint is not None:
+            self.cells |= self._checkpoint.cells()
         try:
             for k in self._sizes:
                 for structure in self._structures:
                     self._told(k, structure)
-                    self.cells[k, structure.name] = self._cell(k, structure)
+                    if (k, structure.name) not in self.cells:
+                        self.cells[k, structure.name] = self._cell(k, structure)
+                        if self._checkpoint is not None:
+                            self._checkpoint.store_cells(self.cells)
         except KeyboardInterrupt:
             self.interrupted = True
+            if self._checkpoint is not None:
+                self._checkpoint.store_cells(self.cells, now=True)
         return self.cells
 
     # --- one cell ---

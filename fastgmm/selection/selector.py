@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from threading import Lock
 from typing import Any
@@ -16,17 +18,20 @@ from fastgmm import _validation
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
 from fastgmm._names import CRITERIA
 from fastgmm.data.open import open_source
-from fastgmm.data.source import Source
+from fastgmm.data.source import LocalSource, Source
 from fastgmm.em.sweep import total
 from fastgmm.estimators.left_out import LeftOut, constant_features, features
 from fastgmm.estimators.mixture import Criteria, warn_of_relative_weights
+from fastgmm.fitting.checkpoint import data_of, settings_of
 from fastgmm.fitting.degenerate import least_in_all
 from fastgmm.fitting.progress import steps
 from fastgmm.init.starts import STARTS
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure
 from fastgmm.selection.result import Selection
 from fastgmm.selection.cells import Cells, Settings
+from fastgmm.selection.checkpoint import SearchCheckpoint
 from fastgmm.selection.races import Races
+from fastgmm.selection.sampling import enriched
 from fastgmm.selection.search import Grid
 from fastgmm.selection.starts import Starts
 
@@ -46,6 +51,7 @@ def select(
     criterion: str = "bic",
     *,
     sample_weight: ArrayLike | None = None,
+    weight_type: str = "frequency",
     init_params: str = "hierarchical",
     n_init: int = 1,
     tol: float = 1e-5,
@@ -54,6 +60,8 @@ def select(
     random_state: Any = None,
     n_threads: int | None = None,
     progress: bool = False,
+    checkpoint: Any = None,
+    checkpoint_interval: float = 60.0,
 ) -> Selection:
     """Fit mixtures of several sizes and covariance structures, and compare them.
 
@@ -83,8 +91,11 @@ def select(
     criterion : {'bic', 'icl', 'aic'}, default='bic'
         Criterion that ranks the models.
     sample_weight : array-like of shape (n,), optional
-        As in `GaussianMixture.fit`. n in the criteria is their sum, so their scale matters here: multiply relative ones by
-        n / ``sample_weight.sum()``.
+        As in `GaussianMixture.fit`.
+    weight_type : {'frequency', 'importance'}, default='frequency'
+        Meaning of the weights. 'frequency': how often a sample was seen. n in the criteria is their sum, so their scale
+        matters. 'importance': only their ratios matter, as of survey weights and probabilities. n is then the effective size,
+        ``w.sum()**2 / (w**2).sum()`` (Kish, Survey Sampling, 1965), and the log-likelihood that of so many samples.
     init_params : str, default='hierarchical'
         As in `GaussianMixture`. 'hierarchical' needs one tree for all sizes; for up to 2000 samples it depends on the data alone.
     n_init : int, default=1
@@ -97,6 +108,11 @@ def select(
         As in `GaussianMixture`; the results do not depend on it, to the bit.
     progress : bool, default=False
         Show which model is being fitted, on standard error: as a bar or as lines, as `GaussianMixture.fit` does.
+    checkpoint : path, optional
+        File for the models that are fitted so far, as in `GaussianMixture.fit`: call select again with the same arguments to
+        resume. It is removed when the search has ended; after Ctrl-C it stays.
+    checkpoint_interval : float, default=60.0
+        Seconds between two writes.
 
     Returns
     -------
@@ -133,6 +149,7 @@ def select(
     sizes = _check_sizes(n_components)
     _validation.check_choice("criterion", criterion, CRITERIA)
     _validation.check_choice("init_params", init_params, STARTS)
+    _validation.check_choice("weight_type", weight_type, ("frequency", "importance"))
     _validation.check_integer("n_init", n_init, 1)
     settings = Settings(
         _validation.check_non_negative("tol", tol),
@@ -141,28 +158,42 @@ def select(
         _validation.check_threads(n_threads),
     )
     _validation.check_bool("progress", progress)
+    every = _validation.check_non_negative("checkpoint_interval", checkpoint_interval)
+    file = None if checkpoint is None else SearchCheckpoint(checkpoint, every)
     names = _validation.feature_names(X)
     rng = _validation.check_random_state(random_state)
     wanted = _check_types(covariance_types)
     source = open_source(X, sample_weight, min_samples=2)
     _validation.check_magnitude(source.largest, source.n_features, source.dtype)
-    warn_of_relative_weights(source)
+    effective = None
+    if weight_type == "importance":
+        effective = kish(source, settings.n_threads)
+    else:
+        warn_of_relative_weights(source)
     source, left_out = _varying(source, names, settings.n_threads)
     variances = np.diagonal(total(source, settings.n_threads).scatter) / source.total_weight
     settings = replace(settings, added=settings.reg_covar * float(variances.min()))
     kept = np.arange(source.n_features) if left_out is None else left_out.kept(source.n_features)
     called = [repr(str(names[j])) for j in kept] if names is not None else [f"feature {j}" for j in kept]
     structures = _structures(wanted, source.n_features)
+    if file is not None:
+        asked = {"tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
+        asked |= {"random_state": random_state, "n_components": list(sizes), "weight_type": weight_type}
+        asked["covariance_types"] = ", ".join(one.name for one in structures)
+        file.identify(settings_of("select", asked), data_of(source))
+        file.load()
     what = f"a search of up to {max(sizes)} components in {source.n_features} features, {source.n_samples} samples"
     with memory_for(what, "Ask for fewer components or types of fewer parameters, such as 'VVI'"):
-        grid = _search(source, structures, sizes, settings, (init_params, n_init, rng), called, progress)
+        grid = _search(source, structures, sizes, settings, (init_params, n_init, rng), called, progress, file)
     arguments = {"tol": tol, "reg_covar": settings.added, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
     arguments |= {"random_state": random_state, "n_threads": n_threads}
     data = (source.n_features, source.dtype, None if names is None else names[kept], left_out)
     left = grid.completed()
+    if file is not None and not grid.interrupted:
+        file.remove()
     if left and len(grid.cells) == left:
         raise KeyboardInterrupt
-    found = _selection(source, structures, sizes, criterion, grid, arguments, data)
+    found = _selection(source, structures, sizes, criterion, grid, arguments, data, effective)
     _check_found(found)
     if left:
         warn(
@@ -171,6 +202,21 @@ def select(
         )
     _warn_of_size(found, by_default=n_components is _SIZES)
     return found
+
+
+def kish(source: Source, n_threads: int | None) -> float:
+    """Return the effective number of samples, (sum w)^2 / sum w^2, whatever the scale of the weights."""
+    return source.total_weight**2 / source.map_reduce(_squares, operator.add, n_threads)
+
+
+def _squares(source: LocalSource) -> float:
+    """Return the sum of the squares of the weights, in units of the source."""
+    total = 0.0
+    with closing(source.blocks(1 << 16)) as blocks:
+        for block in blocks:
+            weights = block.weights.astype(np.float64)
+            total += float(np.einsum("i,i->", weights, weights)) if weights.size else float(len(block.X))
+    return total
 
 
 # --- arguments ---
@@ -232,6 +278,7 @@ def _search(
     start: tuple[str, int, np.random.RandomState],
     names: Sequence[str],
     progress: bool,
+    file: SearchCheckpoint | None,
 ) -> Cells:
     init_params, n_init, rng = start
     sample = source.for_start(rng)
@@ -241,7 +288,7 @@ def _search(
         n_distinct = sample.n_distinct(min(most, n_distinct))
     large = source.n_samples > _LARGE or sample.n_samples < source.n_samples
     if large:
-        sample = sample.subsample(_SAMPLE, rng)
+        sample = enriched(source, sample.subsample(_SAMPLE, rng), rng, settings.n_threads)
     n_cells = len(sizes) * len(structures)
     # a cell costs in proportion to its components
     work = sum(sizes) * len(structures) * (1 + large)
@@ -251,14 +298,23 @@ def _search(
         return {"told": _silent if told is None else told.of(which), "names": names}
 
     try:
-        starts = Starts(sample, init_params, n_init, rng, settings)
-        little = Races(sample, structures, sizes, settings, n_distinct=None if large else n_distinct, **options(", of a sample" if large else ""))
+        starts = Starts(sample, init_params, n_init, rng, settings, even=large)
+        little = Races(
+            sample,
+            structures,
+            sizes,
+            settings,
+            n_distinct=None if large else n_distinct,
+            stands_for=source.n_samples,
+            checkpoint=file,
+            **options(", of a sample" if large else ""),
+        )
         little.run(starts)
         if not large or little.interrupted:
             if large:  # a sample's fits are not those of all
                 little.cells.clear()
             return little
-        grid = Grid(source, structures, sizes, settings, starts=starts, sample=little, n_distinct=n_distinct, **options(""))
+        grid = Grid(source, structures, sizes, settings, starts=starts, sample=little, n_distinct=n_distinct, checkpoint=file, **options(""))
         grid.run()
         return grid
     finally:
@@ -301,18 +357,20 @@ def _selection(
     grid: Cells,
     arguments: Mapping[str, Any],
     data: tuple[int, np.dtype, NDArray | None, LeftOut | None],
+    effective: float | None = None,
 ) -> Selection:
     cells = grid.cells
     shape = (len(sizes), len(structures))
     values = {name: np.full(shape, np.nan) for name in ("bic", "icl", "aic", "log_likelihood", "entropy")}
     n_parameters, converged = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
-    n = source.total_weight * source.weight_unit
+    n = source.total_weight * source.weight_unit if effective is None else effective
+    unit = n / source.total_weight
     for (i, k), (j, structure) in itertools.product(enumerate(sizes), enumerate(structures)):
         cell = cells[k, structure.name]
         n_parameters[i, j] = structure.n_parameters(k, source.n_features)
         if cell.fit is None or cell.sums is None:
             continue
-        sums = cell.sums.times(source.weight_unit)
+        sums = cell.sums.times(unit)
         of = Criteria.of(sums.log_likelihood, n, int(n_parameters[i, j]))
         found = (of.bic, of.icl(sums.classification), of.aic, sums.log_likelihood, sums.entropy)
         for array, value in zip(values.values(), found, strict=True):
@@ -328,6 +386,7 @@ def _selection(
         n_parameters=n_parameters,
         converged=converged,
         reasons=grid.reasons(),
+        n_samples=n,
         _fits={key: cell.fit for key, cell in cells.items() if cell.fit is not None},
         _arguments=arguments,
         _data=data,

@@ -23,7 +23,8 @@ from fastgmm.selection.cells import Settings
 class Starts:
     """Initial statistics for all structures of a size: `n_init` draws of `init_params`, made on demand.
 
-    For 'hierarchical' one tree has the groups of all sizes, and if it has all samples there is one draw.
+    For 'hierarchical' one tree has the groups of all sizes, and if it has all samples there is one draw. With `even`, the weights
+    of the source's rows are those of strata, which the tree leaves out: a rare stratum would be lost in it.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class Starts:
         n_init: int,
         random_state: np.random.RandomState,
         settings: Settings,
+        *,
+        even: bool = False,
     ) -> None:
         self._source, self._init_params, self._random_state = source, init_params, random_state
-        self._settings = settings
+        self._settings, self._even = settings, even
         self._trees: list[list[tuple[ArraySource, Agglomeration]]] = []
         self._found: dict[tuple[int, int], Stats] = {}
         self._moments: dict[int, Groups] = {}
@@ -79,9 +82,18 @@ class Starts:
     def _trees_of(self, i: int) -> list[tuple[ArraySource, Agglomeration]]:
         """Return both trees of draw i, that of mclust first."""
         while len(self._trees) <= i:
-            sample = self._source.subsample(MOST_SAMPLES, self._random_state).in_double()
-            self._trees.append([(sample, tree_of(sample, halfway=True)), (sample, tree_of(sample))])
+            sample, leaves = self._leaves()
+            self._trees.append([(sample, tree_of(leaves, halfway=True)), (sample, tree_of(leaves))])
         return self._trees[i]
+
+    def _leaves(self) -> tuple[ArraySource, ArraySource]:
+        """Return the samples of a tree, and as they count in it."""
+        source, rng = self._source.in_double(), self._random_state
+        if not self._even or source.weights is None:
+            sample = source.subsample(MOST_SAMPLES, rng)
+            return sample, sample
+        rows = np.sort(rng.permutation(source.n_samples)[:MOST_SAMPLES])
+        return ArraySource(source.X[rows], source.weights[rows]), ArraySource(source.X[rows])
 
     def _of_tree(self, k: int, i: int) -> Stats:
         sample, tree = self._trees_of(i)[1]
