@@ -17,6 +17,7 @@ from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import COUNT_FLOOR, Structure
 
+
 def letters_of(structure: Structure) -> Letters:
     """Return volume, shape and orientation of one of the fourteen structures, as the kernels know them."""
     return Letters(*("IEV".index(letter) for letter in structure.mclust_name))

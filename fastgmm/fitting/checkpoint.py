@@ -180,7 +180,8 @@ class Checkpoint:
             write()
         except OSError as error:
             warn(
-                f"the checkpoint {self.path} could not be written ({error}); the {self.task} continues without it", UserWarning
+                f"the checkpoint {self.path} could not be written ({error}); the {self.task} continues without it",
+                UserWarning,
             )
         self._written = time.monotonic()
 
@@ -226,7 +227,9 @@ class Checkpoint:
         try:
             self._compare(header)
         except _Other as error:
-            raise ValueError(f"{self.path} is the checkpoint of another {self.task}: {error}; {self.kind.remedy}") from None
+            raise ValueError(
+                f"{self.path} is the checkpoint of another {self.task}: {error}; {self.kind.remedy}"
+            ) from None
         except ValueError as error:
             raise archive.refusal(self.path, self.kind, f"{error}; {self.kind.remedy}") from None
         return header, entries

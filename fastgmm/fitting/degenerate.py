@@ -1,9 +1,9 @@
-"""What is spurious: components that describe a few samples, or none. The one rule of `fit`, which warns, and `select`, which refuses.
+"""What is spurious: components that describe a few samples, or none. `fit` warns of them, `select` refuses them, by one rule.
 
 The likelihood has no maximum if a component may sit on samples that are equal in some direction: what EM reaches there is as high
-as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969). Short of that, it has local maxima at a few samples
-that happen to lie close to a point, a line or a plane (Seo & Kim, Comput. Stat. Data Anal. 56(8), 2012); criteria that are made of
-the likelihood mean nothing there. Bounds on the ratio of eigenvalues (García-Escudero et al., Ann. Stat. 36(3), 2008) and priors
+as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969). Short of that, it has local maxima at a few
+samples that happen to lie close to a point, a line or a plane (Seo & Kim, Comput. Stat. Data Anal. 56(8), 2012); criteria that are
+made of the likelihood mean nothing there. Bounds on the ratio of eigenvalues (García-Escudero et al., Ann. Stat. 36(3), 2008) and priors
 (Fraley & Raftery, J. Classification 24, 2007) exclude them; here a model is spurious if
 
 1. a component holds fewer samples than `least_samples`: d + 1 if it has a shape or an orientation of its own, 2 if it has but a
@@ -11,7 +11,7 @@ the likelihood mean nothing there. Bounds on the ratio of eigenvalues (García-E
 2. all components together have fewer distinct samples than `least_in_all`: besides 1, two for each, and for a common
    covariance matrix of two components or more n - k > 2 d. With n - k close to d the pooled scatter is nearly singular, and the
    likelihood of more components rises beyond any penalty;
-3. a component is flat: in some direction its variance is `reg_covar`, or rounding, beside the data's own variance in that direction.
+3. a component is flat: in some direction its variance is `reg_covar`, or rounding, beside the data's own variance there.
    That is looked for in its covariance, and in its own samples' as far as these shape the covariance.
 
 `bench/README.md` has the study that this is drawn from.
@@ -73,7 +73,7 @@ class Rule(NamedTuple):
 
 def rule_of(structure: Structure, d: int, reg_covar: float) -> Rule:
     """Return the rule for a structure; `reg_covar` is a share of the variances."""
-    _, shape, orientation = structure.mclust_name
+    _, shape, orientation = tuple(structure.mclust_name)
     if structure.mclust_name in ("EII", "EEI", "EEE"):
         look = SHARED
     elif shape != "V" and orientation != "V":
@@ -85,7 +85,7 @@ def rule_of(structure: Structure, d: int, reg_covar: float) -> Rule:
 
 def least_samples(structure: Structure, d: int) -> int:
     """Return how many samples a component must hold at least."""
-    volume, shape, orientation = structure.mclust_name
+    volume, shape, orientation = tuple(structure.mclust_name)
     if "V" in (shape, orientation):
         return d + 1
     return 2 if volume == "V" else 1
@@ -100,14 +100,15 @@ def least_in_all(structure: Structure, k: int, d: int) -> int:
     return max(structure.least_in_all(k, d), of_each, pooled)
 
 
-def spurious(structure: Structure, d: int, held: Float, thin: Float, rule: Rule, n: int) -> Reason:
-    """Say which component is spurious, and why."""
-    few = held < rule.least
-    if few.any():
+def spurious(
+    structure: Structure, d: int, held: Float, thin: Float, rule: Rule, n: int, variance: float, reg_covar: float
+) -> Reason:
+    """Say which component is spurious, and why; `variance` is the smallest one of a feature, `reg_covar` what was added to it."""
+    if (held < rule.least).any():
         j = int(np.argmin(held))
         return Reason(holds(j, held[j], n) + needs(structure, d), float(held[j]))
     j = int(np.argmin(thin))
-    return Reason(holds(j, held[j], n) + f", which in some direction are equal up to {max(thin[j], 0.0):.3g} of the variance of all", 1.0)
+    return Reason(holds(j, held[j], n) + are_flat(float(thin[j]) * variance, reg_covar), 1.0)
 
 
 # --- words ---
@@ -181,7 +182,10 @@ def degenerate(source: Source, params: Params, structure: Structure, reg_covar: 
         who = [holds(j, held[j], n) for j in np.flatnonzero(too_few).tolist()]
         simpler = listed([repr(other.name) for other in possible(float(held[too_few].min()), d, structure)], "or")
         parts.append(
-            listed(who, most=_NAMED) + needs(structure, d) + ": decrease n_components" + (simpler and f", or choose {simpler}")
+            listed(who, most=_NAMED)
+            + needs(structure, d)
+            + ": decrease n_components"
+            + (simpler and f", or choose {simpler}")
         )
     if dead.any():
         who = [holds(j, held[j], n) for j in np.flatnonzero(dead).tolist()]

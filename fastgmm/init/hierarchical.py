@@ -55,7 +55,9 @@ class Agglomeration:
         self.n_samples = len(X)
         Z = np.asarray(X, np.float64)
         n, d = Z.shape
-        share: Float = np.ones(n) if weights is None else weights.astype(np.float64) * (n / weights.sum(dtype=np.float64))
+        share: Float = (
+            np.ones(n) if weights is None else weights.astype(np.float64) * (n / weights.sum(dtype=np.float64))
+        )
         share = np.maximum(share, 1e-200)  # a weight that vanishes beside the sum of all is still a sample's
         most = int(np.clip(np.sqrt(_OPERATIONS / d**3), 20, MOST_GROUPS))
         first = _ward(Z, MOST_HALFWAY if halfway else most)

@@ -65,7 +65,9 @@ def agglomerate(sizes, shares, means, scatters, term, inside, rises, merges):
         least[i] = np.inf
         for j in range(i + 1, m):
             _together(shares, means, scatters, i, j, union)
-            rises[i, j] = _cost(sizes[i] + sizes[j], shares[i] + shares[j], union, term, inside, factor) - costs[i] - costs[j]
+            rises[i, j] = (
+                _cost(sizes[i] + sizes[j], shares[i] + shares[j], union, term, inside, factor) - costs[i] - costs[j]
+            )
             if rises[i, j] < least[i]:
                 least[i], nearest[i] = rises[i, j], j
     for t in range(m - 1):

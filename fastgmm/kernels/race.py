@@ -40,8 +40,9 @@ class Plan(NamedTuple):
     """How candidates are compared.
 
     All run for `first` iterations, the best `kept` up to `second`, and of these the best ones up to `last` until `ended` are valid;
-    the first `sure` candidates run to the end as well. Those that will hardly reach the bound `beat`, or that of another, end early. Valid is a mixture whose components hold `least` samples or more, and
-    vary by more than `flat`, as `thinness` has it in the space of `white` (d, d). `unit` is what a sample counts.
+    the first `sure` candidates run to the end as well. Those that will hardly reach the bound `beat`, or that of another, end
+    early. Valid is a mixture whose components hold `least` samples or more, and vary by more than `flat`, as `thinness` has it in
+    the space of `white` (d, d). `unit` is what a sample counts.
     """
 
     first: int
@@ -96,8 +97,10 @@ def _transformed(covariance, matrix, out):
 def cut(mixture, own, white, colour, n_axes, halves):
     """Write mixtures of one component more: each component in turn is cut in two across one of its principal axes.
 
-    own : (k, d, d), in, covariances of the components' own samples; white, colour : (d, d), in, the map to the space in which the
-    covariance of all samples is 1, where the axes are taken so that units do not matter, and its inverse; halves : Mixture, out, of k n_axes mixtures
+    own : (k, d, d), in, covariances of the components' own samples
+    white, colour : (d, d), in, the map to the space in which the covariance of all samples is 1, where the axes are taken so that
+    units do not matter, and its inverse
+    halves : Mixture, out, of k n_axes mixtures
     A normal distribution cut at its mean has halves with means +- sqrt(2 / pi) and the variance 1 - 2 / pi.
     Returns how many there are: halves without a positive definite covariance are left out.
     """
@@ -157,7 +160,9 @@ def race(samples, weights, packed, groups, candidates, constants, out, plan, fie
         taken += 1
         field.rounds[chosen] = stage
         done, before = field.done[chosen], field.states[chosen]
-        until = plan.first if stage == 1 else plan.second if stage == 2 else max(min(plan.last, done + _LOOKS), done + 1)
+        until = (
+            plan.first if stage == 1 else plan.second if stage == 2 else max(min(plan.last, done + _LOOKS), done + 1)
+        )
         if before != UNDECIDED and stage < ENDED:
             continue
         if before != UNDECIDED:
@@ -177,7 +182,7 @@ def race(samples, weights, packed, groups, candidates, constants, out, plan, fie
         # the one place for all runs, since it is compiled where it stands
         more, state = run(samples, weights, packed, one, constants, out, bound, field.bounds[chosen, done:until], grace)
         field.done[chosen] += more
-        if before == UNDECIDED or state == COLLAPSED or state == NOT_FINITE:
+        if before == UNDECIDED or state in (COLLAPSED, NOT_FINITE):
             field.states[chosen] = state
         if stage == ENDED and field.states[chosen] != COLLAPSED and field.states[chosen] != NOT_FINITE:
             is_valid = _is_valid(one, constants, out, plan, field, chosen)

@@ -83,7 +83,9 @@ class Cells:
     def completed(self) -> int:
         """Give cells that were not run a reason; return how many they are."""
         left = [(k, one.name) for k in self._sizes for one in self._structures if (k, one.name) not in self.cells]
-        self.cells |= {key: Cell(reason=Reason("the search was interrupted before it was fitted", -1.0)) for key in left}
+        self.cells |= {
+            key: Cell(reason=Reason("the search was interrupted before it was fitted", -1.0)) for key in left
+        }
         return len(left)
 
     def fit(self, k: int, structure: Structure) -> FitResult | None:

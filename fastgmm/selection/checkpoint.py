@@ -1,8 +1,8 @@
 """The state of a search in a file, so that it can be killed and resumed.
 
-The file is an archive (`io.archive`: ``.npz`` without pickle). The header lists what is done: cells of the data, and for little data,
-or the sample of large data, what the races of whole sizes found. Entries are called by stage, size, structure and array, such as
-``cell.3.VVV.means``.
+The file is an archive (`io.archive`: ``.npz`` without pickle). The header lists what is done: cells of the data, and for little
+data, or the sample of large data, what the races of whole sizes found. Entries are called by stage, size, structure and array,
+such as ``cell.3.VVV.means``.
 """
 
 from __future__ import annotations
@@ -68,11 +68,18 @@ class SearchCheckpoint(Checkpoint):
                 if cell.fit is not None and cell.sums is not None:
                     values = (*_arrays(cell.fit.params), np.array(cell.fit.lower_bounds), np.array(cell.sums))
                     names = ("weights", "means", "covariances", "prec_chol", "lower_bounds", "sums")
-                    self._entries |= {f"cell.{k}.{name}.{part}": value for part, value in zip(names, values, strict=True)}
+                    self._entries |= {
+                        f"cell.{k}.{name}.{part}": value for part, value in zip(names, values, strict=True)
+                    }
             self._save(now)
 
     def store_found(
-        self, first: Mapping[Key, Found], found: Mapping[Key, Found], refused: Mapping[Key, Reason], *, now: bool = False
+        self,
+        first: Mapping[Key, Found],
+        found: Mapping[Key, Found],
+        refused: Mapping[Key, Reason],
+        *,
+        now: bool = False,
     ) -> None:
         """Write what the races of whole sizes found, if the last time is long enough ago."""
         with self._lock:

@@ -75,8 +75,11 @@ class Races(Cells):
         source = self._source
         assert isinstance(source, ArraySource)
         self._doubles = source.in_double()
-        self._white, self._scale = _spaces(total(source, self._settings.n_threads), source.total_weight, bool(self._collinear))
+        self._white, self._scale = _spaces(
+            total(source, self._settings.n_threads), source.total_weight, bool(self._collinear)
+        )
         self._colour = np.linalg.inv(self._white)
+        self._variance = float(1.0 / np.diagonal(self._scale).max() ** 2)
         self._found: dict[tuple[int, str], Found] = {}
         self._first: dict[tuple[int, str], Found] = {}  # before what structures of a size share, for the next size
         self._left = False
@@ -86,7 +89,9 @@ class Races(Cells):
             one.name: [other.name for other in self._structures if other is not one and one.contains(other)]
             for one in self._structures
         }
-        self._before: dict[tuple[int, str], Event] = {(k, one.name): Event() for k in self._sizes for one in self._structures}
+        self._before: dict[tuple[int, str], Event] = {
+            (k, one.name): Event() for k in self._sizes for one in self._structures
+        }
         sizes = self._restored()
         for k in sizes:
             if k <= self._source.n_samples:
@@ -103,7 +108,7 @@ class Races(Cells):
         except KeyboardInterrupt:
             self.interrupted = True
         self._store(now=True)
-        for (k, name), found in self._found.items():  # of sizes that were not finished
+        for k, name in self._found:  # of sizes that were not finished
             if (k, name) not in self.cells:
                 self.cells[k, name] = self._cell(k, STRUCTURES[name], self._place(k, 0))
         return self.cells
@@ -136,7 +141,9 @@ class Races(Cells):
         """Write what is done of whole sizes."""
         if self._checkpoint is not None:
             first, found, cells = dict(self._first), dict(self._found), dict(self.cells)
-            refused = {key: cell.reason for key, cell in cells.items() if cell.reason is not None and key[0] in self._whole}
+            refused = {
+                key: cell.reason for key, cell in cells.items() if cell.reason is not None and key[0] in self._whole
+            }
             self._checkpoint.store_found(
                 {key: value for key, value in first.items() if key[0] in self._whole},
                 {key: value for key, value in found.items() if key[0] in self._whole},
@@ -189,10 +196,12 @@ class Races(Cells):
         smaller = self._first.get((k - 1, structure.name))
         if smaller is not None:
             halves = Mixture(*(array[n:] for array in place.candidates))
-            n += cut(smaller.mixture, smaller.own, self._white, self._colour, _axes(k - 1, self._source.n_features), halves)
-        found, reason = self._race(structure, place, groups, n, sure=min(1, n_groups))
-        if found is not None:
-            self._found[key] = self._first[key] = found
+            n += cut(
+                smaller.mixture, smaller.own, self._white, self._colour, _axes(k - 1, self._source.n_features), halves
+            )
+        winner, reason = self._race(structure, place, groups, n, sure=min(1, n_groups))
+        if winner is not None:
+            self._found[key] = self._first[key] = winner
         else:
             self.cells[key] = Cell(reason=reason)
 
@@ -203,13 +212,30 @@ class Races(Cells):
         source, settings = self._doubles, self._settings
         constants = self._constants(structure)
         rule = rule_of(structure, source.n_features, settings.reg_covar)
-        k, d = candidates.means.shape[1:]
+        d = source.n_features
         most = min(settings.max_iter, field.bounds.shape[1] - 1)
         white = self._white if rule.turns else self._scale
         unit = self._stands_for / source.total_weight
-        plan = Plan(min(_FIRST, most), min(_SECOND, most), most, _KEPT, _ENDED, sure, beat, rule.least, rule.flat, unit, rule.look, white)
+        plan = Plan(
+            min(_FIRST, most),
+            min(_SECOND, most),
+            most,
+            _KEPT,
+            _ENDED,
+            sure,
+            beat,
+            rule.least,
+            rule.flat,
+            unit,
+            rule.look,
+            white,
+        )
         race(source.samples, source.sample_weights, place.packed, groups, candidates, constants, place.out, plan, field)
-        order = sorted((-field.bounds[a, field.done[a] - 1], a) for a in range(n) if field.rounds[a] == 3 and field.states[a] in _GOOD)
+        order = sorted(
+            (-field.bounds[a, field.done[a] - 1], a)
+            for a in range(n)
+            if field.rounds[a] == 3 and field.states[a] in _GOOD
+        )
         if order:
             a = order[0][1]
             found = Found(
@@ -223,7 +249,9 @@ class Races(Cells):
             return found, None
         worst = [a for a in range(n) if field.states[a] == SPURIOUS] or [0]
         a = worst[0]
-        return None, spurious(structure, d, field.held[a], field.thin[a], rule, self._stands_for)
+        return None, spurious(
+            structure, d, field.held[a], field.thin[a], rule, self._stands_for, self._variance, settings.added
+        )
 
     def _constants(self, structure: Structure) -> Structured:
         settings = self._settings
@@ -271,9 +299,10 @@ class Races(Cells):
                 if own is None or found.bound > own.bound:
                     _put(found.mixture, place.candidates, n)
                     n += 1
-            found, _ = self._race(structure, place, nothing, n, sure=0, beat=-np.inf if own is None else own.bound)
-            if found is not None and (own is None or found.bound > own.bound):
-                self._found[key] = found
+            beat = -np.inf if own is None else own.bound
+            winner, _ = self._race(structure, place, nothing, n, sure=0, beat=beat)
+            if winner is not None and winner.bound > beat:
+                self._found[key] = winner
                 self.cells.pop(key, None)
 
     def _contained(self, k: int, structure: Structure) -> list[Found]:
@@ -302,8 +331,11 @@ class Races(Cells):
         )
         ran = Field(
             np.empty((most, iterations + 1)),
-            *(np.empty(most, np.int64) for _ in range(3)),
-            *(np.empty((most, k)) for _ in range(2)),
+            np.empty(most, np.int64),
+            np.empty(most, np.int64),
+            np.empty(most, np.int64),
+            np.empty((most, k)),
+            np.empty((most, k)),
             np.empty((most, k, d, d)),
         )
         unit = np.tile(np.eye(d), (k, 1, 1))

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _validation
-from fastgmm._names import CRITERIA
 from fastgmm._compat import cached_property, optional
+from fastgmm._names import CRITERIA
 from fastgmm.em.result import FitResult
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.left_out import LeftOut
 
 Float = NDArray[np.float64]
+STABILITY = "stability"
 
 #: Columns that fit on a line of 80 characters.
 _COLUMNS = 7
@@ -36,6 +37,12 @@ class Row(NamedTuple):
     n_parameters: int
     converged: bool
     reason: str
+    stability: float = math.nan
+
+    def badness(self, criterion: str) -> float:
+        """Return what is lower for the better model: the criterion, or the negative of the stability."""
+        value = float(getattr(self, criterion))
+        return -value if criterion == STABILITY else value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +55,7 @@ class Selection:
     ----------
     n_components : tuple of int
     covariance_types : tuple of str
-    criterion : {'bic', 'icl', 'aic'}
+    criterion : {'bic', 'icl', 'aic', 'stability'}
         The one that `best_model` and `ranking` use.
     bic, icl, aic : ndarray of float64
         As `GaussianMixture.bic`, `icl` and `aic`: lower is better. mclust prints the negatives of the first two.
@@ -64,6 +71,9 @@ class Selection:
         (number of components, covariance type) -> why that model has no fit.
     n_samples : float
         n of the criteria: the sum of the weights, or their effective size.
+    stability : ndarray of float64
+        Mean adjusted Rand index of the partitions that subsamples lead to, at most 1, higher is better; NaN for a single
+        component, and everywhere unless ``criterion='stability'`` was asked for.
     """
 
     n_components: tuple[int, ...]
@@ -78,6 +88,7 @@ class Selection:
     converged: NDArray[np.bool_]
     reasons: Mapping[tuple[int, str], str]
     n_samples: float
+    stability: Float
     _fits: Mapping[tuple[int, str], FitResult] = field(repr=False)
     _arguments: Mapping[str, Any] = field(repr=False)
     _data: tuple[int, np.dtype, NDArray | None, LeftOut | None] = field(repr=False)
@@ -106,6 +117,7 @@ class Selection:
             int(self.n_parameters[i, j]),
             bool(self.converged[i, j]),
             self.reasons.get((k, name), ""),
+            float(self.stability[i, j]),
         )
 
     def to_pandas(self) -> Any:
@@ -118,9 +130,9 @@ class Selection:
             _validation.check_integer("n", n, 1)
         fitted = [row for row in self.table if not math.isnan(getattr(row, self.criterion))]
         # models that are the same, as many are of one component, differ by rounding: the order of the table decides
-        best = min((abs(getattr(row, self.criterion)) for row in fitted), default=1.0)
+        best = min((abs(row.badness(self.criterion)) for row in fitted), default=1.0)
         digits = 9 - math.ceil(math.log10(max(best, 1.0)))
-        return sorted(fitted, key=lambda row: round(float(getattr(row, self.criterion)), digits))[:n]
+        return sorted(fitted, key=lambda row: round(row.badness(self.criterion), digits))[:n]
 
     def differences(self, n: int | None = None) -> list[tuple[Row, float]]:
         """Return the ranking, each model with the difference of its criterion to that of the best, 0 or more.
@@ -128,8 +140,8 @@ class Selection:
         A difference in BIC below 2 is hardly worth a mention, above 10 it is very strong (Kass & Raftery, JASA 90(430), 1995).
         """
         rows = self.ranking(n)
-        best = float(getattr(rows[0], self.criterion)) if rows else 0.0
-        return [(row, float(getattr(row, self.criterion)) - best) for row in rows]
+        best = rows[0].badness(self.criterion) if rows else 0.0
+        return [(row, row.badness(self.criterion) - best) for row in rows]
 
     def summary(self, n: int = 5) -> str:
         """Return a text: the best model, its components, and the `n` best models with their degrees of freedom and differences."""
@@ -241,9 +253,11 @@ class Selection:
 
     def __repr__(self) -> str:
         name = self.criterion.upper()
-        parts = [f"{name} (lower is better; mclust prints the negative)", *self._blocks()]
+        direction = "higher is better" if self.criterion == STABILITY else "lower is better; mclust prints the negative"
+        parts = [f"{name} ({direction})", *self._blocks()]
         top = [
-            f"  {row.covariance_type}, {row.n_components}  {getattr(row, self.criterion):.3f}" + (f"  +{more:.3f}" if more else "")
+            f"  {row.covariance_type}, {row.n_components}  {getattr(row, self.criterion):.3f}"
+            + (f"  +{more:.3f}" if more else "")
             for row, more in self.differences(3)
         ]
         head = f"Top {len(top)} models by {name}:"

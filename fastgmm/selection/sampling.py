@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.em import evaluate
-from fastgmm.init.kmeans import kmeans
-from fastgmm.init.groups import members, stats_of
-from fastgmm.init.whitening import Whitening
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.em.sweep import total
+from fastgmm.init.groups import members, stats_of
+from fastgmm.init.kmeans import kmeans
+from fastgmm.init.whitening import Whitening
 from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES
@@ -100,7 +100,10 @@ def _improbable(source: LocalSource, *, params: Params, limit: float, seed: int)
 
 
 def _uniform(indices: NDArray[np.int64], seed: int) -> Float:
-    """Return a number between 0 and 1 for each index, whatever blocks it comes in (splitmix64: Steele, Lea & Flood, OOPSLA 2014)."""
+    """Return a number between 0 and 1 for each index, whatever blocks it comes in.
+
+    By splitmix64 (Steele, Lea & Flood, OOPSLA 2014).
+    """
     x = (indices.astype(np.uint64) + np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

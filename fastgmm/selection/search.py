@@ -24,8 +24,8 @@ from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 from fastgmm.model.structures import STRUCTURES, Structure, maximise
-from fastgmm.selection.checkpoint import SearchCheckpoint
 from fastgmm.selection.cells import Cell, Cells, of_error
+from fastgmm.selection.checkpoint import SearchCheckpoint
 from fastgmm.selection.races import Races
 from fastgmm.selection.starts import Starts
 

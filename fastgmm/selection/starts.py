@@ -9,8 +9,8 @@ import numpy as np
 
 from fastgmm.data.source import ArraySource
 from fastgmm.em import sweep
-from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, tree_of
 from fastgmm.init.groups import members, stats_of
+from fastgmm.init.hierarchical import MOST_SAMPLES, Agglomeration, tree_of
 from fastgmm.init.starts import STARTS
 from fastgmm.kernels.agglomerate import group
 from fastgmm.kernels.race import Groups

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastgmm.em.compiled_loop import letters_of
 from fastgmm.kernels.eigen import eigen
 from fastgmm.kernels.structures import maximise_structure
-from fastgmm.model.layouts import FULL
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES
-from fastgmm.em.compiled_loop import letters_of
 
 
 def scatters(k, d, n=40, seed=0):
@@ -60,7 +59,10 @@ def test_m_steps(name, k, d, first):
     found = np.zeros((k, d, d)) if first else np.ascontiguousarray(layout.matrices(before, k, d))
     assert maximise_structure(letters_of(structure), within.copy(), counts, first, found)
     if name in ("EVE", "VVE"):  # up to the accuracy of an orientation, and one may end in a better optimum
-        assert counts @ np.linalg.slogdet(found)[1] <= counts @ np.linalg.slogdet(expected)[1] + (1e-5 if first else 1e-2) * counts.sum()
+        assert (
+            counts @ np.linalg.slogdet(found)[1]
+            <= counts @ np.linalg.slogdet(expected)[1] + (1e-5 if first else 1e-2) * counts.sum()
+        )
     else:
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
     assert np.array_equal(found, np.swapaxes(found, 1, 2))
