@@ -221,7 +221,8 @@ def report(lines: list[Line]) -> None:
     cells = sum(one.cells for one in lines)
     print(
         f"ratio of times: median {median(one.ratio for one in lines):.3f}, most {max(one.ratio for one in lines):.3f}; "
-        f"best BIC worse by {max(one.gap for one in lines):.2f} at most; of {cells} cells {sum(one.worse for one in lines)} worse by more than 2"
+        f"best BIC worse by {max(one.gap for one in lines):.2f} at most; of {cells} cells "
+        f"{sum(one.worse for one in lines)} worse by more than 2"
     )
     if known:
         print(
@@ -279,7 +280,8 @@ def simulate(folder: Path, r: Mclust, repeats: int, threads: int) -> None:
             every += found
             print(
                 f"{family:20} n = {n:4}: mclust {mean(one.their_ari for one in found):.3f}, "
-                f"ours {mean(one.our_ari for one in found):.3f}; BIC gap at most {max(one.gap for one in found):.2f}; ratio of times {median(one.ratio for one in found):.2f}"
+                f"ours {mean(one.our_ari for one in found):.3f}; BIC gap at most {max(one.gap for one in found):.2f}; "
+                f"ratio of times {median(one.ratio for one in found):.2f}"
                 f"  {' '.join(one.their_choice.replace(' ', '') + '/' + one.our_choice.replace(' ', '') for one in found[:4])}"
             )
     print(f"all: mclust {mean(one.their_ari for one in every):.4f}, ours {mean(one.our_ari for one in every):.4f}")

@@ -3,8 +3,8 @@
 The likelihood has no maximum if a component may sit on samples that are equal in some direction: what EM reaches there is as high
 as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969). Short of that, it has local maxima at a few
 samples that happen to lie close to a point, a line or a plane (Seo & Kim, Comput. Stat. Data Anal. 56(8), 2012); criteria that are
-made of the likelihood mean nothing there. Bounds on the ratio of eigenvalues (García-Escudero et al., Ann. Stat. 36(3), 2008) and priors
-(Fraley & Raftery, J. Classification 24, 2007) exclude them; here a model is spurious if
+made of the likelihood mean nothing there. Bounds on the ratio of eigenvalues (García-Escudero et al., Ann. Stat. 36(3), 2008)
+and priors (Fraley & Raftery, J. Classification 24, 2007) exclude them; here a model is spurious if
 
 1. a component holds fewer samples than `least_samples`: d + 1 if it has a shape or an orientation of its own, 2 if it has but a
    volume, 1 if its covariance is that of all components;
@@ -152,7 +152,7 @@ def degenerate(source: Source, params: Params, structure: Structure, reg_covar: 
     least = least_samples(structure, d)
     held = params.weights * (n / params.weights.sum())
     # what a start or a converged fit rounds off is not a sample
-    too_few = (held < least - _NONE) & (held >= _NONE)
+    too_few = (held < least - _NONE) & (held >= _NONE) & (len(held) > 1)
     if wide(params, reg_covar) and held.min() > 2 * _NONE and not too_few.any():
         return ""
     floor = 2 * reg_covar or ROUNDING * float(_total_variances(params).mean())
@@ -180,7 +180,9 @@ def degenerate(source: Source, params: Params, structure: Structure, reg_covar: 
         too_few[flat[few]] = False
     if too_few.any():
         who = [holds(j, held[j], n) for j in np.flatnonzero(too_few).tolist()]
-        simpler = listed([repr(other.name) for other in possible(float(held[too_few].min()), d, structure)], "or")
+        count = float(held[too_few].min())
+        enough = [other for other in possible(count, d, structure) if least_samples(other, d) <= max(count, 1.0)]
+        simpler = listed([repr(other.name) for other in enough], "or")
         parts.append(
             listed(who, most=_NAMED)
             + needs(structure, d)

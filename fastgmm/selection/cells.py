@@ -14,7 +14,7 @@ from fastgmm.data.source import Source
 from fastgmm.em import evaluate, sweep
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Collapsed, MaximumLikelihood
-from fastgmm.fitting.degenerate import Reason, least_in_all
+from fastgmm.fitting.degenerate import Reason, least_in_all, least_samples
 from fastgmm.model.collinear import collinear, described, numbered
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure, possible
 
@@ -88,6 +88,11 @@ class Cells:
         }
         return len(left)
 
+    def _twin(self, structure: Structure) -> Structure:
+        """Return the first structure that is the same with a single component: volumes are equal then, and so is all that varies."""
+        form = [letter != "I" for letter in structure.mclust_name[1:]]
+        return next(one for one in self._structures if [letter != "I" for letter in one.mclust_name[1:]] == form)
+
     def fit(self, k: int, structure: Structure) -> FitResult | None:
         """Return the fit of a cell, or None."""
         cell = self.cells.get((k, structure.name))
@@ -107,7 +112,9 @@ class Cells:
         enough = [
             repr(other.name)
             for other in possible(reason.held, d, structure)
-            if self._kind(other) not in failed and not self._impossible(k, other)
+            if self._kind(other) not in failed
+            and not self._impossible(k, other)
+            and least_samples(other, d) <= max(reason.held, 1.0)
         ]
         if reason.held < 0:
             return reason.what

@@ -188,6 +188,10 @@ class Races(Cells):
 
     def _run_cell(self, k: int, structure: Structure, place: _Place, groups: Groups) -> None:
         key = k, structure.name
+        twin = k, self._twin(structure).name
+        if k == 1 and twin in self._found:
+            self._found[key] = self._first[key] = self._found[twin]
+            return
         within = self._contained(k, structure)
         n = n_groups = len(groups.counts)
         for found in within:

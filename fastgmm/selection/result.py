@@ -117,7 +117,8 @@ class Selection:
             int(self.n_parameters[i, j]),
             bool(self.converged[i, j]),
             self.reasons.get((k, name), ""),
-            float(self.stability[i, j]),
+            # the one object NaN, with which rows are equal to themselves
+            math.nan if math.isnan(self.stability[i, j]) else float(self.stability[i, j]),
         )
 
     def to_pandas(self) -> Any:
@@ -129,10 +130,7 @@ class Selection:
         if n is not None:
             _validation.check_integer("n", n, 1)
         fitted = [row for row in self.table if not math.isnan(getattr(row, self.criterion))]
-        # models that are the same, as many are of one component, differ by rounding: the order of the table decides
-        best = min((abs(row.badness(self.criterion)) for row in fitted), default=1.0)
-        digits = 9 - math.ceil(math.log10(max(best, 1.0)))
-        return sorted(fitted, key=lambda row: round(row.badness(self.criterion), digits))[:n]
+        return sorted(fitted, key=lambda row: row.badness(self.criterion))[:n]
 
     def differences(self, n: int | None = None) -> list[tuple[Row, float]]:
         """Return the ranking, each model with the difference of its criterion to that of the best, 0 or more.

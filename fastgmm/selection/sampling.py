@@ -27,6 +27,8 @@ Float = NDArray[np.float64]
 _CLUSTERS, _LARGE = 12, 0.02
 #: Samples are improbable whose density is below that of this share of a first sample; as many of them are taken, at most.
 _IMPROBABLE, _TAKEN = 0.005, 1000
+#: Of so small a sample, these would be a few.
+_ENOUGH = 2000
 
 
 class _Improbable(NamedTuple):
@@ -49,7 +51,7 @@ def enriched(source: Source, sample: ArraySource, rng: np.random.RandomState, n_
     a covariance; if it is well apart from others, it is among the 0.5 % of least density, of which a thousand are taken. One
     pass over the data. Weights add up to the number of rows.
     """
-    params = _coarse(sample, rng)
+    params = _coarse(sample, rng) if sample.n_samples >= _ENOUGH else None
     if params is None:
         return sample
     density = evaluate.log_prob(sample, params, n_threads)

@@ -98,6 +98,10 @@ class Grid(Cells):
     def _cell(self, k: int, structure: Structure) -> Cell:
         if reason := self._impossible(k, structure):
             return Cell(reason=reason)
+        twin = self.cells.get((k, self._twin(structure).name))
+        if k == 1 and twin is not None and twin.fit is not None:
+            params = twin.fit.params.in_layout(FULL).in_layout(structure.layout)
+            return replace(twin, fit=replace(twin.fit, params=params))
         within = self._contained(k, structure)
         floor = max((cell.log_likelihood for cell in within), default=-math.inf)
         sampled = None if self._sample is None else self._sample.fit(k, structure)

@@ -62,7 +62,7 @@ def select(
     n_threads: int | None = None,
     progress: bool = False,
     checkpoint: Any = None,
-    checkpoint_interval: float = 60.0,
+    checkpoint_every: float = 60.0,
 ) -> Selection:
     """Fit mixtures of several sizes and covariance structures, and compare them.
 
@@ -114,7 +114,7 @@ def select(
     checkpoint : path, optional
         File for the models that are fitted so far, as in `GaussianMixture.fit`: call select again with the same arguments to
         resume. It is removed when the search has ended; after Ctrl-C it stays.
-    checkpoint_interval : float, default=60.0
+    checkpoint_every : float, default=60.0
         Seconds between two writes.
 
     Returns
@@ -161,7 +161,7 @@ def select(
         _validation.check_threads(n_threads),
     )
     _validation.check_bool("progress", progress)
-    every = _validation.check_non_negative("checkpoint_interval", checkpoint_interval)
+    every = _validation.check_non_negative("checkpoint_every", checkpoint_every)
     file = None if checkpoint is None else SearchCheckpoint(checkpoint, every)
     names = _validation.feature_names(X)
     rng = _validation.check_random_state(random_state)

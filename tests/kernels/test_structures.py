@@ -57,14 +57,13 @@ def test_m_steps(name, k, d, first):
         in_layout = in_layout / d  # as `within` of that layout is
     expected = layout.matrices(structure.maximise(in_layout, counts, before), k, d)
     found = np.zeros((k, d, d)) if first else np.ascontiguousarray(layout.matrices(before, k, d))
-    assert maximise_structure(letters_of(structure), within.copy(), counts, first, found)
-    if name in ("EVE", "VVE"):  # up to the accuracy of an orientation, and one may end in a better optimum
-        assert (
-            counts @ np.linalg.slogdet(found)[1]
-            <= counts @ np.linalg.slogdet(expected)[1] + (1e-5 if first else 1e-2) * counts.sum()
-        )
+    for _ in range(1 if first else 40):  # alternations are bounded, and continue in the next step
+        assert maximise_structure(letters_of(structure), within.copy(), counts, first, found)
+    if name in ("EVE", "VVE"):  # up to the accuracy of an orientation, of which there are several optima
+        assert counts @ np.linalg.slogdet(found)[1] <= counts @ np.linalg.slogdet(expected)[1] + 2e-2 * counts.sum()
     else:
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+        rtol = 1e-4 if first else 1e-6
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol * np.abs(expected).max())
     assert np.array_equal(found, np.swapaxes(found, 1, 2))
 
 

@@ -156,7 +156,7 @@ def test_ctrl_c_in_predict_select_and_save(monkeypatch, tmp_path):
         (evaluate, "_in_lanes", 1, lambda: model.predict(X)),
         (evaluate, "_in_lanes", 1, lambda: model.predict_proba(X)),
         (evaluate, "_in_lanes", 1, lambda: model.score(X)),
-        (races, "classify", 1, lambda: fastgmm.select(X[:900], [1, 2], ["VVI"], random_state=0)),
+        (races, "race", 1, lambda: fastgmm.select(X[:900], [1, 2], ["VVI"], random_state=0)),
         (os, "fsync", 1, lambda: model.set_params(tol=0.5).save(path)),
         (os, "replace", 1, lambda: model.save(path)),
     ]

@@ -887,7 +887,7 @@ def test_a_best_model_that_did_not_converge_is_told(faithful):
         (
             {"criterion": "bicc"},
             ValueError,
-            r"criterion must be one of 'bic', 'icl', 'aic', got 'bicc'; did you mean 'bic'\?",
+            r"criterion must be one of 'bic', 'icl', 'aic', 'stability', got 'bicc'; did you mean 'bic'\?",
         ),
         ({"init_params": "kmean"}, ValueError, r"init_params must be one of .*did you mean 'kmeans'\?"),
         ({"n_init": 0}, ValueError, "n_init must be an integer of at least 1"),
