@@ -526,7 +526,9 @@ def _add_select(parser: _Parser) -> None:
         default="bic",
         help="bic, icl or aic (default: bic)",
     )
-    _em_arguments(group, tol="1e-5", max_iter=1000, least=1, starts="starts for each size", init="hierarchical")
+    _em_arguments(
+        group, tol="1e-5", max_iter=1000, least=1, starts="starts for each size", init="hierarchical", share=True
+    )
     group.add_argument("--progress", action="store_true", help="show the model that is being fitted on standard error")
     group = parser.add_argument_group("output")
     group.add_argument("-o", "--output", metavar="FILE", help="save the best model, for the other commands (.npz)")
@@ -536,7 +538,9 @@ def _add_select(parser: _Parser) -> None:
     _force_argument(group)
 
 
-def _em_arguments(group: Any, *, tol: str, max_iter: int, least: int, starts: str, init: str) -> None:
+def _em_arguments(
+    group: Any, *, tol: str, max_iter: int, least: int, starts: str, init: str, share: bool = False
+) -> None:
     """Add the arguments for the start and end of EM: with defaults, and at least `least` iterations."""
     group.add_argument(
         "--tol",
@@ -544,7 +548,13 @@ def _em_arguments(group: Any, *, tol: str, max_iter: int, least: int, starts: st
         default=float(tol),
         help=f"stop at a smaller gain of mean log-likelihood (default: {tol})",
     )
-    group.add_argument("--reg-covar", type=_not_negative, default=1e-6, help="added to every variance (default: 1e-6)")
+    added, default = ("a share of the smallest variance of a feature, added", "1e-9") if share else ("added", "1e-6")
+    group.add_argument(
+        "--reg-covar",
+        type=_not_negative,
+        default=float(default),
+        help=f"{added} to every variance (default: {default})",
+    )
     group.add_argument(
         "--prior",
         type=_one_of("prior", PRIORS),

@@ -12,9 +12,16 @@ from fastgmm.em.step import Step, check_likelihood
 from fastgmm.em.stop import Reason, Stop
 from fastgmm.em.sweep import accumulators, collect, far_apart, pooled, total
 from fastgmm.kernels.small import COLLAPSED, CONVERGED, DOUBTFUL, NOT_FINITE, Constants, Mixture, iterate
+from fastgmm.kernels.structures import Letters
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
-from fastgmm.model.structures import COUNT_FLOOR
+from fastgmm.model.structures import COUNT_FLOOR, Structure
+
+
+def letters_of(structure: Structure) -> Letters:
+    """Return volume, shape and orientation of one of the fourteen structures, as the kernels know them."""
+    return Letters(*("IEV".index(letter) for letter in structure.mclust_name))
+
 
 #: Iterations between two checks of a stop's rules: a call costs as much as an iteration on 150 x 4.
 _CHECKED = 8

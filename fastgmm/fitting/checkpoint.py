@@ -54,7 +54,7 @@ import math
 import numbers
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -165,6 +165,8 @@ class FitState:
 class Checkpoint:
     """The file of a fit. Raises OSError at once if it could not be written."""
 
+    kind, task = _KIND, "fit"
+
     def __init__(self, path: Any, every: float) -> None:
         if not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"checkpoint must be a path or None, got {path!r} of type {type(path).__name__}")
@@ -180,15 +182,21 @@ class Checkpoint:
 
     def write_if_due(self, position: FitState) -> None:
         """Write if the last time is longer ago than it should be. A failure is a warning: the fit continues."""
-        if time.monotonic() - self._written < self.every:
-            return
+        if self._is_due():
+            self._attempt(lambda: self.write(position))
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._written >= self.every
+
+    def _attempt(self, write: Callable[[], None]) -> None:
         try:
-            self.write(position)
+            write()
         except OSError as error:
-            self._written = time.monotonic()
             warn(
-                f"the checkpoint {self.path} could not be written ({error}); the fit continues without it", UserWarning
+                f"the checkpoint {self.path} could not be written ({error}); the {self.task} continues without it",
+                UserWarning,
             )
+        self._written = time.monotonic()
 
     def write(self, position: FitState) -> None:
         """Write the file; OSError if that fails, and then an earlier one is left as it was."""
@@ -219,16 +227,28 @@ class Checkpoint:
 
         Raises ValueError if the file is damaged, is not one of fastgmm's or belongs to another fit.
         """
-        if not os.path.exists(self._where):
+        found = self._contents()
+        if found is None:
             return None
-        header, entries = archive.read(self._where, _KIND)
         try:
-            self._compare(header)
-            return _position(header, entries, self._identity, n_starts)
-        except _Other as error:
-            raise ValueError(f"{self.path} is the checkpoint of another fit: {error}; {_KIND.remedy}") from None
+            return _position(*found, self._identity, n_starts)
         except ValueError as error:
             raise archive.refusal(self.path, _KIND, f"{error}; {_KIND.remedy}") from None
+
+    def _contents(self) -> tuple[dict[str, Any], archive.Arrays] | None:
+        """Return header and entries of the file, which are of this fit; None if there is no file."""
+        if not os.path.exists(self._where):
+            return None
+        header, entries = archive.read(self._where, self.kind)
+        try:
+            self._compare(header)
+        except _Other as error:
+            raise ValueError(
+                f"{self.path} is the checkpoint of another {self.task}: {error}; {self.kind.remedy}"
+            ) from None
+        except ValueError as error:
+            raise archive.refusal(self.path, self.kind, f"{error}; {self.kind.remedy}") from None
+        return header, entries
 
     def exists(self) -> bool:
         """Return whether there is a file now."""

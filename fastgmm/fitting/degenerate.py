@@ -1,8 +1,20 @@
-"""Degenerate components, which describe a few samples, or none: which, on how many distinct samples, and what to do.
+"""What is spurious: components that describe a few samples, or none. `fit` warns of them, `select` refuses them, by one rule.
 
-The likelihood has no maximum if a component may sit on samples that are equal in some direction. The likelihood that EM reaches
-there is as high as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969), and criteria that are made of
-it mean nothing. `fit` warns of it; `select` leaves such a model out.
+The likelihood has no maximum if a component may sit on samples that are equal in some direction: what EM reaches there is as high
+as `reg_covar` lets it be (Kiefer & Wolfowitz 1956; Day, Biometrika 56(3), 1969). Short of that, it has local maxima at a few
+samples that happen to lie close to a point, a line or a plane (Seo & Kim, Comput. Stat. Data Anal. 56(8), 2012); criteria that are
+made of the likelihood mean nothing there. Bounds on the ratio of eigenvalues (García-Escudero et al., Ann. Stat. 36(3), 2008)
+and priors (Fraley & Raftery, J. Classification 24, 2007) exclude them; here a model is spurious if
+
+1. a component holds fewer samples than `least_samples`: d + 1 if it has a shape or an orientation of its own, 2 if it has but a
+   volume, 1 if its covariance is that of all components;
+2. all components together have fewer distinct samples than `least_in_all`: besides 1, two for each, and for a common
+   covariance matrix of two components or more n - k > 2 d. With n - k close to d the pooled scatter is nearly singular, and the
+   likelihood of more components rises beyond any penalty;
+3. a component is flat: in some direction its variance is `reg_covar`, or rounding, beside the data's own variance there.
+   That is looked for in its covariance, and in its own samples' as far as these shape the covariance.
+
+`bench/README.md` has the study that this is drawn from.
 """
 
 from __future__ import annotations
@@ -17,6 +29,7 @@ from fastgmm._errors import listed
 from fastgmm.data.source import Source
 from fastgmm.em.evaluate import distinct as count_distinct
 from fastgmm.em.step import ROUNDING, wide
+from fastgmm.kernels.race import AXES, FREE, SHARED, VOLUME
 from fastgmm.model.params import Params
 from fastgmm.model.structures import Structure, possible
 
@@ -33,12 +46,82 @@ _EQUAL = 1e-2
 _NAMED = 5
 
 
+class Reason(NamedTuple):
+    """Reason why there is no fit.
+
+    what : the problem in words
+    held : number of samples that must suffice for the structures advised instead
+    otherwise : other advice, which can be followed whatever the structure
+    """
+
+    what: str
+    held: float = math.inf
+    otherwise: str = ""
+
+
+class Rule(NamedTuple):
+    """When a component of a structure is spurious: if it holds fewer than `least` samples, or is as thin as `flat`.
+
+    look : what of its covariance counts (`kernels.race.thinness`); turns : whether directions other than the axes do
+    """
+
+    least: int
+    flat: float
+    look: int
+    turns: bool
+
+
+def rule_of(structure: Structure, d: int, reg_covar: float) -> Rule:
+    """Return the rule for a structure; `reg_covar` is a share of the variances."""
+    _, shape, orientation = tuple(structure.mclust_name)
+    if structure.mclust_name in ("EII", "EEI", "EEE"):
+        look = SHARED
+    elif shape != "V" and orientation != "V":
+        look = VOLUME
+    else:
+        look = AXES if orientation == "I" else FREE
+    return Rule(least_samples(structure, d), max(reg_covar, ROUNDING), look, orientation != "I")
+
+
+def least_samples(structure: Structure, d: int) -> int:
+    """Return how many samples a component must hold at least."""
+    volume, shape, orientation = tuple(structure.mclust_name)
+    if "V" in (shape, orientation):
+        return d + 1
+    return 2 if volume == "V" else 1
+
+
+def least_in_all(structure: Structure, k: int, d: int) -> int:
+    """Return how many distinct samples k components must have together."""
+    of_each = k * least_samples(structure, d)
+    if k == 1:
+        return max(structure.least_in_all(1, d), of_each)
+    pooled = k + 2 * d + 1 if d > 1 and structure.mclust_name.endswith("EE") else 2 * k
+    return max(structure.least_in_all(k, d), of_each, pooled)
+
+
+def spurious(
+    structure: Structure, d: int, held: Float, thin: Float, rule: Rule, n: int, variance: float, reg_covar: float
+) -> Reason:
+    """Say which component is spurious, and why; `variance` is the smallest one of a feature, `reg_covar` what was added to it."""
+    if (held < rule.least).any():
+        j = int(np.argmin(held))
+        return Reason(holds(j, held[j], n) + needs(structure, d), float(held[j]))
+    j = int(np.argmin(thin))
+    return Reason(holds(j, held[j], n) + are_flat(float(thin[j]) * variance, reg_covar), 1.0)
+
+
 # --- words ---
 
 
 def holds(component: int, held: float, n: int, distinct: str = "") -> str:
     """Say which component it is, how many of the samples it holds, and how many of these are `distinct`."""
     return f"component {component} holds {held:.4g} of {n} samples{distinct and f' ({distinct} distinct)'}"
+
+
+def needs(structure: Structure, d: int) -> str:
+    """Say how many samples a component needs."""
+    return f", and needs {least_samples(structure, d)} for {structure.name!r} with {d} feature{'s' * (d > 1)}"
 
 
 def are_flat(variance: float, reg_covar: float) -> str:
@@ -61,19 +144,36 @@ def are_equal(variance: float, reg_covar: float, d: int, structure: Structure) -
 
 
 class Degenerate(NamedTuple):
-    """Components that sit on equal samples, in some direction of this `variance`, and those without samples: words for each."""
+    """Components that sit on equal samples, those without samples, and those with too few of them: words for each.
+
+    variance : the smallest one of the first, in some direction; held : the fewest samples that one of the last holds
+    """
 
     flat: dict[int, str]
     dead: dict[int, str]
+    few: dict[int, str]
     variance: float = math.nan
+    held: float = math.inf
 
 
 def degenerate(source: Source, params: Params, structure: Structure, reg_covar: float, n_threads: int | None) -> str:
-    """Say which components of a fit sit on equal samples or hold none; '' if there are none."""
+    """Say which components of a fit sit on equal samples, hold too few or none; '' if there are none."""
     found, parts = degenerate_components(source, params, structure, reg_covar, n_threads), []
     if found.flat:
         who = listed(list(found.flat.values()), most=_NAMED)
         parts.append(who + are_equal(found.variance, reg_covar, source.n_features, structure))
+    if found.few:
+        d = source.n_features
+        enough = [
+            other for other in possible(found.held, d, structure) if least_samples(other, d) <= max(found.held, 1.0)
+        ]
+        simpler = listed([repr(other.name) for other in enough], "or")
+        parts.append(
+            listed(list(found.few.values()), most=_NAMED)
+            + needs(structure, d)
+            + ": decrease n_components"
+            + (simpler and f", or choose {simpler}")
+        )
     if found.dead:
         parts.append(
             f"{listed(list(found.dead.values()), most=_NAMED)}: no sample belongs to it. Decrease n_components, or start "
@@ -85,19 +185,22 @@ def degenerate(source: Source, params: Params, structure: Structure, reg_covar: 
 def degenerate_components(
     source: Source, params: Params, structure: Structure, reg_covar: float, n_threads: int | None
 ) -> Degenerate:
-    """Return the components of a fit that sit on equal samples or hold none.
+    """Return the components of a fit that sit on equal samples, hold too few or none.
 
     A few operations on the parameters find suspicious components; only then are the samples read, in one pass.
     """
     n, d = source.n_samples, source.n_features
-    if wide(params, reg_covar) and params.weights.min() * n > 2 * _NONE:
-        return Degenerate({}, {})
+    least = least_samples(structure, d)
     held = params.weights * (n / params.total_weight)
+    # what a start or a converged fit rounds off is not a sample
+    too_few = (held < least - _NONE) & (held >= _NONE) & (len(held) > 1)
+    if wide(params, reg_covar) and held.min() > 2 * _NONE and not too_few.any():
+        return Degenerate({}, {}, {})
     floor = 2 * reg_covar or ROUNDING * float(_total_variances(params).mean())
     # the smallest variance in any direction is at least 1 / tr Sigma^-1
     steepest = params.precision_diagonals.sum(axis=1)
-    if held.min() >= _NONE and floor * steepest.max() < 1.0:
-        return Degenerate({}, {})
+    if held.min() >= _NONE and floor * steepest.max() < 1.0 and not too_few.any():
+        return Degenerate({}, {}, {})
     dead = held < _NONE
     suspects = ~dead & (floor * steepest >= 1.0)
     smallest = _flat(params, np.flatnonzero(suspects), floor)
@@ -114,7 +217,9 @@ def degenerate_components(
             for j, m in zip(flat[few].tolist(), distinct[few].tolist(), strict=True)
         }
         variance = float(variances[few].min()) if who else math.nan
-    return Degenerate(who, {j: holds(j, held[j], n) for j in np.flatnonzero(dead).tolist()}, variance)
+        too_few[flat[few]] = False
+    none, fewer = ({j: holds(j, held[j], n) for j in np.flatnonzero(which).tolist()} for which in (dead, too_few))
+    return Degenerate(who, none, fewer, variance, float(held[too_few].min(initial=math.inf)))
 
 
 def _total_variances(params: Params) -> Float:

@@ -12,6 +12,7 @@ from fastgmm.em.stop import Stop
 from fastgmm.em.sweep import total
 from fastgmm.init.groups import members, stats_of
 from fastgmm.init.whitening import Whitening
+from fastgmm.kernels.agglomerate import agglomerate, group
 from fastgmm.model.params import Params
 
 Float = NDArray[np.float64]
@@ -22,6 +23,7 @@ MOST_SAMPLES = 2000
 #: Groups that merge by the criterion, at most; Ward's method makes them. With 100, and as well with 500, clusters that
 #: differ along one of ten axes were found less often: groups have to be pure, and large enough for a covariance.
 MOST_GROUPS = 200
+MOST_HALFWAY = 1000
 #: m groups cost m^2 determinants, each of d^3 operations: with more features the groups are fewer.
 _OPERATIONS = 1e9
 #: Share of the total variance in the trace term of the criterion. 0.01 and 1 did worse on such data.
@@ -32,30 +34,44 @@ class Agglomeration:
     """Greedy agglomeration of samples by the classification likelihood of Gaussians with a covariance each (VVV).
 
     Banfield & Raftery (Biometrics 49, 1993) and Fraley (SIAM J. Sci. Comput. 20, 1998): of all pairs, those two groups are
-    merged that raise sum_g n_g log |W_g / n_g| least, W_g the scatter of group g. Here the covariance W_g / n_g gets a trace
-    term as in Fraley's section 2.3, for groups too small to have a determinant. It is `TRACE` times the identity. That is the
-    covariance of all samples in the whitened space, which X must be of, so that linear maps of the data change nothing.
-    If the term outweighs a group's own scatter, the criterion is Ward's.
+    merged that raise sum_g n_g log |W_g / n_g| least, W_g the scatter of group g. Groups too small to have a determinant get a
+    trace term, as in Fraley's section 2.3; there are two forms of it:
 
-    The first merges, down to at most 200 groups, are those of Ward's method. Ties go to the first pair: the tree is a
-    function of X and weights.
+    - in the whitened space, `TRACE` times the identity, which is the covariance of all samples there, is added to W_g / n_g.
+      If it outweighs a group's own scatter, the criterion is Ward's. Linear maps of the data change nothing.
+    - `halfway` there (`Whitening.of`), (tr W_g + tr W / (n d)) / n_g is added to the determinant. These are the groups that
+      mclust starts from, and EM from them has been compared with the other tree's: neither is always the better.
+
+    The first merges, down to at most 200 groups, or 1000 halfway, are those of Ward's method. Ties go to the first pair: the
+    tree is a function of X and weights.
 
     Parameters
     ----------
-    X : (n, r) whitened samples, n >= 1
+    X : (n, r) samples in that space, n >= 1
     weights : (n,) positive, or None for 1 each; their scale has no influence. Ward's merges ignore them.
     """
 
-    def __init__(self, X: NDArray, weights: NDArray | None = None) -> None:
+    def __init__(self, X: NDArray, weights: NDArray | None = None, *, halfway: bool = False) -> None:
         self.n_samples = len(X)
         Z = np.asarray(X, np.float64)
-        share: Float = np.ones(len(Z)) if weights is None else weights.astype(np.float64)
-        most = int(np.clip(np.sqrt(_OPERATIONS / Z.shape[1] ** 3), 20, MOST_GROUPS))
-        first = _ward(Z, most)
-        names, member = np.unique(_replayed(first, len(Z)), return_inverse=True)
-        # a weight that vanishes beside the sum of all is still a sample's
-        groups = _Groups(Z, np.maximum(share / share.sum(), 1e-200), member)
-        self._merges = np.concatenate([first, _merged(groups, names, len(Z) + len(first))])
+        n, d = Z.shape
+        share: Float = (
+            np.ones(n) if weights is None else weights.astype(np.float64) * (n / weights.sum(dtype=np.float64))
+        )
+        share = np.maximum(share, 1e-200)  # a weight that vanishes beside the sum of all is still a sample's
+        most = int(np.clip(np.sqrt(_OPERATIONS / d**3), 20, MOST_GROUPS))
+        first = _ward(Z, MOST_HALFWAY if halfway else most)
+        names, member = np.unique(_replayed(first, n), return_inverse=True)
+        m = len(names)
+        counts, means, scatters = np.zeros(m), np.zeros((m, d)), np.zeros((m, d, d))
+        group(Z, share, member.astype(np.int64), counts, means, scatters)
+        centred = Z - share @ Z / n
+        term = float(share @ (centred**2).sum(axis=1)) / (n * d) if halfway else TRACE
+        if not term > 0.0:
+            term = 1.0  # all samples are equal, and so are all merges
+        sizes, merges = np.bincount(member, minlength=m).astype(np.int64), np.empty((m - 1, 2), np.int64)
+        agglomerate(sizes, counts, means, scatters, term, not halfway, np.empty((m, m)), merges)
+        self._merges = np.concatenate([first, _renamed(merges, names, n + len(first))])
 
     def labels(self, k: int) -> NDArray[np.int64]:
         """Return the k groups, 1 <= k <= n: a label 0..k-1 for each sample, (n,), in the order of their first samples."""
@@ -64,49 +80,6 @@ class Agglomeration:
         names = _replayed(self._merges[: self.n_samples - k], self.n_samples)
         _, first, labels = np.unique(names, return_index=True, return_inverse=True)
         return np.argsort(np.argsort(first))[labels]
-
-
-class _Groups:
-    """Shares (m,), means (m, d), scatters (m, d, d) and costs (m,) of groups, of which some have merged into others."""
-
-    def __init__(self, Z: Float, share: Float, member: NDArray[np.intp]) -> None:
-        m = int(member.max()) + 1
-        self.share: Float = np.bincount(member, share, m).astype(np.float64)
-        self.means = np.stack([np.bincount(member, share * z, m) for z in Z.T], axis=1) / self.share[:, None]
-        self.scatter = np.empty((m, Z.shape[1], Z.shape[1]))
-        for g in range(m):
-            inside = member == g
-            centred = Z[inside] - self.means[g]
-            self.scatter[g] = (centred.T * share[inside]) @ centred
-        self.cost = _cost(self.share, self.scatter)
-
-    def rises(self, i: int, others: NDArray[np.intp]) -> Float:
-        """Return by how much the criterion rises if group i merges with each of the others."""
-        share, scatter = self._together(i, others)
-        return _cost(share, scatter) - self.cost[i] - self.cost[others]
-
-    def merge(self, i: int, j: int) -> None:
-        """Make i the union of groups i and j; j stays as it was."""
-        one = np.array([j])
-        share, scatter = self._together(i, one)
-        self.means[i] += self.share[j] / share[0] * (self.means[j] - self.means[i])
-        self.share[i], self.scatter[i], self.cost[i] = share[0], scatter[0], _cost(share, scatter)[0]
-
-    def _together(self, i: int, others: NDArray[np.intp]) -> tuple[Float, Float]:
-        """Return shares and scatters of the unions: W = W_i + W_j + n_i n_j / (n_i + n_j) (m_i - m_j)(m_i - m_j)^T."""
-        share = self.share[i] + self.share[others]
-        apart = self.means[others] - self.means[i]
-        scaled = (self.share[i] * self.share[others] / share)[:, None] * apart
-        return share, self.scatter[others] + self.scatter[i] + scaled[:, :, None] * apart[:, None, :]
-
-
-def _cost(share: Float, scatter: Float) -> Float:
-    """Return n_g log |W_g / n_g + TRACE I| for each group, n_g as a share of all."""
-    diagonal = np.arange(scatter.shape[-1])
-    covariances = scatter / share[:, None, None]
-    covariances[:, diagonal, diagonal] += TRACE
-    factors = np.linalg.cholesky(covariances)
-    return share * 2.0 * np.log(factors[:, diagonal, diagonal]).sum(axis=1)
 
 
 def _ward(Z: Float, most: int) -> Merges:
@@ -118,27 +91,13 @@ def _ward(Z: Float, most: int) -> Merges:
     return ward(Z)[: len(Z) - most, :2].astype(np.int64)
 
 
-def _merged(groups: _Groups, names: NDArray[np.int64], name: int) -> Merges:
-    """Return the merges of groups with `names` down to one; the first union is called `name`."""
-    m = len(names)
-    names = names.copy()
-    rises = np.full((m, m), np.inf)  # above the diagonal: infinite if one of the two is gone
-    for i in range(m - 1):
-        rises[i, i + 1 :] = groups.rises(i, np.arange(i + 1, m))
-    left = np.ones(m, np.bool_)
-    merges = np.empty((m - 1, 2), np.int64)
-    for t in range(m - 1):
-        i, j = divmod(int(rises.argmin()), m)
-        merges[t] = names[i], names[j]
-        groups.merge(i, j)
+def _renamed(merges: Merges, names: NDArray[np.int64], name: int) -> Merges:
+    """Return merges of places, of which a union keeps the first, as merges of names; the first union is called `name`."""
+    names, renamed = names.copy(), np.empty_like(merges)
+    for t, (i, j) in enumerate(merges.tolist()):
+        renamed[t] = names[i], names[j]
         names[i] = name + t
-        left[j] = False
-        rises[j], rises[:, j] = np.inf, np.inf
-        others = np.flatnonzero(left)
-        others = others[others != i]
-        if len(others):
-            rises[np.minimum(i, others), np.maximum(i, others)] = groups.rises(i, others)
-    return merges
+    return renamed
 
 
 def _replayed(merges: Merges, n: int) -> NDArray[np.int64]:
@@ -149,10 +108,10 @@ def _replayed(merges: Merges, n: int) -> NDArray[np.int64]:
     return names[:n]
 
 
-def agglomerate(sample: ArraySource) -> Agglomeration:
+def tree_of(sample: ArraySource, *, halfway: bool = False) -> Agglomeration:
     """Return the tree of all samples of a source, of which there should be at most `MOST_SAMPLES`."""
-    whitened = Whitening.of(total(sample, 1), sample.total_weight, sample.dtype)
-    return Agglomeration(whitened(sample.X), sample.weights)
+    space = Whitening.of(total(sample, 1), sample.total_weight, sample.dtype, halfway=halfway)
+    return Agglomeration(space(sample.X), sample.weights, halfway=halfway)
 
 
 def hierarchical(
@@ -163,7 +122,7 @@ def hierarchical(
     Raises ValueError if one of the covariances that this needs is singular.
     """
     sample = source.subsample(max(MOST_SAMPLES, k), random_state, k)
-    groups, layout = members(agglomerate(sample).labels(k), k), step.structure.layout
+    groups, layout = members(tree_of(sample).labels(k), k), step.structure.layout
     if sample is source:
         return step.maximise(stats_of(source, layout, k, groups, n_threads))
     params = step.on(sample).maximise(stats_of(sample, layout, k, groups, 1))

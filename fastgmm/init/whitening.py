@@ -29,8 +29,12 @@ class Whitening:
     matrix: Float
 
     @classmethod
-    def of(cls, total: TotalScatter, total_weight: float, dtype: DTypeLike) -> Whitening:
-        """Make the map from mean and scatter of data of a dtype. Features are scaled first, so that their units do not matter."""
+    def of(cls, total: TotalScatter, total_weight: float, dtype: DTypeLike, *, halfway: bool = False) -> Whitening:
+        """Make the map from mean and scatter of data of a dtype. Features are scaled first, so that their units do not matter.
+
+        If only `halfway`, the map is to U sqrt(D) of the SVD of data scaled to unit variances, about the mean: directions keep the
+        root of their standard deviations (Scrucca & Raftery, Adv. Data Anal. Classif. 9, 2015).
+        """
         covariance = total.scatter / total_weight
         scale = np.sqrt(np.diagonal(covariance).clip(min=0.0))
         # a feature that rounding alone makes vary is constant
@@ -41,7 +45,11 @@ class Whitening:
         kept = eigenvalues > 10 * len(scale) * np.finfo(dtype).eps * eigenvalues[-1]
         if not kept.any():
             return cls(total.mean, np.zeros((len(scale), 1)))
-        return cls(total.mean, inverse[:, None] * vectors[:, kept] / np.sqrt(eigenvalues[kept]))
+        axes, divisor = inverse[:, None] * vectors[:, kept], np.sqrt(eigenvalues[kept])
+        if halfway:  # variances about the mean have n - 1 degrees of freedom in it
+            freedom = max(total_weight - 1.0, 1.0)
+            divisor = np.sqrt(total_weight / freedom * np.sqrt(freedom) * divisor)
+        return cls(total.mean, axes / divisor)
 
     def __call__(self, X: NDArray) -> NDArray:
         """Return the data (n, d) in that space, (n, r), in their dtype."""

@@ -17,6 +17,7 @@ from fastgmm._jit import ELEMENTWISE, EXACT, choose, helper
 from fastgmm.kernels.cholesky import factor_precisions
 from fastgmm.kernels.full import Full
 from fastgmm.kernels.simple import Diag, Spherical, Tied
+from fastgmm.kernels.structures import Letters, maximise_structure
 from fastgmm.kernels.sweep import call_sweep_lane
 
 #: Codes that `iterate` ends with: it may continue; the bound changed by less than tol; the bound is not finite; a covariance
@@ -57,6 +58,16 @@ class Constants(NamedTuple):
     scatter: np.ndarray
 
 
+class Structured(NamedTuple):
+    """Constants of a run of any of the fourteen structures, in the full layout."""
+
+    n: float
+    tol: float
+    count_floor: float
+    reg_covar: float
+    letters: Letters
+
+
 @helper(ELEMENTWISE)
 def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
     """Do up to len(bounds) iterations of EM on samples that make one lane.
@@ -66,6 +77,12 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
     Returns the iterations done and what ended them. If it is COLLAPSED, `mixture` is of no use; `packed` and `out` hold
     the input of the M-step.
     """
+    return run(samples, weights, packed, mixture, constants, out, bound, bounds, 0)
+
+
+@helper(ELEMENTWISE, inline=True)
+def run(samples, weights, packed, mixture, constants, out, bound, bounds, grace):
+    """Do `iterate`, as part of a caller that is called from Python; the first `grace` changes of the bound mean nothing."""
     given = np.empty((0, out.counts.shape[1]), packed.means.dtype)
     for i in range(len(bounds)):
         # of `mixture` alone, so that an iteration has the same bits after a pause as without one
@@ -80,8 +97,10 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
         if not np.isfinite(bound):
             return i + 1, NOT_FINITE
         _weights_and_means(packed, mixture, constants, out)
-        if not maximise(packed, mixture, constants, out):
+        if not maximise(constants, packed, mixture, out):
             return i + 1, COLLAPSED
+        if i < grace:
+            continue
         if abs(bound - previous) < constants.tol:
             return i + 1, CONVERGED
         if constants.tol > 0.0 and (bound < previous or (len(mixture.weights) == 1 and previous > -np.inf)):
@@ -89,8 +108,12 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
     return len(bounds), UNDECIDED
 
 
-def _maximise(packed, mixture, constants, out):
+def _maximise(constants, packed, mixture, out):
     """Write covariances of the M-step and their factors into `mixture`; return whether there are any."""
+
+
+def _maximise_layout(packed, mixture, constants, out):
+    """Do the M-step of a layout that nothing else restricts."""
 
 
 def _repack(packed, mixture):
@@ -118,9 +141,40 @@ def _weights_and_means(packed, mixture, constants, out):
 
 
 @helper(ELEMENTWISE, inline=True)
-def _factor(covariances, prec_chol):
+def factored(covariances, prec_chol):
+    """Write the factors of precisions; return whether all covariances have one."""
     prec_chol[:] = 0.0
     return factor_precisions(covariances, prec_chol) == covariances.shape[0]
+
+
+@helper(EXACT)
+def scatter_within(out, c, count, within):
+    """Compute the scatter (d, d) of component c about its new mean."""
+    d, width = within.shape[0], out.scatter.shape[1]
+    for i in range(d):
+        for j in range(i, d):
+            value = out.scatter[c * width + i, j] - out.sums[c, i] * (out.sums[c, j] / count)
+            within[i, j] = within[j, i] = value
+
+
+@helper(EXACT)
+def _maximise_structured(constants, packed, mixture, out):
+    k, d = mixture.means.shape
+    within, counts = np.empty((k, d, d)), np.empty(k)
+    for c in range(k):
+        if _lost(constants, out, c):
+            return False  # `model.structures.maximise` knows what it keeps
+        counts[c] = out.counts[0, c] + constants.count_floor
+        scatter_within(out, c, counts[c], within[c])
+        for i in range(d):
+            within[c, i, i] += constants.reg_covar * counts[c]
+    found = maximise_structure(constants.letters, within, counts, False, mixture.covariances)
+    return found and factored(mixture.covariances, mixture.prec_chol)
+
+
+@helper(EXACT)
+def _maximise_plain(constants, packed, mixture, out):
+    return maximise_layout(packed, mixture, constants, out)
 
 
 @helper(EXACT)
@@ -138,7 +192,7 @@ def _maximise_full(packed, mixture, constants, out):
                     within += constants.reg_covar * count
                 mixture.covariances[c, i, j] = within / count
                 mixture.covariances[c, j, i] = within / count
-    return _factor(mixture.covariances, mixture.prec_chol)
+    return factored(mixture.covariances, mixture.prec_chol)
 
 
 @helper(EXACT)
@@ -159,7 +213,7 @@ def _maximise_tied(packed, mixture, constants, out):
                 value += constants.reg_covar * n
             mixture.covariances[i, j] = value / n
             mixture.covariances[j, i] = value / n
-    return _factor(mixture.covariances.reshape((1, d, d)), mixture.prec_chol.reshape((1, d, d)))
+    return factored(mixture.covariances.reshape((1, d, d)), mixture.prec_chol.reshape((1, d, d)))
 
 
 @helper(EXACT)
@@ -324,7 +378,10 @@ def _repack_spherical(packed, mixture):
         _constant(packed, mixture, c, mixture.prec_chol[c : c + 1], d)
 
 
-maximise = choose(
-    _maximise, {Full: _maximise_full, Tied: _maximise_tied, Diag: _maximise_diag, Spherical: _maximise_spherical}, EXACT
+maximise_layout = choose(
+    _maximise_layout,
+    {Full: _maximise_full, Tied: _maximise_tied, Diag: _maximise_diag, Spherical: _maximise_spherical},
+    EXACT,
 )
 repack = choose(_repack, {Full: _repack_full, Tied: _repack_tied, Diag: _repack_diag, Spherical: _repack_spherical})
+maximise = choose(_maximise, {Constants: _maximise_plain, Structured: _maximise_structured}, EXACT)

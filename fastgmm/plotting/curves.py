@@ -87,7 +87,7 @@ def plot_criterion(
         The result of ``fastgmm.select``.
     ax : Axes, or Figure or SubFigure without axes, optional
         Target of the drawing. By default pyplot's current axes.
-    criterion : {'bic', 'icl', 'aic'}, optional
+    criterion : {'bic', 'icl', 'aic', 'stability'}, optional
         By default the one of the selection.
     covariance_types : str or sequence of str, optional
         Covariance types of the selection to show. By default all.
@@ -109,7 +109,11 @@ def plot_criterion(
         raise TypeError(
             f"selection must be what fastgmm.select returned, got a {type(selection).__name__}, which has no {missing[0]!r}"
         )
-    name = _validation.check_choice("criterion", selection.criterion if criterion is None else criterion, CRITERIA)
+    known_criteria = (*CRITERIA, "stability")
+    name = _validation.check_choice(
+        "criterion", selection.criterion if criterion is None else criterion, known_criteria
+    )
+    upwards = name == "stability"
     known = selection.covariance_types
     shown = known if covariance_types is None else covariance_types
     if not isinstance(shown, Iterable):
@@ -129,7 +133,7 @@ def plot_criterion(
         style: dict[str, Any] = {"color": colour(which), "linestyle": line_style(which)}
         style |= {"marker": MARKERS[which % len(MARKERS)], "markersize": 5, "linewidth": 1.2, "label": known[which]}
         lines += axes.plot(sizes, values[:, column], **style)
-    place = _best(selection, name, sizes, wanted, values)
+    place = _best(selection, name, sizes, wanted, -values if upwards else values)
     ring: dict[str, Any] = {
         "marker": "o",
         "markersize": 13,
@@ -139,8 +143,9 @@ def plot_criterion(
     }
     label = f"best: {wanted[place[1]]}, {sizes[place[0]]}"
     (best,) = axes.plot(sizes[place[0]], values[place], color=DARK, zorder=4, label=label, **ring)
-    axes.set(xlabel="number of components", ylabel=f"{name.upper()} (axis inverted: up is better)", xticks=sizes)
-    if not axes.yaxis_inverted():
+    label = "stability: mean adjusted Rand index" if upwards else f"{name.upper()} (axis inverted: up is better)"
+    axes.set(xlabel="number of components", ylabel=label, xticks=sizes)
+    if not upwards and not axes.yaxis_inverted():
         axes.invert_yaxis()
     legend = axes.legend(fontsize="small", ncols=-(-len(lines) // 8), frameon=False)
     return CriterionArtists(axes, lines, best, legend)

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from fastgmm import _validation
 from fastgmm._compat import cached_property, optional
+from fastgmm._names import CRITERIA
 from fastgmm.em.result import FitResult
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.left_out import LeftOut
 from fastgmm.model.priors import NormalInverseWishart
 
 Float = NDArray[np.float64]
+STABILITY = "stability"
 
 #: Columns that fit on a line of 80 characters.
 _COLUMNS = 7
@@ -36,6 +38,12 @@ class Row(NamedTuple):
     n_parameters: int
     converged: bool
     reason: str
+    stability: float = math.nan
+
+    def badness(self, criterion: str) -> float:
+        """Return what is lower for the better model: the criterion, or the negative of the stability."""
+        value = float(getattr(self, criterion))
+        return -value if criterion == STABILITY else value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +56,7 @@ class Selection:
     ----------
     n_components : tuple of int
     covariance_types : tuple of str
-    criterion : {'bic', 'icl', 'aic'}
+    criterion : {'bic', 'icl', 'aic', 'stability'}
         The one that `best_model` and `ranking` use.
     bic, icl, aic : ndarray of float64
         As `GaussianMixture.bic`, `icl` and `aic`: lower is better. mclust prints the negatives of the first two.
@@ -62,6 +70,11 @@ class Selection:
         Whether EM reached `tol` within `max_iter`.
     reasons : dict
         (number of components, covariance type) -> why that model has no fit.
+    n_samples : float
+        n of the criteria: the sum of the weights, or their effective size.
+    stability : ndarray of float64
+        Mean adjusted Rand index of the partitions that subsamples lead to, at most 1, higher is better; NaN for a single
+        component, and everywhere unless ``criterion='stability'`` was asked for.
     """
 
     n_components: tuple[int, ...]
@@ -75,6 +88,8 @@ class Selection:
     n_parameters: NDArray[np.int64]
     converged: NDArray[np.bool_]
     reasons: Mapping[tuple[int, str], str]
+    n_samples: float
+    stability: Float
     _fits: Mapping[tuple[int, str], FitResult] = field(repr=False)
     _arguments: Mapping[str, Any] = field(repr=False)
     _data: tuple[int, np.dtype, NDArray | None, LeftOut | None] = field(repr=False)
@@ -104,6 +119,8 @@ class Selection:
             int(self.n_parameters[i, j]),
             bool(self.converged[i, j]),
             self.reasons.get((k, name), ""),
+            # the one object NaN, with which rows are equal to themselves
+            math.nan if math.isnan(self.stability[i, j]) else float(self.stability[i, j]),
         )
 
     def to_pandas(self) -> Any:
@@ -115,7 +132,47 @@ class Selection:
         if n is not None:
             _validation.check_integer("n", n, 1)
         fitted = [row for row in self.table if not math.isnan(getattr(row, self.criterion))]
-        return sorted(fitted, key=lambda row: float(getattr(row, self.criterion)))[:n]
+        return sorted(fitted, key=lambda row: row.badness(self.criterion))[:n]
+
+    def differences(self, n: int | None = None) -> list[tuple[Row, float]]:
+        """Return the ranking, each model with the difference of its criterion to that of the best, 0 or more.
+
+        A difference in BIC below 2 is hardly worth a mention, above 10 it is very strong (Kass & Raftery, JASA 90(430), 1995).
+        """
+        rows = self.ranking(n)
+        best = rows[0].badness(self.criterion) if rows else 0.0
+        return [(row, row.badness(self.criterion) - best) for row in rows]
+
+    def summary(self, n: int = 5) -> str:
+        """Return a text: the best model, its components, and the `n` best models with their degrees of freedom and differences."""
+        best, model, name = self._best, self.best_model, self.criterion.upper()
+        d = model.means_.shape[1]
+        samples = self.n_samples
+        lines = [
+            f"{best.covariance_type} with {best.n_components} component{'s' * (best.n_components > 1)}, "
+            f"the best of {len(self._fits)} models by {name}",
+            "",
+            f"{'samples':>16}  {samples:.10g}",
+            f"{'features':>16}  {d}",
+            f"{'log-likelihood':>16}  {best.log_likelihood:.3f}",
+            f"{'free parameters':>16}  {best.n_parameters}",
+            f"{'BIC':>16}  {best.bic:.3f}",
+            f"{'ICL':>16}  {best.icl:.3f}",
+            f"{'AIC':>16}  {best.aic:.3f}",
+            f"{'entropy':>16}  {best.entropy:.3f}",
+            f"{'converged':>16}  {'yes' if best.converged else 'no'}",
+            "",
+            "component   weight  expected samples",
+            *(f"{j:>9}  {w:>7.4f}  {w * samples:>16.1f}" for j, w in enumerate(model.weights_.tolist())),
+            "",
+            f"{'model':>9}  {'parameters':>10}  {name:>12}  difference",
+            *(
+                f"{row.covariance_type + ', ' + str(row.n_components):>9}  {row.n_parameters:>10}  "
+                f"{getattr(row, self.criterion):>12.3f}  {difference:>10.3f}"
+                for row, difference in self.differences(n)
+            ),
+        ]
+        return "\n".join([*lines, *self._at_the_end()])
 
     @cached_property
     def _best(self) -> Row:
@@ -165,18 +222,45 @@ class Selection:
         model._set_fitted(self._fits[key], dtype)
         return model
 
-    def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Draw the criterion over the number of components, a line for each covariance type: `fastgmm.plotting.plot_criterion`."""
-        from fastgmm.plotting import plot_criterion
+    def plot(self, ax: Any = None, *, what: str = "criterion", X: Any = None, **options: Any) -> Any:
+        """Draw the search or its best model.
 
-        return plot_criterion(self, ax=ax, **options)
+        Parameters
+        ----------
+        ax : Axes, Figure or SubFigure, optional
+        what : {'criterion', 'classification', 'uncertainty', 'density'}
+            'criterion' (or 'bic', 'icl', 'aic') over the number of components, a line for each covariance type
+            (`fastgmm.plotting.plot_criterion`); of the best model and samples `X`, the classification, without or with the
+            uncertainty of each sample, or the density without samples (`fastgmm.plotting.plot_mixture`).
+        X : array-like of shape (n, d), optional
+            The samples, which a selection does not keep.
+        **options
+            Of that function.
+
+        Raises
+        ------
+        ValueError
+            If `what` is unknown, or needs `X` and it is missing.
+        """
+        from fastgmm.plotting import plot_criterion, plot_mixture
+
+        _validation.check_choice("what", what, ("criterion", *CRITERIA, "classification", "uncertainty", "density"))
+        if what == "criterion" or what in CRITERIA:
+            return plot_criterion(self, ax=ax, **({} if what == "criterion" else {"criterion": what}), **options)
+        if what == "density":
+            return plot_mixture(self.best_model, ax=ax, **options)
+        if X is None:
+            raise ValueError(f"what={what!r} draws samples, which a selection does not keep: pass X, as to select")
+        return plot_mixture(self.best_model, X, ax=ax, uncertainty=what == "uncertainty", **options)
 
     def __repr__(self) -> str:
         name = self.criterion.upper()
-        parts = [f"{name} (lower is better; mclust prints the negative)", *self._blocks()]
+        direction = "higher is better" if self.criterion == STABILITY else "lower is better; mclust prints the negative"
+        parts = [f"{name} ({direction})", *self._blocks()]
         top = [
             f"  {row.covariance_type}, {row.n_components}  {getattr(row, self.criterion):.3f}"
-            for row in self.ranking(3)
+            + (f"  +{more:.3f}" if more else "")
+            for row, more in self.differences(3)
         ]
         head = f"Top {len(top)} models by {name}:"
         return "\n\n".join([*parts, "\n".join([head, *top, *self._at_the_end()]), *self._failures()])
@@ -184,6 +268,8 @@ class Selection:
     def _at_the_end(self) -> list[str]:
         """Return a line if the best size is the largest one tried, or the largest that has a fit."""
         k, sizes = self.best_n_components, self.n_components
+        if len(sizes) > 1 and k == min(sizes) > 1:
+            return [f"The best has {k} components, the fewest that were tried: try fewer."]
         if len(sizes) == 1 or k < max(size for size, _ in self._fits):
             return []
         if k == max(sizes):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,23 +18,32 @@ from fastgmm import _validation
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
 from fastgmm._names import CRITERIA
 from fastgmm.data.open import open_source
-from fastgmm.data.source import Source
+from fastgmm.data.source import ArraySource, LocalSource, Source
+from fastgmm.em.sweep import total
 from fastgmm.estimators.left_out import LeftOut, constant_features, features
 from fastgmm.estimators.mixture import Criteria, warn_of_relative_weights
+from fastgmm.fitting.checkpoint import data_of, settings_of
+from fastgmm.fitting.degenerate import least_in_all
 from fastgmm.fitting.prior import check_prior, completed
 from fastgmm.fitting.progress import steps
 from fastgmm.init.starts import STARTS
 from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure
-from fastgmm.selection.result import Selection
-from fastgmm.selection.search import Grid, Settings, Starts
+from fastgmm.selection.cells import Cells, Settings
+from fastgmm.selection.checkpoint import SearchCheckpoint
+from fastgmm.selection.races import Races
+from fastgmm.selection.result import STABILITY, Selection
+from fastgmm.selection.sampling import enriched
+from fastgmm.selection.search import Grid
+from fastgmm.selection.stability import stability
+from fastgmm.selection.starts import Starts
 
 Float = NDArray[np.float64]
 
 #: With more samples than `_LARGE` all models are fitted to `_SAMPLE` of them first, and EM on all resumes from there. On 30 000
 #: samples the mean gap in BIC to the best known, 4e5 and 5e5 in all, was for 7 overlapping clusters 47 from 3000 samples, 21
 #: from 5000, 15 from 10 000, and 11 without; for heavy tails 87, 54, 278 and 179.
-_LARGE, _SAMPLE = 10_000, 5_000
+_LARGE, _SAMPLE = 5_000, 5_000
 _SIZES = range(1, 10)
 
 
@@ -42,15 +54,18 @@ def select(
     criterion: str = "bic",
     *,
     sample_weight: ArrayLike | None = None,
+    weight_type: str = "frequency",
     init_params: str = "hierarchical",
     n_init: int = 1,
     tol: float = 1e-5,
-    reg_covar: float = 1e-6,
+    reg_covar: float = 1e-9,
     max_iter: int = 1000,
     prior: str | NormalInverseWishart | None = None,
     random_state: Any = None,
     n_threads: int | None = None,
     progress: bool = False,
+    checkpoint: Any = None,
+    checkpoint_every: float = 60.0,
 ) -> Selection:
     """Fit mixtures of several sizes and covariance structures, and compare them.
 
@@ -77,11 +92,16 @@ def select(
     n_components : int or iterable of int, default=range(1, 10)
     covariance_types : 'all', str or iterable of str
         Names of `GaussianMixture`'s; 'all' are mclust's 14, for one feature 'E' and 'V'.
-    criterion : {'bic', 'icl', 'aic'}, default='bic'
-        Criterion that ranks the models.
+    criterion : {'bic', 'icl', 'aic', 'stability'}, default='bic'
+        Criterion that ranks the models. 'stability' is the mean adjusted Rand index of the partitions that a dozen subsamples
+        of 80 % lead to, of up to 5000 samples; it takes as many searches more, and one component, which has but one partition,
+        never wins. The others are in the result as well.
     sample_weight : array-like of shape (n,), optional
-        As in `GaussianMixture.fit`. n in the criteria is their sum, so their scale matters here: multiply relative ones by
-        n / ``sample_weight.sum()``.
+        As in `GaussianMixture.fit`.
+    weight_type : {'frequency', 'importance'}, default='frequency'
+        Meaning of the weights. 'frequency': how often a sample was seen. n in the criteria is their sum, so their scale
+        matters. 'importance': only their ratios matter, as of survey weights and probabilities. n is then the effective size,
+        ``w.sum()**2 / (w**2).sum()`` (Kish, Survey Sampling, 1965), and the log-likelihood that of so many samples.
     init_params : str, default='hierarchical'
         As in `GaussianMixture`. 'hierarchical' needs one tree for all sizes; for up to 2000 samples it depends on the data alone.
     n_init : int, default=1
@@ -97,6 +117,11 @@ def select(
         As in `GaussianMixture`; the results do not depend on it, to the bit.
     progress : bool, default=False
         Show which model is being fitted, on standard error: as a bar or as lines, as `GaussianMixture.fit` does.
+    checkpoint : path, optional
+        File for the models that are fitted so far, as in `GaussianMixture.fit`: call select again with the same arguments to
+        resume. It is removed when the search has ended; after Ctrl-C it stays.
+    checkpoint_every : float, default=60.0
+        Seconds between two writes.
 
     Returns
     -------
@@ -111,7 +136,7 @@ def select(
     OSError
         If files cannot be read.
     KeyboardInterrupt
-        On Ctrl-C, within about a second; nothing is kept.
+        On Ctrl-C before any model is fitted. Later, within about a second, the models that are fitted are returned.
 
     Warns
     -----
@@ -131,8 +156,9 @@ def select(
     ('EEE', 3)
     """
     sizes = _check_sizes(n_components)
-    _validation.check_choice("criterion", criterion, CRITERIA)
+    _validation.check_choice("criterion", criterion, (*CRITERIA, STABILITY))
     _validation.check_choice("init_params", init_params, STARTS)
+    _validation.check_choice("weight_type", weight_type, ("frequency", "importance"))
     _validation.check_integer("n_init", n_init, 1)
     settings = Settings(
         _validation.check_non_negative("tol", tol),
@@ -142,13 +168,21 @@ def select(
     )
     asked = check_prior(prior)
     _validation.check_bool("progress", progress)
+    every = _validation.check_non_negative("checkpoint_every", checkpoint_every)
+    file = None if checkpoint is None else SearchCheckpoint(checkpoint, every)
     names = _validation.feature_names(X)
     rng = _validation.check_random_state(random_state)
     wanted = _check_types(covariance_types)
     source = open_source(X, sample_weight, min_samples=2)
     _validation.check_magnitude(source.largest, source.n_features, source.dtype)
-    warn_of_relative_weights(source)
+    effective = None
+    if weight_type == "importance":
+        effective = kish(source, settings.n_threads)
+    else:
+        warn_of_relative_weights(source)
     source, left_out = _varying(source, names, settings.n_threads)
+    variances = np.diagonal(total(source, settings.n_threads).scatter) / source.total_weight
+    settings = replace(settings, added=settings.reg_covar * float(variances.min()))
     kept = np.arange(source.n_features) if left_out is None else left_out.kept(source.n_features)
     called = [repr(str(names[j])) for j in kept] if names is not None else [f"feature {j}" for j in kept]
     structures = _structures(wanted, source.n_features)
@@ -157,16 +191,62 @@ def select(
             settings,
             prior=asked.of_features(kept, source.n_features + (0 if left_out is None else left_out.indices.size)),
         )
+    if file is not None:
+        given = {"tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
+        given |= {
+            "prior": repr(prior),
+            "random_state": random_state,
+            "n_components": list(sizes),
+            "weight_type": weight_type,
+        }
+        given["covariance_types"] = ", ".join(one.name for one in structures)
+        file.identify(settings_of("select", given), data_of(source))
+        file.load()
     what = f"a search of up to {max(sizes)} components in {source.n_features} features, {source.n_samples} samples"
     with memory_for(what, "Ask for fewer components or types of fewer parameters, such as 'VVI'"):
-        grid = _search(source, structures, sizes, settings, (init_params, n_init, rng), called, progress)
-    arguments = {"tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
+        grid = _search(source, structures, sizes, settings, (init_params, n_init, rng), called, progress, file)
+    arguments = {
+        "tol": tol,
+        "reg_covar": settings.added,
+        "max_iter": max_iter,
+        "init_params": init_params,
+        "n_init": n_init,
+    }
     arguments |= {"prior": prior, "random_state": random_state, "n_threads": n_threads}
     data = (source.n_features, source.dtype, None if names is None else names[kept], left_out)
-    found = _selection(source, structures, sizes, criterion, grid, settings, arguments, data)
+    left = grid.completed()
+    if file is not None and not grid.interrupted:
+        file.remove()
+    if left and len(grid.cells) == left:
+        raise KeyboardInterrupt
+    stable = None
+    if criterion == STABILITY:
+        _check_partitions(sizes)
+        stable = _stability(source, structures, sizes, settings, (init_params, n_init, rng))
+    found = _selection(source, structures, sizes, criterion, grid, settings, arguments, data, effective, stable)
     _check_found(found)
+    if left:
+        warn(
+            f"The search was interrupted: {left} of {found.bic.size} models were not fitted, and the best is that of the others",
+            UserWarning,
+        )
     _warn_of_size(found, by_default=n_components is _SIZES)
     return found
+
+
+def kish(source: Source, n_threads: int | None) -> float:
+    """Return the effective number of samples, (sum w)^2 / sum w^2, whatever the scale of the weights."""
+    return source.total_weight**2 / source.map_reduce(_squares, operator.add, n_threads)
+
+
+def _squares(source: LocalSource) -> float:
+    """Return the sum of the squares of the weights, in units of the source."""
+    total = 0.0
+    with closing(source.blocks(1 << 16)) as blocks:
+        for block in blocks:
+            weights = block.weights.astype(np.float64)
+            total += float(np.einsum("i,i->", weights, weights)) if weights.size else float(len(block.X))
+    return total
 
 
 # --- arguments ---
@@ -228,40 +308,107 @@ def _search(
     start: tuple[str, int, np.random.RandomState],
     names: Sequence[str],
     progress: bool,
-) -> Grid:
+    file: SearchCheckpoint | None,
+) -> Cells:
     init_params, n_init, rng = start
     sample = source.for_start(rng)
     n_distinct = source.n_samples
     if sample.n_samples == n_distinct:  # all are at hand
-        most = STRUCTURES["VVV"].least_in_all(max(sizes), source.n_features)  # no structure needs more
+        most = max(least_in_all(one, max(sizes), source.n_features) for one in structures)
         n_distinct = sample.n_distinct(min(most, n_distinct))
-    large = source.n_samples > _LARGE
+    large = source.n_samples > _LARGE or sample.n_samples < source.n_samples
     if large:
-        sample = sample.subsample(_SAMPLE, rng)
+        sample = enriched(source, sample.subsample(_SAMPLE, rng), rng, settings.n_threads)
     n_cells = len(sizes) * len(structures)
     # a cell costs in proportion to its components
     work = sum(sizes) * len(structures) * (1 + large)
     told = _Told(steps(work), n_cells) if progress else None
 
-    def grid(of: Source, of_sample: Grid | None, which: str) -> Grid:
-        tell = _silent if told is None else told.of(which)
-        distinct = n_distinct if of is source else None
-        return Grid(
-            of, structures, sizes, settings, starts, sample=of_sample, told=tell, names=names, n_distinct=distinct
-        )
+    def options(which: str) -> dict[str, Any]:
+        return {"told": _silent if told is None else told.of(which), "names": names}
 
     try:
-        starts = Starts(sample, init_params, n_init, rng, settings)
-        of_sample = None
-        if large:
-            of_sample = grid(sample, None, ", of a sample")
-            of_sample.run()
-        of_all = grid(source, of_sample, "")
-        of_all.run()
-        return of_all
+        starts = Starts(sample, init_params, n_init, rng, settings, even=large)
+        little = _of_little(
+            sample,
+            structures,
+            sizes,
+            settings,
+            starts,
+            n_distinct=None if large else n_distinct,
+            stands_for=source.n_samples,
+            checkpoint=file,
+            **options(", of a sample" if large else ""),
+        )
+        if not large or little.interrupted:
+            if large:  # a sample's fits are not those of all
+                little.cells.clear()
+            return little
+        grid = Grid(
+            source,
+            structures,
+            sizes,
+            settings,
+            starts=starts,
+            sample=little,
+            n_distinct=n_distinct,
+            checkpoint=file,
+            **options(""),
+        )
+        grid.run()
+        return grid
     finally:
         if told is not None:
             told.close()
+
+
+def _of_little(
+    sample: ArraySource,
+    structures: Sequence[Structure],
+    sizes: Sequence[int],
+    settings: Settings,
+    starts: Starts,
+    *,
+    stands_for: int | None = None,
+    checkpoint: SearchCheckpoint | None = None,
+    **options: Any,
+) -> Cells:
+    """Return the cells of little data, fitted: by races, whose compiled loop knows no prior, or else by a grid."""
+    if settings.prior is not None:
+        # the checkpoint is that of all samples, if these are a sample of them
+        file = checkpoint if stands_for in (None, sample.n_samples) else None
+        grid = Grid(sample, structures, sizes, settings, starts=starts, checkpoint=file, **options)
+        grid.run()
+        return grid
+    races = Races(sample, structures, sizes, settings, stands_for=stands_for, checkpoint=checkpoint, **options)
+    races.run(starts)
+    return races
+
+
+def _check_partitions(sizes: Sequence[int]) -> None:
+    if max(sizes) == 1:
+        raise ValueError(
+            "criterion='stability' compares partitions, and one component has but one: pass an n_components of 2 or more"
+        )
+
+
+def _stability(
+    source: Source,
+    structures: list[Structure],
+    sizes: Sequence[int],
+    settings: Settings,
+    start: tuple[str, int, np.random.RandomState],
+) -> Float:
+    init_params, n_init, rng = start
+    sample = source.for_start(rng).subsample(_SAMPLE, rng)
+
+    def search(part: ArraySource) -> Cells:
+        cells = _of_little(part, structures, sizes, settings, Starts(part, init_params, n_init, rng, settings))
+        if cells.interrupted:
+            raise KeyboardInterrupt
+        return cells
+
+    return stability(sample, sizes, structures, search, rng, settings.n_threads)
 
 
 def _silent(k: int, structure: Structure) -> None:
@@ -274,14 +421,18 @@ class _Told:
     def __init__(self, tell: Callable[[int, str], None], n_cells: int) -> None:
         self._tell, self._n_cells = tell, n_cells
         self._done, self._next = 0, 0
+        self._lock = Lock()  # sizes run side by side
 
     def of(self, which: str) -> Callable[[int, Structure], None]:
         counter = itertools.count(1)
 
         def told(k: int, structure: Structure) -> None:
-            self._done, self._next = self._done + self._next, k
-            components = f"{k} component{'s' * (k != 1)}"
-            self._tell(self._done, f"model {next(counter)} of {self._n_cells}{which}: {structure.name}, {components}")
+            with self._lock:
+                self._done, self._next = self._done + self._next, k
+                components = f"{k} component{'s' * (k != 1)}"
+                self._tell(
+                    self._done, f"model {next(counter)} of {self._n_cells}{which}: {structure.name}, {components}"
+                )
 
         return told
 
@@ -294,22 +445,25 @@ def _selection(
     structures: list[Structure],
     sizes: tuple[int, ...],
     criterion: str,
-    grid: Grid,
+    grid: Cells,
     settings: Settings,
     arguments: Mapping[str, Any],
     data: tuple[int, np.dtype, NDArray | None, LeftOut | None],
+    effective: float | None = None,
+    stable: Float | None = None,
 ) -> Selection:
     cells = grid.cells
     shape = (len(sizes), len(structures))
     values = {name: np.full(shape, np.nan) for name in ("bic", "icl", "aic", "log_likelihood", "entropy")}
     n_parameters, converged = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
-    n = source.total_weight * source.weight_unit
+    n = source.total_weight * source.weight_unit if effective is None else effective
+    unit = n / source.total_weight
     for (i, k), (j, structure) in itertools.product(enumerate(sizes), enumerate(structures)):
         cell = cells[k, structure.name]
         n_parameters[i, j] = structure.n_parameters(k, source.n_features)
         if cell.fit is None or cell.sums is None:
             continue
-        sums = cell.sums.times(source.weight_unit)
+        sums = cell.sums.times(unit)
         of = Criteria.of(sums.log_likelihood, n, int(n_parameters[i, j]))
         found = (of.bic, of.icl(sums.classification), of.aic, sums.log_likelihood, sums.entropy)
         for array, value in zip(values.values(), found, strict=True):
@@ -325,6 +479,8 @@ def _selection(
         n_parameters=n_parameters,
         converged=converged,
         reasons=grid.reasons(),
+        n_samples=n,
+        stability=np.full(shape, np.nan) if stable is None else stable,
         _fits={key: cell.fit for key, cell in cells.items() if cell.fit is not None},
         _arguments=arguments,
         _data=data,
@@ -332,7 +488,7 @@ def _selection(
     )
 
 
-def _priors(source: Source, grid: Grid, settings: Settings) -> dict[tuple[int, str], NormalInverseWishart]:
+def _priors(source: Source, grid: Cells, settings: Settings) -> dict[tuple[int, str], NormalInverseWishart]:
     """Return the priors that the models were fitted with, if any."""
     if settings.prior is None:
         return {}

@@ -434,7 +434,7 @@ def test_agglomeration_with_repeated_rows_and_weights():
 def test_agglomeration_of_permuted_samples():
     X, _ = stretched(n=150, d=3)
     order = np.random.default_rng(1).permutation(150)
-    a, b = (hierarchical.agglomerate(ArraySource(x)) for x in (X, X[order]))
+    a, b = (hierarchical.tree_of(ArraySource(x)) for x in (X, X[order]))
     for k in (2, 3, 7, 30):
         assert same_partition(a.labels(k)[order], b.labels(k))
 
@@ -629,6 +629,6 @@ def test_hierarchical_is_a_function_of_the_samples():
     a, b = (start(X, "hierarchical", seed=seed) for seed in (0, 1))
     assert_same_bits(a, b)
     source, step = ArraySource(X), MaximumLikelihood(STRUCTURES["full"], 1e-6)
-    labels = hierarchical.agglomerate(source).labels(2)
+    labels = hierarchical.tree_of(source).labels(2)
     known_groups = start_of(labels, Supplied()).params(source, step, 2, np.random.RandomState(), None)
     assert np.array_equal(known_groups.means, a.means_)

@@ -25,10 +25,11 @@ from fastgmm._atomic import replacing
 from fastgmm._cache import CodeFiles
 from fastgmm._errors import OutOfMemory, memory_for
 from fastgmm.data.source import ArraySource
-from fastgmm.em import evaluate, loop, sweep
+from fastgmm.em import evaluate, loop
 from fastgmm.em.step import MaximumLikelihood
 from fastgmm.init import kmeans
 from fastgmm.model import cholesky, m_steps
+from fastgmm.selection import races
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX limits and signals")
 compiled = pytest.mark.skipif(_jit.JIT_DISABLED, reason="nothing is compiled")
@@ -115,14 +116,14 @@ def test_ctrl_c_in_a_start_leaves_the_model_as_it_was(init, monkeypatch):
         "kmeans": (kmeans._Pool, "run"),
         "k-means++": (kmeans._Pool, "run"),
         "whitened": (kmeans._Pool, "run"),
-        "hierarchical": (fastgmm.init.hierarchical._Groups, "merge"),
+        "hierarchical": (fastgmm.init.hierarchical, "tree_of"),
         "em-em": (fastgmm.init.em_em, "run"),
         "auto": (fastgmm.init.best_of, "run"),
         "random": (fastgmm.init.starts, "accumulate"),
     }[init]
     threads = numba.get_num_threads(), threading.active_count()
     with monkeypatch.context() as patch:
-        Interrupt(patch, owner, name, 1 if init == "random" else 2)
+        Interrupt(patch, owner, name, 1 if init in ("random", "hierarchical") else 2)
         with pytest.raises(KeyboardInterrupt):
             model.fit(X)
     assert vars(model).keys() == before.keys()
@@ -155,7 +156,7 @@ def test_ctrl_c_in_predict_select_and_save(monkeypatch, tmp_path):
         (evaluate, "_in_lanes", 1, lambda: model.predict(X)),
         (evaluate, "_in_lanes", 1, lambda: model.predict_proba(X)),
         (evaluate, "_in_lanes", 1, lambda: model.score(X)),
-        (sweep, "_swept", 3, lambda: fastgmm.select(X, [1, 2], ["VVI"], random_state=0)),
+        (races, "race", 1, lambda: fastgmm.select(X[:900], [1, 2], ["VVI"], random_state=0)),
         (os, "fsync", 1, lambda: model.set_params(tol=0.5).save(path)),
         (os, "replace", 1, lambda: model.save(path)),
     ]

@@ -1,0 +1,378 @@
+"""The grid on little data: every cell is a race of several starts, compiled as a whole (`kernels.race`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm import _threads
+from fastgmm._limits import LIMITS
+from fastgmm.data.source import ArraySource
+from fastgmm.em.compiled_loop import letters_of
+from fastgmm.em.evaluate import Classified
+from fastgmm.em.result import FitResult
+from fastgmm.em.sweep import TotalScatter, accumulators, total
+from fastgmm.fitting.degenerate import rule_of, spurious
+from fastgmm.kernels.race import SPURIOUS, Field, Groups, Plan, classify, cut, race
+from fastgmm.kernels.small import CONVERGED, DOUBTFUL, UNDECIDED, Mixture, Structured, iterate
+from fastgmm.model.layouts import FULL
+from fastgmm.model.params import Params
+from fastgmm.model.structures import COUNT_FLOOR, STRUCTURES, Structure
+from fastgmm.selection.cells import Cell, Cells, Reason
+from fastgmm.selection.checkpoint import SearchCheckpoint
+from fastgmm.selection.found import Found
+from fastgmm.selection.starts import Starts
+
+Float = NDArray[np.float64]
+
+#: Iterations after which candidates are compared, first all of them and then the `_KEPT` best, and how many are run to the end.
+_FIRST, _SECOND, _KEPT, _ENDED = 3, 10, 3, 1
+#: Cuts of a mixture of one component less, as far as there are axes.
+_CUTS = 4
+
+
+class _Place(NamedTuple):
+    """Where the races of a size run: arrays for as many candidates as there may be, and what the compiled loop works in."""
+
+    candidates: Mixture
+    field: Field
+    packed: tuple
+    out: tuple
+    densities: Float
+
+    def of(self, n: int) -> tuple[Mixture, Field]:
+        """Return the arrays of n candidates."""
+        return Mixture(*(array[:n] for array in self.candidates)), Field(*(array[:n] for array in self.field))
+
+
+class Races(Cells):
+    """The cells of a source that is an array of some thousand samples at most, and may stand for `stands_for` samples.
+
+    A cell begins from several candidates; those that are best after a few iterations are run to the end:
+
+    - the groups of a start, shared by all structures of a size (`starts`), of which the first is run to the end in any case;
+    - the fits of the structures that this one contains, so that it is never less likely than these;
+    - the fit of one component less, with each of its components in turn cut in two;
+    - finally, for all structures of a size, the most likely one of them.
+
+    If a candidate ends as a spurious mixture (`fitting.degenerate`), the next one counts.
+    """
+
+    def __init__(
+        self, *arguments: Any, stands_for: int | None = None, checkpoint: SearchCheckpoint | None = None, **options: Any
+    ) -> None:
+        super().__init__(*arguments, **options)
+        self._checkpoint = checkpoint
+        self._stands_for = self._source.n_samples if stands_for is None else stands_for
+
+    def run(self, starts: Starts) -> dict[tuple[int, str], Cell]:
+        """Fit all cells."""
+        source = self._source
+        assert isinstance(source, ArraySource)
+        self._doubles = source.in_double()
+        self._white, self._scale = _spaces(
+            total(source, self._settings.n_threads), source.total_weight, bool(self._collinear)
+        )
+        self._colour = np.linalg.inv(self._white)
+        self._variance = float(1.0 / np.diagonal(self._scale).max() ** 2)
+        self._found: dict[tuple[int, str], Found] = {}
+        self._first: dict[tuple[int, str], Found] = {}  # before what structures of a size share, for the next size
+        self._left = False
+        self._whole: set[int] = set()
+        self._refused: dict[tuple[int, str], Reason] = {}
+        self._inside = {
+            one.name: [other.name for other in self._structures if other is not one and one.contains(other)]
+            for one in self._structures
+        }
+        self._before: dict[tuple[int, str], Event] = {
+            (k, one.name): Event() for k in self._sizes for one in self._structures
+        }
+        sizes = self._restored()
+        for k in sizes:
+            if k <= self._source.n_samples:
+                starts.groups(k)  # of one random state, in order
+        try:
+            if sizes:
+                self._run_size(sizes[0], starts)  # which compiles, in this thread
+            n_threads = min(_threads.effective_threads(self._settings.n_threads), len(sizes))
+            if n_threads <= 1:
+                for k in sizes[1:]:
+                    self._run_size(k, starts)
+            else:
+                self._run_sizes(sizes[1:], starts, n_threads)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        self._store(now=True)
+        for k, name in self._found:  # of sizes that were not finished
+            if (k, name) not in self.cells:
+                self.cells[k, name] = self._cell(k, STRUCTURES[name], self._place(k, 0))
+        return self.cells
+
+    def _restored(self) -> list[int]:
+        """Take over what the checkpoint has of whole sizes; return the other sizes."""
+        if self._checkpoint is None:
+            return list(self._sizes)
+        first, found, refused = self._checkpoint.found()
+        names = [one.name for one in self._structures]
+        done = [k for k in self._sizes if all((k, name) in found or (k, name) in refused for name in names)]
+        self._first |= {key: value for key, value in first.items() if key[0] in done}
+        self._found |= {key: value for key, value in found.items() if key[0] in done}
+        self._refused |= {key: reason for key, reason in refused.items() if key[0] in done}
+        self.cells |= {key: Cell(reason=reason) for key, reason in self._refused.items()}
+        for k in done:
+            for structure in self._structures:
+                self._before[k, structure.name].set()
+            place = self._place(k, 0)
+            self._finish(k, place)
+        return [k for k in self._sizes if k not in done]
+
+    def _finish(self, k: int, place: _Place) -> None:
+        for structure in self._structures:
+            if (k, structure.name) in self._found:
+                self.cells[k, structure.name] = self._cell(k, structure, place)
+        self._whole.add(k)
+
+    def _store(self, *, now: bool = False) -> None:
+        """Write what is done of whole sizes."""
+        if self._checkpoint is not None:
+            first, found, cells = dict(self._first), dict(self._found), dict(self.cells)
+            refused = {
+                key: cell.reason for key, cell in cells.items() if cell.reason is not None and key[0] in self._whole
+            }
+            self._checkpoint.store_found(
+                {key: value for key, value in first.items() if key[0] in self._whole},
+                {key: value for key, value in found.items() if key[0] in self._whole},
+                refused,
+                now=now,
+            )
+
+    def _run_sizes(self, sizes: Sequence[int], starts: Starts, n_threads: int) -> None:
+        """Run sizes side by side: each waits for cells of the size below, structure by structure."""
+        with ThreadPoolExecutor(n_threads) as pool:
+            running = [pool.submit(self._run_size, k, starts) for k in sizes]
+            try:
+                for size in running:
+                    size.result()
+            finally:
+                self._left = True
+                for size in running:
+                    size.cancel()
+                for event in self._before.values():
+                    event.set()
+
+    def _run_size(self, k: int, starts: Starts) -> None:
+        place = self._place(k, starts.n_init)
+        below = self._sizes[self._sizes.index(k) - 1] if k > self._sizes[0] else None
+        for structure in self._structures:
+            if below is not None:
+                self._before[below, structure.name].wait()
+            if self._left:
+                return
+            self._told(k, structure)
+            if reason := self._impossible(k, structure):
+                self.cells[k, structure.name] = Cell(reason=reason)
+            else:
+                self._run_cell(k, structure, place, starts.groups(k))
+            self._before[k, structure.name].set()
+        if k > 1:
+            self._share(k, place)
+        self._finish(k, place)
+        self._store()
+
+    # --- one cell ---
+
+    def _run_cell(self, k: int, structure: Structure, place: _Place, groups: Groups) -> None:
+        key = k, structure.name
+        twin = k, self._twin(structure).name
+        if k == 1 and twin in self._found:
+            self._found[key] = self._first[key] = self._found[twin]
+            return
+        within = self._contained(k, structure)
+        n = n_groups = len(groups.counts)
+        for found in within:
+            _put(found.mixture, place.candidates, n)
+            n += 1
+        smaller = self._first.get((k - 1, structure.name))
+        if smaller is not None:
+            halves = Mixture(*(array[n:] for array in place.candidates))
+            n += cut(
+                smaller.mixture, smaller.own, self._white, self._colour, _axes(k - 1, self._source.n_features), halves
+            )
+        winner, reason = self._race(structure, place, groups, n, sure=min(1, n_groups))
+        if winner is not None:
+            self._found[key] = self._first[key] = winner
+        else:
+            self.cells[key] = Cell(reason=reason)
+
+    def _race(
+        self, structure: Structure, place: _Place, groups: Groups, n: int, *, sure: int, beat: float = -np.inf
+    ) -> tuple[Found | None, Reason | None]:
+        candidates, field = place.of(n)
+        source, settings = self._doubles, self._settings
+        constants = self._constants(structure)
+        rule = rule_of(structure, source.n_features, settings.reg_covar)
+        d = source.n_features
+        most = min(settings.max_iter, field.bounds.shape[1] - 1)
+        white = self._white if rule.turns else self._scale
+        unit = self._stands_for / source.total_weight
+        plan = Plan(
+            min(_FIRST, most),
+            min(_SECOND, most),
+            most,
+            _KEPT,
+            _ENDED,
+            sure,
+            beat,
+            rule.least,
+            rule.flat,
+            unit,
+            rule.look,
+            white,
+        )
+        race(source.samples, source.sample_weights, place.packed, groups, candidates, constants, place.out, plan, field)
+        order = sorted(
+            (-field.bounds[a, field.done[a] - 1], a)
+            for a in range(n)
+            if field.rounds[a] == 3 and field.states[a] in _GOOD
+        )
+        if order:
+            a = order[0][1]
+            found = Found(
+                Mixture(*(array[a].copy() for array in candidates)),
+                field.own[a].copy(),
+                field.bounds[a, : field.done[a]].copy(),
+                field.states[a] != UNDECIDED,
+            )
+            if not found.converged and len(found.bounds) < settings.max_iter:
+                self._continue(found, constants, place)
+            return found, None
+        worst = [a for a in range(n) if field.states[a] == SPURIOUS] or [0]
+        a = worst[0]
+        return None, spurious(
+            structure, d, field.held[a], field.thin[a], rule, self._stands_for, self._variance, settings.added
+        )
+
+    def _constants(self, structure: Structure) -> Structured:
+        settings = self._settings
+        return Structured(
+            self._doubles.total_weight, settings.tol, float(COUNT_FLOOR), settings.added, letters_of(structure)
+        )
+
+    def _continue(self, found: Found, constants: Structured, place: _Place) -> None:
+        """Continue a run that has not converged after as many iterations as a race makes."""
+        source, left = self._doubles, self._settings.max_iter - len(found.bounds)
+        state = UNDECIDED
+        while state == UNDECIDED and left > 0:
+            bounds = np.empty(min(left, place.field.bounds.shape[1]))
+            done, state = iterate(
+                source.samples,
+                source.sample_weights,
+                place.packed,
+                found.mixture,
+                constants,
+                place.out,
+                found.bound,
+                bounds,
+            )
+            found.bounds = np.concatenate([found.bounds, bounds[:done]])
+            left -= done
+        found.converged = state in (CONVERGED, DOUBTFUL)
+
+    def _share(self, k: int, place: _Place) -> None:
+        """Let all structures of a size begin from the most likely one as well."""
+        ran = [self._found[k, one.name] for one in self._structures if (k, one.name) in self._found]
+        if not ran:
+            return
+        best = max(ran, key=lambda found: found.bound)
+        nothing = _no_groups(k, self._source.n_features)
+        for structure in self._structures:
+            if self._impossible(k, structure):
+                continue
+            key = k, structure.name
+            own = self._found.get(key)
+            if own is best:
+                continue
+            _put(best.mixture, place.candidates, 0)
+            n = 1
+            for found in self._contained(k, structure):
+                if own is None or found.bound > own.bound:
+                    _put(found.mixture, place.candidates, n)
+                    n += 1
+            beat = -np.inf if own is None else own.bound
+            winner, _ = self._race(structure, place, nothing, n, sure=0, beat=beat)
+            if winner is not None and winner.bound > beat:
+                self._found[key] = winner
+                self.cells.pop(key, None)
+
+    def _contained(self, k: int, structure: Structure) -> list[Found]:
+        """Return what was found for the richest structures that this one contains, among those with a fit of this size."""
+        inside = [other for other in self._inside[structure.name] if (k, other) in self._found]
+        within = {name for other in inside for name in self._inside[other]}
+        return [self._found[k, other] for other in inside if other not in within]
+
+    def _cell(self, k: int, structure: Structure, place: _Place) -> Cell:
+        found, source = self._found[k, structure.name], self._doubles
+        sums = np.empty(3)
+        classify(source.samples, source.sample_weights, place.packed, found.mixture, place.densities, sums)
+        params = Params(FULL, *found.mixture).in_layout(structure.layout)
+        bounds = found.bounds.tolist()
+        fit = FitResult(params, found.converged, len(bounds), bounds[-1], bounds, len(bounds), "")
+        return Cell(fit, Classified(*sums.tolist()))
+
+    def _place(self, k: int, n_starts: int) -> _Place:
+        source = self._doubles
+        n, d = source.n_samples, source.n_features
+        most = 2 * n_starts + 4 + _axes(k - 1, d) * (k - 1)
+        flops = k * (n * (2 * d * (d + 1) + 100) + d**3)
+        iterations = int(np.clip(LIMITS.call_flops / flops, _SECOND, 1000))
+        candidates = Mixture(
+            np.empty((most, k)), np.empty((most, k, d)), np.empty((most, k, d, d)), np.empty((most, k, d, d))
+        )
+        ran = Field(
+            np.empty((most, iterations + 1)),
+            np.empty(most, np.int64),
+            np.empty(most, np.int64),
+            np.empty(most, np.int64),
+            np.empty((most, k)),
+            np.empty((most, k)),
+            np.empty((most, k, d, d)),
+        )
+        unit = np.tile(np.eye(d), (k, 1, 1))
+        packed = Params(FULL, np.full(k, 1.0 / k), np.zeros((k, d)), unit, unit).packed(np.float64)
+        packed = packed._replace(tile=min(packed.tile, 64 * -(-n // 64) if n <= 128 else packed.tile))
+        return _Place(candidates, ran, packed, accumulators(source, FULL, k)[1], np.empty((n, k)))
+
+
+_GOOD = (UNDECIDED, CONVERGED, DOUBTFUL)
+
+
+def _axes(k: int, d: int) -> int:
+    """Return across how many axes each of k components is cut: with few components across several."""
+    return min(max(_CUTS // k, 1), d) if k else 0
+
+
+def _put(mixture: Mixture, candidates: Mixture, i: int) -> None:
+    for array, values in zip(candidates, mixture, strict=True):
+        array[i] = values
+
+
+def _no_groups(k: int, d: int) -> Groups:
+    return Groups(np.empty((0, k)), np.empty((0, k, d)), np.empty((0, k, d, d)))
+
+
+def _spaces(whole: TotalScatter, total_weight: float, collinear: bool) -> tuple[Float, Float]:
+    """Return matrices (d, d) that bring the covariance of all samples to 1: all of it, and its diagonal alone.
+
+    If features are collinear, which only structures along the axes may be, both are of the diagonal.
+    """
+    covariance = whole.scatter / total_weight
+    scale = np.sqrt(np.diagonal(covariance))
+    along = np.diag(1.0 / np.where(scale > 0.0, scale, 1.0))
+    if collinear:
+        return along, along
+    return np.linalg.inv(np.linalg.cholesky(along @ covariance @ along)) @ along, along
