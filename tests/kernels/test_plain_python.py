@@ -12,6 +12,8 @@ from guarded import Guarded, guard, guarded_kernels
 import fastgmm
 from fastgmm import GaussianMixture, em_step, kmeans, log_density, log_prob, responsibilities, sufficient_statistics
 from fastgmm._jit import JIT_DISABLED
+from fastgmm.data.distinct import gathered
+from fastgmm.data.source import ArraySource
 from fastgmm.em.lanes import SINGLE_LANE
 from fastgmm.kernels.cholesky import factor_precisions
 from fastgmm.kernels.orientation import rotate
@@ -189,3 +191,20 @@ def test_k_means_moves_samples_between_sums():
         np.testing.assert_allclose(
             found.centers[c], np.average(X[own], axis=0, weights=weights[own]), rtol=1e-6, atol=0.05
         )
+
+
+@plain
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_distinct_samples(guarded, weighted, dtype):
+    """With room for all, and without; -0.0 and 0.0, and a table with collisions."""
+    rng = np.random.default_rng(0)
+    for values in (2, 400):
+        X = rng.integers(-values, values, size=(2100, 1)).astype(dtype)
+        X[X == 0] *= -1.0
+        source = ArraySource.weighted(X, rng.integers(1, 4, size=2100).astype(float) if weighted else None)
+        found = gathered(source)
+        assert (found is source) == (values == 400)
+        if found is not source:
+            assert np.array_equal(np.sort(found.X[:, 0]), np.unique(X))
+            assert found.total_weight * found.weight_unit == source.total_weight * source.weight_unit

@@ -78,6 +78,8 @@ def test_every_method_returns_what_is_documented(layout):
         "covariances": (layout.covariances(chol), shape),
         "precision_diagonals": (layout.precision_diagonals(chol, K, D), (K, D)),
         "precisions": (layout.precisions(chol), shape),
+        "lengths": (layout.lengths(chol, means), (K,)),
+        "contraction": (layout.contraction(chol, 1.01 * chol, K), (K,)),
         "log_det": (layout.log_det(chol, K, D), (K,)),
         "smallest_variances": (layout.smallest_variances(covariances, K, np.ones(D)), (K,)),
         "within": (layout.within(scatter, sums, counts), shape),
