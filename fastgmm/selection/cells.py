@@ -89,7 +89,7 @@ class Cells:
         return len(left)
 
     def _twin(self, structure: Structure) -> Structure:
-        """Return the first structure that is the same with a single component: volumes are equal then, and so is all that varies."""
+        """Return the first structure that is the same with a single component: what varies among components does not then."""
         form = [letter != "I" for letter in structure.mclust_name[1:]]
         return next(one for one in self._structures if [letter != "I" for letter in one.mclust_name[1:]] == form)
 
