@@ -27,6 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCRIPT = Path(__file__).with_name("mclust_select.R")
+#: Seconds of mclust after which there is one round only.
+_LONG = 10.0
 NAMES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
 
 
@@ -167,8 +169,10 @@ def compare(name: str, table: Table, r: Mclust, rounds: int, threads: int, optio
 
     import fastgmm
 
-    X, times = table.X, []
+    X, times, theirs = table.X, [], 0.0
     for _ in range(rounds):
+        if times and theirs > _LONG:  # another round would tell nothing new
+            break
         theirs, choice = r.fit(name)
         begin = time.perf_counter()
         with warnings.catch_warnings():

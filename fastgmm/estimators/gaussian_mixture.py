@@ -390,4 +390,5 @@ class GaussianMixture(FittableMixture):
         return continued(params, step.noise) if isinstance(step, MaximumLikelihood) else params
 
     def _degenerate(self, source: Source, params: Params, structure: Structure) -> str:
-        return degenerate(source, params, structure, float(self.reg_covar), self.n_threads)
+        reg_covar, few_suffice = float(self.reg_covar), self.prior is not None
+        return degenerate(source, params, structure, reg_covar, self.n_threads, few_suffice=few_suffice)

@@ -119,9 +119,9 @@ def holds(component: int, held: float, n: int, distinct: str = "") -> str:
     return f"component {component} holds {held:.4g} of {n} samples{distinct and f' ({distinct} distinct)'}"
 
 
-def needs(structure: Structure, d: int) -> str:
-    """Say how many samples a component needs."""
-    return f", and needs {least_samples(structure, d)} for {structure.name!r} with {d} feature{'s' * (d > 1)}"
+def needs(structure: Structure, d: int, *, each: bool = False) -> str:
+    """Say how many samples a component needs, or each of several."""
+    return f", and {'each needs' if each else 'needs'} {least_samples(structure, d)} for {structure.name!r} with {d} feature{'s' * (d > 1)}"
 
 
 def are_flat(variance: float, reg_covar: float) -> str:
@@ -156,13 +156,24 @@ class Degenerate(NamedTuple):
     held: float = math.inf
 
 
-def degenerate(source: Source, params: Params, structure: Structure, reg_covar: float, n_threads: int | None) -> str:
-    """Say which components of a fit sit on equal samples, hold too few or none; '' if there are none."""
+def degenerate(
+    source: Source,
+    params: Params,
+    structure: Structure,
+    reg_covar: float,
+    n_threads: int | None,
+    *,
+    few_suffice: bool = False,
+) -> str:
+    """Say which components of a fit sit on equal samples, hold too few or none; '' if there are none.
+
+    With a prior `few_suffice`: it gives a component of any number of samples a covariance.
+    """
     found, parts = degenerate_components(source, params, structure, reg_covar, n_threads), []
     if found.flat:
         who = listed(list(found.flat.values()), most=_NAMED)
         parts.append(who + are_equal(found.variance, reg_covar, source.n_features, structure))
-    if found.few:
+    if found.few and not few_suffice:
         d = source.n_features
         enough = [
             other for other in possible(found.held, d, structure) if least_samples(other, d) <= max(found.held, 1.0)
@@ -170,7 +181,7 @@ def degenerate(source: Source, params: Params, structure: Structure, reg_covar: 
         simpler = listed([repr(other.name) for other in enough], "or")
         parts.append(
             listed(list(found.few.values()), most=_NAMED)
-            + needs(structure, d)
+            + needs(structure, d, each=len(found.few) > 1)
             + ": decrease n_components"
             + (simpler and f", or choose {simpler}")
         )

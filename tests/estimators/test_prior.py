@@ -253,7 +253,7 @@ class TestSelect:
             assert best.prior_ == again.prior_
             assert best.bic(X) == pytest.approx(found.bic[[1, 3].index(k), ["VVV", "VVI"].index(name)])
         assert found.model(1, "VVV").bic(X) == pytest.approx(
-            GaussianMixture(1, prior="default").fit(X).bic(X), rel=1e-9
+            GaussianMixture(1, prior="default", reg_covar=found.model(1, "VVV").reg_covar).fit(X).bic(X), rel=1e-9
         )
 
     def test_constant_features_leave_the_marginal_of_a_given_prior(self):
