@@ -121,7 +121,8 @@ def holds(component: int, held: float, n: int, distinct: str = "") -> str:
 
 def needs(structure: Structure, d: int, *, each: bool = False) -> str:
     """Say how many samples a component needs, or each of several."""
-    return f", and {'each needs' if each else 'needs'} {least_samples(structure, d)} for {structure.name!r} with {d} feature{'s' * (d > 1)}"
+    need = "each needs" if each else "needs"
+    return f", and {need} {least_samples(structure, d)} for {structure.name!r} with {d} feature{'s' * (d > 1)}"
 
 
 def are_flat(variance: float, reg_covar: float) -> str:
