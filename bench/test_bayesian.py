@@ -67,7 +67,7 @@ def _iterations(case: Case, X: NDArray, labels: NDArray) -> Outcome:
 
 
 class Column(NamedTuple):
-    """A numeric column of a table: n samples, with so many distinct integers, or continuous."""
+    """A numeric column of a table: n samples, of a number of distinct integers, or continuous."""
 
     n: int
     distinct: int | None

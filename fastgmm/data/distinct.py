@@ -1,4 +1,4 @@
-"""Equal samples gathered into weighted ones: exactly, and only if there are so few distinct ones that it pays.
+"""Equal samples gathered into weighted ones: exactly, and only if few distinct ones make it worthwhile.
 
 A sweep over a column of integers is then one over its distinct values, whatever the number of samples.
 """

@@ -157,6 +157,8 @@ def select(
     """
     sizes = _check_sizes(n_components)
     _validation.check_choice("criterion", criterion, (*CRITERIA, STABILITY))
+    if criterion == STABILITY:
+        _check_partitions(sizes)
     _validation.check_choice("init_params", init_params, STARTS)
     _validation.check_choice("weight_type", weight_type, ("frequency", "importance"))
     _validation.check_integer("n_init", n_init, 1)
@@ -181,38 +183,18 @@ def select(
     else:
         warn_of_relative_weights(source)
     source, left_out = _varying(source, names, settings.n_threads)
-    variances = np.diagonal(total(source, settings.n_threads).scatter) / source.total_weight
-    settings = replace(settings, added=settings.reg_covar * float(variances.min()))
+    settings = _for_data(settings, source, left_out, asked)
     kept = np.arange(source.n_features) if left_out is None else left_out.kept(source.n_features)
     called = [repr(str(names[j])) for j in kept] if names is not None else [f"feature {j}" for j in kept]
     structures = _structures(wanted, source.n_features)
-    if asked is not None:  # marginal: that of the features that are left
-        settings = replace(
-            settings,
-            prior=asked.of_features(kept, source.n_features + (0 if left_out is None else left_out.indices.size)),
-        )
+    arguments = {"tol": tol, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
+    arguments |= {"prior": prior, "random_state": random_state}
     if file is not None:
-        given = {"tol": tol, "reg_covar": reg_covar, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
-        given |= {
-            "prior": repr(prior),
-            "random_state": random_state,
-            "n_components": list(sizes),
-            "weight_type": weight_type,
-        }
-        given["covariance_types"] = ", ".join(one.name for one in structures)
-        file.identify(settings_of("select", given), data_of(source))
-        file.load()
+        _read(file, source, structures, sizes, {**arguments, "reg_covar": reg_covar, "weight_type": weight_type})
     what = f"a search of up to {max(sizes)} components in {source.n_features} features, {source.n_samples} samples"
     with memory_for(what, "Ask for fewer components or types of fewer parameters, such as 'VVI'"):
         grid = _search(source, structures, sizes, settings, (init_params, n_init, rng), called, progress, file)
-    arguments = {
-        "tol": tol,
-        "reg_covar": settings.added,
-        "max_iter": max_iter,
-        "init_params": init_params,
-        "n_init": n_init,
-    }
-    arguments |= {"prior": prior, "random_state": random_state, "n_threads": n_threads}
+    arguments |= {"reg_covar": settings.added, "n_threads": n_threads}
     data = (source.n_features, source.dtype, None if names is None else names[kept], left_out)
     left = grid.completed()
     if file is not None and not grid.interrupted:
@@ -221,7 +203,6 @@ def select(
         raise KeyboardInterrupt
     stable = None
     if criterion == STABILITY:
-        _check_partitions(sizes)
         stable = _stability(source, structures, sizes, settings, (init_params, n_init, rng))
     found = _selection(source, structures, sizes, criterion, grid, settings, arguments, data, effective, stable)
     _check_found(found)
@@ -232,6 +213,34 @@ def select(
         )
     _warn_of_size(found, by_default=n_components is _SIZES)
     return found
+
+
+def _for_data(
+    settings: Settings, source: Source, left_out: LeftOut | None, prior: NormalInverseWishart | None
+) -> Settings:
+    """Return the settings for a source without the features that are left out: what `reg_covar` adds, and its prior."""
+    variances = np.diagonal(total(source, settings.n_threads).scatter) / source.total_weight
+    settings = replace(settings, added=settings.reg_covar * float(variances.min()))
+    if prior is None:
+        return settings
+    d = source.n_features
+    kept = np.arange(d) if left_out is None else left_out.kept(d)
+    n_features = d + (0 if left_out is None else left_out.indices.size)
+    return replace(settings, prior=prior.of_features(kept, n_features))  # the marginal one
+
+
+def _read(
+    file: SearchCheckpoint,
+    source: Source,
+    structures: Sequence[Structure],
+    sizes: Sequence[int],
+    arguments: Mapping[str, Any],
+) -> None:
+    """Read the checkpoint of a search, if it exists and is that of these data and arguments; raise ValueError if it is not."""
+    names = ", ".join(one.name for one in structures)
+    asked = {**arguments, "prior": repr(arguments["prior"]), "n_components": list(sizes), "covariance_types": names}
+    file.identify(settings_of("select", asked), data_of(source))
+    file.load()
 
 
 def kish(source: Source, n_threads: int | None) -> float:
