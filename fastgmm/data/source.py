@@ -102,6 +102,10 @@ class LocalSource(Source, Protocol):
         """Return a mask of the samples of the user's data that are kept; None if all are."""
 
     @property
+    def may_repeat(self) -> bool:
+        """Return whether a pass that looks for equal samples (`distinct`) is worth its time."""
+
+    @property
     def n_counted(self) -> int:
         """Return how many samples of the user's there are: more than `n_samples` if equal ones were gathered."""
 
@@ -117,6 +121,8 @@ class LocalSource(Source, Protocol):
 
 class InProcess:
     """Base class of sources that this process reads: they are a single part."""
+
+    may_repeat: bool = True
 
     @property
     def local(self) -> Any:

@@ -19,6 +19,8 @@ from fastgmm.data.source import ArraySource, Block, InProcess, fingerprint_rows,
 
 #: Samples and bytes of a file up to which a start uses all of it, through a memory map: k-means needs 16 bytes a sample.
 MOST_SAMPLES, MOST_BYTES = 2**23, 2**30
+#: First samples, at most, and their numbers, among which equal ones are looked for.
+_FIRST, _FIRST_NUMBERS = 4096, 1 << 17
 #: Bytes of samples in a piece if a reader of files is free to choose.
 PIECE = 8 * 2**20
 
@@ -66,6 +68,7 @@ class StreamSource(InProcess):
     """Samples of a reader, after a first pass has counted and checked them and found them finite.
 
     lengths : samples in each chunk; largest : greatest magnitude of any value
+    may_repeat : whether there were equal samples among the first ones
     weights : (n,) in the dtype of the samples, or None; weight_unit, total_weight, marks : as in `LocalSource`
     """
 
@@ -77,6 +80,7 @@ class StreamSource(InProcess):
     weights: NDArray | None = None
     weight_unit: float = 1.0
     marks: NDArray | None = None
+    may_repeat: bool = True
     n_samples: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -190,7 +194,7 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
     lengths: list[int] = []
     kept: list[NDArray] | None = []
     n_features, itemsize, largest, size = 0, 4, 0.0, 0
-    marks = _Marks()
+    marks, first = _Marks(), _First()
     with closing(ahead(reader.pieces())) as pieces:
         for chunk, piece in pieces:
             array = as_matrix(piece, reader.label(chunk))
@@ -205,6 +209,7 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
                 continue
             largest = max(largest, largest_magnitude(array, reader.label(chunk), lengths[chunk]))
             marks.see(array)
+            first.see(array)
             lengths[chunk] += len(array)
             itemsize = max(itemsize, array.itemsize)
             size += array.nbytes
@@ -218,7 +223,26 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
     if kept is not None:
         return ArraySource.weighted(np.concatenate(kept).astype(dtype, copy=False), of_samples)
     weights, unit = (None, 1.0) if of_samples is None else in_units(of_samples, dtype)
-    return StreamSource(reader, lengths, n_features, dtype, largest, weights, unit, marks.array(dtype))
+    seen = marks.array(dtype), first.repeat
+    return StreamSource(reader, lengths, n_features, dtype, largest, weights, unit, *seen)
+
+
+class _First:
+    """Collector of the first samples, to see whether there are equal ones among them: a pass over a stream is dear."""
+
+    def __init__(self) -> None:
+        self._rows: list[NDArray] = []
+        self._n = 0
+
+    def see(self, array: NDArray) -> None:
+        most = min(_FIRST, _FIRST_NUMBERS // array.shape[1]) - self._n
+        if most > 0:
+            self._rows.append(np.array(array[:most], np.float64))
+            self._n += len(self._rows[-1])
+
+    @property
+    def repeat(self) -> bool:
+        return self._n > 1 and len(np.unique(np.concatenate(self._rows), axis=0)) < self._n
 
 
 class _Marks:

@@ -159,7 +159,10 @@ class Online:
             if reason is None or not reason.converged:
                 callback.reached(params, bounds)
         stats = sweep(source, params, self.n_threads)
-        final = self.of.on(source).bound(stats, params, source.total_weight)
+        # a mean log-likelihood, as those of the epochs, unless the objective is of all samples and has no mean
+        final = stats.log_likelihood / source.total_weight
+        if self.of.may_empty:
+            final = self.of.on(source).bound(stats, params, source.total_weight)
         return FitResult(params, reason.converged, len(bounds), final, bounds, len(bounds) + 1)
 
 
