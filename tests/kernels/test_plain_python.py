@@ -95,7 +95,7 @@ def test_sweeps(guarded, layout, d, dtype):
 
 
 @plain
-@pytest.mark.parametrize(("layout", "weighted"), zip(DENSITIES, [False, True, False, True], strict=True))
+@pytest.mark.parametrize(("layout", "weighted"), list(zip(DENSITIES, [False, True] * 2, strict=True)))
 def test_pruned_sweeps(guarded, layout, weighted):
     X, groups, rng = draw(SINGLE_LANE + 70, 3, 4, np.float64, apart=8.0)
     model = GaussianMixture(4, covariance_type=layout, init_params=groups, max_iter=4, tol=0.0, algorithm="pruned")
