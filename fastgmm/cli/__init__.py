@@ -87,6 +87,7 @@ keys of --json:
   covariance_types            strings: the columns of the arrays
   bic, icl, aic               arrays of numbers, smaller is better; null for models without a fit
   log_likelihood, entropy     arrays of numbers, or null
+  stability                   array of numbers; null unless that is the criterion
   n_parameters, converged     arrays of integers, of true or false
   reasons                     array of objects: n_components, covariance_type, reason; the models without a fit
   ranking                     array of objects: n_components, covariance_type, value of the criterion; the best first

@@ -31,7 +31,7 @@ from fastgmm.em.evaluate import distinct as count_distinct
 from fastgmm.em.step import ROUNDING, wide
 from fastgmm.kernels.race import AXES, FREE, SHARED, VOLUME
 from fastgmm.model.params import Params
-from fastgmm.model.structures import Structure, possible
+from fastgmm.model.structures import MCLUST_NAMES, Structure, possible
 
 Float = NDArray[np.float64]
 
@@ -85,6 +85,8 @@ def rule_of(structure: Structure, d: int, reg_covar: float) -> Rule:
 
 def least_samples(structure: Structure, d: int) -> int:
     """Return how many samples a component must hold at least."""
+    if structure.mclust_name not in MCLUST_NAMES:  # one that was added says so itself
+        return structure.least_samples(d)
     volume, shape, orientation = tuple(structure.mclust_name)
     if "V" in (shape, orientation):
         return d + 1
@@ -93,6 +95,8 @@ def least_samples(structure: Structure, d: int) -> int:
 
 def least_in_all(structure: Structure, k: int, d: int) -> int:
     """Return how many distinct samples k components must have together."""
+    if structure.mclust_name not in MCLUST_NAMES:
+        return structure.least_in_all(k, d)
     of_each = k * least_samples(structure, d)
     if k == 1:
         return max(structure.least_in_all(1, d), of_each)

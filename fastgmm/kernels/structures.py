@@ -1,6 +1,6 @@
 """M-steps of the covariance structures for the compiled loop: scatter about the new means -> covariances, full matrices.
 
-The formulas are those of `model.m_steps`, where their sources are; `tests/kernels/test_structures.py` holds the two together.
+The formulas are those of `model.m_steps`, where their sources are; `tests/kernels/test_structured_steps.py` holds the two together.
 A structure is three numbers, for volume, shape and orientation, as the letters of its name: 0 for I (none of its own), 1 for E
 (equal), 2 for V (varying). Diagonal and spherical covariances are full matrices here, so that one loop serves all fourteen.
 """

@@ -705,7 +705,7 @@ def test_select_table_of_failed_models(run: Any, tmp_path: Path) -> None:
     assert "None of the 1 models of two components or more could be fitted" in err
     rows = (tmp_path / "t.csv").read_text().splitlines()
     assert rows[2].startswith(
-        "5,EII,,,,,,15,False,\"5 components of type 'EII' with 2 features need 6 distinct samples at least"
+        "5,EII,,,,,,15,False,\"5 components of type 'EII' with 2 features need 10 distinct samples at least"
     )
 
 

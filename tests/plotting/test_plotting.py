@@ -533,7 +533,7 @@ def test_criterion_of_unordered_sizes_and_many_structures() -> None:
         (
             {"criterion": "bci"},
             ValueError,
-            "criterion must be one of 'bic', 'icl', 'aic', got 'bci'; did you mean 'bic'",
+            "criterion must be one of 'bic', 'icl', 'aic', 'stability', got 'bci'; did you mean 'bic'",
         ),
         ({"covariance_types": ["VVW"]}, ValueError, "covariance type must be one of .* got 'VVW'; did you mean 'VVV'"),
         ({"covariance_types": []}, ValueError, "covariance_types is empty"),

@@ -755,7 +755,7 @@ ROWS: list[Row] = [
         "select: no criterion",
         lambda: select(criterion=None),
         ValueError,
-        r"criterion must be one of 'bic', 'icl', 'aic', got None",
+        r"criterion must be one of 'bic', 'icl', 'aic', 'stability', got None",
     ),
     (
         "select: labels as a start",
@@ -787,7 +787,7 @@ ROWS: list[Row] = [
         "select: more components than samples",
         lambda: partial(fastgmm.select, X[:5], [9], "EII"),
         ValueError,
-        r"9 components of type 'EII'.* need 10 distinct samples.*ask for 4 components at most",
+        r"9 components of type 'EII'.* need 18 distinct samples.*ask for 2 components at most",
     ),
     (
         "selection: a size it does not have",
