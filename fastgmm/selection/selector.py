@@ -25,7 +25,7 @@ from fastgmm.estimators.mixture import Criteria, warn_of_relative_weights
 from fastgmm.fitting.checkpoint import data_of, settings_of
 from fastgmm.fitting.degenerate import least_in_all
 from fastgmm.fitting.prior import check_prior, completed
-from fastgmm.fitting.progress import steps
+from fastgmm.fitting.progress import announced, steps
 from fastgmm.init.starts import STARTS
 from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure
@@ -70,15 +70,21 @@ def select(
     """Fit mixtures of several sizes and covariance structures, and compare them.
 
     The models share the work that `GaussianMixture` would repeat for each: the data are opened once, and all structures of a
-    size share their starts. A structure also begins from the fits of those it contains (EEE contains EEI, VVV all others), so
-    that it is never less likely than these. A size also begins from the fit of one component less, with each component in turn
-    cut in two. Candidates are compared after a few iterations, and the best ones run to the end. With more than 10 000 samples
-    the grid is fitted to 5000 first, and EM on all resumes from there.
+    size share their starts, among them the hierarchical one that mclust has. A structure also begins from the fits of those it
+    contains (EEE contains EEI, VVV all others), so that it is never less likely than these. A size also begins from the fit of
+    one component less, with each component in turn cut in two. Candidates are compared after a few iterations, and the best ones
+    run to the end. With more than 5000 samples the grid is fitted to 5000 first, in which those that are improbable under a
+    coarse mixture are enriched, so that a rare population that lies apart is not lost; EM on all resumes from there.
 
-    Components that sit on a few samples that are equal, in some direction, have a likelihood that only `reg_covar` keeps
-    from infinity. Models with such a component, or with one that holds fewer samples than its covariance needs, do not count
-    as fits: they are left out, as NaN with a reason, and never win. Models are also left out, before they run, if they need
-    more distinct samples than there are, or if they need features that are not linear combinations of others.
+    Spurious models do not count as fits: they are left out, as NaN with a reason, and never win. A model is spurious if a
+    component holds fewer samples than d + 1, or 2 if it has but a volume of its own; if two or more components have a common
+    covariance matrix (EEE, VEE) and n - k is 2 d or less; or if a component is flat, its variance in some direction
+    `reg_covar` beside that of the data. `fit` warns of such components. Models are left out before they run if there
+    are too few distinct samples for them, or if they need features that are not linear combinations of others.
+
+    The units of the data do not matter, nor do those of single features to structures that are the same in all units. EII and
+    VII, and those whose orientation is common or whose shape is (EVE, VVE, EEV, VEV), do depend on the units of features, as in
+    mclust: scale the features if these mean nothing.
 
     A feature that is constant, up to rounding and among samples of positive weight, is left out with a warning. The models and
     the number of their parameters are those of the other features (`Selection.features`), in ``means_`` and all else. Methods of
@@ -106,8 +112,11 @@ def select(
         As in `GaussianMixture`. 'hierarchical' needs one tree for all sizes; for up to 2000 samples it depends on the data alone.
     n_init : int, default=1
         Starts for each size.
-    tol, reg_covar, max_iter
+    tol, max_iter
         As in `GaussianMixture`, `tol` stricter: differences between models are small.
+    reg_covar : float, default=1e-9
+        Share of the smallest variance of a feature that is added to every variance. The models found have that product as
+        their `reg_covar`.
     prior : {None, 'default'} or NormalInverseWishart, default=None
         As in `GaussianMixture`; 'default' for each size its own. No model is then left out for components on few or equal
         samples, and criteria are of the likelihood at the posterior mode. A structure may have a lower one than those it contains.
@@ -192,7 +201,10 @@ def select(
     if file is not None:
         _read(file, source, structures, sizes, {**arguments, "reg_covar": reg_covar, "weight_type": weight_type})
     what = f"a search of up to {max(sizes)} components in {source.n_features} features, {source.n_samples} samples"
-    with memory_for(what, "Ask for fewer components or types of fewer parameters, such as 'VVI'"):
+    with (
+        announced(False, progress),
+        memory_for(what, "Ask for fewer components or types of fewer parameters, such as 'VVI'"),
+    ):
         grid = _search(source, structures, sizes, settings, (init_params, n_init, rng), called, progress, file)
     arguments |= {"reg_covar": settings.added, "n_threads": n_threads}
     data = (source.n_features, source.dtype, None if names is None else names[kept], left_out)
