@@ -200,7 +200,8 @@ def compare(name: str, table: Table, r: Mclust, rounds: int, threads: int, optio
     ours = f"{found.best_covariance_type} {found.best_n_components}"
     return Line(
         name,
-        *X.shape,
+        len(X),
+        X.shape[1],
         median(t for t, _ in times),
         median(u for _, u in times),
         median(u / t for t, u in times),
