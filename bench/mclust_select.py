@@ -170,7 +170,8 @@ def compare(name: str, table: Table, r: Mclust, rounds: int, threads: int, optio
 
     import fastgmm
 
-    X, times, theirs = table.X, [], 0.0
+    X, theirs = table.X, 0.0
+    times: list[tuple[float, float]] = []
     cpu: list[float] = []
     for _ in range(rounds):
         if times and theirs > _LONG:  # another round would tell nothing new
