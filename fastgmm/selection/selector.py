@@ -192,8 +192,9 @@ def select(
     else:
         warn_of_relative_weights(source)
     source, left_out = _varying(source, names, settings.n_threads)
-    settings = _for_data(settings, source, left_out, asked)
     kept = np.arange(source.n_features) if left_out is None else left_out.kept(source.n_features)
+    n_given = source.n_features if left_out is None else source.n_features + left_out.indices.size
+    settings = _for_data(settings, source, asked, kept, n_given)
     called = [repr(str(names[j])) for j in kept] if names is not None else [f"feature {j}" for j in kept]
     structures = _structures(wanted, source.n_features)
     arguments = {"tol": tol, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
@@ -228,17 +229,12 @@ def select(
 
 
 def _for_data(
-    settings: Settings, source: Source, left_out: LeftOut | None, prior: NormalInverseWishart | None
+    settings: Settings, source: Source, prior: NormalInverseWishart | None, kept: NDArray[np.int64], n_given: int
 ) -> Settings:
-    """Return the settings for a source without the features that are left out: what `reg_covar` adds, and its prior."""
+    """Return the settings for a source of the features `kept` of `n_given`: what `reg_covar` adds, and the marginal prior."""
     variances = np.diagonal(total(source, settings.n_threads).scatter) / source.total_weight
-    settings = replace(settings, added=settings.reg_covar * float(variances.min()))
-    if prior is None:
-        return settings
-    d = source.n_features
-    kept = np.arange(d) if left_out is None else left_out.kept(d)
-    n_features = d + (0 if left_out is None else left_out.indices.size)
-    return replace(settings, prior=prior.of_features(kept, n_features))  # the marginal one
+    added = settings.reg_covar * float(variances.min())
+    return replace(settings, added=added, prior=None if prior is None else prior.of_features(kept, n_given))
 
 
 def _read(
