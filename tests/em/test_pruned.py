@@ -59,7 +59,7 @@ def test_statistics_are_those_of_dense_sweeps(kind, d, weighted, dtype, limits):
     limits(pruned_share=1.0)
     truth, k = params_of(kind, 7, d, seed=1), 7
     X = drawn(truth, 1500, 0, dtype)
-    weights = np.random.default_rng(2).uniform(0.0, 3.0, len(X)) if weighted else None
+    weights = np.random.default_rng(2).uniform(0.0, 3.0, len(X)).astype(dtype) if weighted else None
     source, step = ArraySource(X, weights), MaximumLikelihood(STRUCTURES[kind], 1e-6)
     params = replace(truth, means=truth.means + 0.5)
     sweeps = PrunedSweeps(source, params, 1)
