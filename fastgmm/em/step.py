@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastgmm._errors import warn
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.collinear import collinear, described, numbered
+from fastgmm.model.fixed import Fixed
 from fastgmm.model.noise import Noise
 from fastgmm.model.params import Params
 from fastgmm.model.priors import Prior
@@ -101,13 +102,14 @@ class MaximumLikelihood:
 
     With `keep_few`, if a covariance is not positive definite, components that hold fewer samples than their covariances need
     keep those of the step before. Weights and means are still the most likely. With `noise` the mixture has it too, with the
-    weight that the statistics say.
+    weight that the statistics say. Parameters that are `fixed` stay as they are.
     """
 
     structure: Structure
     reg_covar: float
     keep_few: bool = False
     noise: Noise | None = None
+    fixed: Fixed | None = None
 
     may_empty = False
 
@@ -137,7 +139,7 @@ class MaximumLikelihood:
         return "" if self.keep_few else " Or fit with prior='default', which does not collapse."
 
     def _maximised(self, stats: Stats, previous: Float | None, kept: NDArray[np.bool_] | None = None) -> Params:
-        return self._params(stats, *maximise(self.structure, stats, self.reg_covar, previous, kept))
+        return self._params(stats, *maximise(self.structure, stats, self.reg_covar, previous, kept, self.fixed))
 
     def _params(self, stats: Stats, weights: Float, means: Float, covariances: Float) -> Params:
         layout, noise = self.structure.layout, self.noise
@@ -164,8 +166,9 @@ class MaximumLikelihood:
 
     @property
     def compiled_reg_covar(self) -> float | None:
-        """Return `reg_covar` if nothing but the layout restricts the covariances and there is no noise, else None."""
-        return self.reg_covar if self.structure.basic and self.noise is None else None
+        """Return `reg_covar` if nothing but the layout restricts the parameters and there is no noise, else None."""
+        plain = self.structure.basic and self.noise is None and self.fixed is None
+        return self.reg_covar if plain else None
 
 
 @dataclass(frozen=True)

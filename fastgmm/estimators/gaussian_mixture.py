@@ -19,10 +19,12 @@ from fastgmm.estimators.fittable import FittableMixture
 from fastgmm.estimators.mixture import PRIOR_TAKES, warn_of_relative_weights
 from fastgmm.estimators.saving import saveable
 from fastgmm.fitting.degenerate import degenerate
+from fastgmm.fitting.fixed import VALUES, check_fixed, check_structure, fixed_of
 from fastgmm.fitting.prior import check_prior, completed
 from fastgmm.init.noise import continued, noise_of, noisy
 from fastgmm.init.starts import STARTS, Start, Supplied
 from fastgmm.model.checks import check_covariances, check_parameters
+from fastgmm.model.fixed import Fixed
 from fastgmm.model.noise import Noise
 from fastgmm.model.params import Params
 from fastgmm.model.priors import NormalInverseWishart
@@ -108,6 +110,13 @@ class GaussianMixture(FittableMixture):
         With True noise begins with the samples that are far from their neighbours (Byers & Raftery 1998), of at most 5000, or
         200 for each component, that the start is then found from. An array marks the samples it begins with, of the data of
         `fit` or of the first batch.
+    fixed : dict, optional
+        Parameters that stay as they are, by component: ``{"means": [0, 2], "weights": True, "covariances": [True, False, False]}``.
+        A value is True for all components, a list of some, or a mask. They are held at `weights_init`, `means_init` and the
+        inverses of `precisions_init`, which must then be given; with `warm_start`, and in later calls of `partial_fit`, at the
+        fitted ones. The others are still the most likely: free weights share what the fixed ones leave, and the scatter of a
+        component with a fixed mean is about that mean. Covariances that share a part are fixed all or none. BIC does not
+        count fixed parameters.
     on_collapse : {'raise', 'reset'}, default='raise'
         What `fit` does if the covariance of a component is not positive definite: raise an error, or start that component anew
         about samples that the mixture fits worst. 'reset' does so also for components that, at the end of a run, sit on too few
@@ -219,6 +228,7 @@ class GaussianMixture(FittableMixture):
         precisions_init: ArrayLike | None = None,
         prior: str | NormalInverseWishart | None = None,
         noise: bool | ArrayLike = False,
+        fixed: dict[str, Any] | None = None,
         on_collapse: str = "raise",
         random_state: Any = None,
         warm_start: bool = False,
@@ -242,6 +252,7 @@ class GaussianMixture(FittableMixture):
         self.precisions_init = precisions_init
         self.prior = prior
         self.noise = noise
+        self.fixed = fixed
         self.on_collapse = on_collapse
         self.random_state = random_state
         self.warm_start = warm_start
@@ -308,7 +319,42 @@ class GaussianMixture(FittableMixture):
             raise ValueError(
                 f"noise is for maximum likelihood, and {type(self).__name__} has a step of its own: pass noise=False"
             )
+        self._check_fixed(step)
         return step, stop
+
+    def _check_fixed(self, step: Step) -> None:
+        """Raise ValueError or TypeError if `fixed` cannot be used, or not with the other arguments."""
+        masks = check_fixed(self.fixed, self.n_components)
+        if not masks:
+            return
+        check_structure(masks, step.structure)
+        others = {
+            f"prior={self.prior!r}": self.prior is not None,
+            "noise": self._has_noise and "weights" in masks,
+            f"on_collapse={self.on_collapse!r}": self.on_collapse != "raise",
+            f"a step of {type(self).__name__}'s own": type(step) is not MaximumLikelihood,
+        }
+        if together := [what for what, given in others.items() if given]:
+            raise ValueError(
+                f"fixed={self.fixed!r} and {' and '.join(together)} do not go together, since both say what parameters become: "
+                "leave one of them out"
+            )
+
+    def _fixed(self, structure: Structure, d: int, resumes: bool) -> Fixed | None:
+        """Return what is fixed, and at which values: the fitted ones if the fit continues from them, else those supplied."""
+        masks, k = check_fixed(self.fixed, self.n_components), self.n_components
+        if not masks:
+            return None
+        if resumes or (self.warm_start and self.__sklearn_is_fitted__()):
+            return fixed_of(masks, self.weights_, self.means_, d)
+        for name in masks:
+            if getattr(self, VALUES[name]) is None:
+                raise ValueError(
+                    f"fixed[{name!r}] holds parameters at {VALUES[name]}, which was not given: pass it, or fit first and set "
+                    "warm_start=True"
+                )
+        supplied = self._check_supplied(structure, k, d)
+        return fixed_of(masks, supplied.weights, supplied.means, d)
 
     def _step(self, structure: Structure, reg_covar: float) -> Step:
         """Return the step that maximises the likelihood. A subclass with another objective returns its own step."""
@@ -319,6 +365,9 @@ class GaussianMixture(FittableMixture):
 
         A stream that resumes keeps those of its first batch.
         """
+        if (fixed := self._fixed(step.structure, source.n_features, resumes)) is not None:
+            assert isinstance(step, MaximumLikelihood)
+            step = replace(step, fixed=fixed)
         if self._has_noise:
             assert isinstance(step, MaximumLikelihood)
             noise = self.noise_ if resumes and hasattr(self, "noise_") else noise_of(source, self.n_threads)
@@ -388,6 +437,15 @@ class GaussianMixture(FittableMixture):
         """Return the fitted parameters for a step to continue from, with noise if it has noise."""
         params = super()._earlier(step)
         return continued(params, step.noise) if isinstance(step, MaximumLikelihood) else params
+
+    def _n_parameters(self) -> int:
+        """Return the number of free parameters that are not fixed."""
+        n_parameters, masks, d = super()._n_parameters(), check_fixed(self.fixed, len(self.means_)), self.means_.shape[1]
+        fixed = fixed_of(masks, self.weights_, self.means_, d)
+        if fixed is None:
+            return n_parameters
+        of_covariances = self._structure().n_covariance_parameters(len(self.means_), d)
+        return n_parameters - fixed.n_parameters(d, of_covariances)
 
     def _degenerate(self, source: Source, params: Params, structure: Structure) -> str:
         reg_covar, few_suffice = float(self.reg_covar), self.prior is not None

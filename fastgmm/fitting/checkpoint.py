@@ -295,6 +295,8 @@ def settings_of(class_name: str, arguments: Mapping[str, Any]) -> dict[str, Any]
             settings[name] = bool(value) if isinstance(value, np.bool_) else value
         elif isinstance(value, numbers.Real):
             settings[name] = int(value) if isinstance(value, numbers.Integral) else float(value)
+        elif isinstance(value, Mapping):  # `fixed`
+            settings[name] = repr({part: np.asarray(which).tolist() for part, which in sorted(value.items())})
         elif isinstance(value, NormalInverseWishart):
             settings[name] = _digest(np.concatenate([np.ravel(part) for part in _known(value)]))
         else:  # first parameters

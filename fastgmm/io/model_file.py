@@ -222,6 +222,8 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
             plain[name] = None
         elif isinstance(value, _JSON):
             plain[name] = value
+        elif isinstance(value, Mapping):  # `fixed`
+            plain[name] = {str(part): np.asarray(which).tolist() for part, which in value.items()}
         elif isinstance(value, NormalInverseWishart):
             plain[name] = {part: None if own is None else np.asarray(own).tolist() for part, own in vars(value).items()}
         else:
@@ -237,9 +239,19 @@ def _plain_params(header: dict[str, Any]) -> dict[str, Any]:
         params = params | {"prior": None}
     else:
         given = None
-    if not isinstance(params, dict) or not all(isinstance(value, _JSON) for value in params.values()):
+    if not isinstance(params, dict) or not all(
+        isinstance(value, _JSON) or (name == "fixed" and _is_plain_fixed(value)) for name, value in params.items()
+    ):
         raise ValueError("its header holds no usable parameters; save the model again")
     return params if given is None else params | {"prior": NormalInverseWishart(**given)}
+
+
+def _is_plain_fixed(value: Any) -> bool:
+    """Return whether a value is `fixed` as `_split_params` writes it: of names, and booleans or lists of numbers."""
+    return isinstance(value, dict) and all(
+        isinstance(which, bool) or (isinstance(which, list) and all(isinstance(i, int) for i in which))
+        for which in value.values()
+    )
 
 
 def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[str, Any]) -> str | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastgmm._names import COVARIANCE_TYPES, MCLUST_NAMES, ONE_FEATURE
 from fastgmm.model import m_steps
+from fastgmm.model.fixed import Fixed
 from fastgmm.model.layouts import DIAG, FULL, SPHERICAL, TIED, Layout
 from fastgmm.model.stats import Stats
 
@@ -174,6 +175,7 @@ def maximise(
     reg_covar: float,
     previous: Float | None = None,
     kept: NDArray[np.bool_] | None = None,
+    fixed: Fixed | None = None,
 ) -> tuple[Float, Float, Float]:
     """Return weights (k,), means (k, d) and covariances that maximise the expected likelihood: the M-step.
 
@@ -189,12 +191,17 @@ def maximise(
     lost, layout = stats.counts <= COUNT_FLOOR, stats.layout
     moves = stats.sums / counts[:, None]
     moves[lost] = 0.0
-    within = layout.regularised(layout.within(stats.scatter, stats.sums, counts), reg_covar, counts)
-    kept = lost if kept is None else lost | kept
+    means, kept = stats.origin + moves, lost if kept is None else lost | kept
+    if fixed is None:
+        within = layout.within(stats.scatter, stats.sums, counts)
+    else:
+        weights, means, kept = fixed.weights_of(weights), fixed.means_of(means), kept | fixed.covariances
+        within = layout.within(stats.about(means).scatter, np.zeros_like(moves), counts)
+    within = layout.regularised(within, reg_covar, counts)
     if previous is not None and kept.all():
-        return weights, stats.origin + moves, previous
+        return weights, means, previous
     if previous is None or layout.pools or not kept.any():
-        return weights, stats.origin + moves, symmetric(structure.maximise(within, counts, previous))
+        return weights, means, symmetric(structure.maximise(within, counts, previous))
     # the scatter that a component's own covariance expects, with a count so small that it adds nothing to shared parts
     few = np.where(kept, COUNT_FLOOR, counts)
     within[kept] = COUNT_FLOOR * previous[kept]
@@ -205,7 +212,7 @@ def maximise(
         # a volume of its own is that before, even if the shape, made of the others' samples, has changed
         growth = _log_volumes(previous[kept]) - _log_volumes(covariances[kept])
         covariances[kept] *= np.exp(growth).reshape(-1, *[1] * (covariances.ndim - 1))
-    return weights, stats.origin + moves, covariances
+    return weights, means, covariances
 
 
 def _log_volumes(covariances: Float) -> Float:
