@@ -18,11 +18,15 @@ T = TypeVar("T")
 
 
 class Block(NamedTuple):
-    """Consecutive samples from `start` on: X (m, d) in any memory order, weights (m,) in its dtype, (0,) if all are 1."""
+    """Consecutive samples from `start` on: X (m, d) in any memory order, weights (m,) in its dtype, (0,) if all are 1.
+
+    labels : those of a `LabelledSource`, (m,), None if there are none
+    """
 
     start: int
     X: NDArray
     weights: NDArray
+    labels: NDArray[np.int64] | None = None
 
     @property
     def samples(self) -> Samples:
@@ -109,6 +113,10 @@ class LocalSource(Source, Protocol):
     def n_counted(self) -> int:
         """Return how many samples of the user's there are: more than `n_samples` if equal ones were gathered."""
 
+    @property
+    def allowed(self) -> NDArray[np.bool_] | None:
+        """Return to which components samples of each label can belong, (L, k); None if there are no labels."""
+
     def of_features(self, kept: NDArray[np.int64]) -> LocalSource:
         """Return the same samples with only the features `kept`."""
 
@@ -123,6 +131,7 @@ class InProcess:
     """Base class of sources that this process reads: they are a single part."""
 
     may_repeat: bool = True
+    allowed: NDArray[np.bool_] | None = None
 
     @property
     def local(self) -> Any:

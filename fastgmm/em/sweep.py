@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _threads
-from fastgmm.data.source import ArraySource, LocalSource, Source
+from fastgmm.data.source import ArraySource, Block, LocalSource, Source
 from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.full import scatter_width
 from fastgmm.kernels.tile import Sums, tile_width
-from fastgmm.model.layouts import FULL, Layout, pad, padded, symmetric
+from fastgmm.model.layouts import FULL, Layout, Packed, pad, padded, symmetric
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 
@@ -169,9 +169,9 @@ def _swept(
 ) -> Stats:
     """Return statistics about the means of `params`, of its responsibilities or given ones; a pooled scatter is left out."""
     k, d = params.n_densities, params.means.shape[1]
-    packed = params.packed(source.dtype)
+    packs = _packs(params, source)
     # the origin is the mean that the kernel subtracts: rounded to the dtype of the data
-    origin = packed.means[:, :d].astype(np.float64)
+    origin = packs[-1].means[:, :d].astype(np.float64)
     plan, out = accumulators(source, params.layout, k, row_bytes=0 if resp is None else 8 * k)
     given = np.empty((0, k), source.dtype)
     with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
@@ -180,14 +180,35 @@ def _swept(
             if resp is not None:
                 rows = resp(block.start, block.start + n)
                 given = np.ascontiguousarray(rows, dtype=source.dtype)
-            if plan.n_lanes > 1:
-                ready(kernels.sweep)(block.samples, plan.width, plan.of(n), packed, given, block.weights, out)
-            else:
-                kernels.sweep_lane(block.samples, 0, n, packed, given, block.weights, 0, out)
+            for part, packed in [(block, packs[-1])] if resp is not None else _by_label(block, packs):
+                m = len(part.X)
+                if plan.n_lanes > 1:
+                    ready(kernels.sweep)(part.samples, plan.width, plan.of(m), packed, given, part.weights, out)
+                else:
+                    kernels.sweep_lane(part.samples, 0, m, packed, given, part.weights, 0, out)
             if on_block is not None:
                 on_block((block.start + n) * source.n_counted // source.n_samples)
     stats = collect(source, params.layout, plan, out, origin)
     return stats if params.noise is None else stats.without_last()
+
+
+def _packs(params: Params, source: LocalSource) -> list[Packed]:
+    """Return the parameters for samples of each label, whose other components have no density, and last those for all others."""
+    packed = params.packed(source.dtype)
+    allowed = () if source.allowed is None else source.allowed
+    impossible = packed.constant.dtype.type(-np.inf)
+    return [*(packed._replace(constant=np.where(mine, packed.constant, impossible)) for mine in allowed), packed]
+
+
+def _by_label(block: Block, packs: list[Packed]) -> Iterator[tuple[Block, Packed]]:
+    """Yield the samples of a block by their labels, each with its parameters."""
+    if block.labels is None:
+        yield block, packs[-1]
+        return
+    for label in np.unique(block.labels):
+        rows = block.labels == label
+        weights = block.weights[rows] if block.weights.size else block.weights
+        yield Block(block.start, block.X[rows], weights), packs[label]
 
 
 def accumulate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastgmm import _validation
 from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, like_sklearn, memory_for, warn
 from fastgmm._names import ON_COLLAPSE
+from fastgmm.data.labelled import LabelledSource, labelled
 from fastgmm.data.open import open_source, opener_for
 from fastgmm.data.source import ArraySource, Source
 from fastgmm.em import evaluate, online
@@ -65,7 +67,13 @@ class FittableMixture(FittedMixture):
     #: Covariance structures that the estimator fits.
     _structures: ClassVar[dict[str, Structure]] = STRUCTURES
     #: Attributes of a fit that the next one may not have.
-    _gone: ClassVar[tuple[str, ...]] = ("feature_names_in_", "_averages", "_averages_lost", "_left_out")
+    _gone: ClassVar[tuple[str, ...]] = (
+        "feature_names_in_",
+        "component_labels_",
+        "_averages",
+        "_averages_lost",
+        "_left_out",
+    )
 
     # --- what a subclass says ---
 
@@ -105,6 +113,8 @@ class FittableMixture(FittedMixture):
         progress: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float = 60.0,
+        labels: ArrayLike | None = None,
+        label_components: Mapping[int, Sequence[int]] | None = None,
     ) -> Self:
         """Fit the mixture to `X`.
 
@@ -145,6 +155,14 @@ class FittableMixture(FittedMixture):
         checkpoint_every : float, default=60
             Minimum number of seconds between two writes of the file. 0 writes it after each iteration (with up to 1024
             samples, when iterations take microseconds, after each tenth of a second).
+        labels : array-like of int, shape (n,), optional
+            What is known of the samples (semi-supervised fit): a label, or -1 if that is unknown. A labelled sample belongs to
+            the components of its label, and the likelihood of the fit has their densities alone for it; the others count as
+            always. With ``init_params='kmeans'`` components start from the labelled samples. Not for Dask collections or
+            `batch_size`.
+        label_components : dict, optional
+            Which components each label owns, such as ``{0: [0, 1], 1: [2]}``; by default label j owns component j. Components
+            that no label owns are for samples of unknown label. `component_labels_` has the label of each.
 
         Returns
         -------
@@ -176,7 +194,7 @@ class FittableMixture(FittedMixture):
             prior takes their sum for. If `reg_covar` has its default value and is larger than the variance of the data: the
             message is always the same, so that Python's default filter shows it once for each line that calls `fit`.
         """
-        self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
+        self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every, labels, label_components)
         return self
 
     def fit_predict(
@@ -189,9 +207,12 @@ class FittableMixture(FittedMixture):
         progress: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float = 60.0,
+        labels: ArrayLike | None = None,
+        label_components: Mapping[int, Sequence[int]] | None = None,
     ) -> NDArray[np.int64]:
         """Fit the mixture and return the most probable component of each sample, as `predict` does. Parameters as in `fit`."""
-        source: Any = self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
+        arguments = (X, sample_weight, batch_size, progress, checkpoint, checkpoint_every, labels, label_components)
+        source: Any = self._fit(*arguments)
         if sample_weight is not None or source.local is None:
             return self.predict(X)  # also for samples of weight zero; for Dask lazily
         return evaluate.labels(source, self._params(), self.n_threads)
@@ -299,6 +320,8 @@ class FittableMixture(FittedMixture):
         progress: bool,
         checkpoint: Any,
         checkpoint_every: float,
+        labels: ArrayLike | None = None,
+        label_components: Mapping[int, Sequence[int]] | None = None,
     ) -> Source:
         self._refuse_overridden(FIT_HOOKS, "fit")
         step, stop = self._check_arguments()
@@ -338,6 +361,9 @@ class FittableMixture(FittedMixture):
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         with self._memory_for(source):
             step, adapted = self._adapted(step, source)
+        if labels is not None or label_components is not None:
+            source = self._labelled(source, labels, label_components, batch_size)
+            adapted["component_labels_"] = source.owners.of_components
         clean = None if warm else self._clean(X, sample_weight, source)
         plan = self._plan(source, step, stop, warm, batch_size, clean)
         self._warn_if_dense(source)
@@ -360,6 +386,28 @@ class FittableMixture(FittedMixture):
         if result.n_resets:
             warn(reset_warning(result.n_resets, fit.reset_reasons), UserWarning)
         return source
+
+    def _labelled(self, source: Source, labels: Any, label_components: Any, batch_size: int | None) -> LabelledSource:
+        """Return the samples with what is known of them; raise ValueError or TypeError if that cannot be used."""
+        if labels is None:
+            raise ValueError(
+                "label_components says which components labels own, and there are no labels: pass labels too"
+            )
+        if source.local is None:
+            raise ValueError(
+                "labels need data that are read here, and X lies elsewhere, as a Dask collection does: leave labels out"
+            )
+        others = {
+            "batch_size": batch_size is not None,
+            f"on_collapse={self.on_collapse!r}": self.on_collapse != "raise",
+        }
+        others |= {"noise": bool(np.any(getattr(self, "noise", False)))}
+        if together := [what for what, given in others.items() if given]:
+            raise ValueError(
+                f"labels and {' and '.join(together)} do not go together, since components then hold samples that their labels do "
+                "not say: leave one of them out"
+            )
+        return labelled(source.local, labels, label_components, self.n_components)
 
     def _warn_if_dense(self, source: Source) -> None:
         if self.algorithm == "pruned" and (obstacle := PrunedSweeps.obstacle(source, self.n_components)):
@@ -399,7 +447,7 @@ class FittableMixture(FittedMixture):
             stop,
             start,
             self.n_components,
-            1 if start.on_all else self.n_init,  # from known groups they would be equal
+            1 if start.on_all and start.fixed else self.n_init,  # from known groups they would be equal
             _validation.check_random_state(self.random_state),
             self.n_threads,
             earlier=(self._earlier(step), getattr(self, "lower_bound_", -math.inf)) if warm else None,
@@ -488,7 +536,14 @@ class FittableMixture(FittedMixture):
 
     def _check_start(self, source: Source, step: Step, clean: tuple[Source, float] | None) -> Start:
         known = self._check_init_params(source)
-        return start_of(known, self._check_supplied(step.structure, self.n_components, source.n_features))
+        with_labels = source.local is not None and source.local.allowed is not None
+        if with_labels and isinstance(known, str) and known != "kmeans":
+            raise ValueError(
+                f"init_params={known!r} does not know the labels, which components begin with: pass 'kmeans', which does, or "
+                "groups or responsibilities of all samples"
+            )
+        supplied = self._check_supplied(step.structure, self.n_components, source.n_features)
+        return start_of(known, supplied, with_labels=with_labels)
 
     def _check_init_params(self, source: Source) -> str | NDArray:
         """Return the kind of start, or the known groups of the samples of a source."""

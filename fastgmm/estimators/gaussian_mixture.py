@@ -440,7 +440,11 @@ class GaussianMixture(FittableMixture):
 
     def _n_parameters(self) -> int:
         """Return the number of free parameters that are not fixed."""
-        n_parameters, masks, d = super()._n_parameters(), check_fixed(self.fixed, len(self.means_)), self.means_.shape[1]
+        n_parameters, masks, d = (
+            super()._n_parameters(),
+            check_fixed(self.fixed, len(self.means_)),
+            self.means_.shape[1],
+        )
         fixed = fixed_of(masks, self.weights_, self.means_, d)
         if fixed is None:
             return n_parameters

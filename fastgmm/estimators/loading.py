@@ -63,6 +63,8 @@ def load(path: str | os.PathLike[str]) -> FittableMixture:
     model.n_features_in_ = int(entries["n_features_in_"])
     if "feature_names_in_" in entries:
         model.feature_names_in_ = entries["feature_names_in_"].astype(object)
+    if "component_labels_" in entries:
+        model.component_labels_ = entries["component_labels_"]
     if "n_resets_" in entries:
         model.n_resets_ = int(entries["n_resets_"])
     if (noise := noise_in(entries, model.n_features_in_)) is not None:

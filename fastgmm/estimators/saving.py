@@ -74,6 +74,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     averages = getattr(model, "_averages", None)
     if averages is not None:
         entries |= _of_averages(averages, STRUCTURES[model.covariance_type].layout)
+    if hasattr(model, "component_labels_"):
+        entries["component_labels_"] = np.asarray(model.component_labels_, np.int64)
     if hasattr(model, "n_resets_"):
         entries["n_resets_"] = np.asarray(model.n_resets_, np.int64)
     if hasattr(model, "noise_"):

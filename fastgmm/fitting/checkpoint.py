@@ -63,6 +63,7 @@ from numpy.typing import NDArray
 
 from fastgmm._atomic import check_writable
 from fastgmm._errors import warn
+from fastgmm.data.labelled import LabelledSource
 from fastgmm.data.source import Source
 from fastgmm.em.accelerate import ACCELERATORS, Accelerated, state_of
 from fastgmm.em.result import FitResult
@@ -321,7 +322,13 @@ def data_of(source: Source) -> dict[str, Any]:
         "sum of sample_weight": source.total_weight * source.weight_unit,
         "sample_weight": None if weights is None else _digest(weights),
         "X (of which some samples were compared)": None if marks is None else _digest(marks),
-    }
+    } | _labels_of(source)
+
+
+def _labels_of(source: Source) -> dict[str, Any]:
+    if not isinstance(source, LabelledSource):
+        return {}
+    return {"labels": _digest(source.labels), "label_components": _digest(source.allowed)}
 
 
 def _digest(array: NDArray) -> str:

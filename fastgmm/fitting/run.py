@@ -173,7 +173,8 @@ class Fit:
         most = sample_size(plan.step.structure, plan.n_components, plan.source.n_features)
         if plan.n_starts == 1 or plan.source.n_samples <= TIMES * most:
             return None
-        if self.at.warm or plan.batches is not None or plan.start.without_data or plan.start.clean is not None:
+        start = plan.start
+        if self.at.warm or plan.batches is not None or start.without_data or start.on_all or start.clean is not None:
             return None
         sample = plan.source.for_start(self._random_state).subsample(most, self._random_state, plan.n_components)
         one = partial(self._started, sample, self._random_state)

@@ -17,6 +17,7 @@ from fastgmm.init.em_em import em_em
 from fastgmm.init.groups import members, stats_of
 from fastgmm.init.hierarchical import hierarchical
 from fastgmm.init.kmeans import kmeans, kmeans_plusplus
+from fastgmm.init.labelled import from_labels
 from fastgmm.init.whitening import Whitening
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
@@ -177,6 +178,10 @@ STARTS: dict[str, Start] = {
 }
 
 
+#: k-means if some samples have labels.
+FROM_LABELS = Start(from_labels, on_all=True)
+
+
 class Supplied(NamedTuple):
     """Checked first parameters from the user; None if none were given."""
 
@@ -185,10 +190,13 @@ class Supplied(NamedTuple):
     precisions: Float | None = None
 
 
-def start_of(init_params: str | NDArray, supplied: Supplied) -> Start:
-    """Return the start of a name, of labels (n,) or of responsibilities (n, k); supplied parameters replace its own."""
+def start_of(init_params: str | NDArray, supplied: Supplied, *, with_labels: bool = False) -> Start:
+    """Return the start of a name, of groups (n,) or of responsibilities (n, k); supplied parameters replace its own.
+
+    `with_labels` says that some samples have labels, which k-means then starts from.
+    """
     if isinstance(init_params, str):
-        start = STARTS[init_params]
+        start = FROM_LABELS if with_labels else STARTS[init_params]
     else:
         start = Start(partial(from_groups, known=init_params), on_all=True, fixed=True)
     # arrays are compared element by element: only `is` shows whether there is one

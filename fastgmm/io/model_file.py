@@ -21,6 +21,7 @@ entry                     dtype                         what
 ``feature_names_in_``     string (d,)                   only if the model has names
 ``left_out``              int64 (c,)                    only if `select` left constant features out: their indices in its X
 ``left_out_of``           string (d + c,)               only with ``left_out``, if X had names: those of all its columns
+``component_labels_``     int64 (k,)                    only if fitted with labels
 ``n_resets_``             int64, 0-d                    only if fitted with ``on_collapse='reset'``
 ``prior.mean``            float64 (d,)                  these four: only if fitted with a prior (`NormalInverseWishart`)
 ``prior.shrinkage``       float64, 0-d
@@ -260,7 +261,7 @@ def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[st
     known |= {name for name in _MAY_BE_PLAIN if f"param.{name}" not in entries} & set(accepted)
     if unknown := sorted(set(params) - known):
         return f"its header holds unknown parameters: {', '.join(map(repr, unknown))}"
-    allowed = {*_ENTRIES, *_AVERAGES, "feature_names_in_", "left_out", "left_out_of"}
+    allowed = {*_ENTRIES, *_AVERAGES, "component_labels_", "feature_names_in_", "left_out", "left_out_of"}
     allowed |= {*POSTERIOR} if is_variational(params) else {*_PRIOR, *_NOISE, "n_resets_"}
     allowed |= {f"param.{name}" for name in _ARRAY_PARAMS}
     if unknown := sorted(set(entries) - allowed):
@@ -289,7 +290,10 @@ def _inconsistency(params: dict[str, Any], entries: dict[str, NDArray[Any]]) -> 
     resets = entries.get("n_resets_", np.zeros((), np.int64))
     if resets.dtype != np.int64 or resets.ndim or resets < 0:
         return f"n_resets_ has dtype {resets.dtype} and shape {resets.shape}, or is negative, not one int64"
-    d = entries["means_"].shape[1]
+    k, d = entries["means_"].shape
+    owners = entries.get("component_labels_", np.zeros(k, np.int64))
+    if owners.dtype != np.int64 or owners.shape != (k,):
+        return f"component_labels_ has dtype {owners.dtype} and shape {owners.shape}, not int64 and ({k},)"
     if entries["n_features_in_"] != d:
         return f"n_features_in_ is {entries['n_features_in_']}, but means_ has {d} columns"
     if is_variational(params) and (problem := _posterior_problem(params, entries)):

@@ -62,7 +62,11 @@ def test_covariances_of_some_components(X, name):
 def test_the_step_is_the_most_likely_beside_fixed_parameters(X):
     """Against a numerical maximum over the free parameters of one dimension."""
     x = X[:, :1]
-    options = {"weights_init": [0.2, 0.3, 0.5], "means_init": [[-1.0], [0.5], [2.0]], "precisions_init": np.ones((3, 1))}
+    options = {
+        "weights_init": [0.2, 0.3, 0.5],
+        "means_init": [[-1.0], [0.5], [2.0]],
+        "precisions_init": np.ones((3, 1)),
+    }
     fixed = {"means": [0], "weights": [1], "covariances": [2]}
     found = GaussianMixture(
         3, covariance_type="diag", fixed=fixed, tol=1e-13, max_iter=5000, reg_covar=0.0, **options
