@@ -4,6 +4,8 @@
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 #: Structures by the names of mclust (Scrucca, Fop, Murphy & Raftery, The R Journal 8(1), 2016, table 3), simpler ones first.
 MCLUST_NAMES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
+#: scikit-learn's names, from 1.9 on, for structures that are also EEI and EII.
+TIED_NAMES = ("tied-diagonal", "tied-spherical")
 #: Structures of one feature.
 ONE_FEATURE = ("E", "V")
 #: Starts, as `init_params` has them.

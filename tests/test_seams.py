@@ -57,7 +57,8 @@ def test_each_example_is_tested():
 
 
 def test_names_are_those_of_the_registries():
-    assert tuple(STRUCTURES) == (*_names.COVARIANCE_TYPES, *_names.MCLUST_NAMES, *_names.ONE_FEATURE)
+    names = (*_names.COVARIANCE_TYPES, *_names.MCLUST_NAMES, *_names.ONE_FEATURE, *_names.TIED_NAMES)
+    assert tuple(STRUCTURES) == names
     assert all(structure.name == name for name, structure in STRUCTURES.items())
     assert tuple(STARTS) == _names.STARTS
 

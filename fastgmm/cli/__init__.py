@@ -27,11 +27,14 @@ from fastgmm._names import (
     ONE_FEATURE,
     PRIORS,
     STARTS,
+    TIED_NAMES,
 )
 from fastgmm.cli.wording import in_options, option_for
 
+_EVERY_TYPE = (*COVARIANCE_TYPES, *MCLUST_NAMES, *ONE_FEATURE, *TIED_NAMES)
 _TYPES = (
-    f"{', '.join(COVARIANCE_TYPES)}, or mclust's {', '.join(MCLUST_NAMES)}, for one feature {', '.join(ONE_FEATURE)}"
+    f"{', '.join((*COVARIANCE_TYPES, *TIED_NAMES))}, or mclust's {', '.join(MCLUST_NAMES)}, for one feature "
+    f"{', '.join(ONE_FEATURE)}"
 )
 DTYPES = ("float64", "float32")
 _MOST_COMPONENTS = 10_000
@@ -339,10 +342,7 @@ def _sizes(text: str) -> list[int]:
 def _covariance_list(text: str) -> str | list[str]:
     if text == "all":
         return text
-    return [
-        _one_of("covariance type", (*COVARIANCE_TYPES, *MCLUST_NAMES, *ONE_FEATURE, "all"))(item)
-        for item in _items(text)
-    ]
+    return [_one_of("covariance type", (*_EVERY_TYPE, "all"))(item) for item in _items(text)]
 
 
 def _seed(text: str) -> int | None:
@@ -424,7 +424,7 @@ def _add_fit(parser: _Parser) -> None:
     group.add_argument(
         "--covariance",
         metavar="TYPE",
-        type=_one_of("covariance type", (*COVARIANCE_TYPES, *MCLUST_NAMES, *ONE_FEATURE)),
+        type=_one_of("covariance type", _EVERY_TYPE),
         default="full",
         help=f"{_TYPES} (default: full)",
     )

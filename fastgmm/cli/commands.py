@@ -23,6 +23,7 @@ from fastgmm._atomic import replacing
 from fastgmm._compat import optional
 from fastgmm._jit import on_compilation
 from fastgmm._limits import LIMITS
+from fastgmm._names import COVARIANCE_TYPES, MCLUST_NAMES
 from fastgmm.cli import inputs, outputs, report
 from fastgmm.cli.inputs import Table
 from fastgmm.data.open import open_here
@@ -32,7 +33,6 @@ from fastgmm.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture
 from fastgmm.estimators.fittable import FittableMixture
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.io.tables import resolve_columns
-from fastgmm.model.structures import STRUCTURES
 from fastgmm.plotting.mixtures import MOST_FEATURES, plot_mixture
 
 
@@ -328,7 +328,7 @@ def warmup(args: Namespace) -> None:
     """Compile the kernels of a first fit, by fitting little data."""
     compiled = []
     begin = time.perf_counter()
-    every = [name for name, structure in STRUCTURES.items() if not structure.one_feature]
+    every = (*COVARIANCE_TYPES, *MCLUST_NAMES)
     for dtype in ("float64", "float32") if args.dtype == "all" else (args.dtype,):
         X = datasets.make_mixture(4 * SINGLE_LANE, 3, 2, random_state=0, dtype=dtype).X
         for covariance in every if args.covariance == "all" else (args.covariance,):

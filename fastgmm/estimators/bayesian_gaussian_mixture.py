@@ -149,6 +149,7 @@ class BayesianGaussianMixture(FittableMixture):
     degrees_of_freedom_prior_: float
     covariance_prior_: Any
 
+    _sklearn_name: ClassVar[str] = "BayesianGaussianMixture"
     _structures: ClassVar[dict[str, Structure]] = {name: STRUCTURES[name] for name in COVARIANCE_TYPES}
 
     def __init__(
@@ -339,6 +340,13 @@ class BayesianGaussianMixture(FittableMixture):
             "'fit', or assign them all"
         )
         return error
+
+    def _refuse_order(self) -> None:
+        if np.ndim(self.weight_concentration_) == 2:
+            raise ValueError(
+                "the components of a Dirichlet process have an order, that of its sticks, from which their weights follow: fit "
+                "with weight_concentration_prior_type='dirichlet_distribution' to sort components"
+            )
 
     # --- what scikit-learn's class does not have either ---
 

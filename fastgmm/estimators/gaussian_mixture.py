@@ -49,7 +49,8 @@ class GaussianMixture(FittableMixture):
         Or one of mclust's names, whose three letters stand for the volume, the shape and the orientation of the components'
         covariances. These are equal (E), varying (V), or (I) along the axes, for the shape a sphere. 'EII', 'VII' (spherical);
         'EEI', 'VEI', 'EVI', 'VVI' (diag); 'EEE' (tied), 'VEE', 'EVE', 'VVE', 'EEV', 'VEV', 'EVV', 'VVV' (full); for one
-        feature also 'E' and 'V'. Celeux & Govaert, Pattern Recognition 28(5), 1995.
+        feature also 'E' and 'V'. Celeux & Govaert, Pattern Recognition 28(5), 1995. scikit-learn's
+        'tied-diagonal' and 'tied-spherical' are 'EEI' and 'EII'.
     tol : float, default=1e-3
         EM stops when the mean log-likelihood per sample changes by less than this.
     reg_covar : float, default=1e-6
@@ -437,6 +438,12 @@ class GaussianMixture(FittableMixture):
         """Return the fitted parameters for a step to continue from, with noise if it has noise."""
         params = super()._earlier(step)
         return continued(params, step.noise) if isinstance(step, MaximumLikelihood) else params
+
+    def _refuse_order(self) -> None:
+        if any(not mask.all() for mask in check_fixed(self.fixed, len(self.means_)).values()):
+            raise ValueError(
+                f"fixed={self.fixed!r} names components by their number: set fixed=None to sort them, and name them anew"
+            )
 
     def _n_parameters(self) -> int:
         """Return the number of free parameters that are not fixed."""

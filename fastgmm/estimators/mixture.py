@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,13 +18,17 @@ from fastgmm.data.open import open_source
 from fastgmm.data.source import Source
 from fastgmm.em import evaluate
 from fastgmm.em.result import FitResult
-from fastgmm.estimators import attributes, saving
+from fastgmm.estimators import attributes, exchange, ordering, saving
+from fastgmm.estimators.account import account
 from fastgmm.estimators.base import Estimator
 from fastgmm.estimators.left_out import LeftOut, without
 from fastgmm.estimators.notebook import Table
 from fastgmm.model.noise import N_PARAMETERS
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: Methods that scikit-learn's class computes densities with, in any of its versions 1.6 to 1.9, and that are not called here.
 DENSITY_HOOKS = (
@@ -160,6 +164,8 @@ class FittedMixture(Estimator):
     feature_names_in_: NDArray
     #: Features that `select` left out of the data, None if there are none.
     _left_out: LeftOut | None = None
+    #: The class of scikit-learn with the same interface.
+    _sklearn_name: ClassVar[str] = "GaussianMixture"
 
     def _set_fitted(self, fit: FitResult, dtype: np.dtype, *gone: str, **others: Any) -> None:
         """Set the result of a fit and `others`, and remove the attributes that are `gone`."""
@@ -332,6 +338,94 @@ class FittedMixture(Estimator):
         if params.noise is not None:
             drawn.append(params.noise.draw(rng, int(counts[k])))
         return np.vstack(drawn), np.repeat(labels, counts)
+
+    def sort_components(self, by: Any = "weight") -> Self:
+        """Bring the components into another order, in all attributes at once, and return the model.
+
+        Parameters
+        ----------
+        by : 'weight', int, str, callable or array-like of shape (k,), default='weight'
+            'weight' sorts by weight, the largest first; the index or the name of a feature by its mean, the least first; a
+            function of the model by the keys (k,) that it returns, ascending. An array is the new order itself: component
+            ``by[0]`` comes first. Ties keep their order.
+
+        Raises
+        ------
+        ValueError
+            If `by` is none of these, or the order of the components has a meaning: that of the sticks of a Dirichlet process,
+            or that of components named in `fixed`.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture.from_parameters([0.3, 0.7], [[5.0], [1.0]], [[[1.0]], [[2.0]]])
+        >>> model.sort_components().means_.tolist()
+        [[1.0], [5.0]]
+        """
+        self._check_is_fitted()
+        self._refuse_order()
+        order = ordering.order_of(self, by)
+        self.__dict__ |= ordering.reordered(self, order, self._structure().layout)
+        return self
+
+    def _refuse_order(self) -> None:
+        """Raise ValueError if the order of the components has a meaning."""
+
+    def summary(self, X: Any = None, sample_weight: ArrayLike | None = None) -> str:
+        """Return a readable account of the mixture as a text: how it was fitted, weights, means and variances.
+
+        With data `X`, as in `fit`, also the likelihood, the criteria, the number of samples of each component, and how sure the
+        assignments are: the entropy of the responsibilities, sum_i sum_k -z_ik log z_ik, absolute and as a share of its largest
+        possible value, n log k, and the geometric mean of the probability of the most probable component.
+        """
+        self._check_is_fitted()
+        params = self._params()
+        figures: dict[str, Any] = {"free parameters": self._n_parameters()}
+        if hasattr(self, "converged_"):
+            figures |= {"converged": "yes" if self.converged_ else "no", "iterations": self.n_iter_}
+        if X is None:
+            return account(self, params, figures, None)
+        source = self._source(X, sample_weight)
+        n = source.total_weight * source.weight_unit
+        sums = evaluate.classified(source, params, self.n_threads).times(source.weight_unit)
+        figures = {"samples": source.n_samples} | ({"sum of weights": n} if n != source.n_samples else {}) | figures
+        figures["log-likelihood"] = sums.log_likelihood
+        if callable(getattr(self, "bic", None)):
+            criteria = Criteria.of(sums.log_likelihood, n, self._n_parameters())
+            figures |= {"BIC": criteria.bic, "ICL": criteria.icl(sums.classification), "AIC": criteria.aic}
+        largest = n * math.log(max(params.n_densities, 2))
+        figures["entropy"] = f"{sums.entropy:.3f} ({100 * sums.entropy / largest:.1f} % of n log k)"
+        figures["mean certainty"] = f"{math.exp(sums.classification / n):.4f}"
+        labels = np.asarray(self.predict(X))
+        sizes = np.bincount(np.where(labels < 0, len(params.weights), labels), minlength=params.n_densities)
+        return account(self, params, figures, sizes)
+
+    def to_sklearn(self) -> Any:
+        """Return the fitted model as one of scikit-learn's class of the same name, in copies; it must be installed.
+
+        A structure of mclust becomes the type that lays its covariances out: 'full', 'tied', 'diag' or 'spherical'.
+
+        Raises
+        ------
+        ImportError
+            Without scikit-learn.
+        ValueError
+            If the model has a noise component, which scikit-learn does not know.
+        """
+        self._check_is_fitted()
+        return exchange.to_sklearn(self, self._sklearn_name)
+
+    @classmethod
+    def from_sklearn(cls, model: Any) -> Self:
+        """Return a fitted model with the parameters and outcomes of one of scikit-learn's class of the same name, in copies.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `model` is of another class, or not fitted.
+        """
+        found: Self = exchange.from_sklearn(cls, model, cls._sklearn_name)
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to `path` (npz without pickle; see `fastgmm.load`)."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm._names import COVARIANCE_TYPES, MCLUST_NAMES, ONE_FEATURE
+from fastgmm._names import COVARIANCE_TYPES, MCLUST_NAMES, ONE_FEATURE, TIED_NAMES
 from fastgmm.model import m_steps
 from fastgmm.model.fixed import Fixed
 from fastgmm.model.layouts import DIAG, FULL, SPHERICAL, TIED, Layout
@@ -149,10 +149,12 @@ _MCLUST = (
 )
 _BY_NAME = dict(zip(MCLUST_NAMES, _MCLUST, strict=True))
 _SAME = {"full": "VVV", "tied": "EEE", "diag": "VVI", "spherical": "VII", "E": "EII", "V": "VII"}
+_SAME |= dict(zip(TIED_NAMES, ("EEI", "EII"), strict=True))
 #: scikit-learn's names, which are those of the layouts, mclust's, and mclust's for one feature.
 STRUCTURES = {name: replace(_BY_NAME[_SAME[name]], name=name) for name in COVARIANCE_TYPES}
 STRUCTURES |= _BY_NAME
 STRUCTURES |= {name: replace(_BY_NAME[_SAME[name]], name=name, one_feature=True) for name in ONE_FEATURE}
+STRUCTURES |= {name: replace(_BY_NAME[_SAME[name]], name=name) for name in TIED_NAMES}
 
 
 def possible(count: float, d: int, failed: Structure) -> list[Structure]:

@@ -5,13 +5,15 @@ figure. Nothing is ever shown or saved here.
 """
 
 from fastgmm.plotting.curves import CriterionArtists, Selection, plot_convergence, plot_criterion
-from fastgmm.plotting.mixtures import MixtureArtists, plot_mixture
+from fastgmm.plotting.mixtures import MixtureArtists, plot_classification, plot_mixture, plot_uncertainty
 
 __all__ = [
     "CriterionArtists",
     "MixtureArtists",
     "Selection",
+    "plot_classification",
     "plot_convergence",
     "plot_criterion",
     "plot_mixture",
+    "plot_uncertainty",
 ]

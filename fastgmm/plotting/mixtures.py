@@ -212,6 +212,56 @@ def plot_mixture(
     return artists
 
 
+def plot_classification(model: FittedMixture, X: Any, **options: Any) -> MixtureArtists:
+    """Draw samples in the colour of their most probable component, all of one size, and the components.
+
+    As `plot_mixture` without uncertainty, whose options it takes.
+
+    Parameters
+    ----------
+    model : GaussianMixture or BayesianGaussianMixture
+        A fitted model.
+    X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
+        As in ``model.predict``.
+    **options
+        Of `plot_mixture`.
+
+    Returns
+    -------
+    artists : MixtureArtists
+    """
+    return plot_mixture(model, _needed(X, "plot_classification"), **({"uncertainty": False} | options))
+
+
+def plot_uncertainty(model: FittedMixture, X: Any, **options: Any) -> MixtureArtists:
+    """Draw samples in the colour of their most probable component, the larger the less certain it is, and the components.
+
+    As `plot_mixture`, whose options it takes; uncertainty is 1 minus the probability of the most probable component.
+
+    Parameters
+    ----------
+    model : GaussianMixture or BayesianGaussianMixture
+        A fitted model.
+    X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
+        As in ``model.predict``.
+    **options
+        Of `plot_mixture`.
+
+    Returns
+    -------
+    artists : MixtureArtists
+    """
+    return plot_mixture(model, _needed(X, "plot_uncertainty"), **({"uncertainty": True} | options))
+
+
+def _needed(X: Any, function: str) -> Any:
+    if X is None:
+        raise ValueError(
+            f"{function} draws samples, and X is None: pass samples, or call plot_mixture for the components alone"
+        )
+    return X
+
+
 def _names(model: FittedMixture, d: int, given: Sequence[str] | None) -> tuple[str, ...]:
     if given is None:
         return tuple(map(str, getattr(model, "feature_names_in_", [f"x{j}" for j in range(d)])))

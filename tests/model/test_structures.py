@@ -13,6 +13,7 @@ from scipy.linalg import expm
 
 import fastgmm
 from fastgmm import GaussianMixture, chunks, em_step
+from fastgmm._names import TIED_NAMES
 from fastgmm.data.source import ArraySource
 from fastgmm.em import sweep
 from fastgmm.em.step import MaximumLikelihood
@@ -101,7 +102,7 @@ def neighbours(name, covariances):
 class TestRegistry:
     def test_all_names_are_there(self):
         assert set(MCLUST_NAMES) == {v + o for v in "EV" for o in ("II", "EI", "VI", "EE", "VE", "EV", "VV")}
-        assert set(STRUCTURES) == {*MCLUST_NAMES, *SAME, "E", "V"}
+        assert set(STRUCTURES) == {*MCLUST_NAMES, *SAME, *TIED_NAMES, "E", "V"}
         assert all(name == structure.name for name, structure in STRUCTURES.items())
         assert {structure.layout.name for structure in STRUCTURES.values()} == set(SAME)
 
