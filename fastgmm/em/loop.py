@@ -140,6 +140,7 @@ def run(
             now = Accelerated(None if params is plain else plain, n_passes, copy(accelerator))
         if reason is None or not reason.converged:
             callback.reached(params, bounds, now)
+            reason = reason or stop.by_rules(bounds)  # a callback may ask to stop
     return result_of(plain, bounds, lower_bound, reason, stop, n_passes)
 
 

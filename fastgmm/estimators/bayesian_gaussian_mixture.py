@@ -276,14 +276,14 @@ class BayesianGaussianMixture(FittableMixture):
 
     # --- the posterior as attributes ---
 
-    def _set_fitted(self, fit: FitResult, dtype: np.dtype, *gone: str, **others: Any) -> None:
+    def _attributes(self, fit: FitResult, dtype: np.dtype) -> dict[str, Any]:
         values = zip(_PARAMETERS, self._arrays(fit.params), strict=True)
         posterior: dict[str, Any] = {name: value.astype(dtype) for name, value in values}
         if posterior["weight_concentration_"].ndim == 2:
             posterior["weight_concentration_"] = tuple(posterior["weight_concentration_"])
         if fit.params.layout.pools:
             posterior["degrees_of_freedom_"] = float(posterior["degrees_of_freedom_"])
-        super()._set_fitted(fit, dtype, *gone, **(others | posterior))
+        return super()._attributes(fit, dtype) | posterior
 
     def _params(self, *, drawn: bool = False) -> Params:
         """Return the posterior in the fitted attributes; ValueError or NotFittedError if they are not one."""

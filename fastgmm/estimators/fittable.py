@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -26,6 +28,7 @@ from fastgmm.em.pruned import PrunedSweeps
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step, warn_if_regularisation_dominates
 from fastgmm.em.stop import Stop
+from fastgmm.estimators import sklearn_callbacks
 from fastgmm.estimators.mixture import FIT_HOOKS, FittedMixture
 from fastgmm.estimators.saving import SAVED
 from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
@@ -194,7 +197,8 @@ class FittableMixture(FittedMixture):
             prior takes their sum for. If `reg_covar` has its default value and is larger than the variance of the data: the
             message is always the same, so that Python's default filter shows it once for each line that calls `fit`.
         """
-        self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every, labels, label_components)
+        arguments = (X, y, sample_weight, batch_size, progress, checkpoint, checkpoint_every, labels, label_components)
+        self._fit_within_callbacks(*arguments)
         return self
 
     def fit_predict(
@@ -211,8 +215,8 @@ class FittableMixture(FittedMixture):
         label_components: Mapping[int, Sequence[int]] | None = None,
     ) -> NDArray[np.int64]:
         """Fit the mixture and return the most probable component of each sample, as `predict` does. Parameters as in `fit`."""
-        arguments = (X, sample_weight, batch_size, progress, checkpoint, checkpoint_every, labels, label_components)
-        source: Any = self._fit(*arguments)
+        arguments = (X, y, sample_weight, batch_size, progress, checkpoint, checkpoint_every, labels, label_components)
+        source: Any = self._fit_within_callbacks(*arguments)
         if sample_weight is not None or source.local is None:
             return self.predict(X)  # also for samples of weight zero; for Dask lazily
         return evaluate.labels(source, self._params(), self.n_threads)
@@ -312,9 +316,41 @@ class FittableMixture(FittedMixture):
             )
         return self._earlier(step), averages
 
+    def set_callbacks(self, *callbacks: Any) -> Self:
+        """Set scikit-learn's callbacks for `fit`, such as ``ProgressBar()`` and ``ScoringMonitor``; none removes them.
+
+        A fit is a task with a task for each start, and that one for each iteration. A callback that asks to stop after an
+        iteration ends its start. Needs scikit-learn 1.9.
+
+        Parameters
+        ----------
+        *callbacks : instances of sklearn.callback.FitCallback
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ImportError
+            Without scikit-learn 1.9 or newer.
+        TypeError
+            If one is not a callback.
+        """
+        sklearn_callbacks.set_callbacks(self, callbacks)
+        return self
+
+    @property
+    def _fit_within_callbacks(self) -> Callable[..., Source]:
+        """Return `_fit`, within the callbacks of scikit-learn if there are some."""
+        if not sklearn_callbacks.has_callbacks(self):
+            return self._fit
+        return partial(sklearn_callbacks.managed, self, self._fit)
+
     def _fit(
         self,
         X: Any,
+        y: Any,
         sample_weight: ArrayLike | None,
         batch_size: int | None,
         progress: bool,
@@ -372,7 +408,8 @@ class FittableMixture(FittedMixture):
             ours: Any = next(cls for cls in type(self).__mro__ if cls in SAVED.values())
             arguments = {name: getattr(self, name) for name in ours._parameter_names()}
             saved.identify(settings_of(type(self).__name__, arguments), data_of(source))
-        fit = Fit(plan, self._progress(plan, with_bar), saved)
+        plan, callback = self._heard(plan, self._progress(plan, with_bar), (X, y, sample_weight))
+        fit = Fit(plan, callback, saved)
         try:
             with self._memory_for(source), announced(bool(self.verbose), with_bar):
                 result = fit.best()
@@ -409,6 +446,22 @@ class FittableMixture(FittedMixture):
             )
         return labelled(source.local, labels, label_components, self.n_components)
 
+    def _heard(self, plan: FitPlan, callback: Callback, data: tuple[Any, Any, Any]) -> tuple[FitPlan, Callback]:
+        """Return the plan and the callback with scikit-learn's callbacks in them, if there are some."""
+        if not sklearn_callbacks.has_callbacks(self):
+            return plan, callback
+        n_starts = 1 if plan.earlier is not None else plan.n_starts
+        dtype, d = plan.source.dtype, plan.source.n_features
+        listener = sklearn_callbacks.Listener(
+            self,
+            n_starts,
+            plan.stop.max_iter,
+            sklearn_callbacks.data_of(*data),
+            lambda result: self._attributes(result, dtype) | {"n_features_in_": d},
+        )
+        stop = replace(plan.stop, rules=(*plan.stop.rules, listener.asked))
+        return replace(plan, stop=stop, compiled_loop=False), combine(callback, listener)
+
     def _warn_if_dense(self, source: Source) -> None:
         if self.algorithm == "pruned" and (obstacle := PrunedSweeps.obstacle(source, self.n_components)):
             warn(
@@ -420,7 +473,13 @@ class FittableMixture(FittedMixture):
         """Warn of a fit that ended badly without an error; `found_once` says that one start alone reached its bound."""
         if result.n_iter > 0:
             warn_if_regularisation_dominates(result.params, float(self.reg_covar))
-        if not self.converged_ and self.max_iter > 0:
+        if not self.converged_ and result.stopped_early:
+            warn(
+                f"Best performing initialization did not converge, since {result.stopped_early}; the best "
+                "parameters found are kept.",
+                like_sklearn(ConvergenceWarning),
+            )
+        elif not self.converged_ and self.max_iter > 0:
             warn(
                 f"Best performing initialization did not converge within max_iter={self.max_iter} iterations; the best "
                 "parameters found are kept. Increase max_iter or tol, or try other init_params.",

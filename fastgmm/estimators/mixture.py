@@ -171,7 +171,11 @@ class FittedMixture(Estimator):
         """Set the result of a fit and `others`, and remove the attributes that are `gone`."""
         kept = {name: value for name, value in vars(self).items() if name not in gone}
         # one assignment, so that Ctrl-C finds the old ones or the new ones
-        self.__dict__ = kept | _fitted(fit, dtype) | others
+        self.__dict__ = kept | self._attributes(fit, dtype) | others
+
+    def _attributes(self, fit: FitResult, dtype: np.dtype) -> dict[str, Any]:
+        """Return the parameters and outcomes of a fit as attributes."""
+        return _fitted(fit, dtype)
 
     def _params(self, *, drawn: bool = False) -> Params:
         """Return the parameters in the fitted attributes; with `drawn` also check the covariances (`attributes.params`)."""

@@ -42,6 +42,7 @@ class FitPlan:
     acceleration : name of an accelerator (`em.accelerate`), if there is one
     algorithm : how sweeps are made (`em.loop.SWEEPS`)
     resets : how often components of a start may be started anew
+    compiled_loop : whether small data may take the compiled loop, which says little about single iterations
     """
 
     source: Source
@@ -57,6 +58,7 @@ class FitPlan:
     acceleration: str | None = None
     algorithm: str = "dense"
     resets: int = 0
+    compiled_loop: bool = True
 
     def accelerator(self) -> Accelerator | None:
         """Return a new accelerator for a run."""
@@ -139,6 +141,7 @@ class Fit:
                         "callback": callback,
                         "accelerated": self.at.accelerated,
                         "algorithm": plan.algorithm,
+                        "compiled_loop": plan.compiled_loop,
                     }
                     if plan.resets:
                         result = self._with_resets(params, options)
@@ -267,7 +270,7 @@ class Fit:
         stop, best = self.plan.stop, self.at.best
         if best is None or self.plan.acceleration is not None or self.plan.step.may_empty:
             return stop
-        return replace(stop, rules=(CannotCatchUp(best.lower_bound, stop.max_iter),))
+        return replace(stop, rules=(*stop.rules, CannotCatchUp(best.lower_bound, stop.max_iter)))
 
     def _ended(self, i: int, result: FitResult) -> None:
         """Keep the result of start i, if it is the best so far."""
