@@ -91,6 +91,11 @@ class DaskSource:
         return {}
 
     @property
+    def noise_columns(self) -> None:
+        """Return None: there are no errors."""
+        return None
+
+    @property
     def local(self) -> None:
         """Return None: this process does not read the samples."""
         return None

@@ -13,32 +13,62 @@ from numpy.typing import NDArray
 
 from fastgmm import _threads
 from fastgmm._errors import memory_for
-from fastgmm.data.source import ArraySource, LocalSource, Source
+from fastgmm.data.noisy import of_block
+from fastgmm.data.source import Block, LocalSource, Source
+from fastgmm.em import rows
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.sweep import LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
-from fastgmm.kernels.tile import Samples
-from fastgmm.model.layouts import Packed
 from fastgmm.model.params import Params
 
 Float = NDArray[np.float64]
 
 
 class _Kernel(NamedTuple):
-    """A kernel over the lanes of a block, and its code for a single lane."""
+    """A kernel over the lanes of a block, its code for a single lane, and its twin for samples one by one."""
 
     parallel: Callable
     lane: Callable
+    of_rows: rows.Kernel
 
 
-_LABEL = _Kernel(kernels.label, kernels.label_lane)
-_EVALUATE = _Kernel(kernels.evaluate, kernels.evaluate_lane)
+_LABEL = _Kernel(kernels.label, kernels.label_lane, rows.LABEL)
+_EVALUATE = _Kernel(kernels.evaluate, kernels.evaluate_lane, rows.EVALUATE)
+
+
+class _Pass(NamedTuple):
+    """How a pass goes through a source: its parameters, laid out for kernels, and its lanes.
+
+    by_row : whether each sample has errors of its own
+    """
+
+    packed: Any
+    plan: Lanes
+    by_row: bool
+
+    @classmethod
+    def of(cls, source: LocalSource, params: Params, *, weighted: bool = True, row_bytes: int = 0) -> _Pass:
+        if source.noise_columns is not None:
+            given = rows.prepared(params, source.noise_columns, weighted=weighted)
+            return cls(given.packed, rows.plan_of(source, params, given, row_bytes=row_bytes), True)
+        plan = lanes(source, params.n_densities, 0, row_bytes=row_bytes)
+        return cls(params.packed(source.dtype, weighted=weighted), plan, False)
+
+    def run(self, ready: Callable, block: Block, kernel: _Kernel, *arguments: Any) -> None:
+        """Run a kernel over a block, lane by lane; `arguments` are those between parameters and output, and the output."""
+        plan, samples = self.plan, block.samples
+        if self.by_row:
+            rows.in_lanes(ready, plan, block, self.packed, kernel.of_rows, *arguments)
+        elif plan.n_lanes > 1:
+            ready(kernel.parallel)(samples, plan.width, plan.of(samples.n_samples), self.packed, *arguments)
+        else:
+            kernel.lane(samples, 0, samples.n_samples, self.packed, *arguments)
 
 
 def labels(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
     """Return the most probable component of each sample, the first on ties, shape (n,); -1 for noise."""
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
-    _by_blocks(source, params.packed(source.dtype), _LABEL, (), out, n_threads)
+    _by_blocks(source, _Pass.of(source, params), _LABEL, (), out, n_threads)
     if params.noise is not None:
         out[out == len(params.weights)] = -1
     return out
@@ -60,8 +90,8 @@ def _distinct(source: LocalSource, *, params: Params, components: Sequence[int],
     plan = lanes(source, len(params.weights), 0)
     with closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
-            X = block.X[block.weights > 0] if block.weights.size else block.X
-            of = labels(ArraySource(X), params)
+            chosen = block.weights > 0 if block.weights.size else slice(None)
+            X, of = block.X[chosen], labels(of_block(block, chosen), params)
             found = _merged_rows(found, [X[of == j] for j in components], most)
             if all(len(rows) == most for rows in found):
                 break
@@ -96,13 +126,12 @@ def log_likelihood(source: Source, params: Params, n_threads: int | None = None)
 
 
 def _log_likelihood(source: LocalSource, *, params: Params) -> float:
-    packed = params.packed(source.dtype)
-    plan = lanes(source, params.n_densities, 0)
+    over = _Pass.of(source, params)
     total = 0.0
-    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
+    with _threads.for_lanes(over.plan.n_lanes, None) as ready, closing(source.blocks(over.plan.rows)) as blocks:
         for block in blocks:
             values = np.empty((len(block.X), 1), source.dtype)
-            _in_lanes(ready, plan, block.samples, packed, _EVALUATE, LOG_PROB, values)
+            over.run(ready, block, _EVALUATE, LOG_PROB, values)
             each = values[:, 0]
             if block.weights.size:
                 # one of weight zero counts for nothing even if its likelihood is zero
@@ -133,13 +162,12 @@ def classified(source: Source, params: Params, n_threads: int | None = None) -> 
 
 def _classified(source: LocalSource, *, params: Params) -> Float:
     k = params.n_densities
-    packed = params.packed(source.dtype)
-    plan = lanes(source, k, 0, row_bytes=8 * k)
+    over = _Pass.of(source, params, row_bytes=8 * k)
     sums = np.zeros(3)
-    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
+    with _threads.for_lanes(over.plan.n_lanes, None) as ready, closing(source.blocks(over.plan.rows)) as blocks:
         for block in blocks:
             densities = np.empty((len(block.X), k), source.dtype)
-            _in_lanes(ready, plan, block.samples, packed, _EVALUATE, LOG_DENSITY, densities)
+            over.run(ready, block, _EVALUATE, LOG_DENSITY, densities)
             sums += _sums_of(densities.T.astype(np.float64, order="C"), block.weights)
     return sums
 
@@ -171,8 +199,7 @@ def _values(source: LocalSource, params: Params, what: int, n_threads: int | Non
     columns = 1 if what == LOG_PROB else params.n_densities
     name = {LOG_PROB: "log-likelihoods", RESPONSIBILITIES: "responsibilities", LOG_DENSITY: "log-densities"}[what]
     out = _output(source, name, (source.n_samples, columns), source.dtype)
-    packed = params.packed(source.dtype, weighted=weighted)
-    _by_blocks(source, packed, _EVALUATE, (what,), out, n_threads)
+    _by_blocks(source, _Pass.of(source, params, weighted=weighted), _EVALUATE, (what,), out, n_threads)
     return out
 
 
@@ -182,19 +209,10 @@ def _output(source: LocalSource, name: str, shape: tuple[int, ...], dtype: np.dt
 
 
 def _by_blocks(
-    source: LocalSource, packed: Packed, kernel: _Kernel, what: tuple[int, ...], out: NDArray, n_threads: int | None
+    source: LocalSource, over: _Pass, kernel: _Kernel, what: tuple[int, ...], out: NDArray, n_threads: int | None
 ) -> None:
     """Write `out` (n,) or (n, ...) block by block; `what` are the kernel's arguments between parameters and output."""
-    plan = lanes(source, packed.means.shape[0], 0)
+    plan = over.plan
     with _threads.for_lanes(plan.n_lanes, n_threads) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
-            rows = slice(block.start, block.start + len(block.X))
-            _in_lanes(ready, plan, block.samples, packed, kernel, *what, out[rows])
-
-
-def _in_lanes(ready: Callable, plan: Lanes, samples: Samples, packed: Packed, kernel: _Kernel, *arguments: Any) -> None:
-    """Run a kernel over a block, lane by lane."""
-    if plan.n_lanes > 1:
-        ready(kernel.parallel)(samples, plan.width, plan.of(samples.n_samples), packed, *arguments)
-    else:
-        kernel.lane(samples, 0, samples.n_samples, packed, *arguments)
+            over.run(ready, block, kernel, *what, out[block.start : block.start + len(block.X)])

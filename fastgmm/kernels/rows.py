@@ -37,6 +37,7 @@ from fastgmm.kernels.tile import (
 )
 
 _ZERO, _ONE = np.float64(0.0), np.float64(1.0)
+_HALF_LOG_2_PI = 0.9189385332046727
 
 
 class Matrices(NamedTuple):
@@ -128,11 +129,11 @@ def _new_tile(p):
 def _load(samples, noise, first, m, matrices, work):
     """Load samples first .. first + m, the last one repeated in the padding; return how many values are missing.
 
-    noise : (n, 0), (n, d) or (n, d * d) float, no errors, variances, or covariances.
+    noise : (n, 0), (n, d) or (n, d * d) float, no errors, variances, or covariances; (1, ...) those of all samples.
     """
     x, seen, target = work.x, work.seen, work.noise
     d, mp, given = samples.n_features, padded(m), noise.shape[1]
-    missing = 0
+    missing, step = 0, (1 if noise.shape[0] > 1 else 0)
     for j in range(d):
         base = samples.offset + j * samples.column + first * samples.row
         for s in range(m):
@@ -150,8 +151,7 @@ def _load(samples, noise, first, m, matrices, work):
             from_column = i * d + j if given > d else i
             none = given == 0 or (i != j and given == d)
             for s in range(mp):
-                row = first + min(s, m - 1)
-                target[at, s] = _ZERO if none else np.float64(noise[row, from_column])
+                target[at, s] = _ZERO if none else np.float64(noise[step * (first + min(s, m - 1)), from_column])
             at += 1
     return missing
 
@@ -233,9 +233,6 @@ def _variances_density(p, work, missing, m):
                 solved[base + d + i, s] = difference
                 resp[k, s] += log(pivot) + difference * difference * inverse
     _finish(p, work, missing, mp)
-
-
-_HALF_LOG_2_PI = 0.9189385332046727
 
 
 @helper(ELEMENTWISE)
@@ -401,9 +398,7 @@ def sweep_rows_lane(samples, noise, low, high, parameters, weights, lane, out):
         m = min(parameters.tile, high - first)
         missing = _load_and_evaluate(samples, noise, first, m, parameters, work)
         if weights.shape[0] > 0:
-            out.log_likelihood[lane] += weighted_exponentials_tile(
-                work.resp, work.top, work.total, m, weights, first
-            )
+            out.log_likelihood[lane] += weighted_exponentials_tile(work.resp, work.top, work.total, m, weights, first)
         else:
             out.log_likelihood[lane] += exponentials_tile(work.resp, work.top, work.total, m)
         rows_accumulate(parameters, work, missing, m, lane, out)
@@ -453,7 +448,8 @@ _sweep_lane, _label_lane, _evaluate_lane = (
 def sweep_rows(samples, noise, width, n_lanes, parameters, weights, out):
     """Do the E-step and the statistics of a block of samples, each with errors of its own or with missing features.
 
-    samples : Samples, in, NaN for what is missing; noise : (n, 0), (n, d) or (n, d * d) float, in (`Variances` take no matrices)
+    samples : Samples, in, NaN for what is missing
+    noise : (n, 0), (n, d) or (n, d * d) float, in, errors of each sample, or (1, ...), those of all; `Variances` take no matrices
     parameters : Matrices or Variances, in; weights : (n,) float, in, or (0,) if all are 1; out : RowSums, inout
     """
     for lane in prange(n_lanes):
