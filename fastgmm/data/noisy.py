@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -66,7 +66,7 @@ class NoisySource(InProcess):
         return self.base.largest
 
     @property
-    def memory(self) -> dict[str, Any]:  # type: ignore[override]
+    def memory(self) -> dict[str, Any]:
         return self.base.memory
 
     @property
@@ -154,7 +154,7 @@ def with_noise(source: Source, noise: NDArray | None) -> Source:
                 "pass errors that all samples share, of shape (n_features,) or (n_features, n_features), or parts of X to "
                 "partial_fit"
             )
-        return NoisyElsewhere(source, noise)  # type: ignore[return-value]
+        return NoisyElsewhere(source, noise)
     if len(noise) > 1 and local.present is not None:
         noise = noise[local.present]
     return NoisySource(local, noise)

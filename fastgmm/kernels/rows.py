@@ -173,8 +173,8 @@ def _hide(d, mp, matrices, work):
 @helper(ELEMENTWISE)
 def _matrices_density(p, work, missing, m):
     """Compute the weighted log-densities of a tile, and keep L, D and z of every component. Cost: k B d^3 / 3 flops."""
-    x, seen, noise, solved, row, w, resp = work.x, work.seen, work.noise, work.solved, work.row, work.w, work.resp
-    means, covariance, constant = p.means, p.covariance, p.constant
+    x, seen, noise, solved, row, resp = work.x, work.seen, work.noise, work.solved, work.row, work.resp
+    means, covariance = p.means, p.covariance
     n_components, d, size = means.shape[0], means.shape[1], covariance.shape[1]
     mp = padded(m)
     for k in range(n_components):
@@ -279,8 +279,8 @@ def _weigh(resp, total, k, mp):
 @helper(ELEMENTWISE)
 def _matrices_accumulate(p, work, missing, m, lane, out):
     """Add the sums of a tile, given responsibilities resp * total. Cost: k B d^3 2 / 3 flops."""
-    solved, column, image, w, one, resp = work.solved, work.column, work.image, work.w, work.one, work.resp
-    n_components, d, size = p.means.shape[0], p.means.shape[1], p.covariance.shape[1]
+    column, image, w, one, resp = work.column, work.image, work.w, work.one, work.resp
+    n_components, d = p.means.shape
     mp, none = padded(m), np.int64(0)
     for k in range(len(p.constant)):
         count, used = _weigh(resp, work.total, k, mp)
