@@ -95,6 +95,10 @@ class Params:
         constant = self.layout.log_det(self.prec_chol, k, d) - d * HALF_LOG_2_PI
         return constant + np.log(self.weights.astype(np.longdouble)) if weighted else constant
 
+    def log_offsets(self, *, weighted: bool = True) -> LongFloat:
+        """Return what `log_constants` have in addition to those of the normal distribution, shape (k,)."""
+        return np.log(self.weights.astype(np.longdouble)) if weighted else np.zeros(len(self.weights), np.longdouble)
+
     # values that overflow the dtype give zero densities; `check_likelihood` reports them
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def packed(self, dtype: DTypeLike, *, weighted: bool = True) -> Packed:
