@@ -96,6 +96,11 @@ class DaskSource:
         return None
 
     @property
+    def noise_marks(self) -> None:
+        """Return None: there are no errors."""
+        return None
+
+    @property
     def local(self) -> None:
         """Return None: this process does not read the samples."""
         return None

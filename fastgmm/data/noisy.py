@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.data.source import ArraySource, Block, InProcess, LocalSource, Source
+from fastgmm._limits import LIMITS
+from fastgmm.data.noise_covariance import as_noise, check_noise
+from fastgmm.data.source import ArraySource, Block, InProcess, LocalSource, Source, fingerprint_rows
 
 T = TypeVar("T")
 
@@ -32,6 +34,10 @@ class NoisySource(InProcess):
     @property
     def noise_columns(self) -> int:  # type: ignore[override]
         return int(self.noise.shape[1])
+
+    @property
+    def incomplete(self) -> bool:  # type: ignore[override]
+        return bool(getattr(self.base, "incomplete", False))
 
     @property
     def n_samples(self) -> int:
@@ -74,6 +80,10 @@ class NoisySource(InProcess):
         return self.base.marks
 
     @property
+    def noise_marks(self) -> NDArray:  # type: ignore[override]
+        return self.noise[fingerprint_rows(len(self.noise))]
+
+    @property
     def present(self) -> NDArray[np.bool_] | None:
         return self.base.present
 
@@ -103,6 +113,10 @@ class NoisyElsewhere:
     @property
     def noise_columns(self) -> int:
         return int(self.noise.shape[1])
+
+    @property
+    def noise_marks(self) -> NDArray:
+        return self.noise
 
     @property
     def local(self) -> None:
@@ -139,30 +153,59 @@ def _of_features(noise: NDArray, d: int, kept: NDArray[np.int64]) -> NDArray:
     return matrices.reshape(len(matrices), -1)
 
 
-def with_noise(source: Source, noise: NDArray | None) -> Source:
-    """Return samples with errors, (n, d), (n, d * d) or (1, ...); those of samples that are left out are dropped.
+def with_noise(source: Source, noise_covariance: Any) -> Source:
+    """Return samples with errors, as the user passes them; those of samples that are left out are dropped.
 
-    Raises ValueError if samples that lie elsewhere have errors of their own.
+    Raises ValueError or TypeError if they cannot be used, or if samples that lie elsewhere have errors of their own.
     """
-    if noise is None:
+    if noise_covariance is None:
         return source
     local = source.local
     if local is None:
-        if len(noise) > 1:
-            raise ValueError(
-                "noise_covariance of each sample needs data that are read here, and X lies elsewhere, as a Dask collection does: "
-                "pass errors that all samples share, of shape (n_features,) or (n_features, n_features), or parts of X to "
-                "partial_fit"
-            )
+        noise = as_noise(noise_covariance, None, source.n_features)
+        check_noise(noise, source.n_features)
         return NoisyElsewhere(source, noise)
-    if len(noise) > 1 and local.present is not None:
-        noise = noise[local.present]
-    return NoisySource(local, noise)
+    present = local.present
+    noise = as_noise(noise_covariance, local.n_samples if present is None else len(present), source.n_features)
+    noisy = attached(local, noise)
+    assert isinstance(noisy, NoisySource)
+    noise = noisy.noise
+    if noisy.incomplete and len(noise) > 1:
+        with closing(local.blocks(max(1, LIMITS.numbers_checked // noise.shape[1]))) as blocks:
+            for block in blocks:
+                part = noise[block.start : block.start + len(block.X)]
+                check_noise(part, source.n_features, np.isnan(block.X), block.start, present)
+    else:
+        check_noise(noise, source.n_features, None, 0, present)
+    return noisy
 
 
-def of_block(block: Block, chosen: slice | NDArray[np.bool_], weights: NDArray | None = None) -> LocalSource:
+def of_block(block: Block, chosen: slice | NDArray[np.bool_]) -> LocalSource:
     """Return some samples of a block as a source, with their errors if they have any."""
-    source = ArraySource(block.X[chosen], weights)
-    if block.noise is None:
+    return attached(ArraySource(block.X[chosen]), rows_of(block.noise, chosen))
+
+
+def rows_of(noise: NDArray | None, chosen: slice | NDArray[np.bool_]) -> NDArray | None:
+    """Return the errors of some samples."""
+    return noise if noise is None or len(noise) == 1 else noise[chosen]
+
+
+def attached(source: LocalSource, noise: NDArray | None) -> LocalSource:
+    """Return samples with errors that were checked, if they have any; those of samples that are left out are dropped."""
+    if noise is None:
         return source
-    return NoisySource(source, block.noise if len(block.noise) == 1 else block.noise[chosen])
+    return NoisySource(source, noise if source.present is None else rows_of(noise, source.present))  # type: ignore[arg-type]
+
+
+def on_parts(
+    function: Callable[..., T], noise_covariance: Any, d: int, kept: NDArray[np.int64] | None
+) -> Callable[..., T]:
+    """Return a function of samples that lie elsewhere that does ``function(part)``, the samples with errors that all share.
+
+    With `kept`, errors are of all d features, and samples have only these. Raises ValueError or TypeError as `with_noise`.
+    """
+    if noise_covariance is None:
+        return function
+    noise = as_noise(noise_covariance, None, d)
+    check_noise(noise, d)
+    return partial(_of_part, function=function, noise=noise if kept is None else _of_features(noise, d, kept))

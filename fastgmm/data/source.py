@@ -73,6 +73,10 @@ class Source(Protocol):
     def noise_columns(self) -> int | None:
         """Return the numbers that describe the errors of a sample: d variances, or d * d; None if there are no errors."""
 
+    @property
+    def noise_marks(self) -> NDArray | None:
+        """Return the errors of a few samples as a fingerprint; None if there are no errors."""
+
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Return samples to find initial parameters from: all, or a sample if there are too many."""
 
@@ -132,6 +136,8 @@ class InProcess:
 
     may_repeat: bool = True
     noise_columns: int | None = None
+    noise_marks: NDArray | None = None
+    incomplete: bool = False
 
     @property
     def local(self) -> Any:

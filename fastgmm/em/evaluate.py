@@ -19,6 +19,7 @@ from fastgmm.em import rows
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.sweep import LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
+from fastgmm.model.incomplete import observed
 from fastgmm.model.params import Params
 
 Float = NDArray[np.float64]
@@ -48,7 +49,10 @@ class _Pass(NamedTuple):
 
     @classmethod
     def of(cls, source: LocalSource, params: Params, *, weighted: bool = True, row_bytes: int = 0) -> _Pass:
-        if source.noise_columns is not None:
+        observation = None if source.noise_columns is None else rows.shared_noise(source)
+        if observation is not None:
+            params = observed(params, observation)
+        elif source.noise_columns is not None:
             given = rows.prepared(params, source.noise_columns, weighted=weighted)
             return cls(given.packed, rows.plan_of(source, params, given, row_bytes=row_bytes), True)
         plan = lanes(source, params.n_densities, 0, row_bytes=row_bytes)

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _threads
+from fastgmm.data.noisy import NoisySource
 from fastgmm.data.source import Block, LocalSource
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import rows as kernels
 from fastgmm.kernels.rows import Matrices, RowSums, Variances
+from fastgmm.model.incomplete import Observation
 from fastgmm.model.layouts import DIAG, FULL, Layout
-from fastgmm.model.params import Params
+from fastgmm.model.params import HALF_LOG_2_PI, Params
 from fastgmm.model.stats import Stats
 
 Float = NDArray[np.float64]
@@ -53,26 +55,28 @@ class Prepared(NamedTuple):
     layout: Layout
 
 
+@np.errstate(divide="ignore")  # a component may have no weight
 def prepared(params: Params, noise_columns: int, *, weighted: bool = True) -> Prepared:
     """Lay parameters out for samples with no errors, variances (d columns) or covariances (d * d columns) of them."""
     k, d = params.means.shape
     independent = not params.layout.correlates and noise_columns <= d
-    # all but the determinant, which is that of each sample
-    with np.errstate(divide="ignore"):
-        of_normal = params.layout.log_det(params.prec_chol, k, d)
-        constant = (params.log_constants(weighted=weighted) - of_normal).astype(np.float64)
+    constant = (
+        params.log_offsets(weighted=weighted) - d * HALF_LOG_2_PI
+    )  # without the determinant, which is that of each sample
+    box = np.zeros(d)
     if params.noise is not None:
         level = -params.noise.log_volume + (np.log(params.noise.weight) if weighted else 0.0)
-        constant = np.append(constant, level)
+        constant, box = np.append(constant, level), np.log(params.noise.high - params.noise.low)
     size = d if independent else d * (d + 1) // 2
     tile = 64 if 8 * k * (size + d) * 64 <= _TILE_BYTES else 32
+    head = constant.astype(np.float64), np.ascontiguousarray(params.means, np.float64)
     if independent:
-        variances = np.ascontiguousarray(params.variances)
+        variances = np.array(params.variances)
         roots = np.sqrt(variances)
-        return Prepared(Variances(constant, params.means, variances, roots, tile), roots, DIAG)
+        return Prepared(Variances(*head, variances, roots, box, tile), roots, DIAG)
     matrices = params.layout.matrices(params.covariances, k, d)
     factor = lower_factors(matrices)
-    return Prepared(Matrices(constant, params.means, triangles(matrices), triangles(factor), tile), factor, FULL)
+    return Prepared(Matrices(*head, triangles(matrices), triangles(factor), box, tile), factor, FULL)
 
 
 class Kernel(NamedTuple):
@@ -98,6 +102,15 @@ def plan_of(source: LocalSource, params: Params, prepared: Prepared, *, row_byte
 def noise_of(block: Block) -> NDArray:
     """Return the errors of the samples of a block for the kernels."""
     return np.empty((0, 0), block.X.dtype) if block.noise is None else block.noise
+
+
+def shared_noise(source: LocalSource) -> Observation | None:
+    """Return what is observed of each sample of a source, if they are complete and have errors of the same covariance."""
+    if not isinstance(source, NoisySource) or len(source.noise) > 1 or source.incomplete:
+        return None
+    d = source.n_features
+    noise = source.noise[0].astype(np.float64)
+    return Observation(np.arange(d), np.diag(noise) if len(noise) == d else noise.reshape(d, d))
 
 
 def swept(source: LocalSource, on_block: Callable[[int], None] | None = None, *, params: Params) -> Stats:

@@ -45,6 +45,7 @@ class Matrices(NamedTuple):
 
     constant : (k,), log w_k - d/2 log 2 pi, and one more for noise: its log-density
     means : (k, d); covariance, factor : (k, t), lower triangles of V and of C
+    box : (d,), logarithms of the lengths of the box of noise, or 0 if there is none
     tile : samples in a tile
     """
 
@@ -52,6 +53,7 @@ class Matrices(NamedTuple):
     means: np.ndarray
     covariance: np.ndarray
     factor: np.ndarray
+    box: np.ndarray
     tile: int
 
 
@@ -62,6 +64,7 @@ class Variances(NamedTuple):
     means: np.ndarray
     covariance: np.ndarray
     factor: np.ndarray
+    box: np.ndarray
     tile: int
 
 
@@ -243,18 +246,21 @@ def _finish(p, work, missing, mp):
     for s in range(mp):
         top[s] = -np.inf
         total[s] = _ZERO
-    if missing > 0:  # these have no factor 1 / sqrt(2 pi)
-        for i in range(d):
-            for s in range(mp):
-                total[s] += (_ONE - seen[i, s]) * _HALF_LOG_2_PI
     for k in range(len(constant)):
         c = constant[k]
+        if missing > 0 and (k == 0 or k == n_components):  # what is missing has no factor 1 / sqrt(2 pi), and no length
+            for s in range(mp):
+                total[s] = _ZERO
+            for i in range(d):
+                factor = _HALF_LOG_2_PI if k < n_components else p.box[i]
+                for s in range(mp):
+                    total[s] += (_ONE - seen[i, s]) * factor
         if k < n_components:
             for s in range(mp):
                 resp[k, s] = (c + total[s]) - 0.5 * resp[k, s]
         else:
             for s in range(mp):
-                resp[k, s] = c
+                resp[k, s] = c + total[s]
         for s in range(mp):
             top[s] = max(top[s], resp[k, s])
 
@@ -379,6 +385,17 @@ rows_accumulate = choose(_accumulate, {Matrices: _matrices_accumulate, Variances
 
 
 @helper(ELEMENTWISE, inline=True)
+def _leave_out_empty(work, d, mp):
+    """Leave samples without any value out of the sums."""
+    seen, total = work.seen, work.total
+    for s in range(mp):
+        some = _ZERO
+        for i in range(d):
+            some = max(some, seen[i, s])
+        total[s] *= some
+
+
+@helper(ELEMENTWISE, inline=True)
 def _load_and_evaluate(samples, noise, first, m, p, work):
     """Load a tile and compute its log-densities; return the number of missing values."""
     d = p.means.shape[1]
@@ -401,6 +418,8 @@ def sweep_rows_lane(samples, noise, low, high, parameters, weights, lane, out):
             out.log_likelihood[lane] += weighted_exponentials_tile(work.resp, work.top, work.total, m, weights, first)
         else:
             out.log_likelihood[lane] += exponentials_tile(work.resp, work.top, work.total, m)
+        if missing > 0:
+            _leave_out_empty(work, parameters.means.shape[1], padded(m))
         rows_accumulate(parameters, work, missing, m, lane, out)
 
 
