@@ -562,7 +562,7 @@ def log_prior(
     k, d = means.shape
     total = 0.0
     for j in range(k):
-        sign, log_det = np.linalg.slogdet(covariances[j])
+        _, log_det = np.linalg.slogdet(covariances[j])
         assert sign > 0
         delta = means[j] - m
         if shrinkage > 0:
@@ -917,7 +917,7 @@ def incomplete_statistics(
             away = X[i, o] - means[c, o]
             each[c] = math.log(weights[c])
             if o:
-                sign, log_det = np.linalg.slogdet(T)
+                _, log_det = np.linalg.slogdet(T)
                 each[c] -= 0.5 * (len(o) * math.log(2 * math.pi) + log_det + away @ np.linalg.solve(T, away))
             gain = np.linalg.solve(T, matrices[c][o]).T if o else np.zeros((d, 0))
             hats.append(gain @ away)

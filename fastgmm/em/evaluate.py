@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from fastgmm import _threads
 from fastgmm._errors import memory_for
-from fastgmm.data.source import ArraySource, LocalSource, Source
+from fastgmm.data.patterns import Gathered, block_rows, patterns_of
+from fastgmm.data.source import ArraySource, Block, LocalSource, Source
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.sweep import LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
 from fastgmm.kernels.tile import Samples
+from fastgmm.model.incomplete import Observation, observed
 from fastgmm.model.layouts import Packed
 from fastgmm.model.params import Params
 
@@ -38,7 +40,10 @@ _EVALUATE = _Kernel(kernels.evaluate, kernels.evaluate_lane)
 def labels(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
     """Return the most probable component of each sample, the first on ties, shape (n,); -1 for noise."""
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
-    _by_blocks(source, params.packed(source.dtype), _LABEL, (), out, n_threads)
+    if source.incomplete:
+        _by_incomplete_blocks(source, params, _LABEL, (), out, n_threads)
+    else:
+        _by_blocks(source, params.packed(source.dtype), _LABEL, (), out, n_threads)
     if params.noise is not None:
         out[out == len(params.weights)] = -1
     return out
@@ -61,7 +66,7 @@ def _distinct(source: LocalSource, *, params: Params, components: Sequence[int],
     with closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             X = block.X[block.weights > 0] if block.weights.size else block.X
-            of = labels(ArraySource(X), params)
+            of = labels(ArraySource(X, incomplete=source.incomplete), params)
             found = _merged_rows(found, [X[of == j] for j in components], most)
             if all(len(rows) == most for rows in found):
                 break
@@ -96,13 +101,9 @@ def log_likelihood(source: Source, params: Params, n_threads: int | None = None)
 
 
 def _log_likelihood(source: LocalSource, *, params: Params) -> float:
-    packed = params.packed(source.dtype)
-    plan = lanes(source, params.n_densities, 0)
     total = 0.0
-    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
-        for block in blocks:
-            values = np.empty((len(block.X), 1), source.dtype)
-            _in_lanes(ready, plan, block.samples, packed, _EVALUATE, LOG_PROB, values)
+    with closing(_evaluated_blocks(source, params, LOG_PROB, 1)) as blocks:
+        for block, values in blocks:
             each = values[:, 0]
             if block.weights.size:
                 # one of weight zero counts for nothing even if its likelihood is zero
@@ -132,16 +133,27 @@ def classified(source: Source, params: Params, n_threads: int | None = None) -> 
 
 
 def _classified(source: LocalSource, *, params: Params) -> Float:
-    k = params.n_densities
-    packed = params.packed(source.dtype)
-    plan = lanes(source, k, 0, row_bytes=8 * k)
-    sums = np.zeros(3)
-    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
-        for block in blocks:
-            densities = np.empty((len(block.X), k), source.dtype)
-            _in_lanes(ready, plan, block.samples, packed, _EVALUATE, LOG_DENSITY, densities)
+    k, sums = params.n_densities, np.zeros(3)
+    with closing(_evaluated_blocks(source, params, LOG_DENSITY, k, row_bytes=8 * k)) as blocks:
+        for block, densities in blocks:
             sums += _sums_of(densities.T.astype(np.float64, order="C"), block.weights)
     return sums
+
+
+def _evaluated_blocks(
+    source: LocalSource, params: Params, what: int, columns: int, *, row_bytes: int = 0
+) -> Generator[tuple[Block, NDArray], None, None]:
+    """Yield the blocks of a source, with what the kernels say of their samples, (m, columns)."""
+    packed = None if source.incomplete else params.packed(source.dtype)
+    plan = lanes(source, params.n_densities, 0, row_bytes=row_bytes)
+    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
+            values = np.empty((len(block.X), columns), source.dtype)
+            if packed is None:
+                _of_incomplete_block(block, params, _EVALUATE, (what,), values, None)
+            else:
+                _in_lanes(ready, plan, block.samples, packed, _EVALUATE, what, values)
+            yield block, values
 
 
 def _sums_of(densities: Float, weights: NDArray) -> Float:
@@ -171,8 +183,10 @@ def _values(source: LocalSource, params: Params, what: int, n_threads: int | Non
     columns = 1 if what == LOG_PROB else params.n_densities
     name = {LOG_PROB: "log-likelihoods", RESPONSIBILITIES: "responsibilities", LOG_DENSITY: "log-densities"}[what]
     out = _output(source, name, (source.n_samples, columns), source.dtype)
-    packed = params.packed(source.dtype, weighted=weighted)
-    _by_blocks(source, packed, _EVALUATE, (what,), out, n_threads)
+    if source.incomplete:
+        _by_incomplete_blocks(source, params, _EVALUATE, (what,), out, n_threads, weighted=weighted)
+    else:
+        _by_blocks(source, params.packed(source.dtype, weighted=weighted), _EVALUATE, (what,), out, n_threads)
     return out
 
 
@@ -190,6 +204,62 @@ def _by_blocks(
         for block in blocks:
             rows = slice(block.start, block.start + len(block.X))
             _in_lanes(ready, plan, block.samples, packed, kernel, *what, out[rows])
+
+
+def _by_incomplete_blocks(
+    source: LocalSource,
+    params: Params,
+    kernel: _Kernel,
+    what: tuple[int, ...],
+    out: NDArray,
+    n_threads: int | None,
+    *,
+    weighted: bool = True,
+) -> None:
+    """Do `_by_blocks` for samples with missing values."""
+    with closing(source.blocks(block_rows(source.n_features, source.dtype.itemsize))) as blocks:
+        for block in blocks:
+            of_block = out[block.start : block.start + len(block.X)]
+            _of_incomplete_block(block, params, kernel, what, of_block, n_threads, weighted=weighted)
+
+
+def _of_incomplete_block(
+    block: Block,
+    params: Params,
+    kernel: _Kernel,
+    what: tuple[int, ...],
+    out: NDArray,
+    n_threads: int | None,
+    *,
+    weighted: bool = True,
+) -> None:
+    """Write `out` for the samples of a block, one pattern of missing values after the other."""
+    patterns = patterns_of(block.X)
+    for i in range(len(patterns.ends)):
+        pattern = patterns.pattern(i)
+        if not len(pattern.features):
+            out[pattern.rows] = _of_nothing(params, what, weighted=weighted)
+            continue
+        part = Gathered(block, pattern.rows, pattern.features)
+        packed = observed(params, Observation(pattern.features)).packed(block.X.dtype, weighted=weighted)
+        values = np.empty((part.n_samples, *out.shape[1:]), out.dtype)
+        _by_blocks(part, packed, kernel, what, values, n_threads)
+        out[pattern.rows] = values
+
+
+def _of_nothing(params: Params, what: tuple[int, ...], *, weighted: bool) -> Float:
+    """Return what the kernels would say of a sample without any value: densities of nothing are 1."""
+    densities = params.log_offsets(weighted=weighted)
+    if params.noise is not None:
+        densities = np.append(densities, np.log(params.noise.weight) if weighted else 0.0)
+    densities = densities.astype(np.float64)
+    if not what:  # labels
+        return densities.argmax()
+    shares = np.exp(densities - densities.max())
+    total = float(shares.sum())
+    if what == (LOG_PROB,):
+        return np.array([densities.max() + np.log(total)])
+    return shares / total if what == (RESPONSIBILITIES,) else densities
 
 
 def _in_lanes(ready: Callable, plan: Lanes, samples: Samples, packed: Packed, kernel: _Kernel, *arguments: Any) -> None:

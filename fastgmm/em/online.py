@@ -220,6 +220,7 @@ def batches(source: LocalSource, batch_size: int) -> Generator[ArraySource, None
             for start in range(0, len(block.X), size):
                 X, weights = block.X[start : start + size], block.weights[start : start + size]
                 if weights.size == 0:
-                    yield ArraySource(X, None, source.weight_unit)
+                    yield ArraySource(X, None, source.weight_unit, incomplete=source.incomplete)
                 elif weights.any():
-                    yield ArraySource.weighted(X, weights.astype(np.float64) * source.weight_unit)
+                    of_batch = weights.astype(np.float64) * source.weight_unit
+                    yield ArraySource.weighted(X, of_batch, incomplete=source.incomplete)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
 from fastgmm._errors import warn
+from fastgmm._names import MISSING_VALUES
 from fastgmm.data.dask import each_block, is_dask, row_blocks
 from fastgmm.data.open import open_source
 from fastgmm.data.source import Source
@@ -146,6 +147,8 @@ class FittedMixture(Estimator):
     covariance_type: str
     n_threads: int | None
     random_state: Any
+    #: What NaN is; an estimator with this argument has it as an attribute of its own.
+    missing_values: str = "raise"
     weights_: NDArray
     means_: NDArray
     covariances_: NDArray
@@ -193,12 +196,24 @@ class FittedMixture(Estimator):
                 "rename a method that is not meant to change the results"
             )
 
-    def _source(self, X: Any, sample_weight: Any = None) -> Source:
-        """Return data for a fitted model: checked, with the features that the model knows."""
+    @property
+    def _marginalizes(self) -> bool:
+        """Return whether NaN is a missing value."""
+        return _validation.check_choice("missing_values", self.missing_values, MISSING_VALUES) != "raise"
+
+    def _valued(self, X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Source:
+        """Return data to be fitted, or to sum over: samples without any value have no weight."""
+        return open_source(X, sample_weight, min_samples=min_samples, missing=self._marginalizes, valued=True)
+
+    def _source(self, X: Any, sample_weight: Any = None, *, valued: bool = True) -> Source:
+        """Return data for a fitted model: checked, with the features that the model knows.
+
+        They are for sums over samples, or without `valued` for answers to each of them, also to those without any value.
+        """
         self._check_is_fitted()
         _validation.check_threads(self.n_threads)
         names = _validation.feature_names(X)
-        source = open_source(X, sample_weight)
+        source = open_source(X, sample_weight, missing=self._marginalizes, valued=valued)
         left_out = self._left_out_of(source.n_features, names)
         if left_out is not None:
             return source.of_features(left_out.kept(self.n_features_in_))
@@ -219,7 +234,7 @@ class FittedMixture(Estimator):
     ) -> Any:
         """Call ``evaluate(source, params, n_threads)``; for a Dask collection lazily, see `each_block`."""
         if not is_dask(X):
-            return evaluate(self._source(X), self._params(), self.n_threads)
+            return evaluate(self._source(X, valued=False), self._params(), self.n_threads)
         self._check_is_fitted()
         _validation.check_threads(self.n_threads)
         width, d = row_blocks(X).shape[1], attributes.n_features(self)
@@ -229,7 +244,8 @@ class FittedMixture(Estimator):
             width = row_blocks(X).shape[1]
         # an unknown number of columns is checked later, in each block
         self._check_features(d if math.isnan(width) else width, _validation.feature_names(X))
-        return each_block(X, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)
+        of_block, missing = partial(evaluate, params=self._params()), self._marginalizes
+        return each_block(X, of_block, columns, dtype, d, self.n_threads, missing=missing)
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return the most probable component of each sample, shape (n,); -1 for noise. `X` as in `fit`.
