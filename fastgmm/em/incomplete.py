@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastgmm.data.patterns import Gathered, Pattern, Patterns, block_rows, patterns_of
 from fastgmm.data.source import ArraySource, Block, LocalSource
 from fastgmm.model.incomplete import Observation, completed, observed
+from fastgmm.model.layouts import DIAG
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 
@@ -87,6 +88,37 @@ def swept(
     return total.stats
 
 
+def observed_moments(
+    source: LocalSource, origin: Float, sweep: Callable[..., Stats], resp: Callable[[int, int], NDArray]
+) -> Float:
+    """Return weights, sums and sums of squares about `origin` (k, d) of the values of each feature by component, (3, k, d)."""
+    found, (k, _) = np.zeros((3, *origin.shape)), origin.shape
+    params = Params(DIAG, np.full(k, 1.0 / k), origin, np.ones(origin.shape), np.ones(origin.shape))
+    rounded = origin.astype(source.dtype).astype(np.float64)
+    with closing(grouped_blocks(source)) as blocks:
+        for block, patterns in blocks:
+            given = np.asarray(resp(block.start, block.start + len(block.X)))
+            for i in range(len(patterns.ends)):
+                pattern = patterns.pattern(i)
+                o = pattern.features
+                if len(o):
+                    part, observation = Gathered(block, pattern.rows, o), Observation(o)
+                    stats = sweep(part, params=observed(params, observation), resp=_rows_of(given, pattern.rows))
+                    found[0][:, o] += stats.counts[:, None]
+                    found[1][:, o] += stats.sums
+                    found[2][:, o] += stats.scatter
+    # about `origin`, and not about what it is in the dtype of the samples
+    c = rounded - origin
+    found[2] += 2.0 * c * found[1] + found[0] * c**2
+    found[1] += found[0] * c
+    return found
+
+
+def _rows_of(given: NDArray, rows: NDArray) -> Callable[[int, int], NDArray]:
+    """Return the responsibilities of the samples of a pattern, as a sweep asks for them."""
+    return lambda start, stop: given[rows[start:stop]]
+
+
 def _of_pattern(
     source: LocalSource,
     block: Block,
@@ -97,5 +129,5 @@ def _of_pattern(
 ) -> Stats:
     """Return the statistics of all features of the samples of a pattern."""
     part, observation = Gathered(block, pattern.rows, pattern.features), Observation(pattern.features)
-    rows = None if given is None else lambda start, stop: given[pattern.rows[start:stop]]
+    rows = None if given is None else _rows_of(given, pattern.rows)
     return completed(sweep(part, params=observed(params, observation), resp=rows), params, observation)

@@ -311,21 +311,7 @@ def _accumulate_incomplete(
 
 def _observed_moments(source: LocalSource, *, origin: Float, resp: Callable[[int, int], NDArray]) -> Float:
     """Return weights, sums and sums of squares about `origin` of the values of each feature by component, (3, k, d)."""
-    found = np.zeros((3, *origin.shape))
-    with closing(source.blocks(max(1, (1 << 18) // source.n_features))) as blocks:
-        for block in blocks:
-            n = len(block.X)
-            X = np.ascontiguousarray(block.X, np.float64)
-            there = ~np.isnan(X)
-            given = np.asarray(resp(block.start, block.start + n), np.float64)
-            if block.weights.size:
-                given = given * block.weights[:, None]
-            for k in range(len(origin)):
-                away = np.where(there, X - origin[k], 0.0)
-                found[0, k] += _weighted_sum(given[:, k], there)
-                found[1, k] += _weighted_sum(given[:, k], away)
-                found[2, k] += _weighted_sum(given[:, k], away**2)
-    return found
+    return incomplete.observed_moments(source, origin, _swept, resp)
 
 
 def accumulators(source: LocalSource, layout: Layout, k: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:
