@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from fastgmm import _threads
 from fastgmm._errors import memory_for
 from fastgmm.data.noisy import of_block
+from fastgmm.data.patterns import Gathered, block_rows, patterns_of
 from fastgmm.data.source import Block, LocalSource, Source
 from fastgmm.em import rows
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.sweep import LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
-from fastgmm.model.incomplete import observed
+from fastgmm.model.incomplete import Observation, observed
 from fastgmm.model.params import Params
 
 Float = NDArray[np.float64]
@@ -69,10 +70,18 @@ class _Pass(NamedTuple):
             kernel.lane(samples, 0, samples.n_samples, self.packed, *arguments)
 
 
+def _by_pattern(source: LocalSource) -> bool:
+    """Return whether samples are gone through by their patterns of missing values: those with errors are one by one."""
+    return source.incomplete and source.noise_columns is None
+
+
 def labels(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
     """Return the most probable component of each sample, the first on ties, shape (n,); -1 for noise."""
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
-    _by_blocks(source, _Pass.of(source, params), _LABEL, (), out, n_threads)
+    if _by_pattern(source):
+        _by_incomplete_blocks(source, params, _LABEL, (), out, n_threads)
+    else:
+        _by_blocks(source, _Pass.of(source, params), _LABEL, (), out, n_threads)
     if params.noise is not None:
         out[out == len(params.weights)] = -1
     return out
@@ -95,7 +104,7 @@ def _distinct(source: LocalSource, *, params: Params, components: Sequence[int],
     with closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             chosen = block.weights > 0 if block.weights.size else slice(None)
-            X, of = block.X[chosen], labels(of_block(block, chosen), params)
+            X, of = block.X[chosen], labels(of_block(block, chosen, source.incomplete), params)
             found = _merged_rows(found, [X[of == j] for j in components], most)
             if all(len(rows) == most for rows in found):
                 break
@@ -130,12 +139,9 @@ def log_likelihood(source: Source, params: Params, n_threads: int | None = None)
 
 
 def _log_likelihood(source: LocalSource, *, params: Params) -> float:
-    over = _Pass.of(source, params)
     total = 0.0
-    with _threads.for_lanes(over.plan.n_lanes, None) as ready, closing(source.blocks(over.plan.rows)) as blocks:
-        for block in blocks:
-            values = np.empty((len(block.X), 1), source.dtype)
-            over.run(ready, block, _EVALUATE, LOG_PROB, values)
+    with closing(_evaluated_blocks(source, params, LOG_PROB, 1)) as blocks:
+        for block, values in blocks:
             each = values[:, 0]
             if block.weights.size:
                 # one of weight zero counts for nothing even if its likelihood is zero
@@ -165,15 +171,27 @@ def classified(source: Source, params: Params, n_threads: int | None = None) -> 
 
 
 def _classified(source: LocalSource, *, params: Params) -> Float:
-    k = params.n_densities
-    over = _Pass.of(source, params, row_bytes=8 * k)
-    sums = np.zeros(3)
-    with _threads.for_lanes(over.plan.n_lanes, None) as ready, closing(source.blocks(over.plan.rows)) as blocks:
-        for block in blocks:
-            densities = np.empty((len(block.X), k), source.dtype)
-            over.run(ready, block, _EVALUATE, LOG_DENSITY, densities)
+    k, sums = params.n_densities, np.zeros(3)
+    with closing(_evaluated_blocks(source, params, LOG_DENSITY, k, row_bytes=8 * k)) as blocks:
+        for block, densities in blocks:
             sums += _sums_of(densities.T.astype(np.float64, order="C"), block.weights)
     return sums
+
+
+def _evaluated_blocks(
+    source: LocalSource, params: Params, what: int, columns: int, *, row_bytes: int = 0
+) -> Generator[tuple[Block, NDArray], None, None]:
+    """Yield the blocks of a source, with what the kernels say of their samples, (m, columns)."""
+    over = None if _by_pattern(source) else _Pass.of(source, params, row_bytes=row_bytes)
+    plan = lanes(source, params.n_densities, 0, row_bytes=row_bytes) if over is None else over.plan
+    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
+            values = np.empty((len(block.X), columns), source.dtype)
+            if over is None:
+                _of_incomplete_block(block, params, _EVALUATE, (what,), values, None)
+            else:
+                over.run(ready, block, _EVALUATE, what, values)
+            yield block, values
 
 
 def _sums_of(densities: Float, weights: NDArray) -> Float:
@@ -203,7 +221,10 @@ def _values(source: LocalSource, params: Params, what: int, n_threads: int | Non
     columns = 1 if what == LOG_PROB else params.n_densities
     name = {LOG_PROB: "log-likelihoods", RESPONSIBILITIES: "responsibilities", LOG_DENSITY: "log-densities"}[what]
     out = _output(source, name, (source.n_samples, columns), source.dtype)
-    _by_blocks(source, _Pass.of(source, params, weighted=weighted), _EVALUATE, (what,), out, n_threads)
+    if _by_pattern(source):
+        _by_incomplete_blocks(source, params, _EVALUATE, (what,), out, n_threads, weighted=weighted)
+    else:
+        _by_blocks(source, _Pass.of(source, params, weighted=weighted), _EVALUATE, (what,), out, n_threads)
     return out
 
 
@@ -220,3 +241,59 @@ def _by_blocks(
     with _threads.for_lanes(plan.n_lanes, n_threads) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             over.run(ready, block, kernel, *what, out[block.start : block.start + len(block.X)])
+
+
+def _by_incomplete_blocks(
+    source: LocalSource,
+    params: Params,
+    kernel: _Kernel,
+    what: tuple[int, ...],
+    out: NDArray,
+    n_threads: int | None,
+    *,
+    weighted: bool = True,
+) -> None:
+    """Do `_by_blocks` for samples with missing values."""
+    with closing(source.blocks(block_rows(source.n_features, source.dtype.itemsize))) as blocks:
+        for block in blocks:
+            of_block = out[block.start : block.start + len(block.X)]
+            _of_incomplete_block(block, params, kernel, what, of_block, n_threads, weighted=weighted)
+
+
+def _of_incomplete_block(
+    block: Block,
+    params: Params,
+    kernel: _Kernel,
+    what: tuple[int, ...],
+    out: NDArray,
+    n_threads: int | None,
+    *,
+    weighted: bool = True,
+) -> None:
+    """Write `out` for the samples of a block, one pattern of missing values after the other."""
+    patterns = patterns_of(block.X)
+    for i in range(len(patterns.ends)):
+        pattern = patterns.pattern(i)
+        if not len(pattern.features):
+            out[pattern.rows] = _of_nothing(params, what, weighted=weighted)
+            continue
+        part = Gathered(block, pattern.rows, pattern.features)
+        over = _Pass.of(part, observed(params, Observation(pattern.features)), weighted=weighted)
+        values = np.empty((part.n_samples, *out.shape[1:]), out.dtype)
+        _by_blocks(part, over, kernel, what, values, n_threads)
+        out[pattern.rows] = values
+
+
+def _of_nothing(params: Params, what: tuple[int, ...], *, weighted: bool) -> Float:
+    """Return what the kernels would say of a sample without any value: densities of nothing are 1."""
+    densities = params.log_offsets(weighted=weighted)
+    if params.noise is not None:
+        densities = np.append(densities, np.log(params.noise.weight) if weighted else 0.0)
+    densities = densities.astype(np.float64)
+    if not what:  # labels
+        return densities.argmax()
+    shares = np.exp(densities - densities.max())
+    total = float(shares.sum())
+    if what == (LOG_PROB,):
+        return np.array([densities.max() + np.log(total)])
+    return shares / total if what == (RESPONSIBILITIES,) else densities

@@ -77,6 +77,8 @@ class PrunedSweeps:
             return "each sample has errors of its own"
         if not isinstance(source, ArraySource):
             return "only an array in memory can be swept in another order"
+        if source.incomplete:
+            return "samples with missing values are swept by the features that they have"
         if source.n_samples <= SINGLE_LANE:
             return f"{source.n_samples} samples are too few"
         if k * 5 > kernels.BLOCK * d * source.dtype.itemsize:

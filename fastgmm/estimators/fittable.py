@@ -12,10 +12,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
-from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, like_sklearn, memory_for, warn
-from fastgmm._names import ON_COLLAPSE
+from fastgmm._errors import (
+    ConvergenceWarning,
+    DegenerateWarning,
+    LocalOptimumWarning,
+    like_sklearn,
+    listed,
+    memory_for,
+    warn,
+)
+from fastgmm._names import MISSING_VALUES, ON_COLLAPSE
 from fastgmm.data.noisy import with_noise
-from fastgmm.data.open import open_source, opener_for
+from fastgmm.data.open import opener_for
 from fastgmm.data.source import ArraySource, Source
 from fastgmm.em import evaluate, online
 from fastgmm.em.accelerate import ACCELERATORS
@@ -25,6 +33,7 @@ from fastgmm.em.pruned import PrunedSweeps
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step, warn_if_regularisation_dominates
 from fastgmm.em.stop import Stop
+from fastgmm.em.sweep import mean
 from fastgmm.estimators.mixture import FIT_HOOKS, FittedMixture
 from fastgmm.estimators.saving import SAVED
 from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
@@ -188,7 +197,8 @@ class FittableMixture(FittedMixture):
         UserWarning
             If components were started anew (`on_collapse`), with the reasons. If weights cannot be a number of samples, which a
             prior takes their sum for. If `reg_covar` has its default value and is larger than the variance of the data: the
-            message is always the same, so that Python's default filter shows it once for each line that calls `fit`.
+            message is always the same, so that Python's default filter shows it once for each line that calls `fit`. If samples
+            have no value at all (`missing_values`), with their number.
         """
         self._fit(X, sample_weight, noise_covariance, batch_size, progress, checkpoint, checkpoint_every)
         return self
@@ -207,8 +217,8 @@ class FittableMixture(FittedMixture):
     ) -> NDArray[np.int64]:
         """Fit the mixture and return the most probable component of each sample, as `predict` does. Parameters as in `fit`."""
         source: Any = self._fit(X, sample_weight, noise_covariance, batch_size, progress, checkpoint, checkpoint_every)
-        if sample_weight is not None or source.local is None:
-            return self.predict(X, noise_covariance)  # also for samples of weight zero; for Dask lazily
+        if sample_weight is not None or source.local is None or source.local.present is not None:
+            return self.predict(X, noise_covariance)  # also for samples that do not count; for Dask lazily
         return evaluate.labels(source, self._params(), self.n_threads)
 
     def partial_fit(
@@ -266,7 +276,8 @@ class FittableMixture(FittedMixture):
         if fitted:
             source = self._source(X, sample_weight, noise_covariance)
         else:
-            source = with_noise(open_source(X, sample_weight), noise_covariance)
+            source = with_noise(self._valued(X, sample_weight), noise_covariance)
+            self._check_observed(source, names)
         step.structure.check_features(source.n_features)
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         step, adapted = self._adapted(step, source, resumes=fitted)
@@ -357,7 +368,8 @@ class FittableMixture(FittedMixture):
                 "call partial_fit with parts of X"
             )
         names = _validation.feature_names(X)
-        source = with_noise(open_source(X, sample_weight, min_samples=2), noise_covariance)
+        source = with_noise(self._valued(X, sample_weight, min_samples=2), noise_covariance)
+        self._check_observed(source, names)
         step.structure.check_features(source.n_features)
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
@@ -480,6 +492,18 @@ class FittableMixture(FittedMixture):
             others["n_resets_"] = fit.n_resets
         self._set_fitted(fit, source.dtype, *self._gone, **others)
 
+    def _check_observed(self, source: Source, names: NDArray | None) -> None:
+        """Raise ValueError if there is a feature without any value."""
+        if not source.incomplete:
+            return
+        empty = np.flatnonzero(np.isnan(mean(source)))
+        if empty.size:
+            which = [str(j) if names is None else repr(names[j]) for j in empty.tolist()]
+            kind = "feature" if names is not None else "feature (counted from 0)"
+            raise ValueError(
+                f"X has no value of {kind} {listed(which, most=8)} in any sample of positive weight: leave it out"
+            )
+
     def _check_no_reset(self, what: str) -> None:
         if self.on_collapse != "raise":
             raise ValueError(
@@ -505,6 +529,7 @@ class FittableMixture(FittedMixture):
             _validation.check_choice("acceleration", self.acceleration, ACCELERATORS)
         _validation.check_choice("algorithm", self.algorithm, SWEEPS)
         _validation.check_choice("on_collapse", self.on_collapse, ON_COLLAPSE)
+        _validation.check_choice("missing_values", self.missing_values, MISSING_VALUES)
         _validation.check_verbose(self.verbose)
         _validation.check_integer("verbose_interval", self.verbose_interval, 1)
         self._check_learning()

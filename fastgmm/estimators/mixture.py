@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
 from fastgmm._errors import warn
+from fastgmm._names import MISSING_VALUES
 from fastgmm.data.dask import each_block, is_dask, row_blocks
 from fastgmm.data.noisy import on_parts, with_noise
 from fastgmm.data.open import open_source
@@ -147,6 +148,8 @@ class FittedMixture(Estimator):
     covariance_type: str
     n_threads: int | None
     random_state: Any
+    #: What NaN is; an estimator with this argument has it as an attribute of its own.
+    missing_values: str = "raise"
     weights_: NDArray
     means_: NDArray
     covariances_: NDArray
@@ -194,12 +197,26 @@ class FittedMixture(Estimator):
                 "rename a method that is not meant to change the results"
             )
 
-    def _source(self, X: Any, sample_weight: Any = None, noise_covariance: Any = None) -> Source:
-        """Return data for a fitted model: checked, with the features that the model knows."""
+    @property
+    def _marginalizes(self) -> bool:
+        """Return whether NaN is a missing value."""
+        return _validation.check_choice("missing_values", self.missing_values, MISSING_VALUES) != "raise"
+
+    def _valued(self, X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Source:
+        """Return data to be fitted, or to sum over: samples without any value have no weight."""
+        return open_source(X, sample_weight, min_samples=min_samples, missing=self._marginalizes, valued=True)
+
+    def _source(
+        self, X: Any, sample_weight: Any = None, noise_covariance: Any = None, *, valued: bool = True
+    ) -> Source:
+        """Return data for a fitted model: checked, with the features that the model knows.
+
+        They are for sums over samples, or without `valued` for answers to each of them, also to those without any value.
+        """
         self._check_is_fitted()
         _validation.check_threads(self.n_threads)
         names = _validation.feature_names(X)
-        source = open_source(X, sample_weight)
+        source = open_source(X, sample_weight, missing=self._marginalizes, valued=valued)
         left_out = self._left_out_of(source.n_features, names)
         if left_out is not None:
             return with_noise(source, noise_covariance).of_features(left_out.kept(self.n_features_in_))
@@ -226,7 +243,7 @@ class FittedMixture(Estimator):
     ) -> Any:
         """Call ``evaluate(source, params, n_threads)``; for a Dask collection lazily, see `each_block`."""
         if not is_dask(X):
-            return evaluate(self._source(X, None, noise_covariance), self._params(), self.n_threads)
+            return evaluate(self._source(X, None, noise_covariance, valued=False), self._params(), self.n_threads)
         self._check_is_fitted()
         _validation.check_threads(self.n_threads)
         width, d = row_blocks(X).shape[1], attributes.n_features(self)
@@ -239,7 +256,7 @@ class FittedMixture(Estimator):
         # an unknown number of columns is checked later, in each block
         self._check_features(d if math.isnan(width) else width, _validation.feature_names(X))
         on_part = on_parts(partial(evaluate, params=self._params()), noise_covariance, all_features, kept)
-        return each_block(X, on_part, columns, dtype, d, self.n_threads)
+        return each_block(X, on_part, columns, dtype, d, self.n_threads, missing=self._marginalizes)
 
     def predict(self, X: Any, noise_covariance: ArrayLike | None = None) -> NDArray[np.int64]:
         """Return the most probable component of each sample, shape (n,); -1 for noise. `X` and `noise_covariance` as in `fit`.

@@ -87,7 +87,7 @@ class Posterior(Params):
     def log_offsets(self, *, weighted: bool = True) -> LongFloat:
         """Return what `log_constants` have in addition to those of the normal distribution, shape (k,)."""
         offsets = self._log_expected.astype(np.longdouble)
-        return offsets + self.log_weights if weighted else offsets
+        return offsets + self.log_weights.astype(np.longdouble) if weighted else offsets
 
     @property
     def _log_expected(self) -> Float:
