@@ -94,6 +94,16 @@ class DaskSource:
         return {}
 
     @property
+    def noise_columns(self) -> None:
+        """Return None: there are no errors."""
+        return None
+
+    @property
+    def noise_marks(self) -> None:
+        """Return None: there are no errors."""
+        return None
+
+    @property
     def local(self) -> None:
         """Return None: this process does not read the samples."""
         return None
@@ -439,9 +449,7 @@ def _of_valued(
     return weights, n
 
 
-def _take(
-    X: Any, weights: Any, dtype: np.dtype, exponent: int | None, missing: bool
-) -> tuple[NDArray, NDArray | None]:
+def _take(X: Any, weights: Any, dtype: np.dtype, exponent: int | None, missing: bool) -> tuple[NDArray, NDArray | None]:
     """Return the samples of positive weight and their weights in units of 2^exponent, if it is given.
 
     This is a pair of arrays, not an `ArraySource`: Dask knows their size, by which it decides what to move and to spill.

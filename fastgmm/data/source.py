@@ -18,11 +18,15 @@ T = TypeVar("T")
 
 
 class Block(NamedTuple):
-    """Consecutive samples from `start` on: X (m, d) in any memory order, weights (m,) in its dtype, (0,) if all are 1."""
+    """Consecutive samples from `start` on: X (m, d) in any memory order, weights (m,) in its dtype, (0,) if all are 1.
+
+    noise : errors of the samples, as a `NoisySource` has them, None if there are none
+    """
 
     start: int
     X: NDArray
     weights: NDArray
+    noise: NDArray | None = None
 
     @property
     def samples(self) -> Samples:
@@ -68,6 +72,14 @@ class Source(Protocol):
     @property
     def local(self) -> LocalSource | None:
         """Return the samples, if this process reads them."""
+
+    @property
+    def noise_columns(self) -> int | None:
+        """Return the numbers that describe the errors of a sample: d variances, or d * d; None if there are no errors."""
+
+    @property
+    def noise_marks(self) -> NDArray | None:
+        """Return the errors of a few samples as a fingerprint; None if there are no errors."""
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Return samples to find initial parameters from: all, or a sample if there are too many."""
@@ -127,6 +139,8 @@ class InProcess:
     """Base class of sources that this process reads: they are a single part."""
 
     may_repeat: bool = True
+    noise_columns: int | None = None
+    noise_marks: NDArray | None = None
     incomplete: bool = False
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._errors import memory_for
-from fastgmm.data.patterns import Gathered, patterns_of
+from fastgmm.data.patterns import gathered, patterns_of
 from fastgmm.data.source import Block, LocalSource
 from fastgmm.em.evaluate import responsibilities
 from fastgmm.em.sweep import TotalScatter
@@ -38,7 +38,7 @@ class _Part:
         self.observed = block.X[rows[:, None], features].astype(np.float64)
         self.features = features
         if len(features):
-            part = Gathered(block, rows, features)
+            part = gathered(block, rows, features)
             resp = responsibilities(part, observed(params, Observation(features)), n_threads).astype(np.float64)
             self.conditional = conditional(params, Observation(features))
         else:
@@ -91,9 +91,7 @@ class _Part:
         return out
 
 
-def _parts(
-    source: LocalSource, params: Params, out: NDArray, n_threads: int | None
-) -> Generator[_Part, None, None]:
+def _parts(source: LocalSource, params: Params, out: NDArray, n_threads: int | None) -> Generator[_Part, None, None]:
     """Copy the samples to `out` (n, d), and yield those that lack values by pattern."""
     with closing(source.blocks(max(1, _NUMBERS // source.n_features))) as blocks:
         for block in blocks:

@@ -73,6 +73,8 @@ class PrunedSweeps:
     def obstacle(source: Source, k: int) -> str:
         """Return why sweeps of a source with k components cannot be pruned, '' if they can."""
         d = source.n_features
+        if source.noise_columns is not None:
+            return "each sample has errors of its own"
         if not isinstance(source, ArraySource):
             return "only an array in memory can be swept in another order"
         if source.incomplete:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from fastgmm import _threads
 from fastgmm.data.source import ArraySource, LocalSource, Source
-from fastgmm.em import incomplete
+from fastgmm.em import incomplete, rows
 from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.full import scatter_width
 from fastgmm.kernels.tile import Sums, tile_width
 from fastgmm.model.cholesky import NotPositiveDefinite
+from fastgmm.model.incomplete import completed, observed
 from fastgmm.model.layouts import DIAG, FULL, Layout, pad, padded, symmetric
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
@@ -156,7 +157,7 @@ _ITERATIONS, _GAIN = 50, 1e-6
 
 def _most_likely(source: Source, n_threads: int | None) -> TotalScatter:
     """Return mean and scatter of the most likely normal distribution of incomplete samples."""
-    centre, d = mean(source), source.n_features
+    centre = mean(source)
     stats = accumulate(source, FULL, centre[None], _everything, n_threads)
     bound = -np.inf
     for _ in range(_ITERATIONS):
@@ -202,6 +203,8 @@ def _moments(source: LocalSource, *, origin: NDArray) -> _Moments:
 def sweep(source: Source, params: Params, n_threads: int | None = None, *, callback: Callback = SILENT) -> Stats:
     """Do the E-step: return statistics of the responsibilities of `params`, about its means. Nothing of size n is kept."""
     layout = params.layout
+    if source.noise_columns is not None:
+        return source.map_reduce(partial(_swept_noisy, params=params), Stats.merge, n_threads, callback.block)
     if source.incomplete:
         return source.map_reduce(partial(_swept, params=params), Stats.merge, n_threads, callback.block)
     # the total scatter less that between components is the one within only if all samples belong to components. With noise each
@@ -214,9 +217,17 @@ def sweep(source: Source, params: Params, n_threads: int | None = None, *, callb
     return pooled(stats, total(source, n_threads)) if layout.pools else stats
 
 
+def _swept_noisy(source: LocalSource, on_block: Callable[[int], None] | None = None, *, params: Params) -> Stats:
+    """Return the statistics of samples without their errors; a pooled scatter is there."""
+    observation = rows.shared_noise(source)
+    if observation is None:
+        return rows.swept(source, on_block, params=params)
+    return completed(_swept(source, on_block, params=observed(params, observation)), params, observation)
+
+
 def far_apart(source: Source, params: Params, n_threads: int | None) -> bool:
     """Return whether the scatter within tied components is too small a part of the total for a difference to show it."""
-    if not params.layout.pools:
+    if not params.layout.pools or source.noise_columns is not None:
         return False
     within = source.total_weight * np.diagonal(params.covariances)
     return bool((np.diagonal(total(source, n_threads).scatter) > _FAR * within).any())

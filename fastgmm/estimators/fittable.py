@@ -22,6 +22,7 @@ from fastgmm._errors import (
     warn,
 )
 from fastgmm._names import MISSING_VALUES, ON_COLLAPSE
+from fastgmm.data.noisy import with_noise
 from fastgmm.data.open import opener_for
 from fastgmm.data.source import ArraySource, Source
 from fastgmm.em import evaluate, online
@@ -110,6 +111,7 @@ class FittableMixture(FittedMixture):
         y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
+        noise_covariance: ArrayLike | None = None,
         batch_size: int | None = None,
         progress: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -137,6 +139,18 @@ class FittableMixture(FittedMixture):
             parameters (but does `bic`, `aic` and `icl`, and the fit with a
             `prior`); a sample of weight 0 has no influence. For a Dask collection
             also a Dask array or series in the same partitions.
+        noise_covariance : array-like, optional
+            Known covariances of errors of measurement: variances of each sample (n, d), covariances (n, d, d), or those that all
+            samples share, (d,) or (d, d). The mixture is then that of the values without errors (extreme deconvolution: Bovy,
+            Hogg & Roweis, Ann. Appl. Stat. 5(2B), 2011), and a sample has the density of the component and its error together,
+            N(mean, covariance + noise). They are variances, not standard errors, and are computed with in the precision of `X`. If
+            n = d, an array (d, d) is refused: pass (n, d, d), or (1, d, d) for a matrix that is shared. Any array that NumPy can
+            slice will do, a `numpy.memmap` beside an `X` larger than memory too; of a Dask collection all samples share them.
+
+            Starts, the volume of `noise` and what a prior takes from the data are those of the data as they are, errors included.
+            `reg_covar` is added to the covariances without errors. A component may become as narrow as `reg_covar` lets it, if the
+            errors account for all of its spread; that is no collapse. Equal samples are not gathered, `algorithm="pruned"` has no
+            effect, and starts are not compared on a part of the data.
         batch_size : int, optional
             Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than after each pass. This
             takes fewer passes over large data, for parameters near those of EM. It pays with many batches; with few, EM is
@@ -186,7 +200,7 @@ class FittableMixture(FittedMixture):
             message is always the same, so that Python's default filter shows it once for each line that calls `fit`. If samples
             have no value at all (`missing_values`), with their number.
         """
-        self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
+        self._fit(X, sample_weight, noise_covariance, batch_size, progress, checkpoint, checkpoint_every)
         return self
 
     def fit_predict(
@@ -195,18 +209,26 @@ class FittableMixture(FittedMixture):
         y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
+        noise_covariance: ArrayLike | None = None,
         batch_size: int | None = None,
         progress: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: float = 60.0,
     ) -> NDArray[np.int64]:
         """Fit the mixture and return the most probable component of each sample, as `predict` does. Parameters as in `fit`."""
-        source: Any = self._fit(X, sample_weight, batch_size, progress, checkpoint, checkpoint_every)
+        source: Any = self._fit(X, sample_weight, noise_covariance, batch_size, progress, checkpoint, checkpoint_every)
         if sample_weight is not None or source.local is None or source.local.present is not None:
-            return self.predict(X)  # also for samples that do not count; for Dask lazily
+            return self.predict(X, noise_covariance)  # also for samples that do not count; for Dask lazily
         return evaluate.labels(source, self._params(), self.n_threads)
 
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        noise_covariance: ArrayLike | None = None,
+    ) -> Self:
         """Update the model with the next batch of a stream: online EM (Cappe & Moulines, J. R. Stat. Soc. B 71(3), 2009).
 
         The statistics that an M-step needs are averaged over the batches with the step sizes gamma_t = (t + `learning_offset`)
@@ -228,6 +250,8 @@ class FittableMixture(FittedMixture):
         y : ignored
         sample_weight : array-like of shape (n,), optional
             As in `fit`. Their scale has no influence if it is that of the other batches' weights, which are 1 if not given.
+        noise_covariance : array-like, optional
+            Covariances of the errors of this batch, as in `fit`.
 
         Returns
         -------
@@ -249,8 +273,10 @@ class FittableMixture(FittedMixture):
         self._check_no_reset("partial_fit makes")
         fitted = self.__sklearn_is_fitted__()
         names = _validation.feature_names(X)
-        source = self._source(X, sample_weight) if fitted else self._valued(X, sample_weight)
-        if not fitted:
+        if fitted:
+            source = self._source(X, sample_weight, noise_covariance)
+        else:
+            source = with_noise(self._valued(X, sample_weight), noise_covariance)
             self._check_observed(source, names)
         step.structure.check_features(source.n_features)
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
@@ -307,6 +333,7 @@ class FittableMixture(FittedMixture):
         self,
         X: Any,
         sample_weight: ArrayLike | None,
+        noise_covariance: ArrayLike | None,
         batch_size: int | None,
         progress: bool,
         checkpoint: Any,
@@ -341,7 +368,7 @@ class FittableMixture(FittedMixture):
                 "call partial_fit with parts of X"
             )
         names = _validation.feature_names(X)
-        source = self._valued(X, sample_weight, min_samples=2)
+        source = with_noise(self._valued(X, sample_weight, min_samples=2), noise_covariance)
         self._check_observed(source, names)
         step.structure.check_features(source.n_features)
         self._check_enough(source)

@@ -173,6 +173,8 @@ class Fit:
         most = sample_size(plan.step.structure, plan.n_components, plan.source.n_features)
         if plan.n_starts == 1 or plan.source.n_samples <= TIMES * most:
             return None
+        if plan.source.noise_columns is not None:  # a sample comes without its errors
+            return None
         if self.at.warm or plan.batches is not None or plan.start.without_data or plan.start.clean is not None:
             return None
         sample = plan.source.for_start(self._random_state).subsample(most, self._random_state, plan.n_components)

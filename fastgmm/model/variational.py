@@ -86,8 +86,8 @@ class Posterior(Params):
 
     def log_offsets(self, *, weighted: bool = True) -> LongFloat:
         """Return what `log_constants` have in addition to those of the normal distribution, shape (k,)."""
-        offsets = self._log_expected.astype(np.longdouble)
-        return offsets + self.log_weights.astype(np.longdouble) if weighted else offsets
+        offsets: LongFloat = np.asarray(self._log_expected, np.longdouble)
+        return np.add(offsets, self.log_weights, dtype=np.longdouble) if weighted else offsets
 
     @property
     def _log_expected(self) -> Float:
