@@ -86,18 +86,18 @@ class Posterior(Params):
 
     def log_offsets(self, *, weighted: bool = True) -> LongFloat:
         """Return what `log_constants` have in addition to those of the normal distribution, shape (k,)."""
-        offsets: LongFloat = np.asarray(self._log_expected, np.longdouble)
-        return np.add(offsets, self.log_weights, dtype=np.longdouble) if weighted else offsets
+        return self._log_expected + self.log_weights if weighted else self._log_expected
 
     @property
-    def _log_expected(self) -> Float:
+    def _log_expected(self) -> LongFloat:
         """Return the difference between E log N and the logarithm of N at the expected covariance, shape (k,)."""
         from scipy.special import digamma
 
         d = self.means.shape[1]
         halves = 0.5 * (self.dof[:, None] - np.arange(d))
         log_det = digamma(halves).sum(axis=1) + d * (_LOG_2 - np.log(self.dof))
-        return 0.5 * (log_det - d / self.mean_precision)
+        expected: LongFloat = (0.5 * (log_det - d / self.mean_precision)).astype(np.longdouble)
+        return expected
 
     @property
     def log_weights(self) -> Float:
