@@ -142,7 +142,7 @@ def _check_matrices(part: NDArray, hidden: NDArray[np.bool_] | None, place: _Pla
         correlations = np.where(scale > 0, part / scale, np.where(part == 0, 0.0, np.inf))
     index = np.arange(d)
     correlations[:, index, index] = 1.0 + tolerance
-    semidefinite = np.isfinite(correlations).reshape(len(part), -1).all(axis=1)
+    semidefinite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(correlations), axis=(1, 2))
     try:
         np.linalg.cholesky(correlations[semidefinite])
     except np.linalg.LinAlgError:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._compat import cached_property
 from fastgmm._limits import LIMITS
 from fastgmm.data.noise_covariance import as_noise, check_noise
 from fastgmm.data.source import ArraySource, Block, InProcess, LocalSource, Source, fingerprint_rows
@@ -37,7 +38,7 @@ class NoisySource(InProcess):
 
     @property
     def incomplete(self) -> bool:  # type: ignore[override]
-        return bool(getattr(self.base, "incomplete", False))
+        return self.base.incomplete
 
     @property
     def n_samples(self) -> int:
@@ -70,10 +71,6 @@ class NoisySource(InProcess):
     @property
     def largest(self) -> float:
         return self.base.largest
-
-    @property
-    def memory(self) -> dict[str, Any]:
-        return self.base.memory
 
     @property
     def marks(self) -> NDArray | None:
@@ -117,6 +114,10 @@ class NoisyElsewhere:
     @property
     def noise_marks(self) -> NDArray:
         return self.noise
+
+    @cached_property
+    def memory(self) -> dict[str, Any]:
+        return {}
 
     @property
     def local(self) -> None:
@@ -180,7 +181,7 @@ def with_noise(source: Source, noise_covariance: Any) -> Source:
     return noisy
 
 
-def of_block(block: Block, chosen: slice | NDArray[np.bool_], *, incomplete: bool = False) -> LocalSource:
+def of_block(block: Block, chosen: slice | NDArray[np.bool_], incomplete: bool = False) -> LocalSource:
     """Return some samples of a block as a source, with their errors if they have any; `incomplete`: NaN is a missing value."""
     return attached(ArraySource(block.X[chosen], incomplete=incomplete), rows_of(block.noise, chosen))
 

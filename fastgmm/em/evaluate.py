@@ -76,6 +76,11 @@ class _Pass(NamedTuple):
             kernel.lane(samples, 0, samples.n_samples, self.packed, *arguments)
 
 
+def _by_pattern(source: LocalSource) -> bool:
+    """Return whether samples are gone through by their patterns of missing values: those with errors are one by one."""
+    return source.incomplete and source.noise_columns is None
+
+
 def labels(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
     """Return the most probable component of each sample, the first on ties, shape (n,); -1 for noise."""
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
@@ -237,11 +242,6 @@ def _by_blocks(
     with _threads.for_lanes(plan.n_lanes, n_threads) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             over.run(ready, block, kernel, *what, out[block.start : block.start + len(block.X)])
-
-
-def _by_pattern(source: LocalSource) -> bool:
-    """Return whether a source is gone through by patterns of missing values: errors of each sample go with these one by one."""
-    return source.incomplete and source.noise_columns is None
 
 
 def _write(

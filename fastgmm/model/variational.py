@@ -81,7 +81,7 @@ class Posterior(Params):
         E log |Lambda_k| = sum_{j < d} psi((nu_k - j) / 2) + d log 2 - log |C_k|, of which the mixture has -log |C_k / nu_k|; and
         E (x - mu_k)^T Lambda_k (x - mu_k) = d / beta_k + nu_k (x - m_k)^T C_k^-1 (x - m_k).
         """
-        constant = super().log_constants(weighted=False) + self._log_expected
+        constant: LongFloat = super().log_constants(weighted=False) + self._log_expected
         return constant + self.log_weights if weighted else constant
 
     def log_offsets(self, *, weighted: bool = True) -> LongFloat:
