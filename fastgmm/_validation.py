@@ -91,7 +91,7 @@ def as_numbers(X: Any, name: str, *, missing: bool = False) -> NDArray:
     With `missing`, NaN stands for values that are masked, None, or the NA of pandas.
     """
     if missing and isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
-        X = X.astype(np.result_type(X.dtype, np.float32)).filled(np.nan)
+        X = np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
     _check_dense(X, name)
     if has_schema(X) and (problem := no_numbers(X, name)):
         raise TypeError(problem)

@@ -562,7 +562,7 @@ def log_prior(
     k, d = means.shape
     total = 0.0
     for j in range(k):
-        _, log_det = np.linalg.slogdet(covariances[j])
+        sign, log_det = np.linalg.slogdet(covariances[j])
         assert sign > 0
         delta = means[j] - m
         if shrinkage > 0:

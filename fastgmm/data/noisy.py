@@ -181,8 +181,8 @@ def with_noise(source: Source, noise_covariance: Any) -> Source:
     return noisy
 
 
-def of_block(block: Block, chosen: slice | NDArray[np.bool_], incomplete: bool) -> LocalSource:
-    """Return some samples of a block as a source, with their errors if they have any."""
+def of_block(block: Block, chosen: slice | NDArray[np.bool_], incomplete: bool = False) -> LocalSource:
+    """Return some samples of a block as a source, with their errors if they have any; `incomplete`: NaN is a missing value."""
     return attached(ArraySource(block.X[chosen], incomplete=incomplete), rows_of(block.noise, chosen))
 
 

@@ -40,7 +40,8 @@ def open_source(
 ) -> Source:
     """Check data and weights (n,) and return them as a source; with `missing` NaN is a missing value.
 
-    With `valued` samples without any value have the weight 0, and a warning says how many there are. Data of one of the `OPENERS`, such as Dask collections, are checked where they are; others as in `open_here`.
+    With `valued` samples without any value have the weight 0, and a warning says how many there are. Data of one of the `OPENERS`,
+    such as Dask collections, are checked where they are; others as in `open_here`.
     Raises ValueError or TypeError if the data cannot be used, and OSError if files cannot be read.
     """
     opener = opener_for(X)

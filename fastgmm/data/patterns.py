@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._limits import LIMITS
-from fastgmm.data.source import Block, InProcess
+from fastgmm.data.source import Block, InProcess, LocalSource
 from fastgmm.kernels.patterns import fill_table, find_patterns, gather_rows, sort_by_pattern
 
 #: Patterns that there is room for at first.
@@ -77,24 +77,21 @@ def _slots(room: int) -> int:
     return 1 << (int(room).bit_length() + 1)
 
 
-class Gathered(InProcess):
-    """A source of some features of some samples of a block, which are copied side by side when they are needed.
+def gathered(block: Block, rows: NDArray, features: NDArray[np.intp]) -> LocalSource:
+    """Return some features of some samples of a block as a source, of which a pass copies them side by side.
 
-    Parameters
-    ----------
-    block : Block
-        Where the samples are.
-    rows, features : ndarray of int
-        Those that are taken; the features are all without missing values in these rows, or missing values are meant.
-    weight_unit : float
-        That of the block's weights.
+    It is for passes that need no more than blocks, sizes and the dtype.
     """
+    return cast(LocalSource, _Gathered(block, rows, features))
+
+
+class _Gathered(InProcess):
+    """A source that `gathered` returns. All samples have a value of each feature, or are meant to be looked at one by one."""
 
     may_repeat = False
-    incomplete = False
 
-    def __init__(self, block: Block, rows: NDArray, features: NDArray[np.intp], weight_unit: float = 1.0) -> None:
-        self.block, self.indices, self.features, self.weight_unit = block, rows, features, weight_unit
+    def __init__(self, block: Block, rows: NDArray, features: NDArray[np.intp]) -> None:
+        self.block, self.rows, self.features = block, rows, features
         self.n_samples, self.n_features, self.dtype = len(rows), len(features), block.X.dtype
 
     def blocks(self, rows: int) -> Generator[Block, None, None]:
@@ -102,7 +99,7 @@ class Gathered(InProcess):
         samples, weights = self.block.samples, self.block.weights
         buffer = np.empty((min(rows, self.n_samples), self.n_features), self.dtype)
         for start in range(0, self.n_samples, rows):
-            taken = self.indices[start : start + rows]
+            taken = self.rows[start : start + rows]
             X = buffer[: len(taken)]
             gather_rows(samples, taken, self.features, X)
             yield Block(start, X, weights[taken] if weights.size else weights)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from fastgmm import _threads
 from fastgmm._errors import memory_for
 from fastgmm.data.noisy import of_block
-from fastgmm.data.patterns import Gathered, block_rows, patterns_of
+from fastgmm.data.patterns import block_rows, gathered, patterns_of
 from fastgmm.data.source import Block, LocalSource, Source
 from fastgmm.em import rows
+from fastgmm.em.incomplete import by_row
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.sweep import LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
@@ -54,10 +55,15 @@ class _Pass(NamedTuple):
         if observation is not None:
             params = observed(params, observation)
         elif source.noise_columns is not None:
-            given = rows.prepared(params, source.noise_columns, weighted=weighted)
-            return cls(given.packed, rows.plan_of(source, params, given, row_bytes=row_bytes), True)
+            return cls.one_by_one(source, params, weighted=weighted, row_bytes=row_bytes)
         plan = lanes(source, params.n_densities, 0, row_bytes=row_bytes)
         return cls(params.packed(source.dtype, weighted=weighted), plan, False)
+
+    @classmethod
+    def one_by_one(cls, source: LocalSource, params: Params, *, weighted: bool = True, row_bytes: int = 0) -> _Pass:
+        """Return a pass over samples of which each has errors of its own, or missing features."""
+        given = rows.prepared(params, source.noise_columns or 0, weighted=weighted)
+        return cls(given.packed, rows.plan_of(source, params, given, row_bytes=row_bytes), True)
 
     def run(self, ready: Callable, block: Block, kernel: _Kernel, *arguments: Any) -> None:
         """Run a kernel over a block, lane by lane; `arguments` are those between parameters and output, and the output."""
@@ -78,10 +84,7 @@ def _by_pattern(source: LocalSource) -> bool:
 def labels(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
     """Return the most probable component of each sample, the first on ties, shape (n,); -1 for noise."""
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
-    if _by_pattern(source):
-        _by_incomplete_blocks(source, params, _LABEL, (), out, n_threads)
-    else:
-        _by_blocks(source, _Pass.of(source, params), _LABEL, (), out, n_threads)
+    _write(source, params, _LABEL, (), out, n_threads)
     if params.noise is not None:
         out[out == len(params.weights)] = -1
     return out
@@ -104,7 +107,8 @@ def _distinct(source: LocalSource, *, params: Params, components: Sequence[int],
     with closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             chosen = block.weights > 0 if block.weights.size else slice(None)
-            X, of = block.X[chosen], labels(of_block(block, chosen, source.incomplete), params)
+            part = of_block(block, chosen, incomplete=source.incomplete)
+            X, of = block.X[chosen], labels(part, params)
             found = _merged_rows(found, [X[of == j] for j in components], most)
             if all(len(rows) == most for rows in found):
                 break
@@ -221,10 +225,7 @@ def _values(source: LocalSource, params: Params, what: int, n_threads: int | Non
     columns = 1 if what == LOG_PROB else params.n_densities
     name = {LOG_PROB: "log-likelihoods", RESPONSIBILITIES: "responsibilities", LOG_DENSITY: "log-densities"}[what]
     out = _output(source, name, (source.n_samples, columns), source.dtype)
-    if _by_pattern(source):
-        _by_incomplete_blocks(source, params, _EVALUATE, (what,), out, n_threads, weighted=weighted)
-    else:
-        _by_blocks(source, _Pass.of(source, params, weighted=weighted), _EVALUATE, (what,), out, n_threads)
+    _write(source, params, _EVALUATE, (what,), out, n_threads, weighted=weighted)
     return out
 
 
@@ -243,7 +244,7 @@ def _by_blocks(
             over.run(ready, block, kernel, *what, out[block.start : block.start + len(block.X)])
 
 
-def _by_incomplete_blocks(
+def _write(
     source: LocalSource,
     params: Params,
     kernel: _Kernel,
@@ -253,11 +254,14 @@ def _by_incomplete_blocks(
     *,
     weighted: bool = True,
 ) -> None:
-    """Do `_by_blocks` for samples with missing values."""
+    """Write `out` (n,) or (n, ...); `what` are the kernel's arguments between parameters and output."""
+    if not _by_pattern(source):
+        _by_blocks(source, _Pass.of(source, params, weighted=weighted), kernel, what, out, n_threads)
+        return
     with closing(source.blocks(block_rows(source.n_features, source.dtype.itemsize))) as blocks:
         for block in blocks:
-            of_block = out[block.start : block.start + len(block.X)]
-            _of_incomplete_block(block, params, kernel, what, of_block, n_threads, weighted=weighted)
+            part = out[block.start : block.start + len(block.X)]
+            _of_incomplete_block(block, params, kernel, what, part, n_threads, weighted=weighted)
 
 
 def _of_incomplete_block(
@@ -270,28 +274,35 @@ def _of_incomplete_block(
     *,
     weighted: bool = True,
 ) -> None:
-    """Write `out` for the samples of a block, one pattern of missing values after the other."""
-    patterns = patterns_of(block.X)
-    for i in range(len(patterns.ends)):
+    """Write `out` for the samples of a block: by patterns of missing values, or one by one where a pattern is rare."""
+    patterns, d = patterns_of(block.X), block.X.shape[1]
+
+    def write(which: NDArray, part: LocalSource, over: _Pass) -> None:
+        values = np.empty((len(which), *out.shape[1:]), out.dtype)
+        _by_blocks(part, over, kernel, what, values, n_threads)
+        out[which] = values
+
+    one_by_one = by_row(patterns, params)
+    for i in np.flatnonzero(~one_by_one).tolist():
         pattern = patterns.pattern(i)
         if not len(pattern.features):
             out[pattern.rows] = _of_nothing(params, what, weighted=weighted)
             continue
-        part = Gathered(block, pattern.rows, pattern.features)
-        over = _Pass.of(part, observed(params, Observation(pattern.features)), weighted=weighted)
-        values = np.empty((part.n_samples, *out.shape[1:]), out.dtype)
-        _by_blocks(part, over, kernel, what, values, n_threads)
-        out[pattern.rows] = values
+        part = gathered(block, pattern.rows, pattern.features)
+        write(pattern.rows, part, _Pass.of(part, observed(params, Observation(pattern.features)), weighted=weighted))
+    if one_by_one.any():
+        rare = patterns.rows(one_by_one)
+        part = gathered(block, rare, np.arange(d))
+        write(rare, part, _Pass.one_by_one(part, params, weighted=weighted))
 
 
-def _of_nothing(params: Params, what: tuple[int, ...], *, weighted: bool) -> Float:
+def _of_nothing(params: Params, what: tuple[int, ...], *, weighted: bool) -> NDArray:
     """Return what the kernels would say of a sample without any value: densities of nothing are 1."""
-    densities = params.log_offsets(weighted=weighted)
+    densities = params.log_offsets(weighted=weighted).astype(np.float64)
     if params.noise is not None:
         densities = np.append(densities, np.log(params.noise.weight) if weighted else 0.0)
-    densities = densities.astype(np.float64)
     if not what:  # labels
-        return densities.argmax()
+        return np.array(densities.argmax())
     shares = np.exp(densities - densities.max())
     total = float(shares.sum())
     if what == (LOG_PROB,):

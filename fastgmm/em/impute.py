@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm._errors import memory_for
-from fastgmm.data.patterns import Gathered, patterns_of
+from fastgmm.data.patterns import gathered, patterns_of
 from fastgmm.data.source import Block, LocalSource
 from fastgmm.em.evaluate import responsibilities
 from fastgmm.em.sweep import TotalScatter
@@ -38,7 +38,7 @@ class _Part:
         self.observed = block.X[rows[:, None], features].astype(np.float64)
         self.features = features
         if len(features):
-            part = Gathered(block, rows, features)
+            part = gathered(block, rows, features)
             resp = responsibilities(part, observed(params, Observation(features)), n_threads).astype(np.float64)
             self.conditional = conditional(params, Observation(features))
         else:

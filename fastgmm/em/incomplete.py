@@ -13,14 +13,18 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.data.patterns import Gathered, Pattern, Patterns, block_rows, patterns_of
+from fastgmm.data.patterns import Pattern, Patterns, block_rows, gathered, patterns_of
 from fastgmm.data.source import ArraySource, Block, LocalSource
+from fastgmm.em import rows
 from fastgmm.model.incomplete import Observation, completed, observed
 from fastgmm.model.layouts import DIAG
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 
 Float = NDArray[np.float64]
+
+#: Nanoseconds of a sweep that a pattern takes however few samples it has.
+_PATTERN = 4e5
 
 
 def grouped(source: LocalSource) -> Generator[tuple[Block, Patterns], None, None]:
@@ -78,14 +82,34 @@ def swept(
     with closing(grouped(source) if resp is None else grouped_blocks(source)) as blocks:
         for block, patterns in blocks:
             given = None if resp is None else np.asarray(resp(block.start, block.start + len(block.X)))
-            for i in range(len(patterns.ends)):
+            one_by_one = np.zeros(len(patterns.ends), np.bool_) if resp is not None else by_row(patterns, params)
+            for i in np.flatnonzero(~one_by_one).tolist():
                 pattern = patterns.pattern(i)
                 if len(pattern.features):
                     total.add(_of_pattern(source, block, pattern, params, sweep, given))
                 n_done += len(pattern.rows)
                 if on_block is not None:
-                    on_block(n_done)
+                    on_block(n_done * source.n_counted // source.n_samples)
+            if one_by_one.any():
+                part = gathered(block, patterns.rows(one_by_one), np.arange(source.n_features))
+                stats = rows.swept(part, params=params)
+                total.add(stats if source.dtype == np.float64 else stats.about(total.stats.origin))
+                n_done += part.n_samples
+                if on_block is not None:
+                    on_block(n_done * source.n_counted // source.n_samples)
     return total.stats
+
+
+def by_row(patterns: Patterns, params: Params) -> NDArray[np.bool_]:
+    """Return which patterns (patterns,) are so rare that their samples are better looked at one by one.
+
+    A pattern takes as long as `_PATTERN` and the algebra on its matrices, in nanoseconds as measured; a sample by itself takes what
+    `rows.cost` says. Samples without any value are none of them.
+    """
+    k, d = params.means.shape
+    of_pattern = _PATTERN + (4.0 * k * d**3 if params.layout.correlates else 0.0)
+    few = patterns.sizes * rows.nanoseconds(params) < of_pattern
+    return few & patterns.observed.any(axis=1)
 
 
 def observed_moments(
@@ -102,7 +126,7 @@ def observed_moments(
                 pattern = patterns.pattern(i)
                 o = pattern.features
                 if len(o):
-                    part, observation = Gathered(block, pattern.rows, o), Observation(o)
+                    part, observation = gathered(block, pattern.rows, o), Observation(o)
                     stats = sweep(part, params=observed(params, observation), resp=_rows_of(given, pattern.rows))
                     found[0][:, o] += stats.counts[:, None]
                     found[1][:, o] += stats.sums
@@ -114,9 +138,9 @@ def observed_moments(
     return found
 
 
-def _rows_of(given: NDArray, rows: NDArray) -> Callable[[int, int], NDArray]:
+def _rows_of(given: NDArray, of_pattern: NDArray) -> Callable[[int, int], NDArray]:
     """Return the responsibilities of the samples of a pattern, as a sweep asks for them."""
-    return lambda start, stop: given[rows[start:stop]]
+    return lambda start, stop: given[of_pattern[start:stop]]
 
 
 def _of_pattern(
@@ -128,6 +152,6 @@ def _of_pattern(
     given: NDArray | None,
 ) -> Stats:
     """Return the statistics of all features of the samples of a pattern."""
-    part, observation = Gathered(block, pattern.rows, pattern.features), Observation(pattern.features)
-    rows = None if given is None else _rows_of(given, pattern.rows)
-    return completed(sweep(part, params=observed(params, observation), resp=rows), params, observation)
+    part, observation = gathered(block, pattern.rows, pattern.features), Observation(pattern.features)
+    resp = None if given is None else _rows_of(given, pattern.rows)
+    return completed(sweep(part, params=observed(params, observation), resp=resp), params, observation)

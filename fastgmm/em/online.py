@@ -222,8 +222,7 @@ def batches(source: LocalSource, batch_size: int) -> Generator[LocalSource, None
                 chosen = slice(start, start + size)
                 X, weights, noise = block.X[chosen], block.weights[chosen], rows_of(block.noise, chosen)
                 if weights.size == 0:
-                    samples = ArraySource(X, None, source.weight_unit, incomplete=source.incomplete)
-                    yield attached(samples, noise)
+                    yield attached(ArraySource(X, None, source.weight_unit, incomplete=source.incomplete), noise)
                 elif weights.any():
-                    of_batch = weights.astype(np.float64) * source.weight_unit
-                    yield attached(ArraySource.weighted(X, of_batch, incomplete=source.incomplete), noise)
+                    of_each = weights.astype(np.float64) * source.weight_unit
+                    yield attached(ArraySource.weighted(X, of_each, incomplete=source.incomplete), noise)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _threads
+from fastgmm._errors import listed
 from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.em import incomplete, rows
 from fastgmm.em.callbacks import SILENT, Callback
@@ -66,6 +67,19 @@ def mean(source: Source) -> Float:
         with np.errstate(invalid="ignore"):
             source.memory["mean"] = sums / weights
     return source.memory["mean"]
+
+
+def check_observed(source: Source, names: Sequence[str] | NDArray | None = None) -> None:
+    """Raise ValueError if there is a feature without any value; `names` are those of the features."""
+    if not source.incomplete:
+        return
+    empty = np.flatnonzero(np.isnan(mean(source))).tolist()
+    if empty:
+        which = listed([str(j) if names is None else repr(str(names[j])) for j in empty], most=8)
+        counted = " (counted from 0)" if names is None else ""
+        raise ValueError(
+            f"feature {which}{counted} has no value in any sample of positive weight: leave it out, X says nothing about it"
+        )
 
 
 def _observed_sums(source: LocalSource) -> Float:
@@ -157,7 +171,7 @@ _ITERATIONS, _GAIN = 50, 1e-6
 
 def _most_likely(source: Source, n_threads: int | None) -> TotalScatter:
     """Return mean and scatter of the most likely normal distribution of incomplete samples."""
-    centre, d = mean(source), source.n_features
+    centre = mean(source)
     stats = accumulate(source, FULL, centre[None], _everything, n_threads)
     bound = -np.inf
     for _ in range(_ITERATIONS):

@@ -17,7 +17,6 @@ from fastgmm._errors import (
     DegenerateWarning,
     LocalOptimumWarning,
     like_sklearn,
-    listed,
     memory_for,
     warn,
 )
@@ -33,7 +32,7 @@ from fastgmm.em.pruned import PrunedSweeps
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step, warn_if_regularisation_dominates
 from fastgmm.em.stop import Stop
-from fastgmm.em.sweep import mean
+from fastgmm.em.sweep import check_observed
 from fastgmm.estimators.mixture import FIT_HOOKS, FittedMixture
 from fastgmm.estimators.saving import SAVED
 from fastgmm.fitting.checkpoint import Checkpoint, data_of, settings_of
@@ -277,7 +276,7 @@ class FittableMixture(FittedMixture):
             source = self._source(X, sample_weight, noise_covariance)
         else:
             source = with_noise(self._valued(X, sample_weight), noise_covariance)
-            self._check_observed(source, names)
+            check_observed(source, names)
         step.structure.check_features(source.n_features)
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         step, adapted = self._adapted(step, source, resumes=fitted)
@@ -369,7 +368,7 @@ class FittableMixture(FittedMixture):
             )
         names = _validation.feature_names(X)
         source = with_noise(self._valued(X, sample_weight, min_samples=2), noise_covariance)
-        self._check_observed(source, names)
+        check_observed(source, names)
         step.structure.check_features(source.n_features)
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
@@ -491,18 +490,6 @@ class FittableMixture(FittedMixture):
         if self.on_collapse == "reset":
             others["n_resets_"] = fit.n_resets
         self._set_fitted(fit, source.dtype, *self._gone, **others)
-
-    def _check_observed(self, source: Source, names: NDArray | None) -> None:
-        """Raise ValueError if there is a feature without any value."""
-        if not source.incomplete:
-            return
-        empty = np.flatnonzero(np.isnan(mean(source)))
-        if empty.size:
-            which = [str(j) if names is None else repr(names[j]) for j in empty.tolist()]
-            kind = "feature" if names is not None else "feature (counted from 0)"
-            raise ValueError(
-                f"X has no value of {kind} {listed(which, most=8)} in any sample of positive weight: leave it out"
-            )
 
     def _check_no_reset(self, what: str) -> None:
         if self.on_collapse != "raise":

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgmm import _validation
-from fastgmm.data.open import open_source
 from fastgmm.data.source import Source
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import REG_COVAR, MaximumAPosteriori, MaximumLikelihood, Step

@@ -13,12 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
 from fastgmm._errors import warn
+from fastgmm._frames import framed
 from fastgmm._names import MISSING_VALUES
 from fastgmm.data.dask import each_block, is_dask, row_blocks
 from fastgmm.data.noisy import on_parts, with_noise
 from fastgmm.data.open import open_source
 from fastgmm.data.source import Source
-from fastgmm.em import evaluate
+from fastgmm.em import evaluate, impute
 from fastgmm.em.result import FitResult
 from fastgmm.estimators import attributes, saving
 from fastgmm.estimators.base import Estimator
@@ -206,17 +207,32 @@ class FittedMixture(Estimator):
         """Return data to be fitted, or to sum over: samples without any value have no weight."""
         return open_source(X, sample_weight, min_samples=min_samples, missing=self._marginalizes, valued=True)
 
+    def _all_of(self, X: Any) -> Any:
+        """Return samples that may have missing values, also those without any value."""
+        source = self._source(X, valued=False, missing=True)
+        if source.n_features != attributes.n_features(self):
+            raise ValueError("impute needs the features of the model alone: leave out those that `select` left out")
+        return source
+
     def _source(
-        self, X: Any, sample_weight: Any = None, noise_covariance: Any = None, *, valued: bool = True
+        self,
+        X: Any,
+        sample_weight: Any = None,
+        noise_covariance: Any = None,
+        *,
+        valued: bool = True,
+        missing: bool | None = None,
     ) -> Source:
         """Return data for a fitted model: checked, with the features that the model knows.
 
-        They are for sums over samples, or without `valued` for answers to each of them, also to those without any value.
+        They are for sums over samples, or without `valued` for answers to each of them, also to those without any value. `missing`
+        says whether NaN is a missing value, by default as `missing_values` does.
         """
         self._check_is_fitted()
         _validation.check_threads(self.n_threads)
         names = _validation.feature_names(X)
-        source = open_source(X, sample_weight, missing=self._marginalizes, valued=valued)
+        missing = self._marginalizes if missing is None else missing
+        source = open_source(X, sample_weight, missing=missing, valued=valued)
         left_out = self._left_out_of(source.n_features, names)
         if left_out is not None:
             return with_noise(source, noise_covariance).of_features(left_out.kept(self.n_features_in_))
@@ -240,6 +256,7 @@ class FittedMixture(Estimator):
         noise_covariance: ArrayLike | None = None,
         *,
         dtype: type | None = None,
+        missing: bool | None = None,
     ) -> Any:
         """Call ``evaluate(source, params, n_threads)``; for a Dask collection lazily, see `each_block`."""
         if not is_dask(X):
@@ -256,7 +273,8 @@ class FittedMixture(Estimator):
         # an unknown number of columns is checked later, in each block
         self._check_features(d if math.isnan(width) else width, _validation.feature_names(X))
         on_part = on_parts(partial(evaluate, params=self._params()), noise_covariance, all_features, kept)
-        return each_block(X, on_part, columns, dtype, d, self.n_threads, missing=self._marginalizes)
+        missing = self._marginalizes if missing is None else missing
+        return each_block(X, on_part, columns, dtype, d, self.n_threads, missing=missing)
 
     def predict(self, X: Any, noise_covariance: ArrayLike | None = None) -> NDArray[np.int64]:
         """Return the most probable component of each sample, shape (n,); -1 for noise. `X` and `noise_covariance` as in `fit`.
@@ -354,6 +372,45 @@ class FittedMixture(Estimator):
         sums = evaluate.classified(source, self._params(), self.n_threads).times(source.weight_unit)
         n = source.total_weight * source.weight_unit
         return Criteria.of(sums.log_likelihood, n, self._n_parameters()).icl(sums.classification)
+
+    def impute(self, X: Any, *, n_draws: int | None = None, random_state: Any = None) -> Any:
+        """Return `X` with what the mixture says of its missing values, given the observed ones; nothing of X is changed.
+
+        By default that is their conditional mean: with the probabilities r_k of the components given the observed features o, it is
+        sum_k r_k (mu_k + Sigma_k,:o Sigma_k,oo^-1 (x_o - mu_k,o)). Imputed means understate how much values vary: for what depends
+        on that, draw several data sets, analyse each, and combine the results (Rubin, Multiple Imputation for Nonresponse in
+        Surveys, 1987). A sample without any value gets the mean of the mixture, or draws from it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
+            With missing values, NaN or what stands for it, whatever `missing_values` of the model is.
+        n_draws : int, optional
+            Number of draws: of the component first, then of the missing values given it and the observed ones. By default the mean.
+        random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+            Source of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n, d), or (n_draws, n, d) for draws
+            float32 if X is, else float64. The mean of a frame of pandas or polars is such a frame, with the same columns and
+            index; that of a Dask collection is one, computed lazily.
+        """
+        self._refuse_overridden(DENSITY_HOOKS, "impute")
+        self._check_is_fitted()
+        if n_draws is not None:
+            _validation.check_integer("n_draws", n_draws, 1)
+            rng = _validation.check_random_state(random_state)
+            if is_dask(X):
+                raise TypeError(
+                    "n_draws is for data that are read here, and X is a Dask collection: draw for parts of X, or leave n_draws out"
+                )
+            return impute.drawn(self._all_of(X), self._params(), n_draws, rng, self.n_threads)
+        if not is_dask(X):
+            return framed(impute.imputed(self._all_of(X), self._params(), self.n_threads), X)
+        names = _validation.feature_names(X)
+        columns = [f"x{j}" for j in range(attributes.n_features(self))] if names is None else list(names)
+        return self._each(X, impute.imputed, columns, missing=True)
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
         """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,).

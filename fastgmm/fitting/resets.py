@@ -215,7 +215,8 @@ def _worst(source: LocalSource, *, params: Params, most: int) -> Worst:
     with closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
             chosen = block.weights > 0 if block.weights.size else slice(None)
-            X, values = block.X[chosen], log_prob(of_block(block, chosen, source.incomplete), params).astype(np.float64)
+            part = of_block(block, chosen, incomplete=source.incomplete)
+            X, values = block.X[chosen], log_prob(part, params).astype(np.float64)
             order = np.argsort(values, kind="stable")[:most]
             found = found.merge(Worst(values[order], X[order].astype(np.float64)), most)
     return found

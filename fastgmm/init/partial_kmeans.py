@@ -95,7 +95,8 @@ def kmeans(
         labels, near = np.full(n, -1, np.int32), np.empty(n, source.dtype)
     n_iter, strict = 0, False
     counts = np.zeros((n_clusters, d))
-    for n_iter in range(1, max_iter + 1):
+    while n_iter < max_iter:
+        n_iter += 1
         counts, sums, squares, changed = _assigned(pool, shift, centers, labels, near)
         if not changed:
             strict = True
