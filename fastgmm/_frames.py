@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 #: Values of a column of text that are examined to distinguish numbers from words.
 _LOOKED_AT = 1000
@@ -234,3 +235,12 @@ def _are_digits(values: Any) -> bool:
             return False
         some = True
     return some
+
+
+def framed(values: NDArray, X: Any) -> Any:
+    """Return values (n, d) as a frame with the columns and the index of `X`; as they are if X is not of pandas or polars."""
+    if has_schema(X) and hasattr(X, "to_dummies"):
+        return type(X)(values, schema=list(X.columns))
+    if hasattr(X, "iloc") and hasattr(X, "dtypes") and hasattr(X, "index") and not hasattr(X, "map_partitions"):
+        return type(X)(values, index=X.index, columns=X.columns)
+    return values

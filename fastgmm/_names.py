@@ -18,6 +18,8 @@ ALGORITHMS = ("dense", "pruned")
 PRIORS = ("default",)
 #: What happens to components that collapse.
 ON_COLLAPSE = ("raise", "reset")
+#: What missing values are.
+MISSING_VALUES = ("raise", "marginalize")
 #: Criteria that models are chosen by.
 CRITERIA = ("bic", "icl", "aic")
 #: Priors of the weights of a variational fit.

@@ -27,7 +27,18 @@ def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | Non
     `axes` names the axes of an array that is not data. Other real dtypes become float64. Raises ValueError or TypeError for
     anything that is not a finite real matrix.
     """
-    array = as_numbers(X, name)
+    return _check_data(X, name, min_samples, axes)[0]
+
+
+def check_incomplete(X: Any, *, name: str = "X", min_samples: int = 1) -> tuple[NDArray, bool]:
+    """Return `X` as `check_data` does, with NaN for whatever stands for a missing value; and whether there is any."""
+    return _check_data(X, name, min_samples, None, missing=True)
+
+
+def _check_data(
+    X: Any, name: str, min_samples: int, axes: str | None, *, missing: bool = False
+) -> tuple[NDArray, bool]:
+    array = as_numbers(X, name, missing=missing)
     if axes is not None and (array.ndim != 2 or 0 in array.shape):
         raise ValueError(f"{name} must have the shape {axes}, got {array.shape}")
     if array.ndim != 2:
@@ -41,8 +52,7 @@ def check_data(X: Any, *, name: str = "X", min_samples: int = 1, axes: str | Non
         raise ValueError(
             f"{name} has {array.shape[0]} sample(s) (shape={array.shape}) while a minimum of {min_samples} is required."
         )
-    _check_finite(array, name)
-    return array
+    return array, _check_finite(array, name, missing=missing)
 
 
 def shape_advice(shape: tuple[float, ...], name: str = "X") -> str:
@@ -75,8 +85,13 @@ def parts_advice(X: Any, name: str = "X") -> str | None:
     return f"{got}: pass numpy.vstack({name}) or, to go through one after another, fastgmm.chunks({name})"
 
 
-def as_numbers(X: Any, name: str) -> NDArray:
-    """Return `X` as an array of float32 or float64, without a copy if it is one; raise if it does not hold real numbers."""
+def as_numbers(X: Any, name: str, *, missing: bool = False) -> NDArray:
+    """Return `X` as an array of float32 or float64, without a copy if it is one; raise if it does not hold real numbers.
+
+    With `missing`, NaN stands for values that are masked, None, or the NA of pandas.
+    """
+    if missing and isinstance(X, np.ma.MaskedArray) and X.dtype.kind in "biuf":
+        X = np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
     _check_dense(X, name)
     if has_schema(X) and (problem := no_numbers(X, name)):
         raise TypeError(problem)
@@ -90,7 +105,7 @@ def as_numbers(X: Any, name: str) -> NDArray:
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}; pass real numbers")
     if array.dtype.kind == "O":
-        return _from_objects(array, name, column_names(X))
+        return _from_objects(array, name, column_names(X), missing=missing)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers, got dtype {array.dtype}: {_remedy(array, name)}")
     # Floats of the other byte order are neither: they become float64, as in scikit-learn. A long double that float64
@@ -148,7 +163,7 @@ def _check_unmasked(X: np.ma.MaskedArray, name: str) -> None:
     )
 
 
-def _from_objects(array: NDArray, name: str, columns: list[Any] | None) -> NDArray:
+def _from_objects(array: NDArray, name: str, columns: list[Any] | None, *, missing: bool = False) -> NDArray:
     if array.ndim == 0 and not isinstance(value := array[()], numbers.Number):
         one_of = "an array of shape (n_samples, n_features)" if name == "X" else "an array of numbers"
         remedy = ""
@@ -159,8 +174,12 @@ def _from_objects(array: NDArray, name: str, columns: list[Any] | None) -> NDArr
         elif is_lazy(value):
             remedy = f", such as {name}.collect()"
         raise TypeError(f"{name} is {reprlib.repr(value)}, a {type(value).__name__}: pass {one_of}{remedy}")
+    absent = np.zeros(array.shape, np.bool_)
     for position, value in np.ndenumerate(array):
         where = f"{name}[{', '.join(map(str, position))}]"
+        if missing and is_missing(value):
+            absent[position] = True
+            continue
         if isinstance(value, complex):
             raise ValueError(f"Complex data not supported: {where} is {value!r}; pass real numbers")
         if is_missing(value):
@@ -175,7 +194,7 @@ def _from_objects(array: NDArray, name: str, columns: list[Any] | None) -> NDArr
                 f"{_object_advice(array, value, name)}"
             )
     try:
-        return array.astype(np.float64)
+        return (np.where(absent, np.nan, array) if absent.any() else array).astype(np.float64)
     except OverflowError as error:
         raise ValueError(f"{name} holds an integer that is too large for float64: scale the data") from error
 
@@ -195,8 +214,12 @@ def _object_advice(array: NDArray, value: Any, name: str) -> str:
     )
 
 
-def _check_finite(array: NDArray, name: str) -> None:
-    """Raise ValueError with the position of the first NaN or infinity. By blocks of rows: no copy of the whole."""
+def _check_finite(array: NDArray, name: str, *, missing: bool = False) -> bool:
+    """Raise ValueError with the position of the first NaN or infinity. By blocks of rows: no copy of the whole.
+
+    With `missing` NaN is a missing value; the return value says whether there is one.
+    """
+    found = False
     rows = max(1, LIMITS.numbers_checked // max(1, array.shape[-1] if array.ndim > 1 else 1))
     for start in range(0, array.shape[0], rows):
         block = array[start : start + rows]
@@ -207,15 +230,25 @@ def _check_finite(array: NDArray, name: str) -> None:
             with np.errstate(over="ignore", invalid="ignore"):
                 if np.isfinite(block.sum()):
                     continue
-        bad = np.argwhere(~np.isfinite(block))
+        if missing:
+            found = found or bool(np.isnan(block).any())
+        bad = np.argwhere(np.isinf(block) if missing else ~np.isfinite(block))
         if len(bad):
             position = (int(bad[0, 0]) + start, *map(int, bad[0, 1:]))
             value = array[position]
             what = "NaN" if np.isnan(value) else "infinity"
             raise ValueError(
                 f"Input {name} contains {what}: {name}[{', '.join(map(str, position))}] is {value}, the first value that "
-                "is not finite. Drop or impute such samples (neither NaN nor inf can be used)"
+                f"is not finite. {not_finite_advice(missing)}"
             )
+    return found
+
+
+def not_finite_advice(missing: bool) -> str:
+    """Say what to do about samples that are not finite, if NaN is a missing value or if it is not."""
+    if missing:
+        return "Drop such samples, or put NaN in place of it if the value is missing (inf cannot be used)"
+    return "Drop or impute such samples (neither NaN nor inf can be used)"
 
 
 def check_magnitude(largest: float, n_features: int, dtype: np.dtype, name: str = "X") -> None:

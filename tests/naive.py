@@ -870,3 +870,65 @@ def variational(
         found = posterior(X, resp, prior, reg_covar, covariance_type, sample_weight)
         bounds.append(evidence_bound(resp, found, covariance_type, sample_weight))
     return found, bounds
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# incomplete and noisy samples
+
+
+def incomplete_statistics(
+    X: ArrayLike,
+    weights: ArrayLike,
+    means: ArrayLike,
+    covariances: ArrayLike,
+    covariance_type: str,
+    errors: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    box: tuple[float, ArrayLike] | None = None,
+) -> tuple[Float, Float, Float, Float, Float]:
+    """The E-step of samples with missing values (NaN) and known errors, row by row, component by component.
+
+    Of the observed features o of row i, whose error has the covariance ``S_i``: ``T = S_k,oo + S_i``,
+    ``r_ik ~ w_k N(x_i,o | m_k,o, T)``, ``xhat = m_k + S_k,:o T^-1 (x_i,o - m_k,o)`` and ``C = S_k - S_k,:o T^-1 S_k,o:``; then
+    ``sum_i r_ik``, ``sum_i r_ik (xhat - m_k)`` and ``sum_i r_ik ((xhat - m_k)(xhat - m_k)^T + C)``. A row without any value has
+    likelihood 1, and adds nothing to the sums.
+
+    Parameters
+    ----------
+    errors : array (n, d, d), optional
+    box : weight and lengths (d,) of the box of a further component of constant density, optional
+
+    Returns
+    -------
+    log_prob (n,), resp (n, k or k + 1), counts (k,), sums (k, d), scatter (k, d, d)
+    """
+    X, weights, means = _float64(X), _float64(weights), _float64(means)
+    (n, d), k = X.shape, len(means)
+    matrices = expand(covariances, covariance_type, k, d)
+    w = np.ones(n) if sample_weight is None else _float64(sample_weight)
+    counts, sums, scatter = np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d))
+    n_densities = k if box is None else k + 1
+    log_likelihood, resp = np.zeros(n), np.zeros((n, n_densities))
+    for i in range(n):
+        o = [j for j in range(d) if not math.isnan(X[i, j])]
+        each, hats, conditionals = np.zeros(n_densities), [], []
+        for c in range(k):
+            T = matrices[c][np.ix_(o, o)] + (0.0 if errors is None else _float64(errors)[i][np.ix_(o, o)])
+            away = X[i, o] - means[c, o]
+            each[c] = math.log(weights[c])
+            if o:
+                _, log_det = np.linalg.slogdet(T)
+                each[c] -= 0.5 * (len(o) * math.log(2 * math.pi) + log_det + away @ np.linalg.solve(T, away))
+            gain = np.linalg.solve(T, matrices[c][o]).T if o else np.zeros((d, 0))
+            hats.append(gain @ away)
+            conditionals.append(matrices[c] - gain @ matrices[c][o])
+        if box is not None:
+            each[k] = math.log(box[0]) - sum(math.log(_float64(box[1])[j]) for j in o)
+        log_likelihood[i] = log_sum_exp(each, 0)
+        resp[i] = np.exp(each - log_likelihood[i])
+        for c in range(k if o else 0):
+            r = w[i] * resp[i, c]
+            counts[c] += r
+            sums[c] += r * hats[c]
+            scatter[c] += r * (np.outer(hats[c], hats[c]) + conditionals[c])
+    return log_likelihood, resp, counts, sums, scatter

@@ -21,6 +21,7 @@ from fastgmm._compat import cached_property, optional
 from fastgmm._frames import no_numbers
 from fastgmm._limits import LIMITS
 from fastgmm.data import stream
+from fastgmm.data.missing import warn_of_empty, without_values
 from fastgmm.data.source import ArraySource, unit_exponent
 
 T = TypeVar("T")
@@ -66,6 +67,7 @@ class DaskSource:
 
     parts : for each partition that is not empty, in their order, the persisted pair of X (m, d) and weights (m,) or None
     lengths, part_weights : samples and sum of weights of each
+    incomplete : whether there are missing values, NaN
     """
 
     parts: Sequence[Any]
@@ -76,6 +78,7 @@ class DaskSource:
     largest: float
     weighted: bool
     weight_unit: float = 1.0
+    incomplete: bool = False
 
     @property
     def n_samples(self) -> int:
@@ -89,6 +92,16 @@ class DaskSource:
     def memory(self) -> dict[str, Any]:
         """Return results that passes keep for the next one, by name, as in `Source`."""
         return {}
+
+    @property
+    def noise_columns(self) -> None:
+        """Return None: there are no errors."""
+        return None
+
+    @property
+    def noise_marks(self) -> None:
+        """Return None: there are no errors."""
+        return None
 
     @property
     def local(self) -> None:
@@ -110,7 +123,7 @@ class DaskSource:
         dask = _dask()
         delayed = dask.delayed
         # one node of the graph, sent to each worker once, instead of a copy of its parameters in every task
-        on_part = functools.partial(_on_part, function, self.weight_unit, len(self.parts), n_threads)
+        on_part = functools.partial(_on_part, function, self.weight_unit, self.incomplete, len(self.parts), n_threads)
         shared = delayed(on_part, traverse=False)
         values = [delayed(_call)(shared, part) for part in self.parts]
         while len(values) > 1:
@@ -139,7 +152,8 @@ class DaskSource:
         if self.n_samples <= m:
             found = _dask().compute(*self.parts)
             weights = np.concatenate([part[1] for part in found]) if self.weighted else None
-            return ArraySource(np.concatenate([part[0] for part in found]), weights, self.weight_unit)
+            X = np.concatenate([part[0] for part in found])
+            return ArraySource(X, weights, self.weight_unit, incomplete=self.incomplete)
         offset = random_state.random_sample()
         step = self.total_weight / m
         ends = np.cumsum(self.part_weights) / self.total_weight * m
@@ -151,11 +165,14 @@ class DaskSource:
                 place = (int(low) + offset - before) * step
                 drawn.append(_dask().delayed(_drawn)(part, float(place), step, int(high - low)))
         samples, counts = zip(*_dask().compute(*drawn), strict=True)
-        return ArraySource.weighted(np.concatenate(samples), np.concatenate(counts).astype(np.float64))
+        weights = np.concatenate(counts).astype(np.float64)
+        return ArraySource.weighted(np.concatenate(samples), weights, incomplete=self.incomplete)
 
 
-def open_partitions(X: Any, sample_weight: Any = None) -> DaskSource:
+def open_partitions(X: Any, sample_weight: Any = None, missing: bool = False) -> DaskSource:
     """Persist a Dask collection and its weights, check them on the workers, and return them as a source.
+
+    With `missing` NaN is a missing value.
 
     Raises ValueError or TypeError that names the partition if one cannot be used.
     """
@@ -169,16 +186,27 @@ def open_partitions(X: Any, sample_weight: Any = None) -> DaskSource:
     else:
         blocks = dask.persist(*blocks)
         weights = _split(sample_weight, blocks)
-    looks = dask.compute(*[dask.delayed(_look)(*pair, i) for i, pair in enumerate(zip(blocks, weights, strict=True))])
+    pairs = enumerate(zip(blocks, weights, strict=True))
+    looks = dask.compute(*[dask.delayed(_look)(*pair, i, missing) for i, pair in pairs])
     known = _Known.of(looks)
+    if n_empty := sum(look.n_empty for look in looks):
+        warn_of_empty(n_empty, n_empty + sum(look.n_samples for look in looks))
     exponent = None if known.even else unit_exponent(known.weight)
     kept = [i for i, look in enumerate(looks) if look.n_samples]
-    parts = dask.persist(*[dask.delayed(_take)(blocks[i], weights[i], known.dtype, exponent) for i in kept])
+    parts = dask.persist(*[dask.delayed(_take)(blocks[i], weights[i], known.dtype, exponent, missing) for i in kept])
     lengths = [looks[i].n_samples for i in kept]
     sums = lengths if known.even else dask.compute(*[dask.delayed(_sum_of_weights)(part) for part in parts])
     unit = known.weight if exponent is None else float(np.ldexp(1.0, exponent))
     return DaskSource(
-        parts, lengths, [float(s) for s in sums], known.n_features, known.dtype, known.largest, not known.even, unit
+        parts,
+        lengths,
+        [float(s) for s in sums],
+        known.n_features,
+        known.dtype,
+        known.largest,
+        not known.even,
+        unit,
+        known.incomplete,
     )
 
 
@@ -219,6 +247,8 @@ class _Look(NamedTuple):
     largest: float
     smallest_weight: float
     largest_weight: float
+    incomplete: bool = False
+    n_empty: int = 0
     error: Exception | None = None
 
 
@@ -230,6 +260,7 @@ class _Known(NamedTuple):
     largest: float
     even: bool
     weight: float
+    incomplete: bool
 
     @classmethod
     def of(cls, looks: Sequence[_Look]) -> _Known:
@@ -252,7 +283,8 @@ class _Known(NamedTuple):
         smallest, largest = min(look.smallest_weight for look in full), max(look.largest_weight for look in full)
         itemsize = max(look.itemsize for look in full)
         dtype = np.dtype(np.float32 if itemsize == 4 else np.float64)
-        return cls(n_features, dtype, max(look.largest for look in full), smallest == largest, largest)
+        incomplete = any(look.incomplete for look in full)
+        return cls(n_features, dtype, max(look.largest for look in full), smallest == largest, largest, incomplete)
 
 
 # --- lazily, block by block
@@ -265,6 +297,8 @@ def each_block(
     dtype: Any,
     n_features: int,
     n_threads: Any,
+    *,
+    missing: bool = False,
 ) -> Any:
     """Return ``evaluate(block)`` for the blocks of `row_blocks`: one value per sample, or several for several `columns`.
 
@@ -284,6 +318,7 @@ def each_block(
         n_features=n_features,
         n_parts=array.numblocks[0],
         n_threads=n_threads,
+        missing=missing,
     )
     if hasattr(X, "to_dask_array"):
         on_frame = functools.partial(_on_frame, on_block=on_block, columns=columns)
@@ -306,17 +341,18 @@ def _on_block(
     n_features: int,
     n_parts: int,
     n_threads: int | None,
+    missing: bool,
     block_id: tuple[int, ...],
 ) -> NDArray:
     name = f"partition {block_id[0]}"
-    samples = stream.as_matrix(X, name)
+    samples = stream.as_matrix(X, name, missing=missing)
     if samples.shape[1] != n_features:
         raise ValueError(f"{name} has {samples.shape[1]} features, but the model was fitted with {n_features}")
     if not len(samples):
         return empty
-    stream.largest_magnitude(samples, name)
+    incomplete = stream.look_at(samples, name, missing=missing).incomplete
     with _threads.limited(_share(n_parts, n_threads)):
-        return evaluate(ArraySource(samples.astype(dtype, copy=False)))
+        return evaluate(ArraySource(samples.astype(dtype, copy=False), incomplete=incomplete))
 
 
 def _on_frame(
@@ -341,12 +377,13 @@ def _labelled(frame: Any, values: NDArray, columns: Sequence[str] | str) -> Any:
 def _on_part(
     function: Callable[[ArraySource], T],
     weight_unit: float,
+    incomplete: bool,
     n_parts: int,
     n_threads: int | None,
     part: tuple[NDArray, NDArray | None],
 ) -> T:
     with _threads.limited(_share(n_parts, n_threads)):
-        return function(ArraySource(*part, weight_unit))
+        return function(ArraySource(*part, weight_unit, incomplete=incomplete))
 
 
 def _call(function: Callable, argument: Any) -> Any:
@@ -380,33 +417,47 @@ def _worker_threads() -> int | None:
         return None
 
 
-def _look(X: Any, weights: Any, number: int) -> _Look:
+def _look(X: Any, weights: Any, number: int, missing: bool) -> _Look:
     """Check a partition. An error is returned, not raised: then the first partition's is reported, not the fastest one's."""
     try:
         name = f"partition {number}"
-        samples = stream.as_matrix(X, name)
+        samples = stream.as_matrix(X, name, missing=missing)
         n, d = samples.shape
         of_samples = _validation.check_sample_weight(weights, n, f"sample_weight.partitions[{number}]", all_zero=True)
-        largest = stream.largest_magnitude(samples, name) if n else 0.0
+        of_samples, n_empty = _of_valued(samples, of_samples, missing)
+        looked = stream.look_at(samples, name, missing=missing) if n else stream.Looked(0.0, False)
         if of_samples is not None and n and not of_samples.all():
             samples, of_samples = samples[of_samples > 0], of_samples[of_samples > 0]
             n = len(samples)
-            largest = stream.largest_magnitude(samples, name) if n else 0.0
+            looked = stream.look_at(samples, name, missing=missing) if n else stream.Looked(0.0, False)
         low, high = (1.0, 1.0) if of_samples is None or not n else (float(of_samples.min()), float(of_samples.max()))
     except (ValueError, TypeError) as error:
-        return _Look(0, 0, 0, 0.0, 0.0, 0.0, error)
-    return _Look(n, d, samples.itemsize, largest, low, high)
+        return _Look(0, 0, 0, 0.0, 0.0, 0.0, error=error)
+    return _Look(n, d, samples.itemsize, looked.largest, low, high, looked.incomplete, n_empty)
 
 
-def _take(X: Any, weights: Any, dtype: np.dtype, exponent: int | None) -> tuple[NDArray, NDArray | None]:
+def _of_valued(
+    samples: NDArray, weights: NDArray[np.float64] | None, missing: bool
+) -> tuple[NDArray[np.float64] | None, int]:
+    """Return weights with 0 for samples without any value, and how many of these had a weight."""
+    empty = without_values(samples) if missing else np.empty(0, np.intp)
+    if not empty.size:
+        return weights, 0
+    weights = np.ones(len(samples)) if weights is None else weights
+    n = int(np.count_nonzero(weights[empty]))
+    weights[empty] = 0.0
+    return weights, n
+
+
+def _take(X: Any, weights: Any, dtype: np.dtype, exponent: int | None, missing: bool) -> tuple[NDArray, NDArray | None]:
     """Return the samples of positive weight and their weights in units of 2^exponent, if it is given.
 
     This is a pair of arrays, not an `ArraySource`: Dask knows their size, by which it decides what to move and to spill.
     """
-    samples = _validation.as_numbers(X, "X").astype(dtype, copy=False)
-    if weights is None:
+    samples = _validation.as_numbers(X, "X", missing=missing).astype(dtype, copy=False)
+    of_samples, _ = _of_valued(samples, None if weights is None else np.array(weights, np.float64), missing)
+    if of_samples is None:
         return samples, None
-    of_samples = np.asarray(weights, np.float64)
     if not of_samples.all():
         samples, of_samples = samples[of_samples > 0], of_samples[of_samples > 0]
     return samples, None if exponent is None else np.ldexp(of_samples, -exponent).astype(dtype)

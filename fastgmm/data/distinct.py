@@ -35,7 +35,7 @@ def gathered(source: Source, n_threads: int | None = None) -> Source:
     In at most one pass, once for a source. A pass that meets too many is given up early.
     """
     n = source.n_samples
-    if not LIMITS.gathers or n < LEAST or not (source.local is None or source.local.may_repeat):
+    if not LIMITS.gathers or n < LEAST or source.incomplete or not (source.local is None or source.local.may_repeat):
         return source
     if "distinct" not in source.memory:
         width = source.n_features * source.dtype.itemsize

@@ -12,6 +12,7 @@ from fastgmm import _validation
 from fastgmm._errors import memory_for
 from fastgmm.data.chunks import Chunks, MemmapReader, RawFile, chunks, worth_streaming
 from fastgmm.data.dask import is_dask, open_partitions
+from fastgmm.data.missing import of_valued, without_values
 from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.data.stream import survey
 
@@ -22,27 +23,31 @@ class Opener(NamedTuple):
     """Functions that turn data outside this process into a source.
 
     takes : ``takes(X)``, whether X is of this kind
-    open : ``open(X, sample_weight)``, which checks both and returns the source; ValueError or TypeError if they cannot be used
+    open : ``open(X, sample_weight, missing)``, which checks both and returns the source; ValueError or TypeError if they cannot be
+        used. `missing` says whether NaN is a missing value
     """
 
     takes: Callable[[Any], bool]
-    open: Callable[[Any, Any], Source]
+    open: Callable[[Any, Any, bool], Source]
 
 
 #: Kinds of data that lie elsewhere. The first one that takes X opens it.
 OPENERS: dict[str, Opener] = {"dask": Opener(is_dask, open_partitions)}
 
 
-def open_source(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Source:
-    """Check data and weights (n,) and return them as a source.
+def open_source(
+    X: Any, sample_weight: Any = None, *, min_samples: int = 1, missing: bool = False, valued: bool = False
+) -> Source:
+    """Check data and weights (n,) and return them as a source; with `missing` NaN is a missing value.
 
-    Data of one of the `OPENERS`, such as Dask collections, are checked where they are; others as in `open_here`.
+    With `valued` samples without any value have the weight 0, and a warning says how many there are. Data of one of the `OPENERS`,
+    such as Dask collections, are checked where they are; others as in `open_here`.
     Raises ValueError or TypeError if the data cannot be used, and OSError if files cannot be read.
     """
     opener = opener_for(X)
     if opener is None:
-        return open_here(X, sample_weight, min_samples=min_samples)
-    return _enough(opener.open(X, sample_weight), min_samples)
+        return open_here(X, sample_weight, min_samples=min_samples, missing=missing, valued=valued)
+    return _enough(opener.open(X, sample_weight, missing), min_samples)
 
 
 def opener_for(X: Any) -> Opener | None:
@@ -50,20 +55,29 @@ def opener_for(X: Any) -> Opener | None:
     return next((opener for opener in OPENERS.values() if opener.takes(X)), None)
 
 
-def open_here(X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> LocalSource:
+def open_here(
+    X: Any, sample_weight: Any = None, *, min_samples: int = 1, missing: bool = False, valued: bool = False
+) -> LocalSource:
     """Check data and weights as `open_source` does, for data that this process reads.
 
     Paths and `Chunks` are read once to be checked; a large `numpy.memmap` is read through windows from its file.
     """
     if isinstance(X, (str, os.PathLike, Chunks)):
-        return _enough(survey(chunks(X).reader(), sample_weight), min_samples)
+        reader = chunks(X).reader()
+        return _enough(survey(reader, sample_weight, missing=missing, valued=valued), min_samples)
     if isinstance(X, np.memmap) and worth_streaming(X) and (raw := RawFile.of_memmap(X)) is not None:
-        return _enough(survey(MemmapReader(raw), sample_weight), min_samples)
+        return _enough(survey(MemmapReader(raw), sample_weight, missing=missing, valued=valued), min_samples)
     with memory_for(
         "checking X and its weights", "Pass arrays of float32 or float64, which are not copied, or fastgmm.chunks"
     ):
-        data = _validation.check_data(X, min_samples=min_samples)
-        return ArraySource.weighted(data, _validation.check_sample_weight(sample_weight, len(data)))
+        if missing:
+            data, incomplete = _validation.check_incomplete(X, min_samples=min_samples)
+        else:
+            data, incomplete = _validation.check_data(X, min_samples=min_samples), False
+        weights = _validation.check_sample_weight(sample_weight, len(data))
+        if incomplete and valued:
+            weights = of_valued(weights, without_values(data), len(data))
+        return ArraySource.weighted(data, weights, incomplete=incomplete)
 
 
 def _enough(source: S, min_samples: int) -> S:

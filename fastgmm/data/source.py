@@ -21,12 +21,14 @@ class Block(NamedTuple):
     """Consecutive samples from `start` on: X (m, d) in any memory order, weights (m,) in its dtype, (0,) if all are 1.
 
     labels : those of a `LabelledSource`, (m,), None if there are none
+    noise : errors of the samples, as a `NoisySource` has them, None if there are none
     """
 
     start: int
     X: NDArray
     weights: NDArray
     labels: NDArray[np.int64] | None = None
+    noise: NDArray | None = None
 
     @property
     def samples(self) -> Samples:
@@ -62,12 +64,24 @@ class Source(Protocol):
         """Return the greatest magnitude of any value."""
 
     @property
+    def incomplete(self) -> bool:
+        """Return whether there may be missing values, NaN: then passes look for them."""
+
+    @property
     def memory(self) -> dict[str, Any]:
         """Return results that passes keep for the next one, by name."""
 
     @property
     def local(self) -> LocalSource | None:
         """Return the samples, if this process reads them."""
+
+    @property
+    def noise_columns(self) -> int | None:
+        """Return the numbers that describe the errors of a sample: d variances, or d * d; None if there are no errors."""
+
+    @property
+    def noise_marks(self) -> NDArray | None:
+        """Return the errors of a few samples as a fingerprint; None if there are no errors."""
 
     def for_start(self, random_state: np.random.RandomState) -> ArraySource:
         """Return samples to find initial parameters from: all, or a sample if there are too many."""
@@ -132,6 +146,9 @@ class InProcess:
 
     may_repeat: bool = True
     allowed: NDArray[np.bool_] | None = None
+    noise_columns: int | None = None
+    noise_marks: NDArray | None = None
+    incomplete: bool = False
 
     @property
     def local(self) -> Any:
@@ -217,6 +234,7 @@ class ArraySource(InProcess):
 
     present : mask of the samples of a longer array that are kept in X, or None
     stands_for : number of samples that were gathered into these (`distinct`), or None
+    incomplete : whether there are missing values, NaN
     """
 
     X: NDArray
@@ -224,21 +242,24 @@ class ArraySource(InProcess):
     weight_unit: float = 1.0
     present: NDArray[np.bool_] | None = None
     stands_for: int | None = None
+    incomplete: bool = False
 
     @classmethod
-    def weighted(cls, X: NDArray, sample_weight: NDArray[np.float64] | None) -> ArraySource:
+    def weighted(
+        cls, X: NDArray, sample_weight: NDArray[np.float64] | None, *, incomplete: bool = False
+    ) -> ArraySource:
         """Return samples with weights, not negative and not all zero; samples of weight zero are left out.
 
         Weights that are all equal are not stored: only their unit differs.
         """
         if sample_weight is None:
-            return cls(X)
+            return cls(X, incomplete=incomplete)
         present = None
         if not sample_weight.all():
             present = sample_weight > 0
             X, sample_weight = X[present], sample_weight[present]
         weights, unit = in_units(sample_weight, X.dtype)
-        return cls(X, weights, unit, present)
+        return cls(X, weights, unit, present, incomplete=incomplete)
 
     def in_double(self) -> ArraySource:
         """Return these samples, and their weights, as float64."""
@@ -277,6 +298,8 @@ class ArraySource(InProcess):
 
     @cached_property
     def largest(self) -> float:
+        if self.incomplete:
+            return max(float(np.fmax.reduce(self.X, axis=None)), -float(np.fmin.reduce(self.X, axis=None)))
         return max(float(self.X.max()), -float(self.X.min()))
 
     @property
@@ -305,7 +328,7 @@ class ArraySource(InProcess):
                 f"{most} draws by sample_weight met {len(rows)} different samples, fewer than n_components={least}: the other "
                 "samples have next to no weight. Decrease n_components, or start with init_params='kmeans'"
             )
-        return ArraySource.weighted(self.X[rows], counts.astype(np.float64))
+        return ArraySource.weighted(self.X[rows], counts.astype(np.float64), incomplete=self.incomplete)
 
     def of_features(self, kept: NDArray[np.int64]) -> ArraySource:
         """Return the same samples with only the features `kept`, in a copy."""

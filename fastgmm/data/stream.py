@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastgmm import _validation
 from fastgmm._compat import cached_property
 from fastgmm._limits import LIMITS
+from fastgmm.data.missing import of_valued, without_values
 from fastgmm.data.prefetch import IN_FLIGHT, ahead
 from fastgmm.data.source import ArraySource, Block, InProcess, fingerprint_rows, in_units, rows_at
 
@@ -70,6 +71,7 @@ class StreamSource(InProcess):
     lengths : samples in each chunk; largest : greatest magnitude of any value
     may_repeat : whether there were equal samples among the first ones
     weights : (n,) in the dtype of the samples, or None; weight_unit, total_weight, marks : as in `LocalSource`
+    incomplete : whether there are missing values, NaN
     """
 
     reader: Reader
@@ -81,6 +83,7 @@ class StreamSource(InProcess):
     weight_unit: float = 1.0
     marks: NDArray | None = None
     may_repeat: bool = True
+    incomplete: bool = False
     n_samples: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -133,7 +136,7 @@ class StreamSource(InProcess):
         """Yield pieces in the dtype of the source; raise StreamError if they differ from those of the first pass."""
         seen = [0] * len(self.lengths)
         for chunk, piece in self._pieces(rows):
-            array = as_matrix(piece, self.reader.label(chunk))
+            array = as_matrix(piece, self.reader.label(chunk), missing=self.incomplete)
             if chunk >= len(self.lengths) or array.shape[1] != self.n_features:
                 raise StreamError(
                     f"{self.reader.label(chunk)} has the shape {array.shape} now; on the first pass there were "
@@ -174,7 +177,7 @@ class StreamSource(InProcess):
         if present and self.n_samples <= MOST_SAMPLES and size <= MOST_BYTES:
             mapped = self.reader.mapped()
             if mapped is not None:
-                return ArraySource(mapped, self.weights, self.weight_unit)
+                return ArraySource(mapped, self.weights, self.weight_unit, incomplete=self.incomplete)
         m = min(self.n_samples, max(1, LIMITS.loaded // (self.n_features * self.dtype.itemsize)))
         places = (np.arange(m) + random_state.random_sample()) / m
         rows, counts = rows_at(places, self.n_samples, self.weights)
@@ -183,21 +186,25 @@ class StreamSource(InProcess):
             for block in blocks:
                 low, high = np.searchsorted(rows, [block.start, block.start + len(block.X)])
                 out[low:high] = block.X[rows[low:high] - block.start]
-        return ArraySource.weighted(out, counts.astype(np.float64))
+        return ArraySource.weighted(out, counts.astype(np.float64), incomplete=self.incomplete)
 
 
-def survey(reader: Reader, sample_weight: object = None) -> StreamSource | ArraySource:
-    """Read a stream for the first time: count, check, and load it if it is small.
+def survey(
+    reader: Reader, sample_weight: object = None, *, missing: bool = False, valued: bool = False
+) -> StreamSource | ArraySource:
+    """Read a stream for the first time: count, check, and load it if it is small. With `missing` NaN is a missing value.
+
+    With `valued` samples without any value have the weight 0.
 
     Raises ValueError or TypeError, naming the chunk, if it does not hold finite numbers of the same features throughout.
     """
     lengths: list[int] = []
     kept: list[NDArray] | None = []
-    n_features, itemsize, largest, size = 0, 4, 0.0, 0
-    marks, first = _Marks(), _First()
+    n_features, itemsize, largest, size, incomplete = 0, 4, 0.0, 0, False
+    marks, first, empty = _Marks(), _First(), [np.empty(0, np.intp)]
     with closing(ahead(reader.pieces())) as pieces:
         for chunk, piece in pieces:
-            array = as_matrix(piece, reader.label(chunk))
+            array = as_matrix(piece, reader.label(chunk), missing=missing)
             lengths += [0] * (chunk + 1 - len(lengths))
             n_features = n_features or array.shape[1]
             if array.shape[1] != n_features:
@@ -207,7 +214,10 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
                 )
             if not len(array):
                 continue
-            largest = max(largest, largest_magnitude(array, reader.label(chunk), lengths[chunk]))
+            looked = look_at(array, reader.label(chunk), lengths[chunk], missing=missing)
+            largest, incomplete = max(largest, looked.largest), incomplete or looked.incomplete
+            if valued and looked.incomplete:
+                empty.append(without_values(array) + sum(lengths))
             marks.see(array)
             first.see(array)
             lengths[chunk] += len(array)
@@ -220,11 +230,13 @@ def survey(reader: Reader, sample_weight: object = None) -> StreamSource | Array
     dtype = np.dtype(np.float32 if itemsize == 4 else np.float64)
     n_samples = sum(lengths)
     of_samples = _validation.check_sample_weight(sample_weight, n_samples)
+    of_samples = of_valued(of_samples, np.concatenate(empty), n_samples)
     if kept is not None:
-        return ArraySource.weighted(np.concatenate(kept).astype(dtype, copy=False), of_samples)
+        loaded = np.concatenate(kept).astype(dtype, copy=False)
+        return ArraySource.weighted(loaded, of_samples, incomplete=incomplete)
     weights, unit = (None, 1.0) if of_samples is None else in_units(of_samples, dtype)
     seen = marks.array(dtype), first.repeat
-    return StreamSource(reader, lengths, n_features, dtype, largest, weights, unit, *seen)
+    return StreamSource(reader, lengths, n_features, dtype, largest, weights, unit, *seen, incomplete)
 
 
 class _First:
@@ -264,9 +276,9 @@ class _Marks:
         return np.array([rows[i] for i in fingerprint_rows(self._seen)], dtype)
 
 
-def as_matrix(piece: object, name: str) -> NDArray:
+def as_matrix(piece: object, name: str, *, missing: bool = False) -> NDArray:
     """Return a piece as a float32 or float64 matrix; raise ValueError or TypeError that calls it `name`."""
-    array = _validation.as_numbers(piece, name)
+    array = _validation.as_numbers(piece, name, missing=missing)
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(
             f"{name} has the shape {array.shape}, but a chunk must be (n_samples, n_features). "
@@ -275,14 +287,25 @@ def as_matrix(piece: object, name: str) -> NDArray:
     return array
 
 
-def largest_magnitude(array: NDArray, name: str, before: int = 0) -> float:
-    """Return the greatest magnitude in a piece of `name` from row `before` on; raise ValueError if a value is not finite."""
-    largest = max(float(array.max()), -float(array.min()))
+class Looked(NamedTuple):
+    """Greatest magnitude of a piece, and whether values are missing."""
+
+    largest: float
+    incomplete: bool
+
+
+def look_at(array: NDArray, name: str, before: int = 0, *, missing: bool = False) -> Looked:
+    """Look at a piece of `name` from row `before` on; raise ValueError if a value is neither finite nor `missing`, NaN."""
+    largest, incomplete = max(float(array.max()), -float(array.min())), False
+    if missing and math.isnan(largest):
+        incomplete = True
+        largest = max(float(np.fmax.reduce(array, axis=None)), -float(np.fmin.reduce(array, axis=None)))
+        largest = 0.0 if math.isnan(largest) else largest  # of a piece without any value
     if not math.isfinite(largest):
-        row, column = (int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        row, column = (int(i) for i in np.argwhere(np.isinf(array) if missing else ~np.isfinite(array))[0])
         what = "NaN" if np.isnan(array[row, column]) else "infinity"
         raise ValueError(
             f"{name} contains {what}: row {before + row} (counted from 0), column {column} is "
-            f"{array[row, column]}. Drop or impute such samples (neither NaN nor inf can be used)"
+            f"{array[row, column]}. {_validation.not_finite_advice(missing)}"
         )
-    return largest
+    return Looked(largest, incomplete)

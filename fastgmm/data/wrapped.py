@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,10 @@ class Wrapped(InProcess):
     """Base class of sources of the samples of `base`, with its weights and all that is known of them."""
 
     base: LocalSource
+
+    @property
+    def incomplete(self) -> bool:  # type: ignore[override]
+        return self.base.incomplete
 
     @property
     def n_samples(self) -> int:
@@ -49,10 +52,6 @@ class Wrapped(InProcess):
     @property
     def largest(self) -> float:
         return self.base.largest
-
-    @property
-    def memory(self) -> dict[str, Any]:
-        return self.base.memory
 
     @property
     def marks(self) -> NDArray | None:

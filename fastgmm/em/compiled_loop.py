@@ -63,11 +63,11 @@ class CompiledLoop:
 
     @staticmethod
     def suits(source: Source, params: Params, step: Step, n_threads: int | None) -> bool:
-        """Return whether the samples are an array that makes a single lane, an iteration is short, and its step is compiled.
+        """Return whether samples are a complete array that makes a single lane, an iteration is short, and its step is compiled.
 
         The step of tied components takes a difference of scatters, which has to show them.
         """
-        small = isinstance(source, ArraySource) and source.n_samples <= SINGLE_LANE
+        small = isinstance(source, ArraySource) and source.n_samples <= SINGLE_LANE and not source.incomplete
         small = small and step.compiled_reg_covar is not None and flops(source, params) <= LIMITS.call_flops
         return small and not far_apart(source, params, n_threads)
 

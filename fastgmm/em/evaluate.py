@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,32 +13,78 @@ from numpy.typing import NDArray
 
 from fastgmm import _threads
 from fastgmm._errors import memory_for
-from fastgmm.data.source import ArraySource, LocalSource, Source
+from fastgmm.data.noisy import of_block
+from fastgmm.data.patterns import block_rows, gathered, patterns_of
+from fastgmm.data.source import Block, LocalSource, Source
+from fastgmm.em import rows
+from fastgmm.em.incomplete import by_row
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.sweep import LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
-from fastgmm.kernels.tile import Samples
-from fastgmm.model.layouts import Packed
+from fastgmm.model.incomplete import Observation, observed
 from fastgmm.model.params import Params
 
 Float = NDArray[np.float64]
 
 
 class _Kernel(NamedTuple):
-    """A kernel over the lanes of a block, and its code for a single lane."""
+    """A kernel over the lanes of a block, its code for a single lane, and its twin for samples one by one."""
 
     parallel: Callable
     lane: Callable
+    of_rows: rows.Kernel
 
 
-_LABEL = _Kernel(kernels.label, kernels.label_lane)
-_EVALUATE = _Kernel(kernels.evaluate, kernels.evaluate_lane)
+_LABEL = _Kernel(kernels.label, kernels.label_lane, rows.LABEL)
+_EVALUATE = _Kernel(kernels.evaluate, kernels.evaluate_lane, rows.EVALUATE)
+
+
+class _Pass(NamedTuple):
+    """How a pass goes through a source: its parameters, laid out for kernels, and its lanes.
+
+    by_row : whether each sample has errors of its own
+    """
+
+    packed: Any
+    plan: Lanes
+    by_row: bool
+
+    @classmethod
+    def of(cls, source: LocalSource, params: Params, *, weighted: bool = True, row_bytes: int = 0) -> _Pass:
+        observation = None if source.noise_columns is None else rows.shared_noise(source)
+        if observation is not None:
+            params = observed(params, observation)
+        elif source.noise_columns is not None:
+            return cls.one_by_one(source, params, weighted=weighted, row_bytes=row_bytes)
+        plan = lanes(source, params.n_densities, 0, row_bytes=row_bytes)
+        return cls(params.packed(source.dtype, weighted=weighted), plan, False)
+
+    @classmethod
+    def one_by_one(cls, source: LocalSource, params: Params, *, weighted: bool = True, row_bytes: int = 0) -> _Pass:
+        """Return a pass over samples of which each has errors of its own, or missing features."""
+        given = rows.prepared(params, source.noise_columns or 0, weighted=weighted)
+        return cls(given.packed, rows.plan_of(source, params, given, row_bytes=row_bytes), True)
+
+    def run(self, ready: Callable, block: Block, kernel: _Kernel, *arguments: Any) -> None:
+        """Run a kernel over a block, lane by lane; `arguments` are those between parameters and output, and the output."""
+        plan, samples = self.plan, block.samples
+        if self.by_row:
+            rows.in_lanes(ready, plan, block, self.packed, kernel.of_rows, *arguments)
+        elif plan.n_lanes > 1:
+            ready(kernel.parallel)(samples, plan.width, plan.of(samples.n_samples), self.packed, *arguments)
+        else:
+            kernel.lane(samples, 0, samples.n_samples, self.packed, *arguments)
+
+
+def _by_pattern(source: LocalSource) -> bool:
+    """Return whether samples are gone through by their patterns of missing values: those with errors are one by one."""
+    return source.incomplete and source.noise_columns is None
 
 
 def labels(source: LocalSource, params: Params, n_threads: int | None = None) -> NDArray[np.int64]:
     """Return the most probable component of each sample, the first on ties, shape (n,); -1 for noise."""
     out = _output(source, "labels", (source.n_samples,), np.dtype(np.int64))
-    _by_blocks(source, params.packed(source.dtype), _LABEL, (), out, n_threads)
+    _write(source, params, _LABEL, (), out, n_threads)
     if params.noise is not None:
         out[out == len(params.weights)] = -1
     return out
@@ -60,8 +106,9 @@ def _distinct(source: LocalSource, *, params: Params, components: Sequence[int],
     plan = lanes(source, len(params.weights), 0)
     with closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
-            X = block.X[block.weights > 0] if block.weights.size else block.X
-            of = labels(ArraySource(X), params)
+            chosen = block.weights > 0 if block.weights.size else slice(None)
+            part = of_block(block, chosen, incomplete=source.incomplete)
+            X, of = block.X[chosen], labels(part, params)
             found = _merged_rows(found, [X[of == j] for j in components], most)
             if all(len(rows) == most for rows in found):
                 break
@@ -96,13 +143,9 @@ def log_likelihood(source: Source, params: Params, n_threads: int | None = None)
 
 
 def _log_likelihood(source: LocalSource, *, params: Params) -> float:
-    packed = params.packed(source.dtype)
-    plan = lanes(source, params.n_densities, 0)
     total = 0.0
-    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
-        for block in blocks:
-            values = np.empty((len(block.X), 1), source.dtype)
-            _in_lanes(ready, plan, block.samples, packed, _EVALUATE, LOG_PROB, values)
+    with closing(_evaluated_blocks(source, params, LOG_PROB, 1)) as blocks:
+        for block, values in blocks:
             each = values[:, 0]
             if block.weights.size:
                 # one of weight zero counts for nothing even if its likelihood is zero
@@ -132,16 +175,27 @@ def classified(source: Source, params: Params, n_threads: int | None = None) -> 
 
 
 def _classified(source: LocalSource, *, params: Params) -> Float:
-    k = params.n_densities
-    packed = params.packed(source.dtype)
-    plan = lanes(source, k, 0, row_bytes=8 * k)
-    sums = np.zeros(3)
-    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
-        for block in blocks:
-            densities = np.empty((len(block.X), k), source.dtype)
-            _in_lanes(ready, plan, block.samples, packed, _EVALUATE, LOG_DENSITY, densities)
+    k, sums = params.n_densities, np.zeros(3)
+    with closing(_evaluated_blocks(source, params, LOG_DENSITY, k, row_bytes=8 * k)) as blocks:
+        for block, densities in blocks:
             sums += _sums_of(densities.T.astype(np.float64, order="C"), block.weights)
     return sums
+
+
+def _evaluated_blocks(
+    source: LocalSource, params: Params, what: int, columns: int, *, row_bytes: int = 0
+) -> Generator[tuple[Block, NDArray], None, None]:
+    """Yield the blocks of a source, with what the kernels say of their samples, (m, columns)."""
+    over = None if _by_pattern(source) else _Pass.of(source, params, row_bytes=row_bytes)
+    plan = lanes(source, params.n_densities, 0, row_bytes=row_bytes) if over is None else over.plan
+    with _threads.for_lanes(plan.n_lanes, None) as ready, closing(source.blocks(plan.rows)) as blocks:
+        for block in blocks:
+            values = np.empty((len(block.X), columns), source.dtype)
+            if over is None:
+                _of_incomplete_block(block, params, _EVALUATE, (what,), values, None)
+            else:
+                over.run(ready, block, _EVALUATE, what, values)
+            yield block, values
 
 
 def _sums_of(densities: Float, weights: NDArray) -> Float:
@@ -171,8 +225,7 @@ def _values(source: LocalSource, params: Params, what: int, n_threads: int | Non
     columns = 1 if what == LOG_PROB else params.n_densities
     name = {LOG_PROB: "log-likelihoods", RESPONSIBILITIES: "responsibilities", LOG_DENSITY: "log-densities"}[what]
     out = _output(source, name, (source.n_samples, columns), source.dtype)
-    packed = params.packed(source.dtype, weighted=weighted)
-    _by_blocks(source, packed, _EVALUATE, (what,), out, n_threads)
+    _write(source, params, _EVALUATE, (what,), out, n_threads, weighted=weighted)
     return out
 
 
@@ -182,19 +235,76 @@ def _output(source: LocalSource, name: str, shape: tuple[int, ...], dtype: np.dt
 
 
 def _by_blocks(
-    source: LocalSource, packed: Packed, kernel: _Kernel, what: tuple[int, ...], out: NDArray, n_threads: int | None
+    source: LocalSource, over: _Pass, kernel: _Kernel, what: tuple[int, ...], out: NDArray, n_threads: int | None
 ) -> None:
     """Write `out` (n,) or (n, ...) block by block; `what` are the kernel's arguments between parameters and output."""
-    plan = lanes(source, packed.means.shape[0], 0)
+    plan = over.plan
     with _threads.for_lanes(plan.n_lanes, n_threads) as ready, closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
-            rows = slice(block.start, block.start + len(block.X))
-            _in_lanes(ready, plan, block.samples, packed, kernel, *what, out[rows])
+            over.run(ready, block, kernel, *what, out[block.start : block.start + len(block.X)])
 
 
-def _in_lanes(ready: Callable, plan: Lanes, samples: Samples, packed: Packed, kernel: _Kernel, *arguments: Any) -> None:
-    """Run a kernel over a block, lane by lane."""
-    if plan.n_lanes > 1:
-        ready(kernel.parallel)(samples, plan.width, plan.of(samples.n_samples), packed, *arguments)
-    else:
-        kernel.lane(samples, 0, samples.n_samples, packed, *arguments)
+def _write(
+    source: LocalSource,
+    params: Params,
+    kernel: _Kernel,
+    what: tuple[int, ...],
+    out: NDArray,
+    n_threads: int | None,
+    *,
+    weighted: bool = True,
+) -> None:
+    """Write `out` (n,) or (n, ...); `what` are the kernel's arguments between parameters and output."""
+    if not _by_pattern(source):
+        _by_blocks(source, _Pass.of(source, params, weighted=weighted), kernel, what, out, n_threads)
+        return
+    with closing(source.blocks(block_rows(source.n_features, source.dtype.itemsize))) as blocks:
+        for block in blocks:
+            part = out[block.start : block.start + len(block.X)]
+            _of_incomplete_block(block, params, kernel, what, part, n_threads, weighted=weighted)
+
+
+def _of_incomplete_block(
+    block: Block,
+    params: Params,
+    kernel: _Kernel,
+    what: tuple[int, ...],
+    out: NDArray,
+    n_threads: int | None,
+    *,
+    weighted: bool = True,
+) -> None:
+    """Write `out` for the samples of a block: by patterns of missing values, or one by one where a pattern is rare."""
+    patterns, d = patterns_of(block.X), block.X.shape[1]
+
+    def write(which: NDArray, part: LocalSource, over: _Pass) -> None:
+        values = np.empty((len(which), *out.shape[1:]), out.dtype)
+        _by_blocks(part, over, kernel, what, values, n_threads)
+        out[which] = values
+
+    one_by_one = by_row(patterns, params)
+    for i in np.flatnonzero(~one_by_one).tolist():
+        pattern = patterns.pattern(i)
+        if not len(pattern.features):
+            out[pattern.rows] = _of_nothing(params, what, weighted=weighted)
+            continue
+        part = gathered(block, pattern.rows, pattern.features)
+        write(pattern.rows, part, _Pass.of(part, observed(params, Observation(pattern.features)), weighted=weighted))
+    if one_by_one.any():
+        rare = patterns.rows(one_by_one)
+        part = gathered(block, rare, np.arange(d))
+        write(rare, part, _Pass.one_by_one(part, params, weighted=weighted))
+
+
+def _of_nothing(params: Params, what: tuple[int, ...], *, weighted: bool) -> NDArray:
+    """Return what the kernels would say of a sample without any value: densities of nothing are 1."""
+    densities = params.log_offsets(weighted=weighted).astype(np.float64)
+    if params.noise is not None:
+        densities = np.append(densities, np.log(params.noise.weight) if weighted else 0.0)
+    if not what:  # labels
+        return np.array(densities.argmax())
+    shares = np.exp(densities - densities.max())
+    total = float(shares.sum())
+    if what == (LOG_PROB,):
+        return np.array([densities.max() + np.log(total)])
+    return shares / total if what == (RESPONSIBILITIES,) else densities

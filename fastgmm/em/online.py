@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgmm._limits import LIMITS
+from fastgmm.data.noisy import attached, rows_of
 from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.em.loop import run
@@ -210,7 +211,7 @@ def blend(averages: Stats | None, batch: Stats, weight: float, gamma: float) -> 
     return averages.about(batch.origin).times(1.0 - gamma).merge(batch.times(gamma / weight))
 
 
-def batches(source: LocalSource, batch_size: int) -> Generator[ArraySource, None, None]:
+def batches(source: LocalSource, batch_size: int) -> Generator[LocalSource, None, None]:
     """Yield batches of `batch_size` samples, the last one shorter, without those in which no sample has a weight."""
     size = min(batch_size, source.n_samples)
     # many small batches are read at once: each piece of a file costs a mapping, or a hand-over from the reading thread
@@ -218,8 +219,10 @@ def batches(source: LocalSource, batch_size: int) -> Generator[ArraySource, None
     with closing(source.blocks(rows)) as blocks:
         for block in blocks:
             for start in range(0, len(block.X), size):
-                X, weights = block.X[start : start + size], block.weights[start : start + size]
+                chosen = slice(start, start + size)
+                X, weights, noise = block.X[chosen], block.weights[chosen], rows_of(block.noise, chosen)
                 if weights.size == 0:
-                    yield ArraySource(X, None, source.weight_unit)
+                    yield attached(ArraySource(X, None, source.weight_unit, incomplete=source.incomplete), noise)
                 elif weights.any():
-                    yield ArraySource.weighted(X, weights.astype(np.float64) * source.weight_unit)
+                    of_each = weights.astype(np.float64) * source.weight_unit
+                    yield attached(ArraySource.weighted(X, of_each, incomplete=source.incomplete), noise)

@@ -73,8 +73,12 @@ class PrunedSweeps:
     def obstacle(source: Source, k: int) -> str:
         """Return why sweeps of a source with k components cannot be pruned, '' if they can."""
         d = source.n_features
+        if source.noise_columns is not None:
+            return "each sample has errors of its own"
         if not isinstance(source, ArraySource):
             return "only an array in memory can be swept in another order"
+        if source.incomplete:
+            return "samples with missing values are swept by the features that they have"
         if source.n_samples <= SINGLE_LANE:
             return f"{source.n_samples} samples are too few"
         if k * 5 > kernels.BLOCK * d * source.dtype.itemsize:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,13 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm import _threads
+from fastgmm._errors import listed
 from fastgmm.data.source import ArraySource, Block, LocalSource, Source
+from fastgmm.em import incomplete, rows
 from fastgmm.em.callbacks import SILENT, Callback
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.full import scatter_width
 from fastgmm.kernels.tile import Sums, tile_width
-from fastgmm.model.layouts import FULL, Layout, Packed, pad, padded, symmetric
+from fastgmm.model.cholesky import NotPositiveDefinite
+from fastgmm.model.incomplete import completed, observed
+from fastgmm.model.layouts import DIAG, FULL, Layout, Packed, pad, padded, symmetric
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
 
@@ -52,8 +56,42 @@ class TotalScatter:
 
 
 def mean(source: Source) -> Float:
-    """Return the weighted mean of each feature, shape (d,). One pass; its bits do not depend on the memory order of the samples."""
-    return source.map_reduce(_sum, np.add) / source.total_weight
+    """Return the weighted mean of each feature, shape (d,). One pass; its bits do not depend on the memory order of the samples.
+
+    Of an incomplete source it is the mean of the values that there are, NaN if there are none; it is kept.
+    """
+    if not source.incomplete:
+        return source.map_reduce(_sum, np.add) / source.total_weight
+    if "mean" not in source.memory:
+        sums, weights = source.map_reduce(_observed_sums, np.add)
+        with np.errstate(invalid="ignore"):
+            source.memory["mean"] = sums / weights
+    return source.memory["mean"]
+
+
+def check_observed(source: Source, names: Sequence[str] | NDArray | None = None) -> None:
+    """Raise ValueError if there is a feature without any value; `names` are those of the features."""
+    if not source.incomplete:
+        return
+    empty = np.flatnonzero(np.isnan(mean(source))).tolist()
+    if empty:
+        which = listed([str(j) if names is None else repr(str(names[j])) for j in empty], most=8)
+        counted = " (counted from 0)" if names is None else ""
+        raise ValueError(
+            f"feature {which}{counted} has no value in any sample of positive weight: leave it out, X says nothing about it"
+        )
+
+
+def _observed_sums(source: LocalSource) -> Float:
+    """Return the weighted sum of each feature's values, and the sum of their weights, (2, d)."""
+    sums = np.zeros((2, source.n_features))
+    with closing(source.blocks(max(1, (1 << 18) // source.n_features))) as blocks:
+        for block in blocks:
+            X = np.ascontiguousarray(block.X)
+            there = ~np.isnan(X)
+            weights = block.weights if block.weights.size else np.ones(len(X))
+            sums += _weighted_sum(weights, np.where(there, X, 0.0)), _weighted_sum(weights, there)
+    return sums
 
 
 def _sum(source: LocalSource) -> Float:
@@ -85,12 +123,13 @@ def _ranges(source: LocalSource, *, axes: Float | None) -> tuple[Float, Float]:
                 # einsum, not a product of matrices, whose bits depend on the number of threads and of rows
                 X = np.einsum("ij,jk->ik", np.ascontiguousarray(X, np.float64), axes)
             if len(X):
-                found = _wider(found, (X.min(axis=0).astype(np.float64), X.max(axis=0).astype(np.float64)))
+                # like min and max, but missing values are passed over
+                found = _wider(found, (np.fmin.reduce(X).astype(np.float64), np.fmax.reduce(X).astype(np.float64)))
     return found
 
 
 def _wider(one: tuple[Float, Float], other: tuple[Float, Float]) -> tuple[Float, Float]:
-    return np.minimum(one[0], other[0]), np.maximum(one[1], other[1])
+    return np.fmin(one[0], other[0]), np.fmax(one[1], other[1])
 
 
 def _weighted_sum(weights: NDArray, X: NDArray) -> Float:
@@ -112,13 +151,49 @@ def total(source: Source, n_threads: int | None) -> TotalScatter:
 
     They are in float64 whatever the samples are: the scatter of tied components is a difference from the total one, which rounding
     in float32 may leave indefinite.
+
+    Of an incomplete source they are those of the most likely normal distribution, by a few passes of EM: of pairs of values that
+    happen to be there, scatter need not be positive definite.
     """
+    if "total" not in source.memory and source.incomplete:
+        source.memory["total"] = _most_likely(source, n_threads)
     if "total" not in source.memory:
         origin = pad(mean(source), np.float64)
         first, second = source.map_reduce(partial(_moments, origin=origin), _Moments.merge, n_threads)
         shift = first / source.total_weight
         source.memory["total"] = TotalScatter(origin[: source.n_features] + shift, second - np.outer(first, shift))
     return source.memory["total"]
+
+
+#: EM of a single component, for `total`: iterations at most, and the gain of the mean log-likelihood that ends them.
+_ITERATIONS, _GAIN = 50, 1e-6
+
+
+def _most_likely(source: Source, n_threads: int | None) -> TotalScatter:
+    """Return mean and scatter of the most likely normal distribution of incomplete samples."""
+    centre = mean(source)
+    stats = accumulate(source, FULL, centre[None], _everything, n_threads)
+    bound = -np.inf
+    for _ in range(_ITERATIONS):
+        n = stats.counts[0]
+        centre = stats.origin[0] + stats.sums[0] / n
+        scatter = FULL.within(stats.scatter, stats.sums, stats.counts)[0]
+        # EM of features that others imply comes near to a singular matrix
+        covariance = scatter / n + np.diag(1e-12 * np.diagonal(scatter) / n + np.finfo(np.float64).tiny)
+        try:
+            root = FULL.precision_cholesky(covariance[None])
+        except NotPositiveDefinite:
+            break
+        stats = sweep(source, Params(FULL, np.ones(1), centre[None], covariance[None], root), n_threads)
+        previous, bound = bound, stats.log_likelihood / source.total_weight
+        if not bound - previous > _GAIN:
+            break
+    return TotalScatter(centre, scatter)
+
+
+def _everything(start: int, stop: int) -> Float:
+    """Return the responsibilities (stop - start, 1) of a component that has all samples."""
+    return np.ones((stop - start, 1))
 
 
 def _moments(source: LocalSource, *, origin: NDArray) -> _Moments:
@@ -142,6 +217,10 @@ def _moments(source: LocalSource, *, origin: NDArray) -> _Moments:
 def sweep(source: Source, params: Params, n_threads: int | None = None, *, callback: Callback = SILENT) -> Stats:
     """Do the E-step: return statistics of the responsibilities of `params`, about its means. Nothing of size n is kept."""
     layout = params.layout
+    if source.noise_columns is not None:
+        return source.map_reduce(partial(_swept_noisy, params=params), Stats.merge, n_threads, callback.block)
+    if source.incomplete:
+        return source.map_reduce(partial(_swept, params=params), Stats.merge, n_threads, callback.block)
     # the total scatter less that between components is the one within only if all samples belong to components. With noise each
     # component has its own scatter computed. Responsibilities in one pass and the scatter of noise in another took 1.6 times as
     # long at 200 000 x 8, k = 5, 1.3 times at 100 000 x 8, k = 10, and 0.6 and 0.3 times at 50 000 x 32, k = 10 and 32
@@ -152,9 +231,17 @@ def sweep(source: Source, params: Params, n_threads: int | None = None, *, callb
     return pooled(stats, total(source, n_threads)) if layout.pools else stats
 
 
+def _swept_noisy(source: LocalSource, on_block: Callable[[int], None] | None = None, *, params: Params) -> Stats:
+    """Return the statistics of samples without their errors; a pooled scatter is there."""
+    observation = rows.shared_noise(source)
+    if observation is None:
+        return rows.swept(source, on_block, params=params)
+    return completed(_swept(source, on_block, params=observed(params, observation)), params, observation)
+
+
 def far_apart(source: Source, params: Params, n_threads: int | None) -> bool:
     """Return whether the scatter within tied components is too small a part of the total for a difference to show it."""
-    if not params.layout.pools:
+    if not params.layout.pools or source.noise_columns is not None:
         return False
     within = source.total_weight * np.diagonal(params.covariances)
     return bool((np.diagonal(total(source, n_threads).scatter) > _FAR * within).any())
@@ -167,7 +254,12 @@ def _swept(
     params: Params,
     resp: Callable[[int, int], NDArray] | None = None,
 ) -> Stats:
-    """Return statistics about the means of `params`, of its responsibilities or given ones; a pooled scatter is left out."""
+    """Return statistics about the means of `params`, of its responsibilities or given ones; a pooled scatter is left out.
+
+    Of incomplete samples it is there: each component has its own scatter computed.
+    """
+    if source.incomplete:
+        return incomplete.swept(source, on_block, params=params, sweep=_swept, resp=resp)
     k, d = params.n_densities, params.means.shape[1]
     packs = _packs(params, source)
     # the origin is the mean that the kernel subtracts: rounded to the dtype of the data
@@ -223,8 +315,11 @@ def accumulate(
     """Return statistics of given responsibilities about `origin` (k, d); ``resp(a, b)`` returns rows a..b, shape (b - a, k).
 
     Of samples that lie elsewhere the rows are those of each part: only responsibilities that are the same for all make sense.
+    Missing values have the mean and the variance of the values that the component has of the feature.
     `complete` says that rows add up to 1: then a layout that pools needs no scatter of each component.
     """
+    if source.incomplete:
+        return _accumulate_incomplete(source, layout, origin, resp, n_threads)
     inner = layout if complete or not layout.pools else FULL
     k, d = origin.shape
     unit = inner.of_matrices(np.tile(np.eye(d), (k, 1, 1)))
@@ -237,6 +332,32 @@ def accumulate(
             return accumulate(source, layout, origin, resp, n_threads, complete=False)
     scatter = stats.scatter if inner is layout else layout.of_full_scatter(stats.scatter)
     return replace(stats, layout=layout, log_likelihood=float("nan"), scatter=scatter)
+
+
+def _accumulate_incomplete(
+    source: Source, layout: Layout, origin: Float, resp: Callable[[int, int], NDArray], n_threads: int | None
+) -> Stats:
+    """Do `accumulate` in two passes: one for means and variances of observed values, one for the statistics."""
+    counts, sums, squares = source.map_reduce(partial(_observed_moments, origin=origin, resp=resp), np.add, n_threads)
+    some = np.maximum(counts, np.finfo(np.float64).tiny)
+    shift = sums / some
+    squares = np.maximum(squares - sums * shift, 0.0)
+    # as if there were one more value, with the variance of all components: that of few values may be 0
+    pooled_variances = squares.sum(axis=0) / np.maximum(counts.sum(axis=0), np.finfo(np.float64).tiny)
+    variances = (squares + pooled_variances) / (counts + 1.0)
+    variances += np.finfo(np.float64).tiny
+    # a component without any value of a feature has the mean of the others
+    fallback = (sums + counts * origin).sum(axis=0) / np.maximum(counts.sum(axis=0), np.finfo(np.float64).tiny)
+    means = np.where(counts > 0.0, origin + shift, fallback)
+    along_axes = Params(DIAG, np.full(len(means), 1.0 / len(means)), means, variances, 1.0 / np.sqrt(variances))
+    params = along_axes.in_layout(FULL)
+    stats = source.map_reduce(partial(_swept, params=params, resp=resp), Stats.merge, n_threads)
+    return replace(stats.in_layout(layout), log_likelihood=float("nan"))
+
+
+def _observed_moments(source: LocalSource, *, origin: Float, resp: Callable[[int, int], NDArray]) -> Float:
+    """Return weights, sums and sums of squares about `origin` of the values of each feature by component, (3, k, d)."""
+    return incomplete.observed_moments(source, origin, _swept, resp)
 
 
 def accumulators(source: LocalSource, layout: Layout, k: int, *, row_bytes: int = 0) -> tuple[Lanes, Sums]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm.data.source import Source
 from fastgmm.em.step import Collapsed, Weighted, data_variance
-from fastgmm.em.sweep import accumulate, mean
+from fastgmm.em.sweep import accumulate, mean, total
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.layouts import Layout
 from fastgmm.model.params import Params
@@ -98,6 +98,13 @@ def data_moments(source: Source, layout: Layout, n_threads: int | None = None) -
     divisor is their sum. Two or three passes, once for a source and a layout.
     """
     key = f"moments {layout.name}"
+    if source.incomplete and key not in source.memory:
+        whole = total(source, n_threads)
+        unit, weight = source.weight_unit, source.total_weight * source.weight_unit
+        divisor = (weight - 1.0 if weight > 1.0 else weight) / unit
+        scatter = layout.of_full_scatter(whole.scatter[None])
+        within = layout.within(scatter, np.zeros((1, source.n_features)), np.ones(1))
+        source.memory[key] = whole.mean, (within if layout.pools else within[0]) / divisor
     if key not in source.memory:
         centre = mean(source)
         stats = accumulate(source, layout, centre[None], _everything, n_threads)

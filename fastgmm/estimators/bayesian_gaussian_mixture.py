@@ -67,6 +67,8 @@ class BayesianGaussianMixture(FittableMixture):
         variances, the mean of these.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
         Source of all random draws.
+    missing_values : {'raise', 'marginalize'}, default='raise'
+        What NaN is: an error, or a missing value, as in `GaussianMixture`. The bound is that of the observed values.
     warm_start : bool, default=False
         Whether `fit` resumes from the last result instead of starting anew.
     verbose : int, default=0
@@ -168,6 +170,7 @@ class BayesianGaussianMixture(FittableMixture):
         mean_prior: ArrayLike | None = None,
         degrees_of_freedom_prior: float | None = None,
         covariance_prior: ArrayLike | float | None = None,
+        missing_values: str = "raise",
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -191,6 +194,7 @@ class BayesianGaussianMixture(FittableMixture):
         self.mean_prior = mean_prior
         self.degrees_of_freedom_prior = degrees_of_freedom_prior
         self.covariance_prior = covariance_prior
+        self.missing_values = missing_values
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose

@@ -15,10 +15,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
-from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, like_sklearn, memory_for, warn
-from fastgmm._names import ON_COLLAPSE
+from fastgmm._errors import (
+    ConvergenceWarning,
+    DegenerateWarning,
+    LocalOptimumWarning,
+    like_sklearn,
+    memory_for,
+    warn,
+)
+from fastgmm._names import MISSING_VALUES, ON_COLLAPSE
 from fastgmm.data.labelled import LabelledSource, labelled
-from fastgmm.data.open import open_source, opener_for
+from fastgmm.data.noisy import with_noise
+from fastgmm.data.open import opener_for
 from fastgmm.data.source import ArraySource, Source
 from fastgmm.em import evaluate, online
 from fastgmm.em.accelerate import ACCELERATORS
@@ -28,6 +36,7 @@ from fastgmm.em.pruned import PrunedSweeps
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import Step, warn_if_regularisation_dominates
 from fastgmm.em.stop import Stop
+from fastgmm.em.sweep import check_observed
 from fastgmm.estimators import sklearn_callbacks
 from fastgmm.estimators.mixture import FIT_HOOKS, FittedMixture
 from fastgmm.estimators.saving import SAVED
@@ -112,6 +121,7 @@ class FittableMixture(FittedMixture):
         y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
+        noise_covariance: ArrayLike | None = None,
         batch_size: int | None = None,
         progress: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -141,6 +151,18 @@ class FittableMixture(FittedMixture):
             parameters (but does `bic`, `aic` and `icl`, and the fit with a
             `prior`); a sample of weight 0 has no influence. For a Dask collection
             also a Dask array or series in the same partitions.
+        noise_covariance : array-like, optional
+            Known covariances of errors of measurement: variances of each sample (n, d), covariances (n, d, d), or those that all
+            samples share, (d,) or (d, d). The mixture is then that of the values without errors (extreme deconvolution: Bovy,
+            Hogg & Roweis, Ann. Appl. Stat. 5(2B), 2011), and a sample has the density of the component and its error together,
+            N(mean, covariance + noise). They are variances, not standard errors, and are computed with in the precision of `X`. If
+            n = d, an array (d, d) is refused: pass (n, d, d), or (1, d, d) for a matrix that is shared. Any array that NumPy can
+            slice will do, a `numpy.memmap` beside an `X` larger than memory too; of a Dask collection all samples share them.
+
+            Starts, the volume of `noise` and what a prior takes from the data are those of the data as they are, errors included.
+            `reg_covar` is added to the covariances without errors. A component may become as narrow as `reg_covar` lets it, if the
+            errors account for all of its spread; that is no collapse. Equal samples are not gathered, `algorithm="pruned"` has no
+            effect, and starts are not compared on a part of the data.
         batch_size : int, optional
             Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than after each pass. This
             takes fewer passes over large data, for parameters near those of EM. It pays with many batches; with few, EM is
@@ -195,10 +217,11 @@ class FittableMixture(FittedMixture):
         UserWarning
             If components were started anew (`on_collapse`), with the reasons. If weights cannot be a number of samples, which a
             prior takes their sum for. If `reg_covar` has its default value and is larger than the variance of the data: the
-            message is always the same, so that Python's default filter shows it once for each line that calls `fit`.
+            message is always the same, so that Python's default filter shows it once for each line that calls `fit`. If samples
+            have no value at all (`missing_values`), with their number.
         """
-        arguments = (X, y, sample_weight, batch_size, progress, checkpoint, checkpoint_every, labels, label_components)
-        self._fit_within_callbacks(*arguments)
+        arguments = (X, y, sample_weight, noise_covariance, batch_size, progress, checkpoint, checkpoint_every)
+        self._fit_within_callbacks(*arguments, labels, label_components)
         return self
 
     def fit_predict(
@@ -207,6 +230,7 @@ class FittableMixture(FittedMixture):
         y: Any = None,
         sample_weight: ArrayLike | None = None,
         *,
+        noise_covariance: ArrayLike | None = None,
         batch_size: int | None = None,
         progress: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -215,13 +239,20 @@ class FittableMixture(FittedMixture):
         label_components: Mapping[int, Sequence[int]] | None = None,
     ) -> NDArray[np.int64]:
         """Fit the mixture and return the most probable component of each sample, as `predict` does. Parameters as in `fit`."""
-        arguments = (X, y, sample_weight, batch_size, progress, checkpoint, checkpoint_every, labels, label_components)
-        source: Any = self._fit_within_callbacks(*arguments)
-        if sample_weight is not None or source.local is None:
-            return self.predict(X)  # also for samples of weight zero; for Dask lazily
+        arguments = (X, y, sample_weight, noise_covariance, batch_size, progress, checkpoint, checkpoint_every)
+        source: Any = self._fit_within_callbacks(*arguments, labels, label_components)
+        if sample_weight is not None or source.local is None or source.local.present is not None:
+            return self.predict(X, noise_covariance)  # also for samples that do not count; for Dask lazily
         return evaluate.labels(source, self._params(), self.n_threads)
 
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        noise_covariance: ArrayLike | None = None,
+    ) -> Self:
         """Update the model with the next batch of a stream: online EM (Cappe & Moulines, J. R. Stat. Soc. B 71(3), 2009).
 
         The statistics that an M-step needs are averaged over the batches with the step sizes gamma_t = (t + `learning_offset`)
@@ -243,6 +274,8 @@ class FittableMixture(FittedMixture):
         y : ignored
         sample_weight : array-like of shape (n,), optional
             As in `fit`. Their scale has no influence if it is that of the other batches' weights, which are 1 if not given.
+        noise_covariance : array-like, optional
+            Covariances of the errors of this batch, as in `fit`.
 
         Returns
         -------
@@ -264,7 +297,11 @@ class FittableMixture(FittedMixture):
         self._check_no_reset("partial_fit makes")
         fitted = self.__sklearn_is_fitted__()
         names = _validation.feature_names(X)
-        source = self._source(X, sample_weight) if fitted else open_source(X, sample_weight)
+        if fitted:
+            source = self._source(X, sample_weight, noise_covariance)
+        else:
+            source = with_noise(self._valued(X, sample_weight), noise_covariance)
+            check_observed(source, names)
         step.structure.check_features(source.n_features)
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         step, adapted = self._adapted(step, source, resumes=fitted)
@@ -352,6 +389,7 @@ class FittableMixture(FittedMixture):
         X: Any,
         y: Any,
         sample_weight: ArrayLike | None,
+        noise_covariance: ArrayLike | None,
         batch_size: int | None,
         progress: bool,
         checkpoint: Any,
@@ -388,7 +426,8 @@ class FittableMixture(FittedMixture):
                 "call partial_fit with parts of X"
             )
         names = _validation.feature_names(X)
-        source = open_source(X, sample_weight, min_samples=2)
+        source = with_noise(self._valued(X, sample_weight, min_samples=2), noise_covariance)
+        check_observed(source, names)
         step.structure.check_features(source.n_features)
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
@@ -439,10 +478,11 @@ class FittableMixture(FittedMixture):
             f"on_collapse={self.on_collapse!r}": self.on_collapse != "raise",
         }
         others |= {"noise": bool(np.any(getattr(self, "noise", False)))}
+        others |= {"missing values": source.incomplete, "noise_covariance": source.noise_columns is not None}
         if together := [what for what, given in others.items() if given]:
             raise ValueError(
-                f"labels and {' and '.join(together)} do not go together, since components then hold samples that their labels do "
-                "not say: leave one of them out"
+                f"labels and {' and '.join(together)} do not go together: a labelled sample belongs to the components of its "
+                "label only if it is complete and has no errors, and if these stay with the label. Leave one of them out"
             )
         return labelled(source.local, labels, label_components, self.n_components)
 
@@ -584,6 +624,7 @@ class FittableMixture(FittedMixture):
             _validation.check_choice("acceleration", self.acceleration, ACCELERATORS)
         _validation.check_choice("algorithm", self.algorithm, SWEEPS)
         _validation.check_choice("on_collapse", self.on_collapse, ON_COLLAPSE)
+        _validation.check_choice("missing_values", self.missing_values, MISSING_VALUES)
         _validation.check_verbose(self.verbose)
         _validation.check_integer("verbose_interval", self.verbose_interval, 1)
         self._check_learning()

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastgmm import _validation
-from fastgmm.data.open import open_source
 from fastgmm.data.source import Source
 from fastgmm.em.result import FitResult
 from fastgmm.em.step import REG_COVAR, MaximumAPosteriori, MaximumLikelihood, Step
@@ -122,6 +121,13 @@ class GaussianMixture(FittableMixture):
         What `fit` does if the covariance of a component is not positive definite: raise an error, or start that component anew
         about samples that the mixture fits worst. 'reset' does so also for components that, at the end of a run, sit on too few
         distinct samples or hold none. EM then runs again, up to 10 times for each start. `n_resets_` and a warning say how often.
+    missing_values : {'raise', 'marginalize'}, default='raise'
+        What NaN is, and what stands for it (None, the NA of pandas and polars, masked values): an error, or a missing value.
+
+        With 'marginalize' a sample counts by the features that it has, and nothing is filled in: the fit maximises the
+        likelihood of the observed values (Ghahramani & Jordan 1994), which is right if values are missing at random. All methods
+        take such samples. One without any value counts for nothing in a fit; a density of no feature is 1. Complete data give
+        the bits of 'raise'. See `impute`.
     warm_start : bool, default=False
         Whether `fit` resumes from the last result instead of starting anew.
     verbose : int, default=0
@@ -231,6 +237,7 @@ class GaussianMixture(FittableMixture):
         noise: bool | ArrayLike = False,
         fixed: dict[str, Any] | None = None,
         on_collapse: str = "raise",
+        missing_values: str = "raise",
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -255,6 +262,7 @@ class GaussianMixture(FittableMixture):
         self.noise = noise
         self.fixed = fixed
         self.on_collapse = on_collapse
+        self.missing_values = missing_values
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -403,12 +411,14 @@ class GaussianMixture(FittableMixture):
         weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, np.float64)
         kept = np.where(marked, 0.0, weights)
         n_marked, n_kept = int(np.count_nonzero(weights * marked)), int(np.count_nonzero(kept))
+        if source.local.present is not None:
+            kept = np.where(source.local.present, kept, 0.0)
         if n_marked == 0 or n_kept < max(self.n_components, 2):
             raise ValueError(
                 f"noise marks {n_marked} of {n_marked + n_kept} samples (of positive weight), and there are to be noise and "
                 f"n_components={self.n_components}: mark some samples, but not all, or pass noise=True, which finds some"
             )
-        return open_source(X, kept), float((weights * marked).sum() / weights.sum())
+        return self._valued(X, kept), float((weights * marked).sum() / weights.sum())
 
     def _check_start(self, source: Source, step: Step, clean: tuple[Source, float] | None) -> Start:
         start = super()._check_start(source, step, clean)

@@ -13,10 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
 from fastgmm._errors import warn
+from fastgmm._frames import framed
+from fastgmm._names import MISSING_VALUES
 from fastgmm.data.dask import each_block, is_dask, row_blocks
+from fastgmm.data.noisy import on_parts, with_noise
 from fastgmm.data.open import open_source
 from fastgmm.data.source import Source
-from fastgmm.em import evaluate
+from fastgmm.em import evaluate, impute
 from fastgmm.em.result import FitResult
 from fastgmm.estimators import attributes, exchange, ordering, saving
 from fastgmm.estimators.account import account
@@ -150,6 +153,8 @@ class FittedMixture(Estimator):
     covariance_type: str
     n_threads: int | None
     random_state: Any
+    #: What NaN is; an estimator with this argument has it as an attribute of its own.
+    missing_values: str = "raise"
     weights_: NDArray
     means_: NDArray
     covariances_: NDArray
@@ -203,17 +208,46 @@ class FittedMixture(Estimator):
                 "rename a method that is not meant to change the results"
             )
 
-    def _source(self, X: Any, sample_weight: Any = None) -> Source:
-        """Return data for a fitted model: checked, with the features that the model knows."""
+    @property
+    def _marginalizes(self) -> bool:
+        """Return whether NaN is a missing value."""
+        return _validation.check_choice("missing_values", self.missing_values, MISSING_VALUES) != "raise"
+
+    def _valued(self, X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Source:
+        """Return data to be fitted, or to sum over: samples without any value have no weight."""
+        return open_source(X, sample_weight, min_samples=min_samples, missing=self._marginalizes, valued=True)
+
+    def _all_of(self, X: Any) -> Any:
+        """Return samples that may have missing values, also those without any value."""
+        source = self._source(X, valued=False, missing=True)
+        if source.n_features != attributes.n_features(self):
+            raise ValueError("impute needs the features of the model alone: leave out those that `select` left out")
+        return source
+
+    def _source(
+        self,
+        X: Any,
+        sample_weight: Any = None,
+        noise_covariance: Any = None,
+        *,
+        valued: bool = True,
+        missing: bool | None = None,
+    ) -> Source:
+        """Return data for a fitted model: checked, with the features that the model knows.
+
+        They are for sums over samples, or without `valued` for answers to each of them, also to those without any value. `missing`
+        says whether NaN is a missing value, by default as `missing_values` does.
+        """
         self._check_is_fitted()
         _validation.check_threads(self.n_threads)
         names = _validation.feature_names(X)
-        source = open_source(X, sample_weight)
+        missing = self._marginalizes if missing is None else missing
+        source = open_source(X, sample_weight, missing=missing, valued=valued)
         left_out = self._left_out_of(source.n_features, names)
         if left_out is not None:
-            return source.of_features(left_out.kept(self.n_features_in_))
+            return with_noise(source, noise_covariance).of_features(left_out.kept(self.n_features_in_))
         self._check_features(source.n_features, names)
-        return source
+        return with_noise(source, noise_covariance)
 
     def _left_out_of(self, d: int, names: NDArray | None) -> LeftOut | None:
         """Return the features of such data, of `d` features, that `select` left out of the model, or None."""
@@ -225,33 +259,44 @@ class FittedMixture(Estimator):
         _validation.check_same_features(got, names, attributes.n_features(self), fitted, type(self).__name__)
 
     def _each(
-        self, X: Any, evaluate: Callable[..., NDArray], columns: Sequence[str] | str, *, dtype: type | None = None
+        self,
+        X: Any,
+        evaluate: Callable[..., NDArray],
+        columns: Sequence[str] | str,
+        noise_covariance: ArrayLike | None = None,
+        *,
+        dtype: type | None = None,
+        missing: bool | None = None,
     ) -> Any:
         """Call ``evaluate(source, params, n_threads)``; for a Dask collection lazily, see `each_block`."""
         if not is_dask(X):
-            return evaluate(self._source(X), self._params(), self.n_threads)
+            return evaluate(self._source(X, None, noise_covariance, valued=False), self._params(), self.n_threads)
         self._check_is_fitted()
         _validation.check_threads(self.n_threads)
         width, d = row_blocks(X).shape[1], attributes.n_features(self)
         left_out = None if math.isnan(width) else self._left_out_of(width, _validation.feature_names(X))
+        kept, all_features = None, d
         if left_out is not None:
-            X = without(X, left_out.kept(d))
+            kept, all_features = left_out.kept(d), int(width)
+            X = without(X, kept)
             width = row_blocks(X).shape[1]
         # an unknown number of columns is checked later, in each block
         self._check_features(d if math.isnan(width) else width, _validation.feature_names(X))
-        return each_block(X, partial(evaluate, params=self._params()), columns, dtype, d, self.n_threads)
+        on_part = on_parts(partial(evaluate, params=self._params()), noise_covariance, all_features, kept)
+        missing = self._marginalizes if missing is None else missing
+        return each_block(X, on_part, columns, dtype, d, self.n_threads, missing=missing)
 
-    def predict(self, X: Any) -> NDArray[np.int64]:
-        """Return the most probable component of each sample, shape (n,); -1 for noise. `X` as in `fit`.
+    def predict(self, X: Any, noise_covariance: ArrayLike | None = None) -> NDArray[np.int64]:
+        """Return the most probable component of each sample, shape (n,); -1 for noise. `X` and `noise_covariance` as in `fit`.
 
         For Dask it is computed lazily: for an array as a Dask array; for a data frame as a series, ``label``, in the same
         partitions and with the same index, so that ``X.assign(label=model.predict(X))`` works. For other frames it is an array.
         """
         self._refuse_overridden(DENSITY_HOOKS, "predict")
-        return self._each(X, evaluate.labels, "label", dtype=np.int64)
+        return self._each(X, evaluate.labels, "label", noise_covariance, dtype=np.int64)
 
-    def predict_proba(self, X: Any) -> NDArray:
-        """Return the posterior probability of each component for each sample, (n, k). `X` as in `fit`.
+    def predict_proba(self, X: Any, noise_covariance: ArrayLike | None = None) -> NDArray:
+        """Return the posterior probability of each component for each sample, (n, k). `X` and `noise_covariance` as in `fit`.
 
         With noise (n, k + 1), its own last. For Dask lazily, as `predict`; for a Dask data frame a frame with the columns ``p0``,
         ``p1``, ... (and ``noise``) and the same index. A sample too far from all components, with likelihood 0 (log -inf), has
@@ -259,56 +304,72 @@ class FittedMixture(Estimator):
         """
         self._refuse_overridden(DENSITY_HOOKS, "predict_proba")
         self._check_is_fitted()
-        return self._each(X, evaluate.responsibilities, self._columns())
+        return self._each(X, evaluate.responsibilities, self._columns(), noise_covariance)
 
     def _columns(self) -> list[str]:
         """Return the names of the components in tables: p0, p1, ... and noise, if there is some."""
         return [f"p{c}" for c in range(len(self.means_))] + ["noise"] * hasattr(self, "noise_")
 
-    def score_samples(self, X: Any) -> NDArray:
-        """Return the log-likelihood of each sample, shape (n,). `X` as in `fit`; for Dask lazily, as `predict`."""
-        self._refuse_overridden(DENSITY_HOOKS, "score_samples")
-        return self._each(X, evaluate.log_prob, "log_likelihood")
+    def score_samples(self, X: Any, noise_covariance: ArrayLike | None = None) -> NDArray:
+        """Return the log-likelihood of each sample, shape (n,). `X` and `noise_covariance` as in `fit`.
 
-    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Return the (weighted) mean log-likelihood per sample; `y` is ignored. `X` as in `fit`.
+        For Dask it is computed lazily, as by `predict`.
+        With errors it is that of the measured value, N(mean, covariance + noise) in each component.
+        """
+        self._refuse_overridden(DENSITY_HOOKS, "score_samples")
+        return self._each(X, evaluate.log_prob, "log_likelihood", noise_covariance)
+
+    def score(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        noise_covariance: ArrayLike | None = None,
+    ) -> float:
+        """Return the (weighted) mean log-likelihood per sample; `y` is ignored. `X` and `noise_covariance` as in `fit`.
 
         The scale of the weights has no influence on it.
         """
-        source = self._source(X, sample_weight)
-        return self._log_likelihood(source, X, sample_weight) / (source.total_weight * source.weight_unit)
+        source = self._source(X, sample_weight, noise_covariance)
+        return self._log_likelihood(source, X, sample_weight, noise_covariance) / (
+            source.total_weight * source.weight_unit
+        )
 
-    def _log_likelihood(self, source: Source, X: Any, sample_weight: ArrayLike | None) -> float:
+    def _log_likelihood(
+        self, source: Source, X: Any, sample_weight: ArrayLike | None, noise_covariance: ArrayLike | None
+    ) -> float:
         if type(self).score_samples is FittedMixture.score_samples:
             self._refuse_overridden(DENSITY_HOOKS, "score")
             return evaluate.log_likelihood(source, self._params(), self.n_threads) * source.weight_unit
-        each = np.asarray(self.score_samples(X), np.float64)  # a subclass has densities of its own
+        of_errors = {} if noise_covariance is None else {"noise_covariance": noise_covariance}
+        each = np.asarray(self.score_samples(X, **of_errors), np.float64)  # a subclass has densities of its own
         return float(each.sum() if sample_weight is None else each @ np.asarray(sample_weight, np.float64))
 
-    def _criteria(self, X: Any, sample_weight: ArrayLike | None = None) -> Criteria:
-        source = self._source(X, sample_weight)
+    def _criteria(self, X: Any, sample_weight: ArrayLike | None, noise_covariance: ArrayLike | None = None) -> Criteria:
+        source = self._source(X, sample_weight, noise_covariance)
         warn_of_relative_weights(source)
         n = source.total_weight * source.weight_unit
-        return Criteria.of(self._log_likelihood(source, X, sample_weight), n, self._n_parameters())
+        return Criteria.of(self._log_likelihood(source, X, sample_weight, noise_covariance), n, self._n_parameters())
 
-    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+    def bic(self, X: Any, sample_weight: ArrayLike | None = None, noise_covariance: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion on `X`, -2 log L + p log n; lower is better.
 
         n is the number of samples, with weights their sum, as for integer weights that stand for repeated rows. So the scale
-        of the weights matters, unlike in `fit`: multiply relative ones by n / ``sample_weight.sum()`` first.
+        of the weights matters, unlike in `fit`: multiply relative ones by n / ``sample_weight.sum()`` first. `noise_covariance` as
+        in `fit`.
 
         Warns
         -----
         UserWarning
             If the weights add up to 1, or to less than a tenth of the samples that have one: that is not their number.
         """
-        return self._criteria(X, sample_weight).bic
+        return self._criteria(X, sample_weight, noise_covariance).bic
 
-    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+    def aic(self, X: Any, sample_weight: ArrayLike | None = None, noise_covariance: ArrayLike | None = None) -> float:
         """Return Akaike's information criterion on `X`, -2 log L + 2 p; lower is better. L and the warning as in `bic`."""
-        return self._criteria(X, sample_weight).aic
+        return self._criteria(X, sample_weight, noise_covariance).aic
 
-    def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+    def icl(self, X: Any, sample_weight: ArrayLike | None = None, noise_covariance: ArrayLike | None = None) -> float:
         """Return the integrated completed likelihood on `X`, -2 log L - 2 sum_i log max_k z_ik + p log n; lower is better.
 
         This is BIC with a penalty for samples that do not clearly belong to one component: z_ik are the responsibilities, and
@@ -316,11 +377,50 @@ class FittedMixture(Estimator):
         22, 2000). mclust prints the negative. L, n and the warning as in `bic`.
         """
         self._refuse_overridden(DENSITY_HOOKS, "icl")
-        source = self._source(X, sample_weight)
+        source = self._source(X, sample_weight, noise_covariance)
         warn_of_relative_weights(source)
         sums = evaluate.classified(source, self._params(), self.n_threads).times(source.weight_unit)
         n = source.total_weight * source.weight_unit
         return Criteria.of(sums.log_likelihood, n, self._n_parameters()).icl(sums.classification)
+
+    def impute(self, X: Any, *, n_draws: int | None = None, random_state: Any = None) -> Any:
+        """Return `X` with what the mixture says of its missing values, given the observed ones; nothing of X is changed.
+
+        By default that is their conditional mean: with the probabilities r_k of the components given the observed features o, it is
+        sum_k r_k (mu_k + Sigma_k,:o Sigma_k,oo^-1 (x_o - mu_k,o)). Imputed means understate how much values vary: for what depends
+        on that, draw several data sets, analyse each, and combine the results (Rubin, Multiple Imputation for Nonresponse in
+        Surveys, 1987). A sample without any value gets the mean of the mixture, or draws from it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
+            With missing values, NaN or what stands for it, whatever `missing_values` of the model is.
+        n_draws : int, optional
+            Number of draws: of the component first, then of the missing values given it and the observed ones. By default the mean.
+        random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+            Source of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n, d), or (n_draws, n, d) for draws
+            float32 if X is, else float64. The mean of a frame of pandas or polars is such a frame, with the same columns and
+            index; that of a Dask collection is one, computed lazily.
+        """
+        self._refuse_overridden(DENSITY_HOOKS, "impute")
+        self._check_is_fitted()
+        if n_draws is not None:
+            _validation.check_integer("n_draws", n_draws, 1)
+            rng = _validation.check_random_state(random_state)
+            if is_dask(X):
+                raise TypeError(
+                    "n_draws is for data that are read here, and X is a Dask collection: draw for parts of X, or leave n_draws out"
+                )
+            return impute.drawn(self._all_of(X), self._params(), n_draws, rng, self.n_threads)
+        if not is_dask(X):
+            return framed(impute.imputed(self._all_of(X), self._params(), self.n_threads), X)
+        names = _validation.feature_names(X)
+        columns = [f"x{j}" for j in range(attributes.n_features(self))] if names is None else list(names)
+        return self._each(X, impute.imputed, columns, missing=True)
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
         """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,).

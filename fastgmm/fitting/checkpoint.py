@@ -314,7 +314,8 @@ def data_of(source: Source) -> dict[str, Any]:
     """Return a description that distinguishes data without reading all of them: sizes, extremes, some samples, all weights."""
     # of samples that lie elsewhere, sizes, extremes and sums have to do
     marks, weights = (None, None) if source.local is None else (source.local.marks, source.local.weights)
-    return {
+    of_noise = {} if source.noise_marks is None else {"noise_covariance": _digest(source.noise_marks)}
+    return of_noise | {
         "n_samples": source.n_samples,
         "n_features": source.n_features,
         "dtype": source.dtype.name,

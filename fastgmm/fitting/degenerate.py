@@ -208,6 +208,8 @@ def degenerate_components(
     n, d = source.n_samples, source.n_features
     least = least_samples(structure, d)
     held = params.weights * (n / params.total_weight)
+    if source.noise_columns is not None:  # without errors values may well be equal: the likelihood has a maximum there
+        return Degenerate({}, {j: holds(j, held[j], n) for j in np.flatnonzero(held < _NONE).tolist()}, {})
     # what a start or a converged fit rounds off is not a sample
     too_few = (held < least - _NONE) & (held >= _NONE) & (len(held) > 1)
     if wide(params, reg_covar) and held.min() > 2 * _NONE and not too_few.any():

@@ -42,7 +42,7 @@ def completed(
     n = source.total_weight * source.weight_unit
     # as many samples as their weights add up to; fewer than two have no variance
     unit = source.weight_unit / (max(n, 2.0) - 1.0)
-    if structure.layout.correlates:
+    if structure.layout.correlates or source.incomplete:
         whole = total(source, n_threads)
         return prior.completed(whole.mean, whole.scatter * unit, structure, k)
     if "variances" not in source.memory:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.data.source import ArraySource, LocalSource, Source
+from fastgmm.data.noisy import of_block
+from fastgmm.data.source import LocalSource, Source
 from fastgmm.em.accelerate import Accelerated, Accelerator
 from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.evaluate import log_prob
@@ -213,8 +214,9 @@ def _worst(source: LocalSource, *, params: Params, most: int) -> Worst:
     plan = lanes(source, params.n_densities, 0)
     with closing(source.blocks(plan.rows)) as blocks:
         for block in blocks:
-            X = block.X[block.weights > 0] if block.weights.size else block.X
-            values = log_prob(ArraySource(X), params).astype(np.float64)
+            chosen = block.weights > 0 if block.weights.size else slice(None)
+            part = of_block(block, chosen, incomplete=source.incomplete)
+            X, values = block.X[chosen], log_prob(part, params).astype(np.float64)
             order = np.argsort(values, kind="stable")[:most]
             found = found.merge(Worst(values[order], X[order].astype(np.float64)), most)
     return found

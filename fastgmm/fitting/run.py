@@ -177,6 +177,8 @@ class Fit:
         if plan.n_starts == 1 or plan.source.n_samples <= TIMES * most:
             return None
         start = plan.start
+        if plan.source.noise_columns is not None:  # a sample comes without its errors
+            return None
         if self.at.warm or plan.batches is not None or start.without_data or start.on_all or start.clean is not None:
             return None
         sample = plan.source.for_start(self._random_state).subsample(most, self._random_state, plan.n_components)

@@ -15,6 +15,7 @@ from fastgmm.em.step import Step
 from fastgmm.em.stop import ShareOfGain, Stop
 from fastgmm.em.sweep import total
 from fastgmm.init.best_of import rank
+from fastgmm.init.points import points
 from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
@@ -63,7 +64,7 @@ def _spread(
 
     An M-step turns them into parameters in whatever structure; linear maps of the data map them.
     """
-    means = sample.rows(random_state.choice(sample.n_samples, k, replace=False, p=sample.chances))
+    means = points(sample, random_state.choice(sample.n_samples, k, replace=False, p=sample.chances), n_threads)
     scatter = np.tile(total(sample, n_threads).scatter / k, (k, 1, 1))
     counts = np.full(k, sample.total_weight / k)
     stats = Stats(FULL, sample.n_samples, float("nan"), counts, np.zeros(means.shape), scatter, means)

@@ -9,7 +9,6 @@ from fastgmm.data.source import ArraySource
 from fastgmm.em.loop import run
 from fastgmm.em.step import Step
 from fastgmm.em.stop import Stop
-from fastgmm.em.sweep import total
 from fastgmm.init.groups import members, stats_of
 from fastgmm.init.whitening import Whitening
 from fastgmm.kernels.agglomerate import agglomerate, group
@@ -109,9 +108,11 @@ def _replayed(merges: Merges, n: int) -> NDArray[np.int64]:
 
 
 def tree_of(sample: ArraySource, *, halfway: bool = False) -> Agglomeration:
-    """Return the tree of all samples of a source, of which there should be at most `MOST_SAMPLES`."""
-    space = Whitening.of(total(sample, 1), sample.total_weight, sample.dtype, halfway=halfway)
-    return Agglomeration(space(sample.X), sample.weights, halfway=halfway)
+    """Return the tree of all samples of a source, of which there should be at most `MOST_SAMPLES`.
+
+    Samples with missing values are where `Whitening.space` expects them.
+    """
+    return Agglomeration(Whitening.space(sample, 1, halfway=halfway), sample.weights, halfway=halfway)
 
 
 def hierarchical(

@@ -5,19 +5,15 @@ RngState are made in the order in which scikit-learn makes them, so that a seed 
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm import _threads
-from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
-from fastgmm._limits import LIMITS
+from fastgmm._errors import ConvergenceWarning, like_sklearn, warn
 from fastgmm.data.source import ArraySource
 from fastgmm.em.evaluate import labels
-from fastgmm.em.lanes import lanes
 from fastgmm.em.sweep import mean
+from fastgmm.init import partial_kmeans
+from fastgmm.init.pool import KMeansResult, Pool, memory_for_kmeans
 from fastgmm.kernels import kmeans as kernels
 from fastgmm.kernels.ir_kmeans import PANEL
 from fastgmm.model.layouts import SPHERICAL
@@ -26,49 +22,8 @@ from fastgmm.model.params import Params
 Float = NDArray[np.float64]
 
 
-class KMeansResult(NamedTuple):
-    """Centres (k, d) in the dtype of the data, labels (n,) int32, inertia, iterations."""
-
-    centers: NDArray
-    labels: NDArray[np.int32]
-    inertia: float
-    n_iter: int
-
-
-#: Samples in a lane, at least: the sums of a lane, k x d, are added up once for every assignment.
-_MIN_WIDTH = 4096
-
-
 #: Numbers of data up to which means are sums row after row.
 _ROW_BY_ROW = 1 << 18
-
-
-class _Pool(_threads.ThreadPool):
-    """Lanes of a source and the threads that run passes over them. Lanes depend on n, k and d only."""
-
-    def __init__(self, source: ArraySource, k: int, n_threads: int | None) -> None:
-        n = source.n_samples
-        most = min(lanes(source, k, 0).n_lanes, -(-n // _MIN_WIDTH))
-        self.width = -(-n // (most * kernels.BLOCK)) * kernels.BLOCK
-        self.n_lanes = -(-n // self.width)
-        self.source = source
-        super().__init__(min(_threads.effective_threads(n_threads), self.n_lanes))
-
-    def sweep(self, compiled: Any, n_points: int, *arguments: Any) -> None:
-        """Run a pass that compares samples with `n_points` points, in calls of about half a second of one core at most.
-
-        Ctrl-C is served between two of them.
-        """
-        nanoseconds = n_points * (self.source.n_features / 4 + 1)  # what a slow core takes for a sample
-        rows = int(1e9 * LIMITS.call_seconds / nanoseconds) // (self.n_lanes * kernels.BLOCK) * kernels.BLOCK
-        rows = max(rows, kernels.BLOCK)
-        for begin in range(0, self.width, rows):
-            self.run(compiled, kernels.Span(self.width, begin, begin + rows), self.source.samples, *arguments)
-
-
-def _memory_for(source: ArraySource) -> AbstractContextManager[None]:
-    remedy = "Pass fewer of them, or for a mixture another init_params, such as 'random_from_data', or means_init"
-    return memory_for(f"k-means, which keeps two numbers for each of {source.n_samples} samples", remedy)
 
 
 def kmeans_plusplus(
@@ -83,12 +38,14 @@ def kmeans_plusplus(
     Each further centre is the best of 2 + log k samples drawn with probability proportional to the squared distance to
     the nearest centre so far, times the sample's weight.
     """
-    with _Pool(source, n_clusters, n_threads) as pool:
+    with Pool(source, n_clusters, n_threads) as pool:
+        if source.incomplete:
+            return partial_kmeans.seed(pool, n_clusters, random_state, n_local_trials)
         return _seed(pool, n_clusters, random_state, n_local_trials)
 
 
 def _seed(
-    pool: _Pool, n_clusters: int, random_state: np.random.RandomState, n_local_trials: int | None = None
+    pool: Pool, n_clusters: int, random_state: np.random.RandomState, n_local_trials: int | None = None
 ) -> NDArray[np.intp]:
     """Pick the centres, one pass each: it adds the centre chosen last and tries the candidates for the next one.
 
@@ -98,7 +55,7 @@ def _seed(
     source, n = pool.source, pool.source.n_samples
     trials = 2 + int(np.log(n_clusters)) if n_local_trials is None else n_local_trials
     blocks = -(-n // kernels.BLOCK)
-    with _memory_for(source):
+    with memory_for_kmeans(source):
         closest = np.full(blocks * kernels.BLOCK, np.inf, source.dtype)
     closest[n:] = 0.0
     shift = np.zeros(source.n_features, source.dtype)
@@ -153,10 +110,14 @@ def kmeans(
 
     It stops when no label changes or when the squared shift of all centres is at most `tol` times the mean variance of the
     features. Samples count by their weights. A cluster that lost all its samples takes the sample farthest from its own
-    centre. The inertia costs one more pass and one more compiled kernel; without it, NaN.
+    centre. The inertia costs one more pass and one more compiled kernel; without it, NaN. Samples with missing values:
+    `partial_kmeans`.
     """
+    if source.incomplete:
+        with Pool(source, n_clusters, n_threads) as pool:
+            return partial_kmeans.kmeans(pool, n_clusters, random_state, init=init, max_iter=max_iter, tol=tol)
     centre = _mean(source)
-    with _Pool(source, n_clusters, n_threads) as pool:
+    with Pool(source, n_clusters, n_threads) as pool:
         first = source.X[_seed(pool, n_clusters, random_state)] if init is None else np.asarray(init, source.dtype)
         lloyd = _Lloyd(pool, centre, n_clusters)
         centers = first - centre
@@ -215,11 +176,11 @@ class _Lloyd:
     Bounds are widened by all that rounding can do, so that labels are exactly those of a full comparison.
     """
 
-    def __init__(self, pool: _Pool, mean: NDArray, k: int) -> None:
+    def __init__(self, pool: Pool, mean: NDArray, k: int) -> None:
         self.pool, self.mean = pool, mean
         n, d = pool.source.n_samples, pool.source.n_features
         rows = pool.n_lanes
-        with _memory_for(pool.source):
+        with memory_for_kmeans(pool.source):
             self.clusters = kernels.Clusters(
                 labels=np.zeros(n, np.int32),
                 slack=np.zeros(n, np.float32),

@@ -18,6 +18,7 @@ from fastgmm.init.groups import members, stats_of
 from fastgmm.init.hierarchical import hierarchical
 from fastgmm.init.kmeans import kmeans, kmeans_plusplus
 from fastgmm.init.labelled import from_labels
+from fastgmm.init.points import points
 from fastgmm.init.whitening import Whitening
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
@@ -48,8 +49,7 @@ def from_whitened(
     (Scrucca & Raftery, Adv. Data Anal. Classif. 9, 2015), still weighs directions, and their units matter. With it, two clusters
     along one of ten axes were found for 5 of 12 seeds instead of 6, three clusters for 1 instead of 3.
     """
-    whitened = Whitening.of(total(source, n_threads), source.total_weight, source.dtype)(source.X)
-    space = ArraySource(whitened, source.weights, source.weight_unit)
+    space = ArraySource(Whitening.space(source, n_threads), source.weights, source.weight_unit)
     found = kmeans(space, k, random_state, n_threads=n_threads, with_inertia=False)
     return step.maximise(stats_of(source, step.structure.layout, k, members(found.labels, k), n_threads))
 
@@ -93,7 +93,7 @@ def _about(source: ArraySource, step: Step, indices: NDArray[np.intp], n_threads
     """
     k, d = len(indices), source.n_features
     n, layout = source.total_weight * source.weight_unit, step.structure.layout
-    means = source.rows(indices)
+    means = points(source, indices, n_threads)
     scatter = np.zeros(layout.shape(k, d))
     if layout.pools:
         whole = total(source, n_threads)

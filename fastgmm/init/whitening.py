@@ -7,12 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastgmm.em.sweep import TotalScatter
+from fastgmm.data.source import ArraySource
+from fastgmm.em.impute import imputed, most_likely
+from fastgmm.em.sweep import TotalScatter, total
 
 Float = NDArray[np.float64]
 
 #: Rows that are transformed at once: a float64 copy of them stays in the cache.
 _ROWS = 4096
+#: Numbers that are completed at once.
+_FILLED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,24 @@ class Whitening:
             freedom = max(total_weight - 1.0, 1.0)
             divisor = np.sqrt(total_weight / freedom * np.sqrt(freedom) * divisor)
         return cls(total.mean, axes / divisor)
+
+    @classmethod
+    def space(cls, source: ArraySource, n_threads: int | None, *, halfway: bool = False) -> NDArray:
+        """Return the samples of a source in that space, (n, r), in their dtype.
+
+        Of a sample with missing values it is where the most likely normal distribution of all samples expects it to be, given the
+        observed ones.
+        """
+        found = total(source, n_threads)
+        whitening = cls.of(found, source.total_weight, source.dtype, halfway=halfway)
+        if not source.incomplete:
+            return whitening(source.X)
+        normal, out = most_likely(found, source.total_weight), np.empty((source.n_samples, whitening.matrix.shape[1]))
+        rows = max(1, _FILLED // source.n_features)
+        for start in range(0, source.n_samples, rows):
+            part = ArraySource(source.X[start : start + rows], incomplete=True)
+            out[start : start + rows] = whitening(imputed(part, normal, n_threads))
+        return out.astype(source.dtype)
 
     def __call__(self, X: NDArray) -> NDArray:
         """Return the data (n, d) in that space, (n, r), in their dtype."""

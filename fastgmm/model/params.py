@@ -18,7 +18,7 @@ from fastgmm.model.noise import Noise
 
 Float = NDArray[np.float64]
 
-_HALF_LOG_2_PI = np.log(2 * np.arccos(np.longdouble(-1))) / 2
+HALF_LOG_2_PI = np.log(2 * np.arccos(np.longdouble(-1))) / 2
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,12 @@ class Params:
         It is in extended precision if the platform has that.
         """
         k, d = self.means.shape
-        constant = self.layout.log_det(self.prec_chol, k, d) - d * _HALF_LOG_2_PI
+        constant = self.layout.log_det(self.prec_chol, k, d) - d * HALF_LOG_2_PI
         return constant + np.log(self.weights.astype(np.longdouble)) if weighted else constant
+
+    def log_offsets(self, *, weighted: bool = True) -> LongFloat:
+        """Return what `log_constants` have in addition to those of the normal distribution, shape (k,)."""
+        return np.log(self.weights.astype(np.longdouble)) if weighted else np.zeros(len(self.weights), np.longdouble)
 
     # values that overflow the dtype give zero densities; `check_likelihood` reports them
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")

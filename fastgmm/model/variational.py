@@ -81,13 +81,23 @@ class Posterior(Params):
         E log |Lambda_k| = sum_{j < d} psi((nu_k - j) / 2) + d log 2 - log |C_k|, of which the mixture has -log |C_k / nu_k|; and
         E (x - mu_k)^T Lambda_k (x - mu_k) = d / beta_k + nu_k (x - m_k)^T C_k^-1 (x - m_k).
         """
+        constant: LongFloat = super().log_constants(weighted=False) + self._log_expected
+        return constant + self.log_weights if weighted else constant
+
+    def log_offsets(self, *, weighted: bool = True) -> LongFloat:
+        """Return what `log_constants` have in addition to those of the normal distribution, shape (k,)."""
+        return self._log_expected + self.log_weights if weighted else self._log_expected
+
+    @property
+    def _log_expected(self) -> LongFloat:
+        """Return the difference between E log N and the logarithm of N at the expected covariance, shape (k,)."""
         from scipy.special import digamma
 
         d = self.means.shape[1]
         halves = 0.5 * (self.dof[:, None] - np.arange(d))
         log_det = digamma(halves).sum(axis=1) + d * (_LOG_2 - np.log(self.dof))
-        constant = super().log_constants(weighted=False) + 0.5 * (log_det - d / self.mean_precision)
-        return constant + self.log_weights if weighted else constant
+        expected: LongFloat = (0.5 * (log_det - d / self.mean_precision)).astype(np.longdouble)
+        return expected
 
     @property
     def log_weights(self) -> Float:

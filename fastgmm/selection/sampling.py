@@ -63,21 +63,28 @@ def enriched(source: Source, sample: ArraySource, rng: np.random.RandomState, n_
         return sample
     share = found.weight / source.total_weight
     shares = np.repeat([(1.0 - share) / len(others), share / len(found.X)], [len(others), len(found.X)])
-    return ArraySource.weighted(np.concatenate([others, found.X.astype(others.dtype)]), shares * len(shares))
+    strata = np.concatenate([others, found.X.astype(others.dtype)])
+    return ArraySource.weighted(strata, shares * len(shares), incomplete=sample.incomplete)
 
 
 def _coarse(sample: ArraySource, rng: np.random.RandomState) -> Params | None:
     """Return a mixture of the larger clusters of k-means in the whitened space; None if there is none."""
     doubles = sample.in_double()
     n, d = doubles.X.shape
-    space = Whitening.of(total(doubles, 1), doubles.total_weight, doubles.dtype)(doubles.X)
-    found = kmeans(ArraySource(space, doubles.weights), min(_CLUSTERS, n), rng, n_threads=1, with_inertia=False)
+    found = kmeans(
+        ArraySource(Whitening.space(doubles, 1), doubles.weights),
+        min(_CLUSTERS, n),
+        rng,
+        n_threads=1,
+        with_inertia=False,
+    )
     sizes = np.bincount(found.labels, minlength=_CLUSTERS)
     large = np.flatnonzero(sizes >= max(_LARGE * n, 2 * d + 2))
     if not large.size:
         return None
     kept = np.isin(found.labels, large)
-    inside = ArraySource(doubles.X[kept], None if doubles.weights is None else doubles.weights[kept])
+    weights = None if doubles.weights is None else doubles.weights[kept]
+    inside = ArraySource(doubles.X[kept], weights, incomplete=doubles.incomplete)
     groups = np.searchsorted(large, found.labels[kept])
     variances = np.diagonal(total(doubles, 1).scatter) / doubles.total_weight
     step = MaximumLikelihood(STRUCTURES["VVV"], 1e-6 * float(variances.min()))
@@ -92,7 +99,8 @@ def _improbable(source: LocalSource, *, params: Params, limit: float, seed: int)
     found = _Improbable(np.empty((0, source.n_features), source.dtype), np.empty(0), 0.0)
     with closing(source.blocks(1 << 17)) as blocks:
         for block in blocks:
-            low = np.flatnonzero(evaluate.log_prob(ArraySource(block.X), params) < limit)
+            of_block = ArraySource(block.X, incomplete=source.incomplete)
+            low = np.flatnonzero(evaluate.log_prob(of_block, params) < limit)
             weights = np.ones(len(low)) if not block.weights.size else block.weights[low].astype(np.float64)
             low, weights = low[weights > 0.0], weights[weights > 0.0]
             # draws in proportion to the weights (Efraimidis & Spirakis, Inf. Process. Lett. 97(5), 2006)

@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
-from fastgmm._names import CRITERIA
+from fastgmm._names import CRITERIA, MISSING_VALUES
 from fastgmm.data.open import open_source
 from fastgmm.data.source import ArraySource, LocalSource, Source
-from fastgmm.em.sweep import total
+from fastgmm.em.sweep import check_observed, total
 from fastgmm.estimators.left_out import LeftOut, constant_features, features
 from fastgmm.estimators.mixture import Criteria, warn_of_relative_weights
 from fastgmm.fitting.checkpoint import data_of, settings_of
@@ -61,6 +61,7 @@ def select(
     reg_covar: float = 1e-9,
     max_iter: int = 1000,
     prior: str | NormalInverseWishart | None = None,
+    missing_values: str = "raise",
     random_state: Any = None,
     n_threads: int | None = None,
     progress: bool = False,
@@ -120,6 +121,8 @@ def select(
     prior : {None, 'default'} or NormalInverseWishart, default=None
         As in `GaussianMixture`; 'default' for each size its own. No model is then left out for components on few or equal
         samples, and criteria are of the likelihood at the posterior mode. A structure may have a lower one than those it contains.
+    missing_values : {'raise', 'marginalize'}, default='raise'
+        As in `GaussianMixture`. Criteria are of the likelihood of the observed values, and n counts the samples that have any.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
         Source of all random draws.
     n_threads : int, optional
@@ -171,6 +174,7 @@ def select(
     _validation.check_choice("init_params", init_params, STARTS)
     _validation.check_choice("weight_type", weight_type, ("frequency", "importance"))
     _validation.check_integer("n_init", n_init, 1)
+    missing = _validation.check_choice("missing_values", missing_values, MISSING_VALUES) != "raise"
     settings = Settings(
         _validation.check_non_negative("tol", tol),
         _validation.check_non_negative("reg_covar", reg_covar),
@@ -184,7 +188,8 @@ def select(
     names = _validation.feature_names(X)
     rng = _validation.check_random_state(random_state)
     wanted = _check_types(covariance_types)
-    source = open_source(X, sample_weight, min_samples=2)
+    source = open_source(X, sample_weight, min_samples=2, missing=missing, valued=True)
+    check_observed(source, names)
     _validation.check_magnitude(source.largest, source.n_features, source.dtype)
     effective = None
     if weight_type == "importance":
@@ -198,7 +203,7 @@ def select(
     called = [repr(str(names[j])) for j in kept] if names is not None else [f"feature {j}" for j in kept]
     structures = _structures(wanted, source.n_features)
     arguments = {"tol": tol, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
-    arguments |= {"prior": prior, "random_state": random_state}
+    arguments |= {"prior": prior, "random_state": random_state, "missing_values": missing_values}
     if file is not None:
         _read(file, source, structures, sizes, {**arguments, "reg_covar": reg_covar, "weight_type": weight_type})
     what = f"a search of up to {max(sizes)} components in {source.n_features} features, {source.n_samples} samples"
@@ -390,8 +395,8 @@ def _of_little(
     checkpoint: SearchCheckpoint | None = None,
     **options: Any,
 ) -> Cells:
-    """Return the cells of little data, fitted: by races, whose compiled loop knows no prior, or else by a grid."""
-    if settings.prior is not None:
+    """Return the cells of little data, fitted: by races, whose compiled loop knows no prior and no missing values, or by a grid."""
+    if settings.prior is not None or sample.incomplete:
         # the checkpoint is that of all samples, if these are a sample of them
         file = checkpoint if stands_for in (None, sample.n_samples) else None
         grid = Grid(sample, structures, sizes, settings, starts=starts, checkpoint=file, **options)

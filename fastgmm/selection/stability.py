@@ -62,4 +62,5 @@ def stability(
 
 
 def _rows(source: ArraySource, rows: NDArray[np.int64]) -> ArraySource:
-    return ArraySource(source.X[rows], None if source.weights is None else source.weights[rows], source.weight_unit)
+    weights = None if source.weights is None else source.weights[rows]
+    return ArraySource(source.X[rows], weights, source.weight_unit, incomplete=source.incomplete)

@@ -93,7 +93,8 @@ class Starts:
             sample = source.subsample(MOST_SAMPLES, rng)
             return sample, sample
         rows = np.sort(rng.permutation(source.n_samples)[:MOST_SAMPLES])
-        return ArraySource(source.X[rows], source.weights[rows]), ArraySource(source.X[rows])
+        X, incomplete = source.X[rows], source.incomplete
+        return ArraySource(X, source.weights[rows], incomplete=incomplete), ArraySource(X, incomplete=incomplete)
 
     def _of_tree(self, k: int, i: int) -> Stats:
         sample, tree = self._trees_of(i)[1]

@@ -137,7 +137,7 @@ def test_transpose(dtype):
 def lloyd(X, k, whole, steps):
     """Labels, counts and sums of each of some steps; with `whole`, from full comparisons."""
     source = ArraySource(X)
-    with driver._Pool(source, k, 1) as pool:
+    with driver.Pool(source, k, 1) as pool:
         assert pool.n_lanes > 1
         run = driver._Lloyd(pool, driver._mean(source), k)
         centers = X[:k] - run.mean
@@ -176,7 +176,7 @@ def test_few_samples_are_compared_in_the_end():
     """The purpose of the bounds: late iterations pass most samples over."""
     X = make_mixture(9000, 4, 6, separation=5.0, random_state=0).X
     source = ArraySource(X)
-    with driver._Pool(source, 6, 1) as pool:
+    with driver.Pool(source, 6, 1) as pool:
         run = driver._Lloyd(pool, driver._mean(source), 6)
         centers = X[:6] - run.mean
         for _ in range(30):

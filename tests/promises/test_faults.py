@@ -60,8 +60,8 @@ def test_bits_of_k_means_do_not_depend_on_how_its_passes_are_cut(weighted, monke
         return result.centers.tobytes(), result.labels.tobytes(), result.inertia, result.n_iter
 
     whole, calls = found(), []
-    run_ = kmeans._Pool.run
-    monkeypatch.setattr(kmeans._Pool, "run", lambda pool, *rest: (calls.append(rest[1]), run_(pool, *rest)))
+    run_ = kmeans.Pool.run
+    monkeypatch.setattr(kmeans.Pool, "run", lambda pool, *rest: (calls.append(rest[1]), run_(pool, *rest)))
     assert found() == whole
     before = len(calls)
     for nanoseconds in (1.0, 5e3, 1e5):
@@ -113,9 +113,9 @@ def test_ctrl_c_in_a_start_leaves_the_model_as_it_was(init, monkeypatch):
     model = GaussianMixture(2, random_state=0).fit(X).set_params(init_params=init, n_components=3)
     before = dict(vars(model))
     owner, name = {
-        "kmeans": (kmeans._Pool, "run"),
-        "k-means++": (kmeans._Pool, "run"),
-        "whitened": (kmeans._Pool, "run"),
+        "kmeans": (kmeans.Pool, "run"),
+        "k-means++": (kmeans.Pool, "run"),
+        "whitened": (kmeans.Pool, "run"),
         "hierarchical": (fastgmm.init.hierarchical, "tree_of"),
         "em-em": (fastgmm.init.em_em, "run"),
         "auto": (fastgmm.init.best_of, "run"),
