@@ -415,6 +415,22 @@ def check_sample_weight(
     return weights
 
 
+def check_targets(value: Any, n_samples: int, owner: str) -> NDArray:
+    """Return the targets of a regression, (n_samples,) or (n_samples, q), float32 or float64 and finite."""
+    if value is None:
+        raise ValueError(
+            f"{owner} requires y to be passed, but the target y is None: pass a number for each sample, or a row of several"
+        )
+    targets = as_numbers(value, "y")
+    if targets.ndim not in (1, 2) or len(targets) != n_samples or 0 in targets.shape:
+        raise ValueError(
+            f"y must have the shape ({n_samples},), a number for each sample of X, or ({n_samples}, n_targets), got "
+            f"{targets.shape}"
+        )
+    _check_finite(targets, "y")
+    return targets
+
+
 def is_array_like(value: Any) -> bool:
     """Return whether `value` is meant as an array, and not as a name or a number."""
     return hasattr(value, "__len__") and not isinstance(value, (str, bytes)) and np.ndim(value) > 0

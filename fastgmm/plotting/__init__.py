@@ -5,13 +5,16 @@ figure. Nothing is ever shown or saved here.
 """
 
 from fastgmm.plotting.curves import CriterionArtists, Selection, plot_convergence, plot_criterion
+from fastgmm.plotting.density import DensityArtists, plot_density
 from fastgmm.plotting.mixtures import MixtureArtists, plot_mixture
 
 __all__ = [
     "CriterionArtists",
+    "DensityArtists",
     "MixtureArtists",
     "Selection",
     "plot_convergence",
     "plot_criterion",
+    "plot_density",
     "plot_mixture",
 ]

@@ -40,6 +40,8 @@ BAYESIAN = [
 ALL = [
     *(("GaussianMixture", params) for params in CONFIGURATIONS),
     *(("BayesianGaussianMixture", params) for params in BAYESIAN),
+    ("GaussianMixtureRegressor", {}),
+    ("GaussianMixtureRegressor", {"covariance_type": "tied", "n_threads": 1}),
 ]
 
 CHECKS = """
