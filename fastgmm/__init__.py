@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, NotFittedError
     from fastgmm.data.chunks import chunks
     from fastgmm.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture
+    from fastgmm.estimators.classifier import GaussianMixtureClassifier
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
     from fastgmm.estimators.loading import load
+    from fastgmm.estimators.outlier_detector import GaussianMixtureOutlierDetector
     from fastgmm.estimators.regressor import GaussianMixtureRegressor
     from fastgmm.functional import (
         em_step,
@@ -39,6 +41,8 @@ _HOME = {
     "ConvergenceWarning": "fastgmm._errors",
     "DegenerateWarning": "fastgmm._errors",
     "GaussianMixture": "fastgmm.estimators.gaussian_mixture",
+    "GaussianMixtureClassifier": "fastgmm.estimators.classifier",
+    "GaussianMixtureOutlierDetector": "fastgmm.estimators.outlier_detector",
     "GaussianMixtureRegressor": "fastgmm.estimators.regressor",
     "LocalOptimumWarning": "fastgmm._errors",
     "NormalInverseWishart": "fastgmm.model.priors",
@@ -64,6 +68,8 @@ __all__ = [
     "ConvergenceWarning",
     "DegenerateWarning",
     "GaussianMixture",
+    "GaussianMixtureClassifier",
+    "GaussianMixtureOutlierDetector",
     "GaussianMixtureRegressor",
     "LocalOptimumWarning",
     "NormalInverseWishart",

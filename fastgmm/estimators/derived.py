@@ -99,6 +99,11 @@ def _plain(model: FittedMixture) -> Params:
     return Params(params.layout, *parts, params.noise)
 
 
+def plain_model(model: FittedMixture, params: Params) -> GaussianMixture:
+    """Return a fitted model of other parameters in the same features, of the same structure."""
+    return _model(model, params, np.arange(params.means.shape[1]))
+
+
 def _model(model: FittedMixture, params: Params, features: Indices) -> GaussianMixture:
     """Return a fitted model of parameters in some of the features of another model."""
     from fastgmm.estimators.gaussian_mixture import GaussianMixture  # which is a FittedMixture, and has these methods

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastgmm.em.online import Averages
-from fastgmm.estimators import bayesian_gaussian_mixture, gaussian_mixture, regressor
+from fastgmm.estimators import bayesian_gaussian_mixture, classifier, gaussian_mixture, outlier_detector, regressor
 from fastgmm.estimators.left_out import LeftOut
 from fastgmm.estimators.saving import COMPOSITES, SAVED
 from fastgmm.io import model_file
@@ -23,6 +23,8 @@ from fastgmm.model.structures import STRUCTURES
 __all__ = ["load"]
 
 # imported, they are in `SAVED` and `COMPOSITES`
+assert classifier.GaussianMixtureClassifier in COMPOSITES.values()
+assert outlier_detector.GaussianMixtureOutlierDetector in COMPOSITES.values()
 assert regressor.GaussianMixtureRegressor in COMPOSITES.values()
 assert bayesian_gaussian_mixture.BayesianGaussianMixture in SAVED.values()
 assert gaussian_mixture.GaussianMixture in SAVED.values()

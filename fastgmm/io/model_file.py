@@ -93,6 +93,7 @@ _ARRAY_PARAMS = (
     "noise",
     "mean_prior",
     "covariance_prior",
+    "priors",
 )
 #: Those of them that may also be of another type.
 _MAY_BE_PLAIN: dict[str, Any] = {"init_params": str, "noise": bool, "covariance_prior": (int, float)}
@@ -109,6 +110,8 @@ PRIOR = ("mean", "shrinkage", "dof", "scale")
 _PRIOR = tuple(f"prior.{part}" for part in PRIOR)
 _NOISE = (*(f"noise.{part}" for part in archive.NOISE), "averages.noise")
 _JSON = (bool, int, float, str, type(None))
+#: Parameters that may be a list, of what is chosen from.
+_MAY_BE_SEVERAL = ("n_components", "covariance_type")
 
 
 class Contents(NamedTuple):
@@ -293,6 +296,8 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
             plain[name] = None
         elif isinstance(value, _JSON):
             plain[name] = value
+        elif name in _MAY_BE_SEVERAL and isinstance(value, (list, tuple, range)):
+            plain[name] = list(value)
         elif isinstance(value, NormalInverseWishart):
             plain[name] = {part: None if own is None else np.asarray(own).tolist() for part, own in vars(value).items()}
         else:
@@ -308,9 +313,14 @@ def _plain_params(header: dict[str, Any]) -> dict[str, Any]:
         params = params | {"prior": None}
     else:
         given = None
-    if not isinstance(params, dict) or not all(isinstance(value, _JSON) for value in params.values()):
+    if not isinstance(params, dict) or not all(_is_plain(name, value) for name, value in params.items()):
         raise ValueError("its header holds no usable parameters; save the model again")
     return params if given is None else params | {"prior": NormalInverseWishart(**given)}
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    several = name in _MAY_BE_SEVERAL and isinstance(value, list)
+    return all(isinstance(one, _JSON) for one in value) if several else isinstance(value, _JSON)
 
 
 def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[str, Any]) -> str | None:

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 
 import fastgmm
-from fastgmm import GaussianMixture, GaussianMixtureRegressor
+from fastgmm import (
+    GaussianMixture,
+    GaussianMixtureClassifier,
+    GaussianMixtureOutlierDetector,
+    GaussianMixtureRegressor,
+)
 
 from . import FRAME, Row, X, blobs, fitted, with_value
 
@@ -133,4 +138,95 @@ REGRESSOR: list[Row] = [
     ),
 ]
 
-ROWS: list[Row] = [*DERIVED, *REGRESSOR]
+L = np.arange(60) % 3
+
+
+def classify(data: Any = X, y: Any = L, **options: Any) -> partial:
+    return partial(GaussianMixtureClassifier(**options).fit, data, y)
+
+
+CLASSIFIER: list[Row] = [
+    ("classifier: no y", lambda: classify(y=None), ValueError, "requires y to be passed"),
+    ("classifier: y too short", lambda: classify(y=L[:-1]), ValueError, r"y must have the shape \(60,\)"),
+    ("classifier: continuous", lambda: classify(y=L + 0.5), ValueError, "Unknown label type: continuous.*Regressor"),
+    (
+        "classifier: mixed labels",
+        lambda: classify(y=np.array([1, "a"] * 30, object)),
+        ValueError,
+        "all strings or all integers",
+    ),
+    ("classifier: NaN label", lambda: classify(y=np.where(L == 1, np.nan, L)), ValueError, "Input y contains NaN"),
+    ("classifier: dates", lambda: classify(y=L.astype("M8[D]")), ValueError, "Classes must be integers"),
+    (
+        "classifier: EDDA of two",
+        lambda: classify(n_components=2),
+        ValueError,
+        "EDDA has one component.*method='mclustda'",
+    ),
+    ("classifier: method", lambda: classify(method="mclust"), ValueError, "did you mean 'mclustda'"),
+    ("classifier: criterion", lambda: classify(criterion="aic"), ValueError, "criterion must be one of 'bic', 'cv'"),
+    ("classifier: folds", lambda: classify(n_folds=1), ValueError, "n_folds must be an integer of at least 2"),
+    ("classifier: priors", lambda: classify(priors=[0.5, 0.5]), ValueError, "'priors' should have the shape"),
+    ("classifier: priors' sum", lambda: classify(priors=[0.5, 0.5, 0.5]), ValueError, "divide by the sum"),
+    (
+        "classifier: structure",
+        lambda: classify(covariance_type=["VVV", "VVW"]),
+        ValueError,
+        "covariance_type must be one of",
+    ),
+    ("classifier: no structure", lambda: classify(covariance_type=[]), ValueError, "must be the name of a structure"),
+    ("classifier: one feature", lambda: classify(covariance_type="E"), ValueError, "is for data of one feature"),
+    (
+        "classifier: no number",
+        lambda: classify(n_components=[], method="mclustda"),
+        ValueError,
+        "n_components is empty: pass",
+    ),
+    (
+        "classifier: dict",
+        lambda: classify(n_components={0: 1, 1: 2}, method="mclustda"),
+        ValueError,
+        "dict without the class 2",
+    ),
+    (
+        "classifier: cv of a dict",
+        lambda: classify(n_components={0: [1, 2], 1: 1, 2: 1}, method="mclustda", criterion="cv"),
+        ValueError,
+        "pass lists and no dict",
+    ),
+    (
+        "classifier: too many",
+        lambda: classify(n_components=21, method="mclustda"),
+        ValueError,
+        "n_samples >= n_components",
+    ),
+    ("classifier: features", lambda: partial(classify()().predict, blobs(d=3)), ValueError, "X has 3 features"),
+    (
+        "classifier: not fitted",
+        lambda: partial(GaussianMixtureClassifier().predict_proba, X),
+        ValueError,
+        "not fitted yet",
+    ),
+]
+
+
+def detect(data: Any = X, **options: Any) -> partial:
+    return partial(GaussianMixtureOutlierDetector(**options).fit, data)
+
+
+DETECTOR: list[Row] = [
+    ("detector: contamination 0", lambda: detect(contamination=0.0), ValueError, "above 0 and at most 0.5"),
+    ("detector: contamination a percentage", lambda: detect(contamination=5), ValueError, "above 0 and at most 0.5"),
+    ("detector: tail", lambda: detect(tail=1.0), ValueError, "above 0 and below 1"),
+    ("detector: text", lambda: detect(tail="auto"), TypeError, "tail must be a number"),
+    ("detector: NaN", lambda: detect(data=with_value(np.nan)), ValueError, "Input X contains NaN"),
+    (
+        "detector: not fitted",
+        lambda: partial(GaussianMixtureOutlierDetector().predict, X),
+        ValueError,
+        "not fitted yet",
+    ),
+    ("detector: features", lambda: partial(detect()().predict, blobs(d=3)), ValueError, "X has 3 features"),
+]
+
+ROWS: list[Row] = [*DERIVED, *REGRESSOR, *CLASSIFIER, *DETECTOR]
