@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from fastgmm._errors import ConvergenceWarning, DegenerateWarning, LocalOptimumWarning, NotFittedError
     from fastgmm.data.chunks import chunks
     from fastgmm.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture
+    from fastgmm.estimators.classifier import GaussianMixtureClassifier
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
     from fastgmm.estimators.loading import load
+    from fastgmm.estimators.outlier_detector import GaussianMixtureOutlierDetector
+    from fastgmm.estimators.regressor import GaussianMixtureRegressor
     from fastgmm.functional import (
         em_step,
         kmeans,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
         responsibilities,
         sufficient_statistics,
     )
+    from fastgmm.inference import cdf, quantile
     from fastgmm.model.priors import NormalInverseWishart
     from fastgmm.selection import Selection, select
 
@@ -37,10 +41,14 @@ _HOME = {
     "ConvergenceWarning": "fastgmm._errors",
     "DegenerateWarning": "fastgmm._errors",
     "GaussianMixture": "fastgmm.estimators.gaussian_mixture",
+    "GaussianMixtureClassifier": "fastgmm.estimators.classifier",
+    "GaussianMixtureOutlierDetector": "fastgmm.estimators.outlier_detector",
+    "GaussianMixtureRegressor": "fastgmm.estimators.regressor",
     "LocalOptimumWarning": "fastgmm._errors",
     "NormalInverseWishart": "fastgmm.model.priors",
     "NotFittedError": "fastgmm._errors",
     "Selection": "fastgmm.selection",
+    "cdf": "fastgmm.inference.distribution",
     "chunks": "fastgmm.data.chunks",
     "em_step": "fastgmm.functional",
     "kmeans": "fastgmm.functional",
@@ -48,6 +56,7 @@ _HOME = {
     "load": "fastgmm.estimators.loading",
     "log_density": "fastgmm.functional",
     "log_prob": "fastgmm.functional",
+    "quantile": "fastgmm.inference.distribution",
     "responsibilities": "fastgmm.functional",
     "select": "fastgmm.selection",
     "sufficient_statistics": "fastgmm.functional",
@@ -59,11 +68,15 @@ __all__ = [
     "ConvergenceWarning",
     "DegenerateWarning",
     "GaussianMixture",
+    "GaussianMixtureClassifier",
+    "GaussianMixtureOutlierDetector",
+    "GaussianMixtureRegressor",
     "LocalOptimumWarning",
     "NormalInverseWishart",
     "NotFittedError",
     "Selection",
     "__version__",
+    "cdf",
     "chunks",
     "em_step",
     "kmeans",
@@ -71,6 +84,7 @@ __all__ = [
     "load",
     "log_density",
     "log_prob",
+    "quantile",
     "responsibilities",
     "select",
     "sufficient_statistics",

@@ -29,6 +29,10 @@ class LocalOptimumWarning(UserWarning):
     """EM converged, to an optimum that only one of several starts reached: a better one may be left to find."""
 
 
+class DataConversionWarning(UserWarning):
+    """An array was taken in another shape than it has: labels in one column."""
+
+
 class DegenerateWarning(UserWarning):
     """EM ended with components that sit on a few equal samples, or hold none: likelihood and criteria mean nothing then."""
 

@@ -24,3 +24,6 @@ MISSING_VALUES = ("raise", "marginalize")
 CRITERIA = ("bic", "icl", "aic")
 #: Priors of the weights of a variational fit.
 WEIGHT_PRIORS = ("dirichlet_process", "dirichlet_distribution")
+#: Kinds of discriminant analysis: one component for each class, or a mixture for each; and what chooses among candidates.
+CLASSIFIERS = ("edda", "mclustda")
+CHOICES = ("bic", "cv")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm._errors import warn
+from fastgmm._errors import DataConversionWarning, like_sklearn, warn
 from fastgmm._frames import column_names, has_schema, is_lazy, is_missing, no_numbers
 from fastgmm._limits import LIMITS
 
@@ -446,6 +446,59 @@ def check_sample_weight(
     if not all_zero and not weights.any():
         raise ValueError(f"{name} is zero for all samples: at least one weight must be positive")
     return weights
+
+
+def check_targets(value: Any, n_samples: int, owner: str) -> NDArray:
+    """Return the targets of a regression, (n_samples,) or (n_samples, q), float32 or float64 and finite."""
+    if value is None:
+        raise ValueError(
+            f"{owner} requires y to be passed, but the target y is None: pass a number for each sample, or a row of several"
+        )
+    targets = as_numbers(value, "y")
+    if targets.ndim not in (1, 2) or len(targets) != n_samples or 0 in targets.shape:
+        raise ValueError(
+            f"y must have the shape ({n_samples},), a number for each sample of X, or ({n_samples}, n_targets), got "
+            f"{targets.shape}"
+        )
+    _check_finite(targets, "y")
+    return targets
+
+
+def check_classes(value: Any, n_samples: int, owner: str) -> NDArray:
+    """Return labels (n_samples,): integers, strings, booleans, or floats that are whole numbers."""
+    if value is None:
+        raise ValueError(
+            f"{owner} requires y to be passed, but the target y is None: pass the class of each sample, or fit a GaussianMixture"
+        )
+    _check_dense(value, "y")
+    labels = np.asarray(value)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        warn(
+            "A column-vector y was passed when a 1d array was expected. Please change the shape of y to (n_samples, ), for "
+            "example using ravel().",
+            like_sklearn(DataConversionWarning),
+        )
+        labels = labels.ravel()
+    if labels.shape != (n_samples,):
+        raise ValueError(f"y must have the shape ({n_samples},), the class of each sample of X, got {labels.shape}")
+    if labels.dtype.kind == "f":
+        _check_finite(labels, "y")
+        if (labels != np.floor(labels)).any():
+            raise ValueError(
+                f"Unknown label type: continuous. y holds {labels[labels != np.floor(labels)][0]}, and classes must be whole "
+                "numbers or strings: round or bin them, or fit a GaussianMixtureRegressor"
+            )
+    elif labels.dtype.kind == "O" and not (
+        all(isinstance(one, str) for one in labels)
+        or all(isinstance(one, (numbers.Integral, np.bool_)) for one in labels)
+    ):
+        raise ValueError(
+            "Unknown label type: unknown. y holds objects, and classes must be all strings or all integers: convert them, such "
+            "as with y.astype(str)"
+        )
+    elif labels.dtype.kind not in "biuUSOf":
+        raise ValueError(f"Unknown label type: {labels.dtype}. Classes must be integers, strings or booleans")
+    return labels
 
 
 def is_array_like(value: Any) -> bool:

@@ -932,3 +932,39 @@ def incomplete_statistics(
             sums[c] += r * hats[c]
             scatter[c] += r * (np.outer(hats[c], hats[c]) + conditionals[c])
     return log_likelihood, resp, counts, sums, scatter
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# some features given others
+
+
+def conditional(
+    weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, given: list[int], x: ArrayLike
+) -> tuple[Float, Float, Float]:
+    """Weights, means and covariances of the other features given some, of matrices (k, d, d).
+
+    w_k(x) ~ w_k N(x; mu_x, S_xx); mu_y + S_yx S_xx^-1 (x - mu_x); S_yy - S_yx S_xx^-1 S_xy.
+    """
+    weights, means, covariances, x = map(_float64, (weights, means, covariances, x))
+    others = [j for j in range(means.shape[1]) if j not in given]
+    shares, centres, matrices = [], [], []
+    for k in range(len(weights)):
+        xx, yx = covariances[k][np.ix_(given, given)], covariances[k][np.ix_(others, given)]
+        shares.append(weights[k] * multivariate_normal.pdf(x, means[k, given], xx))
+        inverse = np.linalg.inv(xx)
+        centres.append(means[k, others] + yx @ inverse @ (x - means[k, given]))
+        matrices.append(covariances[k][np.ix_(others, others)] - yx @ inverse @ yx.T)
+    return np.array(shares) / sum(shares), np.array(centres), np.array(matrices)
+
+
+def regression(
+    weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, given: list[int], X: ArrayLike
+) -> tuple[Float, Float]:
+    """E[y | x] and Var[y | x] of each sample, by the law of total variance, each (n, q)."""
+    expected, variances = [], []
+    for x in _float64(X):
+        w, m, c = conditional(weights, means, covariances, given, x)
+        mean = sum(w[k] * m[k] for k in range(len(w)))
+        expected.append(mean)
+        variances.append(sum(w[k] * (np.diag(c[k]) + (m[k] - mean) ** 2) for k in range(len(w))))
+    return np.array(expected), np.array(variances)

@@ -357,6 +357,10 @@ def _inputs(args: Namespace) -> list[str]:
 def _load(args: Namespace) -> tuple[FittableMixture, tuple[str, ...] | None]:
     """Return the model without its feature names, and the names: arrays have none, and names are compared here."""
     model = fastgmm.load(args.model)
+    if not isinstance(model, FittableMixture):
+        raise ValueError(
+            f"{args.model} holds a {type(model).__name__}, and this command takes a mixture: load it in Python with fastgmm.load"
+        )
     if getattr(args, "threads", None) is not None:
         model.set_params(n_threads=args.threads)
     if not hasattr(model, "feature_names_in_"):

@@ -10,10 +10,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fastgmm.em.online import Averages
-from fastgmm.estimators import bayesian_gaussian_mixture, gaussian_mixture
-from fastgmm.estimators.fittable import FittableMixture
+from fastgmm.estimators import bayesian_gaussian_mixture, classifier, gaussian_mixture, outlier_detector, regressor
 from fastgmm.estimators.left_out import LeftOut
-from fastgmm.estimators.saving import SAVED
+from fastgmm.estimators.saving import COMPOSITES, SAVED
 from fastgmm.io import model_file
 from fastgmm.io.archive import noise_in
 from fastgmm.model.layouts import Layout
@@ -23,13 +22,16 @@ from fastgmm.model.structures import STRUCTURES
 
 __all__ = ["load"]
 
-# imported, they are in `SAVED`
+# imported, they are in `SAVED` and `COMPOSITES`
+assert classifier.GaussianMixtureClassifier in COMPOSITES.values()
+assert outlier_detector.GaussianMixtureOutlierDetector in COMPOSITES.values()
+assert regressor.GaussianMixtureRegressor in COMPOSITES.values()
 assert bayesian_gaussian_mixture.BayesianGaussianMixture in SAVED.values()
 assert gaussian_mixture.GaussianMixture in SAVED.values()
 
 
-def load(path: str | os.PathLike[str]) -> FittableMixture:
-    """Read a model that `save` wrote.
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a model or estimator that `save` wrote.
 
     Nothing in the file is executed, whoever wrote it; its contents are checked before a model is made of them.
 
@@ -39,7 +41,7 @@ def load(path: str | os.PathLike[str]) -> FittableMixture:
 
     Returns
     -------
-    model : GaussianMixture or BayesianGaussianMixture
+    model : GaussianMixture, BayesianGaussianMixture, or an estimator made of mixtures, such as GaussianMixtureRegressor
         With the parameters and fitted attributes of the one that was saved.
 
     Raises
@@ -50,9 +52,28 @@ def load(path: str | os.PathLike[str]) -> FittableMixture:
     OSError
         If the file cannot be opened.
     """
-    contents = model_file.read(path, {name: cls._parameter_names() for name, cls in SAVED.items()})
+    known, composed = (
+        {name: cls._parameter_names() for name, cls in classes.items()} for classes in (SAVED, COMPOSITES)
+    )
+    contents = model_file.read(path, known, composed)
+    if isinstance(contents, model_file.Contents):
+        return _mixture(contents)
+    model = COMPOSITES[contents.class_name](**contents.params)
+    try:
+        model._restore([_mixture(part) for part in contents.parts], contents.arrays)
+    except (ValueError, KeyError) as problem:
+        missing = f"it lacks {problem}" if isinstance(problem, KeyError) else str(problem)
+        raise ValueError(
+            f"{os.fspath(path)} cannot be loaded as a fastgmm model: {missing}; the file is damaged or was changed, save the model "
+            "again"
+        ) from None
+    return model
+
+
+def _mixture(contents: model_file.Contents) -> Any:
+    """Return the mixture of checked contents."""
     entries = contents.entries
-    model = SAVED[contents.class_name](**contents.params)
+    model: Any = SAVED[contents.class_name](**contents.params)
     for entry in model_file.PARAMETERS:
         setattr(model, entry, entries[entry])
     model.converged_ = bool(entries["converged_"])

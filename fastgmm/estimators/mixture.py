@@ -21,7 +21,7 @@ from fastgmm.data.open import open_source
 from fastgmm.data.source import Source
 from fastgmm.em import evaluate, impute
 from fastgmm.em.result import FitResult
-from fastgmm.estimators import attributes, exchange, ordering, saving
+from fastgmm.estimators import attributes, derived, exchange, ordering, saving
 from fastgmm.estimators.account import account
 from fastgmm.estimators.base import Estimator
 from fastgmm.estimators.left_out import LeftOut, without
@@ -32,6 +32,8 @@ from fastgmm.model.structures import STRUCTURES, Structure
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from fastgmm.estimators.gaussian_mixture import GaussianMixture
 
 #: Methods that scikit-learn's class computes densities with, in any of its versions 1.6 to 1.9, and that are not called here.
 DENSITY_HOOKS = (
@@ -530,6 +532,57 @@ class FittedMixture(Estimator):
         """
         found: Self = exchange.from_sklearn(cls, model, cls._sklearn_name)
         return found
+
+    def marginal(self, features: int | str | Sequence[int | str]) -> GaussianMixture:
+        """Return the fitted mixture of some of the features.
+
+        Parameters
+        ----------
+        features : int or str, or sequence of these
+            By index or name (`feature_names_in_`), in the order that the new model has.
+
+        Returns
+        -------
+        GaussianMixture
+            With weights, means and covariances as here, float32 if these are. Its `covariance_type` is that of the model, but
+            for fewer features 'VVI' of 'EVI', and 'VVV' of 'EVE', 'VVE', 'EEV', 'VEV' and 'EVV': what components share there
+            is shared in all features only. Of a `BayesianGaussianMixture` it has the expected parameters.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If features are not the model's, or noise lies in a box that is not along the axes of the features.
+        """
+        return derived.marginal(self, features)
+
+    def condition(
+        self, features: int | str | Sequence[int | str], values: ArrayLike
+    ) -> GaussianMixture | list[GaussianMixture]:
+        """Return the fitted mixture of the other features, given values of some.
+
+        Component k has the weight w_k N(x; mu_x, S_xx), divided by the sum of these, the mean mu_y + S_yx S_xx^-1 (x - mu_x) and
+        the covariance S_yy - S_yx S_xx^-1 S_xy.
+
+        Parameters
+        ----------
+        features : int or str, or sequence of these
+            The p features that are given, by index or name.
+        values : array-like of shape (p,) or (n, p)
+            Their values, in the same order; a number for a single feature.
+
+        Returns
+        -------
+        GaussianMixture, or list of n of them
+            Of the features that are not given, in their order, with the `covariance_type` of `marginal`; a list if `values` has
+            two dimensions. `GaussianMixtureRegressor.from_mixture` predicts means and standard deviations for many samples.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If features are not the model's or are all given, values do not fit or have the density 0, or noise lies in a box
+            that is not along the axes of the features.
+        """
+        return derived.condition(self, features, values)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to `path` (npz without pickle; see `fastgmm.load`)."""

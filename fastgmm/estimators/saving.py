@@ -23,12 +23,21 @@ _UNFITTED = {"converged_": True, "n_iter_": 0, "n_passes_": 0, "lower_bound_": -
 #: Estimators that files hold, by name: `save` writes no other, and `load` makes one of them.
 SAVED: dict[str, type[Any]] = {}
 
+#: Those that are made of fitted mixtures, likewise.
+COMPOSITES: dict[str, type[Any]] = {}
+
 _Class = TypeVar("_Class", bound=type[Any])
 
 
 def saveable(cls: _Class) -> _Class:
     """Register an estimator that files hold; subclasses are not, since `load` could not make one."""
     SAVED[cls.__name__] = cls
+    return cls
+
+
+def composite(cls: _Class) -> _Class:
+    """Register an estimator made of mixtures (`estimators.composite`) that files hold."""
+    COMPOSITES[cls.__name__] = cls
     return cls
 
 
@@ -59,6 +68,38 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written.
     """
+    contents = contents_of(model)
+    try:
+        model_file.write(path, contents)
+    except ValueError as problem:
+        raise _unsaveable(contents.class_name, problem) from None
+
+
+def save_composite(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator that is made of mixtures; as `save`."""
+    name = type(model).__name__
+    if COMPOSITES.get(name) is not type(model):
+        raise TypeError(
+            f"a {name} cannot be saved, only {listed(list(COMPOSITES))}; copy the fitted attributes into one"
+        )
+    model._check_is_fitted()
+    parts = [contents_of(part) for part in model._parts()]
+    try:
+        model_file.write_composed(
+            path, model_file.Composed(name, model.get_params(deep=False), parts, model._own_arrays())
+        )
+    except ValueError as problem:
+        raise _unsaveable(name, problem) from None
+
+
+def _unsaveable(name: str, problem: ValueError) -> ValueError:
+    return ValueError(
+        f"this {name} cannot be saved: {problem}; fit it again before saving, or build it with from_parameters"
+    )
+
+
+def contents_of(model: Any) -> model_file.Contents:
+    """Return what the file of a fitted mixture holds; errors as of `save`."""
     name = type(model).__name__
     if SAVED.get(name) is not type(model):
         raise TypeError(f"a {name} cannot be saved, only {listed(list(SAVED))}; copy the fitted attributes into one")
@@ -89,13 +130,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
         if model._left_out.names is not None:
             entries["left_out_of"] = np.asarray(model._left_out.names, dtype=np.str_)
     lost = getattr(model, "_averages_lost", False)
-    contents = model_file.Contents(name, model.get_params(deep=False), entries, averages_lost=lost)
-    try:
-        model_file.write(path, contents)
-    except ValueError as problem:
-        raise ValueError(
-            f"this {name} cannot be saved: {problem}; fit it again before saving, or build it with from_parameters"
-        ) from None
+    return model_file.Contents(name, model.get_params(deep=False), entries, averages_lost=lost)
 
 
 def _parameters(model: Any, name: str) -> dict[str, NDArray[Any]]:

@@ -315,15 +315,19 @@ def data_of(source: Source) -> dict[str, Any]:
     # of samples that lie elsewhere, sizes, extremes and sums have to do
     marks, weights = (None, None) if source.local is None else (source.local.marks, source.local.weights)
     of_noise = {} if source.noise_marks is None else {"noise_covariance": _digest(source.noise_marks)}
-    return of_noise | {
-        "n_samples": source.n_samples,
-        "n_features": source.n_features,
-        "dtype": source.dtype.name,
-        "largest magnitude": source.largest,
-        "sum of sample_weight": source.total_weight * source.weight_unit,
-        "sample_weight": None if weights is None else _digest(weights),
-        "X (of which some samples were compared)": None if marks is None else _digest(marks),
-    } | _labels_of(source)
+    return (
+        of_noise
+        | {
+            "n_samples": source.n_samples,
+            "n_features": source.n_features,
+            "dtype": source.dtype.name,
+            "largest magnitude": source.largest,
+            "sum of sample_weight": source.total_weight * source.weight_unit,
+            "sample_weight": None if weights is None else _digest(weights),
+            "X (of which some samples were compared)": None if marks is None else _digest(marks),
+        }
+        | _labels_of(source)
+    )
 
 
 def _labels_of(source: Source) -> dict[str, Any]:

@@ -54,6 +54,9 @@ The header holds ``format`` ("fastgmm-model"), ``format_version`` (2), ``class``
 the constructor's parameters that are not arrays. A ``prior`` that is not a string is an object with its hyper-parameters,
 numbers or lists, null if they were not given. The same model gives the same bytes.
 
+The file of an estimator that is made of mixtures, such as `GaussianMixtureRegressor`, has their headers as ``parts`` and their
+entries under ``0.``, ``1.``, ...; its fitted attributes are under ``own.``, its parameters that are arrays under ``param.``.
+
 Version 1 had no averages. If a model from such a file may have been in a stream, because it did not converge, `partial_fit`
 warns when it resumes from it. If the model is saved again before, ``averages_lost`` (true) in the header preserves that.
 """
@@ -91,6 +94,7 @@ _ARRAY_PARAMS = (
     "noise",
     "mean_prior",
     "covariance_prior",
+    "priors",
 )
 #: Those of them that may also be of another type.
 _MAY_BE_PLAIN: dict[str, Any] = {"init_params": str, "noise": bool, "covariance_prior": (int, float)}
@@ -107,6 +111,8 @@ PRIOR = ("mean", "shrinkage", "dof", "scale")
 _PRIOR = tuple(f"prior.{part}" for part in PRIOR)
 _NOISE = (*(f"noise.{part}" for part in archive.NOISE), "averages.noise")
 _JSON = (bool, int, float, str, type(None))
+#: Parameters that may be a list, of what is chosen from.
+_MAY_BE_SEVERAL = ("n_components", "covariance_type")
 
 
 class Contents(NamedTuple):
@@ -135,34 +141,101 @@ class Contents(NamedTuple):
 
 def write(path: str | os.PathLike[str], contents: Contents) -> None:
     """Write a file completely or not at all; raise ValueError or TypeError if `read` would refuse it, or OSError."""
+    archive.write(path, _KIND, *_packed(contents))
+
+
+def _packed(contents: Contents) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the header and the entries; raise ValueError or TypeError if `_unpacked` would refuse them."""
     params, arrays = _split_params(contents.params)
     if problem := _inconsistency(params, contents.entries):
         raise ValueError(problem)
     header: dict[str, Any] = {"class": contents.class_name, "params": params}
     if contents.averages_lost:
         header["averages_lost"] = True
-    archive.write(path, _KIND, header, contents.entries | arrays)
+    return header, contents.entries | arrays
 
 
-def read(path: str | os.PathLike[str], known: Mapping[str, Collection[str]]) -> Contents:
-    """Read a file of one of the classes `known`, {name: parameters}.
+def _unpacked(
+    header: dict[str, Any],
+    entries: dict[str, NDArray[Any]],
+    known: Mapping[str, Collection[str]],
+    others: Collection[str] = (),
+) -> Contents:
+    """Return the contents of a header and entries; ValueError if they are not one fitted model."""
+    params = _plain_params(header)
+    name = _class_name(header, known, others)
+    version = header.get("format_version", _KIND.version)
+    if version == 1 and "n_iter_" in entries:
+        entries.setdefault("n_passes_", entries["n_iter_"])
+    problem = _inconsistency(params, entries) or _surplus(known[name], params, entries)
+    if problem:
+        raise ValueError(f"{problem}; the file is damaged or was changed, save the model again")
+    for entry in [entry for entry in entries if entry.startswith("param.")]:
+        params[entry.removeprefix("param.")] = entries.pop(entry)
+    return Contents(name, params, entries, version, header.get("averages_lost") is True)
+
+
+class Composed(NamedTuple):
+    """Contents of the file of an estimator that is made of mixtures.
+
+    class_name, params : of the estimator, as in `Contents`
+    parts : the mixtures; arrays : fitted attributes that are not mixtures
+    """
+
+    class_name: str
+    params: dict[str, Any]
+    parts: list[Contents]
+    arrays: dict[str, NDArray[Any]]
+
+
+def write_composed(path: str | os.PathLike[str], contents: Composed) -> None:
+    """Write the file of an estimator that is made of mixtures: of these under ``0.``, ``1.``, ...; errors as of `write`."""
+    params, arrays = _split_params(contents.params)
+    entries = arrays | {f"own.{name}": array for name, array in contents.arrays.items()}
+    parts = []
+    for i, part in enumerate(contents.parts):
+        header, of_part = _packed(part)
+        parts.append(header)
+        entries |= {f"{i}.{name}": array for name, array in of_part.items()}
+    archive.write(path, _KIND, {"class": contents.class_name, "params": params, "parts": parts}, entries)
+
+
+def read(
+    path: str | os.PathLike[str], known: Mapping[str, Collection[str]], composed: Mapping[str, Collection[str]]
+) -> Contents | Composed:
+    """Read a file of one of the classes `known`, {name: parameters}, or of one of `composed`, which are made of these.
 
     Nothing in it is executed, whoever wrote it. Raises ValueError if it is not such a file, and OSError.
     """
     header, entries = archive.read(path, _KIND)
     try:
-        params = _plain_params(header)
-        name = _class_name(header, known)
-        if header["format_version"] == 1 and "n_iter_" in entries:
-            entries.setdefault("n_passes_", entries["n_iter_"])
-        problem = _inconsistency(params, entries) or _surplus(known[name], params, entries)
-        if problem:
-            raise ValueError(f"{problem}; the file is damaged or was changed, save the model again")
+        if header.get("class") not in list(composed):
+            return _unpacked(header, entries, known, composed)
+        return _composed(header, entries, known, composed)
     except ValueError as error:
         raise archive.refusal(path, _KIND, error) from None
-    for entry in [entry for entry in entries if entry.startswith("param.")]:
-        params[entry.removeprefix("param.")] = entries.pop(entry)
-    return Contents(name, params, entries, header["format_version"], header.get("averages_lost") is True)
+
+
+def _composed(
+    header: dict[str, Any],
+    entries: dict[str, NDArray[Any]],
+    known: Mapping[str, Collection[str]],
+    composed: Mapping[str, Collection[str]],
+) -> Composed:
+    name, params, headers = header["class"], _plain_params(header), header.get("parts")
+    if not isinstance(headers, list) or not headers or not all(isinstance(one, dict) for one in headers):
+        raise ValueError("its header holds no parts; the file is damaged or was changed, save the model again")
+    groups: dict[str, dict[str, NDArray[Any]]] = {}
+    for entry, array in entries.items():
+        group, _, rest = entry.partition(".")
+        groups.setdefault(group, {})[rest] = array
+    arrays, given = groups.pop("own", {}), groups.pop("param", {})
+    if set(groups) != {str(i) for i in range(len(headers))}:
+        raise ValueError(f"it has {len(headers)} parts, but entries of {sorted(groups)}; save the model again")
+    if unknown := sorted(({*params} | {*given}) - set(composed[name]) | ({*given} - set(_ARRAY_PARAMS))):
+        raise ValueError(f"it holds unknown parameters: {', '.join(map(repr, unknown))}; save the model again")
+    parts = [_unpacked(one, groups[str(i)], known) for i, one in enumerate(headers)]
+    return Composed(name, params | given, parts, arrays)
 
 
 def of_averages(averages: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
@@ -171,11 +244,12 @@ def of_averages(averages: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     return {f"averages.{part}": np.asarray(averages[part], dtype) for part, dtype in dtypes.items()}
 
 
-def _class_name(header: dict[str, Any], known: Mapping[str, Collection[str]]) -> str:
+def _class_name(header: dict[str, Any], known: Mapping[str, Collection[str]], others: Collection[str]) -> str:
     name = header.get("class")
     if not isinstance(name, str) or name not in known:
         raise ValueError(
-            f"it holds a model of class {name!r}; this version of fastgmm knows {', '.join(known)}, upgrade it"
+            f"it holds a model of class {name!r}; this version of fastgmm knows {', '.join([*known, *others])}, upgrade "
+            "it"
         )
     return name
 
@@ -225,6 +299,8 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
             plain[name] = value
         elif isinstance(value, Mapping):  # `fixed`
             plain[name] = {str(part): np.asarray(which).tolist() for part, which in value.items()}
+        elif name in _MAY_BE_SEVERAL and isinstance(value, (list, tuple, range)):
+            plain[name] = list(value)
         elif isinstance(value, NormalInverseWishart):
             plain[name] = {part: None if own is None else np.asarray(own).tolist() for part, own in vars(value).items()}
         else:
@@ -240,9 +316,7 @@ def _plain_params(header: dict[str, Any]) -> dict[str, Any]:
         params = params | {"prior": None}
     else:
         given = None
-    if not isinstance(params, dict) or not all(
-        isinstance(value, _JSON) or (name == "fixed" and _is_plain_fixed(value)) for name, value in params.items()
-    ):
+    if not isinstance(params, dict) or not all(_is_plain(name, value) for name, value in params.items()):
         raise ValueError("its header holds no usable parameters; save the model again")
     return params if given is None else params | {"prior": NormalInverseWishart(**given)}
 
@@ -253,6 +327,13 @@ def _is_plain_fixed(value: Any) -> bool:
         isinstance(which, bool) or (isinstance(which, list) and all(isinstance(i, int) for i in which))
         for which in value.values()
     )
+
+
+def _is_plain(name: str, value: Any) -> bool:
+    if name == "fixed" and _is_plain_fixed(value):
+        return True
+    several = name in _MAY_BE_SEVERAL and isinstance(value, list)
+    return all(isinstance(one, _JSON) for one in value) if several else isinstance(value, _JSON)
 
 
 def _surplus(accepted: Collection[str], params: dict[str, Any], entries: dict[str, Any]) -> str | None:

@@ -60,6 +60,18 @@ class Structure:
         """Return the structure in one feature, 'E' or 'V': there is neither shape nor orientation."""
         return STRUCTURES[self.mclust_name[0]]
 
+    @property
+    def of_parts(self) -> Structure:
+        """Return the structure that marginals and conditionals of fewer features have.
+
+        A common volume of varying shapes is one of all features only, and so are a shape and an orientation of their own beside
+        something that components share: only the layout's own structure is left. lambda_k C is (lambda_k C') again.
+        """
+        name = self.mclust_name
+        if self.basic or name not in MCLUST_NAMES or "V" not in name[1:]:
+            return self if name in MCLUST_NAMES else STRUCTURES[self.layout.name]
+        return STRUCTURES["VVI" if name[2] == "I" else "VVV"]
+
     def contains(self, other: Structure) -> bool:
         """Return whether every mixture of the other structure is one of this: each letter is the same or later in I, E, V."""
         pairs = zip(other.mclust_name, self.mclust_name, strict=True)

@@ -5,15 +5,18 @@ figure. Nothing is ever shown or saved here.
 """
 
 from fastgmm.plotting.curves import CriterionArtists, Selection, plot_convergence, plot_criterion
+from fastgmm.plotting.density import DensityArtists, plot_density
 from fastgmm.plotting.mixtures import MixtureArtists, plot_classification, plot_mixture, plot_uncertainty
 
 __all__ = [
     "CriterionArtists",
+    "DensityArtists",
     "MixtureArtists",
     "Selection",
     "plot_classification",
     "plot_convergence",
     "plot_criterion",
+    "plot_density",
     "plot_mixture",
     "plot_uncertainty",
 ]

@@ -347,3 +347,33 @@ def test_links_devices_and_permissions(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "fresh").stat().st_mode) == 0o640
+
+
+# --- estimators that are made of mixtures ---
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda header, entries: header.update(parts=[]), "holds no parts"),
+        (lambda header, entries: header.update(parts=header["parts"] * 2), "it has 2 parts, but entries of"),
+        (lambda header, entries: header["params"].update(unknown=1), "unknown parameters: 'unknown'"),
+        (lambda header, entries: entries.pop("own.targets_"), "it lacks 'targets_'"),
+        (lambda header, entries: entries.update({"own.targets_": np.array([0, 1, 2])}), "leaves none to predict from"),
+        (lambda header, entries: entries.update({"own.targets_": np.array([7])}), r"targets_ is \[7\]"),
+        (lambda header, entries: entries.update({"0.means_": np.full((1, 3), np.nan)}), "not finite"),
+        (lambda header, entries: header["parts"][0].update({"class": "GaussianMixtureRegressor"}), "model of class"),
+    ],
+)
+def test_a_composed_file_is_checked(change, message, tmp_path):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    path = tmp_path / "r.npz"
+    fastgmm.GaussianMixtureRegressor(init_params=np.zeros(40, int)).fit(X[:, :2], X[:, 2]).save(path)
+    assert fastgmm.load(path).predict(X[:, :2]).shape == (40,)
+    with np.load(path) as archive:
+        entries = dict(archive)
+    header = json.loads(str(entries.pop("header")))
+    change(header, entries)
+    np.savez(path, header=np.array(json.dumps(header)), **entries)
+    with pytest.raises(ValueError, match=message):
+        fastgmm.load(path)

@@ -15,6 +15,7 @@ import numba
 import numpy as np
 import pandas as pd
 import pytest
+import wrong.after
 import wrong.arguments
 import wrong.calls
 import wrong.commands
@@ -31,7 +32,14 @@ TYPES = ("full", "tied", "diag", "spherical")
 ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 
 
-ROWS = [*wrong.data.ROWS, *wrong.arguments.ROWS, *wrong.calls.ROWS, *wrong.files.ROWS, *wrong.commands.ROWS]
+ROWS = [
+    *wrong.data.ROWS,
+    *wrong.arguments.ROWS,
+    *wrong.calls.ROWS,
+    *wrong.files.ROWS,
+    *wrong.commands.ROWS,
+    *wrong.after.ROWS,
+]
 
 #: A message says what is right, or what to do.
 REMEDY = re.compile(

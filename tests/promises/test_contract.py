@@ -40,6 +40,11 @@ BAYESIAN = [
 ALL = [
     *(("GaussianMixture", params) for params in CONFIGURATIONS),
     *(("BayesianGaussianMixture", params) for params in BAYESIAN),
+    ("GaussianMixtureClassifier", {}),
+    ("GaussianMixtureClassifier", {"method": "mclustda", "covariance_type": "diag", "n_threads": 1}),
+    ("GaussianMixtureOutlierDetector", {}),
+    ("GaussianMixtureRegressor", {}),
+    ("GaussianMixtureRegressor", {"covariance_type": "tied", "n_threads": 1}),
 ]
 
 CHECKS = """

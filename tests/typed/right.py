@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 import fastgmm
-from fastgmm import GaussianMixture, Selection
+from fastgmm import (
+    GaussianMixture,
+    GaussianMixtureClassifier,
+    GaussianMixtureOutlierDetector,
+    GaussianMixtureRegressor,
+    Selection,
+)
 from fastgmm.datasets import load_iris, make_mixture
 
 
@@ -48,6 +54,18 @@ def main() -> None:
         X, fastgmm.responsibilities(X, step.weights, step.means, step.covariances)
     )
     print(statistics.counts, fastgmm.log_prob(X, step.weights, step.means, step.covariances).shape)
+
+    marginal: GaussianMixture = model.marginal([0, 2])
+    assert isinstance(model.condition(0, 5.0), GaussianMixture)
+    assert marginal.n_components == 2
+    regressor = GaussianMixtureRegressor(2, random_state=0).fit(X[:, 1:], X[:, 0])
+    assert_type(regressor, GaussianMixtureRegressor)
+    assert_type(regressor.score(X[:, 1:], X[:, 0]), float)
+    assert fastgmm.quantile(model.marginal(0), [0.1, 0.9]).shape == (2,)
+    classifier = GaussianMixtureClassifier(covariance_type=["EEE", "VEV"]).fit(X, load_iris().target)
+    assert_type(classifier.score(X, load_iris().target), float)
+    detector = GaussianMixtureOutlierDetector(contamination=0.1).fit(X)
+    assert_type(detector.offset_, float)
 
     parts = fastgmm.chunks(lambda: iter([X[:75], X[75:]]))
     print(GaussianMixture(2, random_state=0).fit(parts).n_iter_, make_mixture(50, 2, 3, random_state=0).labels.shape)
