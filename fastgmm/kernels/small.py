@@ -16,6 +16,7 @@ import numpy as np
 from fastgmm._jit import ELEMENTWISE, EXACT, choose, helper
 from fastgmm.kernels.cholesky import factor_precisions
 from fastgmm.kernels.full import Full
+from fastgmm.kernels.ir_density import few_features
 from fastgmm.kernels.simple import Diag, Spherical, Tied
 from fastgmm.kernels.structures import Letters, maximise_structure
 from fastgmm.kernels.sweep import call_sweep_lane
@@ -26,6 +27,7 @@ from fastgmm.kernels.sweep import call_sweep_lane
 UNDECIDED, CONVERGED, NOT_FINITE, COLLAPSED, DOUBTFUL = 0, 1, 2, 3, 4
 
 #: Multiplied with this and subtracted from the product, a number leaves its upper 26 bits (`_product`).
+_FEW = few_features()
 _SPLIT = 2.0**27 + 1.0
 #: Below this a product of mantissas is scaled up: so high that what it leaves out is not a subnormal number.
 _LOG2_SMALL = -400
@@ -271,7 +273,7 @@ def _pack_panels(u, packed):
     d = u.shape[0]
     j = o = 0
     while o < packed.shape[0]:
-        w = 8 if j + 8 <= (d + 1) // 8 * 8 else 2
+        w = 8 if d >= _FEW and j + 8 <= (d + 1) // 8 * 8 else 2
         for i in range(j + w):
             for column in range(j, j + w):
                 packed[o] = u[i, column] if i < d and column < d else 0.0
