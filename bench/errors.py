@@ -1,9 +1,9 @@
 """One E-step with errors of measurement row by row, against NumPy that is vectorised over samples: ``python -m bench.errors``.
 
-120 000 samples, 10 components, full covariances of errors that differ from row to row, 3 and 5 features. The sides are
-alternated; the figures are medians. NumPy is written in two ways, both of which work on all samples at once, one component after
-the other: by the stacks of matrices of `numpy.linalg`, and by the elements of matrices, in arrays of n numbers, with the formulas of
-the Cholesky decomposition written out. All sides are checked against each other, and on 200 rows against the loop over rows of the tests.
+120 000 samples, 10 components, full covariances of errors that differ from row to row, 3 and 5 features. Sides are
+alternated; the figures are medians. NumPy is written in two ways, both of which work on all samples at once, one component
+after the other: with stacks of matrices of `numpy.linalg`, and with the elements of matrices, each an array of n numbers, and the
+formulas of the Cholesky decomposition written out. All sides are checked against each other.
 """
 
 from __future__ import annotations

@@ -129,7 +129,8 @@ def run(
         params = plain = best
         bounds.append(lower_bound)
         callback.iteration(len(bounds), lower_bound, change)
-        reason = stop(bounds, math.inf if proposed else change, plain, source.dtype)
+        exact = not source.incomplete and source.noise_columns is None
+        reason = stop(bounds, math.inf if proposed else change, plain, source.dtype, exact=exact)
         now = None
         if accelerator is not None and reason is None:
             params = accelerator.propose(stats, plain, step)
