@@ -932,3 +932,22 @@ def incomplete_statistics(
             sums[c] += r * hats[c]
             scatter[c] += r * (np.outer(hats[c], hats[c]) + conditionals[c])
     return log_likelihood, resp, counts, sums, scatter
+
+
+def incomplete_lloyd(X: ArrayLike, centers: ArrayLike, n_iter: int) -> tuple[Float, NDArray[np.intp]]:
+    """Lloyd's alternation over observed values: labels of the nearest centre, ``sum_j (x_ij - c_j)^2`` over observed j; then means.
+
+    A coordinate stays where it is if the cluster has no value of that feature.
+    """
+    X, centers = _float64(X), _float64(centers).copy()
+    labels = np.zeros(len(X), np.intp)
+    for _ in range(n_iter):
+        for i, x in enumerate(X):
+            seen = ~np.isnan(x)
+            labels[i] = int(np.argmin([((x - c)[seen] ** 2).sum() for c in centers]))
+        for c in range(len(centers)):
+            for j in range(X.shape[1]):
+                values = [x[j] for x, label in zip(X, labels, strict=True) if label == c and not math.isnan(x[j])]
+                if values:
+                    centers[c, j] = sum(values) / len(values)
+    return centers, labels
