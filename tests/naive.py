@@ -968,3 +968,22 @@ def regression(
         expected.append(mean)
         variances.append(sum(w[k] * (np.diag(c[k]) + (m[k] - mean) ** 2) for k in range(len(w))))
     return np.array(expected), np.array(variances)
+
+
+def incomplete_lloyd(X: ArrayLike, centers: ArrayLike, n_iter: int) -> tuple[Float, NDArray[np.intp]]:
+    """Lloyd's alternation over observed values: labels of the nearest centre, ``sum_j (x_ij - c_j)^2`` over observed j; then means.
+
+    A coordinate stays where it is if the cluster has no value of that feature.
+    """
+    X, centers = _float64(X), _float64(centers).copy()
+    labels = np.zeros(len(X), np.intp)
+    for _ in range(n_iter):
+        for i, x in enumerate(X):
+            seen = ~np.isnan(x)
+            labels[i] = int(np.argmin([((x - c)[seen] ** 2).sum() for c in centers]))
+        for c in range(len(centers)):
+            for j in range(X.shape[1]):
+                values = [x[j] for x, label in zip(X, labels, strict=True) if label == c and not math.isnan(x[j])]
+                if values:
+                    centers[c, j] = sum(values) / len(values)
+    return centers, labels

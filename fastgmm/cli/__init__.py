@@ -674,6 +674,11 @@ def _data_arguments(parser: _Parser) -> Any:
     group.add_argument(
         "--comment", metavar="CHAR", help="text: a sign, such as '#'; it and the rest of the line are left out"
     )
+    group.add_argument(
+        "--missing",
+        action="store_true",
+        help="empty fields, NA, NaN and the like are missing values, and samples count by the values that they have",
+    )
     group.add_argument("--key", metavar="NAME", help=".npz: which array (default: the only one with two dimensions)")
     group.add_argument(
         "--dtype",

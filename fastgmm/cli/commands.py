@@ -87,6 +87,7 @@ def fit(args: Namespace) -> None:
         "verbose": args.verbose,
         "acceleration": args.acceleration,
         "algorithm": args.algorithm,
+        "missing_values": _missing_values(args),
         "n_threads": args.threads,
     }
     model: FittableMixture
@@ -104,7 +105,7 @@ def fit(args: Namespace) -> None:
         raise KeyboardInterrupt(_how_to_go_on(args.checkpoint)) from None
     if args.output:
         _save(model, table.names, args.output)  # before anything else can fail: the fit may have taken hours
-    source = open_here(table.data)
+    source = open_here(table.data, missing=args.missing)
     sizes = _cluster_sizes(model, source, args.labels)
     if args.proba:
         _write_proba(args.proba, model, source)
@@ -113,6 +114,10 @@ def fit(args: Namespace) -> None:
     summary = _head("fit", args) | _fit_summary(model, table, source.n_samples, sizes)
     summary |= {"sample_weight": args.weights, "seconds": {"read": read, **spent}, "files": files}
     _show(args, summary, report.fit)
+
+
+def _missing_values(args: Namespace) -> str:
+    return "marginalize" if args.missing else "raise"
 
 
 def _check_bayesian(args: Namespace) -> None:
@@ -196,7 +201,12 @@ def select(args: Namespace) -> None:
     inputs.tell_of_doubts(args, table)
     taken = ("tol", "reg_covar", "max_iter", "n_init", "criterion", "prior", "progress")
     options = {name: getattr(args, name) for name in taken}
-    options |= {"init_params": args.init, "random_state": args.seed, "n_threads": args.threads}
+    options |= {
+        "missing_values": _missing_values(args),
+        "init_params": args.init,
+        "random_state": args.seed,
+        "n_threads": args.threads,
+    }
     begin = time.perf_counter()
     try:
         with on_compilation() as compilation:
@@ -216,7 +226,7 @@ def select(args: Namespace) -> None:
     if figure is not None:
         found.plot(ax=figure)
         _write_figure(args.plot, figure)
-    source = open_here(table.data)
+    source = open_here(table.data, missing=args.missing)
     sizes = _cluster_sizes(model, source, args.labels)
     best = found.ranking(1)[0]._asdict() | _model_summary(model, kept) | {"cluster_sizes": sizes}
     summary = _head("select", args) | {"n_samples": source.n_samples, "sample_weight": args.weights}
@@ -253,7 +263,7 @@ def predict(args: Namespace) -> None:
     output = None if args.output == "-" else args.output
     outputs.check_outputs({"--output": output}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
-    source = open_here(_read_for(model, names, args).data)
+    source = open_here(_read_for(model, names, args).data, missing=args.missing)
     n, sizes = source.n_samples, np.zeros(len(model._columns()), np.int64)
     labels: Iterable[NDArray[Any]] = _labels(model, source, sizes)
     if args.json and not output:
@@ -277,7 +287,7 @@ def score(args: Namespace) -> None:
     outputs.check_outputs({"--per-sample": args.per_sample}, [*_inputs(args), args.model], args.force)
     model, names = _load(args)
     table = _read_for(model, names, args)
-    source = open_here(table.data)
+    source = open_here(table.data, missing=args.missing)
     if args.per_sample:
         values = _by_blocks(model, source, model.score_samples)
         outputs.write_table(args.per_sample, ["log_likelihood"], values, (source.n_samples,), source.dtype)
@@ -371,7 +381,9 @@ def _load(args: Namespace) -> tuple[FittableMixture, tuple[str, ...] | None]:
 
 
 def _read_for(model: FittableMixture, expected: tuple[str, ...] | None, args: Namespace) -> Table:
-    """Open the columns that `model` was fitted with."""
+    """Open the columns that `model` was fitted with. With missing values, if the model knows them or --missing is given."""
+    args.missing = args.missing or model.missing_values != "raise"
+    model.set_params(missing_values=_missing_values(args))
     columns = args.columns
     if expected and columns is None and args.drop is None:
         names = inputs.names_of(args)

@@ -163,7 +163,7 @@ def _is_header(data: NDArray[Any], fields: Sequence[str]) -> bool:
 
 
 def _options(args: Namespace) -> dict[str, Any]:
-    return {name: getattr(args, name) for name in ("header", "key", "delimiter", "decimal", "comment")}
+    return {name: getattr(args, name) for name in ("header", "key", "delimiter", "decimal", "comment", "missing")}
 
 
 def _describe(args: Namespace, path: str) -> Description:
@@ -197,7 +197,8 @@ def _open(
     if not in_pieces:
         return chunks(lambda: map(whole, files))
     n_columns = _describe(args, files[0]).n_columns
-    pieces = chunks(files, columns=wanted if names is not None or len(picked) < n_columns else None)
+    some = wanted if names is not None or len(picked) < n_columns else None
+    pieces = chunks(files, columns=some, missing=args.missing)
     if dtype is None or _all_are(files, np.dtype(dtype)):
         return pieces
     return chunks(lambda: (np.asarray(piece).astype(dtype, copy=False) for piece in pieces))

@@ -16,6 +16,7 @@ OPTIONS = {
     "prior": "--prior",
     "noise": "--noise",
     "on_collapse": "--on-collapse",
+    "missing_values": "--missing",
     "max_iter": "--max-iter",
     "acceleration": "--acceleration",
     "algorithm": "--algorithm",

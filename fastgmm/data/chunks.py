@@ -6,7 +6,7 @@ import glob
 import mmap
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ def chunks(
     delimiter: str | None = None,
     decimal: str = ".",
     comment: str | None = None,
+    missing: bool = False,
 ) -> Chunks:
     """Return data that are read chunk by chunk, to be passed to `fit` and the other methods in place of an array.
 
@@ -55,6 +56,9 @@ def chunks(
         Text files only: the decimal sign.
     comment : str, optional
         Text files only: a sign, such as ``"#"``. It and the rest of the line are left out.
+    missing : bool, default False
+        Text and Parquet files only: whether empty fields, NA and the like become NaN. A model with
+        ``missing_values='marginalize'`` reads them so in any case.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def chunks(
         return data
     if columns is not None and isinstance(columns, (str, bytes)):
         raise TypeError(f"columns is the string {columns!r}; it must be a sequence, such as [{columns!r}]")
-    form = Format(header, delimiter, decimal, comment)
+    form = Format(header, delimiter, decimal, comment, missing)
     if isinstance(data, (str, os.PathLike)):
         return Chunks([_FileChunk(path, columns, form) for path in expand(os.fspath(data))])
     if isinstance(data, (list, tuple)):
@@ -149,9 +153,14 @@ class Chunks:
         for _, piece in self.reader().pieces():
             yield np.asarray(piece)
 
-    def reader(self) -> Reader:
-        """Return the reader for a `StreamSource`."""
-        return self._parts if isinstance(self._parts, _Given) else _FilesReader(self._parts)
+    def reader(self, *, missing: bool = False) -> Reader:
+        """Return the reader for a `StreamSource`; with `missing` values in text and Parquet files may be missing."""
+        if isinstance(self._parts, _Given):
+            return self._parts
+        parts = self._parts
+        if missing:
+            parts = [replace(part, form=part.form._replace(missing=True)) for part in parts]
+        return _FilesReader(parts)
 
 
 # --- files ---
@@ -252,7 +261,7 @@ class _FileChunk:
             for window in raw.windows(first, rows):
                 yield window if picked is None else window[:, picked]
         elif kind == ".parquet":
-            yield from tables.parquet_batches(self.path, self.columns, PIECE)
+            yield from tables.parquet_batches(self.path, self.columns, PIECE, missing=self.form.missing)
         else:
             yield tables.read_table(self.path, columns=self.columns, **self.form._asdict()).data
 

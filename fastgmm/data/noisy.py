@@ -48,7 +48,14 @@ class NoisySource(Wrapped):
         with closing(self.base.blocks(rows)) as blocks:
             for block in blocks:
                 part = self.noise if shared else self.noise[block.start : block.start + len(block.X)]
-                yield block._replace(noise=np.ascontiguousarray(part, self.dtype))
+                yield block._replace(noise=_constant(np.ascontiguousarray(part, self.dtype)))
+
+
+def _constant(array: NDArray) -> NDArray:
+    """Return an array that cannot be written to, whatever the user's: kernels are compiled once."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True)

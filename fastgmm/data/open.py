@@ -63,7 +63,7 @@ def open_here(
     Paths and `Chunks` are read once to be checked; a large `numpy.memmap` is read through windows from its file.
     """
     if isinstance(X, (str, os.PathLike, Chunks)):
-        reader = chunks(X).reader()
+        reader = chunks(X).reader(missing=missing)
         return _enough(survey(reader, sample_weight, missing=missing, valued=valued), min_samples)
     if isinstance(X, np.memmap) and worth_streaming(X) and (raw := RawFile.of_memmap(X)) is not None:
         return _enough(survey(MemmapReader(raw), sample_weight, missing=missing, valued=valued), min_samples)

@@ -21,7 +21,7 @@ from fastgmm.em.incomplete import by_row
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import sweep as kernels
 from fastgmm.kernels.sweep import LOG_DENSITY, LOG_PROB, RESPONSIBILITIES
-from fastgmm.model.incomplete import Observation, observed
+from fastgmm.model.incomplete import Observation, check_marginals, observed
 from fastgmm.model.params import Params
 
 Float = NDArray[np.float64]
@@ -62,6 +62,8 @@ class _Pass(NamedTuple):
     @classmethod
     def one_by_one(cls, source: LocalSource, params: Params, *, weighted: bool = True, row_bytes: int = 0) -> _Pass:
         """Return a pass over samples of which each has errors of its own, or missing features."""
+        if source.incomplete:
+            check_marginals(params.noise)
         given = rows.prepared(params, source.noise_columns or 0, weighted=weighted)
         return cls(given.packed, rows.plan_of(source, params, given, row_bytes=row_bytes), True)
 
@@ -283,6 +285,8 @@ def _of_incomplete_block(
         out[which] = values
 
     one_by_one = by_row(patterns, params)
+    if not patterns.observed.all():
+        check_marginals(params.noise)
     for i in np.flatnonzero(~one_by_one).tolist():
         pattern = patterns.pattern(i)
         if not len(pattern.features):

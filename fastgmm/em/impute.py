@@ -70,14 +70,14 @@ class _Part:
             out += self.resp[:, -1, None] * (0.5 * (noise.low + noise.high))[self.missing]
         return out
 
-    def draws(self, random_state: np.random.RandomState) -> Float:
-        """Return a draw of the missing values, (m, q): first of the component, then given it."""
+    def draws(self, n_draws: int, random_state: np.random.RandomState) -> Float:
+        """Return draws of the missing values, (n_draws, m, q): first of the component, then given it."""
         n, q = len(self.rows), len(self.missing)
         reached = np.cumsum(self.resp, axis=1)
-        chosen = (random_state.random_sample((n, 1)) * reached[:, -1:] >= reached).sum(axis=1)
-        chosen = np.minimum(chosen, self.resp.shape[1] - 1)
-        normal, out = random_state.standard_normal((n, q)), np.empty((n, q))
-        for k in np.unique(chosen):
+        uniform = random_state.random_sample((n_draws, n, 1))
+        chosen = np.minimum((uniform * reached[:, -1:] >= reached).sum(axis=2), self.resp.shape[1] - 1).ravel()
+        normal, out = random_state.standard_normal((n_draws * n, q)), np.empty((n_draws * n, q))
+        for k in np.unique(chosen).tolist():
             which = np.flatnonzero(chosen == k)
             noise = self.params.noise
             if k == len(self.params.weights) and noise is not None:
@@ -87,8 +87,8 @@ class _Part:
             covariance = self.conditional.covariances[k][self.missing[:, None], self.missing]
             values, axes = np.linalg.eigh(covariance)
             root = axes * np.sqrt(values.clip(min=0.0))
-            out[which] = self.of_component(k, which) + np.einsum("ij,qj->iq", normal[which], root)
-        return out
+            out[which] = self.of_component(k, which % n) + np.einsum("ij,qj->iq", normal[which], root)
+        return out.reshape(n_draws, n, q)
 
 
 def _parts(source: LocalSource, params: Params, out: NDArray, n_threads: int | None) -> Generator[_Part, None, None]:
@@ -124,7 +124,7 @@ def drawn(
         out = np.empty((n_draws, n, d), source.dtype)
     found: list[tuple[NDArray, NDArray, NDArray]] = []
     for part in _parts(source, params, out[0], n_threads):
-        values = np.stack([part.draws(random_state) for _ in range(n_draws)])
+        values = part.draws(n_draws, random_state)
         found.append((part.rows[:, None], part.missing, values.astype(source.dtype)))
     out[1:] = out[0]
     for rows, missing, values in found:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastgmm.data.patterns import Pattern, Patterns, block_rows, gathered, patterns_of
 from fastgmm.data.source import ArraySource, Block, LocalSource
 from fastgmm.em import rows
-from fastgmm.model.incomplete import Observation, completed, observed
+from fastgmm.model.incomplete import Observation, check_marginals, completed, observed
 from fastgmm.model.layouts import DIAG
 from fastgmm.model.params import Params
 from fastgmm.model.stats import Stats
@@ -78,6 +78,7 @@ def swept(
 
     ``sweep(source, params=..., resp=...)`` is the pass over complete samples. Samples without any value are left out.
     """
+    check_marginals(params.noise)
     total, n_done = _Total(params, source.dtype), 0
     with closing(grouped(source) if resp is None else grouped_blocks(source)) as blocks:
         for block, patterns in blocks:

@@ -91,6 +91,7 @@ def run(
     if stop.max_iter >= _MANY:
         source = gathered(source, n_threads)
     step = step.on(source)
+    complete = not source.incomplete and source.noise_columns is None
     bounds = list(done)
     lower_bound = bounds[-1] if bounds else lower_bound
     reason: Reason | None
@@ -129,7 +130,7 @@ def run(
         params = plain = best
         bounds.append(lower_bound)
         callback.iteration(len(bounds), lower_bound, change)
-        reason = stop(bounds, math.inf if proposed else change, plain, source.dtype)
+        reason = stop(bounds, math.inf if proposed else change, plain, source.dtype, complete=complete)
         now = None
         if accelerator is not None and reason is None:
             params = accelerator.propose(stats, plain, step)

@@ -7,6 +7,9 @@ O. Cappe and E. Moulines, On-line expectation-maximization algorithm for latent 
 
 Sums of gamma_t are infinite and those of gamma_t^2 finite for 1/2 < a <= 1: the averages forget where they began, and their
 noise dies out. The likelihood need not rise from step to step, as it does in EM.
+
+A stream that drifts is not followed by steps that shrink. With a half-life h, samples that h others came after count half, and
+the averages are those of all samples with these weights: in the long run gamma = 1 - 2^(-n / h) for batches of n.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ class Averages:
     """Running averages of the statistics: a value.
 
     stats : per unit of weight, about the means that the last batch met; None before the first batch
-    n_steps : batches so far; weight : of all these batches
+    n_steps : batches so far; weight : of all these batches, as far as they are remembered
     ready : whether the averages stand for enough samples to be maximised over
     """
 
@@ -79,6 +82,7 @@ def averages_of(params: Params, step: Step) -> Averages:
 class Online:
     """How steps are made: gamma_t = (t + offset)^-decay, and never fewer than `memory` samples in the averages.
 
+    half_life : samples after which earlier ones count half, in place of gamma_t; None if they do not
     population : weight of all samples, if it is known, else those are all that there were so far: what a prior weighs against. The
         steps are then stochastic natural gradients of the evidence (Hoffman, Blei, Wang & Paisley, J. Mach. Learn. Res. 14, 2013)
     """
@@ -89,14 +93,27 @@ class Online:
     memory: float
     n_threads: int | None = None
     population: float | None = None
+    half_life: float | None = None
 
     @classmethod
     def for_shape(
-        cls, step: Step, decay: float, offset: float, shape: tuple[int, int], n_threads: int | None = None
+        cls,
+        step: Step,
+        decay: float,
+        offset: float,
+        shape: tuple[int, int],
+        n_threads: int | None = None,
+        half_life: float | None = None,
     ) -> Online:
         """Return steps for means of `shape` (k, d), with a memory that grows with the number of free parameters."""
         memory = NUMBERS_PER_PARAMETER * step.structure.n_parameters(*shape) / shape[1]
-        return cls(step, decay, offset, memory, n_threads)
+        return cls(step, decay, offset, memory, n_threads, half_life=half_life)
+
+    def remembered(self, averages: Averages, n_samples: int) -> float:
+        """Return what the batches so far weigh when `n_samples` more have come."""
+        if self.half_life is None:
+            return averages.weight
+        return float(averages.weight * 2.0 ** (-n_samples / self.half_life))
 
     def gamma(self, averages: Averages, weight: float, n_samples: int) -> float:
         """Return the step size of the next batch, of `weight` and `n_samples`.
@@ -105,8 +122,11 @@ class Online:
         proportion, so that the short batch at the end of the data does not count as much as a long one. (With a = 1 and
         t0 = 0 the averages are those of all samples, however they were cut.) Before the averages stand for `memory` samples
         they are plain ones. From then on they forget no faster than with the last `memory` samples: a component
-        whose covariance came of a few samples would not recover.
+        whose covariance came of a few samples would not recover. With a half-life the batch weighs against what is left of the
+        others, however little that is.
         """
+        if self.half_life is not None:
+            return weight / (weight + self.remembered(averages, n_samples))
         t, whole = averages.n_steps + 1, averages.weight + weight
         if not averages.ready:
             return weight / whole
@@ -186,17 +206,20 @@ class _Averaging:
     def maximise(self, stats: Stats, previous: Params | None = None) -> Params:
         online, batch, averages = self.online, self.batch, self.averages
         weight = batch.total_weight * batch.weight_unit
-        gamma = online.gamma(averages, weight, batch.n_samples)
+        gamma, remembered = (
+            online.gamma(averages, weight, batch.n_samples),
+            online.remembered(averages, batch.n_samples),
+        )
         moved = blend(averages.stats, stats, batch.total_weight, gamma)
         ready = averages.ready or moved.n_samples >= online.memory
         assert previous is not None
         params = previous
         if ready:
             # scaled to the samples seen: the counts' floor and the message about a collapse are meant for counts of samples
-            whole = averages.weight + weight if online.population is None else online.population
+            whole = remembered + weight if online.population is None else online.population
             of = online.of.on(_Units(whole / moved.n_samples))
             params = of.maximise(moved.times(float(moved.n_samples)), previous)
-        self.averages = Averages(moved, averages.n_steps + 1, averages.weight + weight, ready)
+        self.averages = Averages(moved, averages.n_steps + 1, remembered + weight, ready)
         return params
 
     def expected(self, params: Params) -> Stats:

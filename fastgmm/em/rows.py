@@ -113,7 +113,11 @@ def plan_of(source: LocalSource, params: Params, prepared: Prepared, *, row_byte
 
 def noise_of(block: Block) -> NDArray:
     """Return the errors of the samples of a block for the kernels."""
-    return np.empty((0, 0), block.X.dtype) if block.noise is None else block.noise
+    if block.noise is not None:
+        return block.noise
+    none = np.empty((0, 0), block.X.dtype)
+    none.flags.writeable = False  # as errors are: kernels are compiled once
+    return none
 
 
 def shared_noise(source: LocalSource) -> Observation | None:

@@ -43,15 +43,23 @@ class Stop:
         change: float = math.inf,
         params: Params | None = None,
         dtype: np.dtype | None = None,
+        *,
+        complete: bool = True,
     ) -> Reason | None:
         """Return why a run stops, None if it continues.
 
         `change` is that of the last bound. With `params`, those after the last M-step, and the dtype of the samples, a run stops
-        as well if only rounding is left of the change, unless `tol` is 0.
+        as well if only rounding is left of the change, unless `tol` is 0. `complete` says that no values are missing and none have
+        errors: otherwise even a single component takes many iterations.
         """
         if abs(change) < self.tol:
             return Reason(True, f"the bound changed by less than tol={self.tol:.3g}")
-        if params is not None and dtype is not None and self.tol > 0 and only_rounding(change, bounds, params, dtype):
+        if (
+            params is not None
+            and dtype is not None
+            and self.tol > 0
+            and only_rounding(change, bounds, params, dtype, complete=complete)
+        ):
             return Reason(True, "the change of the bound is rounding")
         if len(bounds) >= self.max_iter:
             return Reason(False, f"max_iter={self.max_iter} iterations are done")
@@ -62,15 +70,18 @@ class Stop:
         return next((reason for rule in self.rules if (reason := rule(bounds)) is not None), None)
 
 
-def only_rounding(change: float, bounds: Sequence[float], params: Params, dtype: np.dtype) -> bool:
+def only_rounding(
+    change: float, bounds: Sequence[float], params: Params, dtype: np.dtype, *, complete: bool = True
+) -> bool:
     """Return whether the last `change` of the bound is rounding, so that EM would never get below a `tol` that is smaller still.
 
     EM does not lower the bound: if it fell, by no more than rounding may, there is nothing left to gain that could be seen. A
     scatter in a precision of eps is known to eps s_i s_j in each entry, s_i^2 being variances. The bound is then known to
     eps/2 sum_k pi_k sum_j s_kj^2 (Sigma_k^-1)_jj: the sum of variance inflation factors, which is d only if features are
-    uncorrelated. A single component has one optimum: from the third iteration on, wherever it began, any change is rounding.
+    uncorrelated. A single component of complete samples has one optimum: from the third iteration on, wherever it began, any change
+    is rounding.
     """
-    if params.n_densities == 1 and len(bounds) > 2:
+    if complete and params.n_densities == 1 and len(bounds) > 2:
         return True
     if not change < 0:
         return False

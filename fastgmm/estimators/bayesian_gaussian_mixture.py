@@ -83,6 +83,9 @@ class BayesianGaussianMixture(FittableMixture):
         Threads to use; by default Numba's setting. The results do not depend on it, to the bit.
     learning_decay, learning_offset : float, default=0.6 and 3.0
         For `partial_fit` and ``fit(batch_size=...)``: a and t0 in the step size (t + t0)^-a of batch t. See `GaussianMixture`.
+    forgetting : float, optional
+        For `partial_fit` on a stream that drifts: a half-life in samples, see `GaussianMixture`. The prior weighs against the
+        samples that are remembered.
 
     Attributes
     ----------
@@ -180,6 +183,7 @@ class BayesianGaussianMixture(FittableMixture):
         n_threads: int | None = None,
         learning_decay: float = 0.6,
         learning_offset: float = 3.0,
+        forgetting: float | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -204,6 +208,7 @@ class BayesianGaussianMixture(FittableMixture):
         self.n_threads = n_threads
         self.learning_decay = learning_decay
         self.learning_offset = learning_offset
+        self.forgetting = forgetting
 
     # --- the step and its prior ---
 

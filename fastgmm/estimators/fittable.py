@@ -73,6 +73,7 @@ class FittableMixture(FittedMixture):
     on_collapse: str = "raise"
     learning_decay: float
     learning_offset: float
+    forgetting: float | None
     _averages: online.Averages
     _averages_lost: bool
 
@@ -261,11 +262,11 @@ class FittableMixture(FittedMixture):
         step.
 
         The first call starts from its batch as `fit` does, once; the more samples it has, the better the start. Its
-        parameters stay, and samples are gathered, until there are 20 numbers (d a sample) for each free parameter. From then
-        on the averages never stand for fewer, however small the batches. A model that was fitted or made from parameters
-        continues from these. `save`, pickle and copies keep the averages, so that the stream resumes in another process with
-        the same bits. `fit` starts anew, or with `warm_start` from the parameters, and forgets the averages. A change of the
-        number of components or the covariance type needs a new `fit`.
+        parameters stay, and samples are gathered, until there are 20 numbers (d a sample) for each free parameter. From
+        then on the averages never stand for fewer, however small the batches, unless `forgetting` is set. A model that was
+        fitted or made from parameters continues from these. `save`, pickle and copies keep the averages, so that the stream
+        resumes in another process with the same bits. `fit` starts anew, or with `warm_start` from the parameters, and
+        forgets the averages. A change of the number of components or the covariance type needs a new `fit`.
 
         Parameters
         ----------
@@ -412,6 +413,11 @@ class FittableMixture(FittedMixture):
                     "the next: leave algorithm or batch_size out"
                 )
             self._check_no_reset("batch_size makes")
+            if self.forgetting is not None:
+                raise ValueError(
+                    f"forgetting={self.forgetting!r} is for streams that drift, and batch_size goes through the same data again "
+                    "and again: call partial_fit, or set forgetting=None"
+                )
             if checkpoint is not None:
                 raise ValueError(
                     "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out; partial_fit and "
@@ -590,7 +596,7 @@ class FittableMixture(FittedMixture):
 
     def _online(self, step: Step, d: int) -> online.Online:
         shape = (self.n_components, d)
-        return online.Online.for_shape(step, *self._check_learning(), shape, self.n_threads)
+        return online.Online.for_shape(step, *self._check_learning(), shape, self.n_threads, self._half_life)
 
     def _keep(self, fit: FitResult, source: Source, names: NDArray | None, **others: Any) -> None:
         others |= {"n_features_in_": source.n_features} | ({} if names is None else {"feature_names_in_": names})
@@ -628,6 +634,7 @@ class FittableMixture(FittedMixture):
         _validation.check_verbose(self.verbose)
         _validation.check_integer("verbose_interval", self.verbose_interval, 1)
         self._check_learning()
+        _ = self._half_life
         _validation.check_threads(self.n_threads)
         tol = _validation.check_non_negative("tol", self.tol)
         reg_covar = _validation.check_non_negative("reg_covar", self.reg_covar)
@@ -665,6 +672,10 @@ class FittableMixture(FittedMixture):
             _validation.check_within("learning_decay", self.learning_decay, 0.5, 1.0),
             _validation.check_non_negative("learning_offset", self.learning_offset),
         )
+
+    @property
+    def _half_life(self) -> float | None:
+        return None if self.forgetting is None else _validation.check_positive("forgetting", self.forgetting)
 
     def _check_goes_on(self, source: Source, what: str, remedy: str) -> None:
         layout = STRUCTURES[self.covariance_type].layout

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,8 +14,9 @@ from numpy.typing import ArrayLike
 from fastgmm import _validation
 from fastgmm.data.source import Source
 from fastgmm.em.result import FitResult
-from fastgmm.em.step import REG_COVAR, MaximumAPosteriori, MaximumLikelihood, Step
+from fastgmm.em.step import REG_COVAR, MaximumAPosteriori, MaximumLikelihood, Step, check_likelihood
 from fastgmm.em.stop import Stop
+from fastgmm.em.sweep import sweep
 from fastgmm.estimators.fittable import FittableMixture
 from fastgmm.estimators.mixture import PRIOR_TAKES, warn_of_relative_weights
 from fastgmm.estimators.saving import saveable
@@ -22,12 +25,20 @@ from fastgmm.fitting.fixed import VALUES, check_fixed, check_structure, fixed_of
 from fastgmm.fitting.prior import check_prior, completed
 from fastgmm.init.noise import continued, noise_of, noisy
 from fastgmm.init.starts import STARTS, Start, Supplied
+from fastgmm.model.adaptation import PARTS, adapted
 from fastgmm.model.checks import check_covariances, check_parameters
+from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.fixed import Fixed
 from fastgmm.model.noise import Noise
 from fastgmm.model.params import Params
 from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import STRUCTURES, Structure, has_structure
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: Structures whose components share no part of their covariances: these can be adapted one by one.
+_FREE = ("full", "diag", "spherical", "VVV", "VVI", "VII", "V")
 
 
 @saveable
@@ -168,6 +179,10 @@ class GaussianMixture(FittableMixture):
     learning_offset : float, default=3.0
         t0 in the step size, not negative: the larger it is, the less the first batches move the parameters of an earlier
         fit from which `partial_fit` resumes. With 0 the first batch leaves nothing of them.
+    forgetting : float, optional
+        For `partial_fit` on a stream that drifts: a half-life in samples, in place of steps that shrink. Samples count half when as
+        many others have come after them. The parameters follow the stream, and are never more certain than a fit to 1.44
+        half-lives: let that be 20 numbers (d a sample) or more for each free parameter. By default nothing is forgotten on purpose.
 
     Attributes
     ----------
@@ -247,6 +262,7 @@ class GaussianMixture(FittableMixture):
         n_threads: int | None = None,
         learning_decay: float = 0.6,
         learning_offset: float = 3.0,
+        forgetting: float | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -272,6 +288,7 @@ class GaussianMixture(FittableMixture):
         self.n_threads = n_threads
         self.learning_decay = learning_decay
         self.learning_offset = learning_offset
+        self.forgetting = forgetting
 
     @classmethod
     def from_parameters(
@@ -315,6 +332,72 @@ class GaussianMixture(FittableMixture):
         model = cls(k, covariance_type=covariance_type, random_state=random_state, n_threads=n_threads)
         model.n_features_in_ = d
         model._set_fitted(FitResult(params, True, 0, -math.inf, [], 0), np.dtype(np.float64))
+        return model
+
+    def adapt(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        noise_covariance: ArrayLike | None = None,
+        relevance: float = 16.0,
+        what: str | Sequence[str] = "means",
+    ) -> Self:
+        """Return a copy of this model, the background, adapted to a few samples (Reynolds, Quatieri & Dunn 2000).
+
+        Each component moves towards the mean of the samples that belong to it, the further the more of them there are: with n_k of
+        them by the share n_k / (n_k + `relevance`). Components without samples stay as they are, so that the components of models
+        adapted from one background correspond to each other. In one pass over `X`; this model is unchanged.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
+            A single sample suffices.
+        y : ignored
+        sample_weight, noise_covariance
+            As in `fit`. The scale of weights matters: they are numbers of samples.
+        relevance : float, default=16
+            Number of samples that each component of the background counts for, not negative. With 0 the adapted parts are those of
+            an M-step.
+        what : {'weights', 'means', 'covariances'} or several of them, default='means'
+            What is adapted. Covariances are if each component has its own ('full', 'diag', 'spherical', 'VVV', 'VVI', 'VII').
+
+        Returns
+        -------
+        GaussianMixture
+            Its `lower_bound_` is the mean log-likelihood of `X` in the background.
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            If input or arguments cannot be used, or an adapted covariance is not positive definite.
+        """
+        params = self._params()
+        relevance = _validation.check_non_negative("relevance", relevance)
+        parts = [what] if isinstance(what, str) else list(what)
+        for part in parts:
+            _validation.check_choice("what", part, PARTS)
+        if "covariances" in parts and self._structure().name not in _FREE:
+            raise ValueError(
+                f"covariances of covariance_type={self.covariance_type!r} cannot be adapted, since components share a part of "
+                f"them: leave 'covariances' out of what, or fit a background of type {', '.join(map(repr, _FREE))}"
+            )
+        source = self._source(X, sample_weight, noise_covariance)
+        stats = sweep(source, params, self.n_threads)
+        bound = stats.log_likelihood / source.total_weight
+        check_likelihood(bound, 1, params)
+        try:
+            found = adapted(params, stats.times(source.weight_unit), relevance, parts)
+        except NotPositiveDefinite as error:
+            raise ValueError(
+                f"the adapted covariance of component {error.component} is not positive definite: raise relevance, or leave "
+                "'covariances' out of what"
+            ) from error
+        model = copy(self)
+        model._set_fitted(
+            FitResult(found, True, 1, bound, [bound], 1), self.means_.dtype, "_averages", "_averages_lost"
+        )
         return model
 
     def _check_arguments(self) -> tuple[Step, Stop]:

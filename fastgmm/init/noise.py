@@ -23,6 +23,8 @@ Float = NDArray[np.float64]
 MOST_SAMPLES, EACH = 5000, 200
 #: Which neighbour's distance is taken, as Byers & Raftery (1998) do in their examples.
 NEIGHBOUR = 12
+#: Samples whose distances to all others are found at once.
+_BLOCK = 256
 #: Iterations for the two densities of distances, and the change of the share of noise that ends them.
 _ITERATIONS, _TOL = 200, 1e-6
 #: The least and the greatest share of noise to begin with: EM never leaves a weight of 0, and a start needs samples.
@@ -31,6 +33,8 @@ _LEAST, _MOST = 0.01, 0.5
 
 def noise_of(source: Source, n_threads: int | None) -> Noise:
     """Return noise of weight 0 over the samples: in their box, or in that along their principal axes if it is smaller.
+
+    Of samples with missing values it is their box: the density of some features of another one is not constant.
 
     Two passes, and a third one for more than one feature. Raises ValueError if the samples have no volume.
     """
@@ -46,7 +50,7 @@ def noise_of(source: Source, n_threads: int | None) -> Noise:
             "from 0). Drop what is constant or what others imply, or pass noise=False"
         )
     box = Noise(0.0, np.eye(d), low, high)
-    if d == 1:
+    if d == 1 or source.incomplete:
         return box
     axes = np.linalg.eigh(scatter)[1]
     turned = Noise(0.0, axes, *ranges(source, n_threads, axes))
@@ -113,18 +117,44 @@ def without_noise(source: ArraySource, k: int) -> tuple[ArraySource, float]:
         far[np.argsort(distances, kind="stable")[:least]] = False
     weights = np.ones(source.n_samples) if source.weights is None else source.weights.astype(np.float64)
     share = float(weights[far].sum() / weights.sum())
-    near = ArraySource.weighted(source.X[~far], weights[~far] * source.weight_unit)
+    of_near = weights[~far] * source.weight_unit
+    near = ArraySource.weighted(source.X[~far], of_near, incomplete=source.incomplete)
     return near, min(max(share, _LEAST), _MOST)
 
 
 def neighbour_distances(X: Float) -> Float:
     """Return the distance (n,) of each sample to its neighbour number `NEIGHBOUR`, of features scaled to unit variances."""
+    if np.isnan(X).any():
+        return _incomplete_distances(X)
     from scipy.spatial import cKDTree  # here, since it takes a while to import and few fits need it
 
     scale = X.std(axis=0)
     scaled = (X - X.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
     which = min(NEIGHBOUR, len(X) - 1)
     distances: Float = cKDTree(scaled).query(scaled, [which + 1])[0][:, 0]
+    return distances
+
+
+def _incomplete_distances(X: Float) -> Float:
+    """Do `neighbour_distances` for samples with missing values, with distances by the features that both samples have.
+
+    A squared distance is multiplied by d over their number; there are no neighbours if there are none. Cost: 3 n^2 d operations.
+    """
+    n, d = X.shape
+    scale = np.nanstd(X, axis=0)
+    scaled = (X - np.nanmean(X, axis=0)) / np.where(scale > 0, scale, 1.0)
+    there = (~np.isnan(X)).astype(np.float64)
+    scaled = np.where(there > 0, scaled, 0.0)
+    which, distances = min(NEIGHBOUR, n - 1), np.empty(n)
+    for start in range(0, n, _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        shared = there[rows] @ there.T
+        squares = scaled[rows] ** 2 @ there.T + there[rows] @ (scaled**2).T - 2.0 * scaled[rows] @ scaled.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            squares = np.where(shared > 0, np.maximum(squares, 0.0) * (d / shared), np.inf)
+        distances[rows] = np.sqrt(np.partition(squares, which, axis=1)[:, which])
+    finite = np.isfinite(distances)
+    distances[~finite] = distances[finite].max(initial=1.0)
     return distances
 
 

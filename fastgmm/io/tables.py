@@ -66,6 +66,7 @@ def read_table(
     delimiter: str | None = None,
     decimal: str = ".",
     comment: str | None = None,
+    missing: bool = False,
     dtype: DTypeLike | None = None,
 ) -> TableData:
     """Read a table of numbers from a file.
@@ -93,6 +94,9 @@ def read_table(
         Text only: the decimal sign. If commas delimit as well, numbers with decimal commas must be quoted.
     comment : str, optional
         Text only: one character, such as ``"#"``. Outside quotes, it and the rest of the line are left out.
+    missing : bool, default False
+        Text and Parquet: whether values may be missing, which become NaN: nulls, empty fields, and NA, N/A, NaN, null, none, ?, -
+        and a point, in upper or lower case. A line that is empty is no row. Arrays may hold NaN in any case.
     dtype : float32 or float64, optional
         Type of `data`. Default: float64 for text and Parquet (float32 if all columns are), the file's own for the
         others.
@@ -113,7 +117,7 @@ def read_table(
     ImportError
         If the format needs a package that is not installed.
     """
-    form = Format(header, delimiter, decimal, comment)
+    form = Format(header, delimiter, decimal, comment, missing)
     text, file = _text_or_path(path)
     kind = _kind(text, file, form, key)
     wanted = None if dtype is None else np.dtype(dtype)
@@ -127,7 +131,7 @@ def read_table(
         kept = np.dtype(np.float64) if wanted is None else wanted
         return TableData(*read_text(text or TextFile.at(file), choose, form, kept))
     if kind == ".parquet":
-        return _read_parquet(file, choose, wanted)
+        return _read_parquet(file, choose, wanted, missing)
     array = _map_npy(file) if kind == ".npy" else _load_npz(file, key)
     picked = choose(None, array.shape[1])
     if picked != list(range(array.shape[1])):
@@ -155,9 +159,10 @@ def describe(
     delimiter: str | None = None,
     decimal: str = ".",
     comment: str | None = None,
+    missing: bool = False,
 ) -> Description:
     """Return the columns of a file without reading its data. Parameters and errors as in `read_table`."""
-    form = Format(header, delimiter, decimal, comment)
+    form = Format(header, delimiter, decimal, comment, missing)
     text, file = _text_or_path(path)
     kind = _kind(text, file, form, key)
     if kind in _TEXT:
@@ -407,7 +412,10 @@ def _open_parquet(path: str) -> Any:
 
 
 def _read_parquet(
-    path: str, choose: Callable[[tuple[str, ...] | None, int], list[int]], dtype: np.dtype[Any] | None
+    path: str,
+    choose: Callable[[tuple[str, ...] | None, int], list[int]],
+    dtype: np.dtype[Any] | None,
+    missing: bool,
 ) -> TableData:
     with _open_parquet(path) as table:
         names, picked, kept = _parquet_columns(path, table, choose, dtype)
@@ -416,20 +424,22 @@ def _read_parquet(
             raise ValueError(f"{path} holds no rows; it must hold one at least")
         data = np.empty((n_samples, len(picked)), kept)
         row = 0
-        for batch in _parquet_arrays(path, table, names, picked, kept):
+        for batch in _parquet_arrays(path, table, names, picked, kept, missing):
             data[row : row + len(batch)] = batch
             row += len(batch)
     return TableData(data, tuple(names[j] for j in picked))
 
 
-def parquet_batches(path: str, columns: Sequence[int | str] | None, size: int) -> Iterator[NDArray[Any]]:
+def parquet_batches(
+    path: str, columns: Sequence[int | str] | None, size: int, *, missing: bool = False
+) -> Iterator[NDArray[Any]]:
     """Yield the rows of a Parquet file as matrices of about `size` bytes."""
     with _open_parquet(path) as table:
         names, picked, kept = _parquet_columns(
             path, table, lambda n, k: choose_columns(path, n, k, columns, None), None
         )
         rows = max(1, size // (len(picked) * kept.itemsize))
-        yield from _parquet_arrays(path, table, names, picked, kept, batch_size=rows)
+        yield from _parquet_arrays(path, table, names, picked, kept, missing, batch_size=rows)
 
 
 def _parquet_columns(
@@ -449,7 +459,13 @@ def _parquet_columns(
 
 
 def _parquet_arrays(
-    path: str, table: Any, names: tuple[str, ...], picked: list[int], dtype: np.dtype[Any], **options: int
+    path: str,
+    table: Any,
+    names: tuple[str, ...],
+    picked: list[int],
+    dtype: np.dtype[Any],
+    missing: bool,
+    **options: int,
 ) -> Iterator[NDArray[Any]]:
     pyarrow = optional("pyarrow", "reading .parquet files")
     row = 0
@@ -458,11 +474,11 @@ def _parquet_arrays(
             data = np.empty((len(batch), len(picked)), dtype)
             for column, j in enumerate(picked):
                 values = batch.column(names[j])
-                if values.null_count:
-                    missing = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
+                if values.null_count and not missing:
+                    first = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
                     label = column_label(j, names)
                     raise ValueError(
-                        f"{path}, row {missing} (counted from 0), {label}: the value is missing; remove the row or fill it in"
+                        f"{path}, row {first} (counted from 0), {label}: the value is missing; remove the row or fill it in"
                     )
                 data[:, column] = values.to_numpy(zero_copy_only=False)
             row += len(batch)

@@ -43,10 +43,12 @@ class Format(NamedTuple):
     delimiter: str | None = None
     decimal: str = "."
     comment: str | None = None
+    missing: bool = False
 
     def given(self) -> list[str]:
-        """Return the names of the options that differ from their defaults."""
-        return [option for option, default in self._field_defaults.items() if getattr(self, option) != default]
+        """Return the names of the options that differ from their defaults and are for text only."""
+        defaults = {option: default for option, default in self._field_defaults.items() if option != "missing"}
+        return [option for option, default in defaults.items() if getattr(self, option) != default]
 
 
 class TextFile(NamedTuple):
@@ -77,7 +79,7 @@ class TextFile(NamedTuple):
 class Layout(NamedTuple):
     """Properties found from the first lines: delimiter (a space means any run of blanks), header and number of fields.
 
-    first : the fields of the first line
+    first : the fields of the first line; missing : whether values may be missing
     """
 
     delimiter: str
@@ -86,6 +88,7 @@ class Layout(NamedTuple):
     decimal: str
     comment: str | None
     first: tuple[str, ...]
+    missing: bool = False
 
 
 def read_text(
@@ -107,7 +110,7 @@ def read_text(
 
 def inspect_text(text: TextFile, form: Format) -> Layout:
     """Find delimiter, header and number of fields from the first line that is not empty."""
-    header, delimiter, decimal, comment = form
+    header, delimiter, decimal, comment, missing = form
     if header not in ("auto", "yes", "no"):
         raise ValueError(f'header is {header!r}; it must be "auto", "yes" or "no"')
     if decimal not in (".", ","):
@@ -128,10 +131,11 @@ def inspect_text(text: TextFile, form: Format) -> Layout:
     except _DAMAGE as error:
         raise _torn(text, error) from None
     names = None
-    if _has_header(text.name, number, fields, header, decimal):
+    some = [field for field in fields if not (missing and field.strip().lower() in _MISSING)]
+    if _has_header(text.name, number, some, header, decimal):
         # numpy.savetxt writes its header as a comment
         names = tuple(field.strip() for field in [fields[0].lstrip("# "), *fields[1:]])
-    return Layout(separator, names, len(fields), decimal, comment, tuple(fields))
+    return Layout(separator, names, len(fields), decimal, comment, tuple(fields), missing)
 
 
 def _torn(text: TextFile, error: Exception) -> Exception:
@@ -270,6 +274,8 @@ def _parse(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[An
     data = np.empty((_count_lines(text), len(picked)), dtype)
     n_rows = 0
     lines, delimiter = _lines_of_data(text, layout)
+    if layout.missing:
+        lines = _with_nan(lines, delimiter)
     # the first line of a block is taken here, because the parser warns when it is given none
     while (first := next(lines, None)) is not None:
         try:
@@ -283,7 +289,7 @@ def _parse(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[An
                 ndmin=2 if every else 1,
             )
             target = data[n_rows : n_rows + len(block)]
-            _fill(target, block, picked, every, layout.n_fields)
+            _fill(target, block, picked, every, layout)
         except UnicodeDecodeError:
             raise
         except ValueError as error:
@@ -311,6 +317,19 @@ def _lines_of_data(text: TextFile, layout: Layout) -> tuple[Iterator[str], str |
     return (lines if layout.decimal == "." else (line.translate(_TO_POINTS) for line in lines)), delimiter
 
 
+def _with_nan(lines: Iterator[str], delimiter: str | None) -> Iterator[str]:
+    """Yield lines with nan in place of empty fields and of words that mark a missing value."""
+    words = "|".join(re.escape(word) for word in sorted(_MISSING, key=len, reverse=True) if word)
+    if delimiter is None:
+        marks = re.compile(rf"(?<!\S)(?:{words})(?!\S)", re.IGNORECASE)
+        return (marks.sub("nan", line) for line in lines)
+    comma = re.escape(delimiter)
+    blanks = " *" if delimiter == "\t" else r"[ \t]*"
+    field = rf'{blanks}(?:"{blanks}(?:{words})?{blanks}"|(?:{words})?){blanks}'
+    marks = re.compile(rf"(?:(?<={comma})|^){field}(?={comma}|\r?\n?$)", re.IGNORECASE)
+    return (marks.sub("nan", line) for line in lines)
+
+
 def _skip_record(lines: Iterator[str], delimiter: str) -> None:
     """Consume the lines of the first record that is not empty; a quoted name may have several."""
     if delimiter == " ":
@@ -321,16 +340,20 @@ def _skip_record(lines: Iterator[str], delimiter: str) -> None:
     )
 
 
-def _fill(target: NDArray[Any], block: NDArray[Any], picked: list[int], every: bool, n_fields: int) -> None:
+def _fill(target: NDArray[Any], block: NDArray[Any], picked: list[int], every: bool, layout: Layout) -> None:
     if every:
-        if block.shape[1] != n_fields:
+        if block.shape[1] != layout.n_fields:
             raise ValueError("ragged rows")
         target[:] = block
     else:
         for column, j in enumerate(picked):
             target[:, column] = block[f"f{j}"]
     # minimum and maximum carry NaN and infinity, and need no temporary array
-    if not (np.isfinite(target.min()) and np.isfinite(target.max())):
+    if layout.missing:
+        bad = np.isinf(np.fmin.reduce(target, axis=None)) or np.isinf(np.fmax.reduce(target, axis=None))
+    else:
+        bad = not (np.isfinite(target.min()) and np.isfinite(target.max()))
+    if bad:
         raise ValueError("values that are not finite")
 
 
@@ -360,7 +383,7 @@ def _locate(text: TextFile, layout: Layout, picked: list[int], dtype: np.dtype[A
             )
         for j in picked:
             problem = _problem(fields[j], dtype, layout.decimal)
-            if problem is None:
+            if problem is None or (layout.missing and fields[j].strip().lower() in _MISSING):
                 continue
             if (advice := _comment_advice(layout, row, fields, fields[j])) is not None:
                 return f"{name}, line {line}, {column_label(j, layout.names)}: {_shorten(fields[j])} is not a number; {advice}"

@@ -114,13 +114,20 @@ def _variances(params: Params, layout: Layout, features: NDArray[np.intp]) -> Fl
     return params.variances[:, features]
 
 
-def _marginal(noise: Noise, features: NDArray[np.intp]) -> Noise:
-    """Return the noise of some features. The density of a box along the axes is that of the shorter box."""
-    if not np.array_equal(noise.axes, np.eye(len(noise.low))):
+def check_marginals(noise: Noise | None) -> None:
+    """Raise ValueError if some features of noise have no constant density."""
+    if noise is not None and not np.array_equal(noise.axes, np.eye(len(noise.low))):
         raise ValueError(
             "noise over a box along principal axes has no constant density if features are missing: fit with "
-            "missing_values='marginalize', which takes a box along the features"
+            "missing_values='marginalize' on data with missing values, for which the box is along the features"
         )
+
+
+def _marginal(noise: Noise, features: NDArray[np.intp]) -> Noise:
+    """Return the noise of some features. The density of a box along the axes is that of the shorter box."""
+    if len(features) == len(noise.low):
+        return noise
+    check_marginals(noise)
     return Noise(noise.weight, np.eye(len(features)), noise.low[features], noise.high[features])
 
 

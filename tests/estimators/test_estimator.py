@@ -52,6 +52,7 @@ class TestParameters:
             "n_threads": None,
             "learning_decay": 0.6,
             "learning_offset": 3.0,
+            "forgetting": None,
         }
         assert GaussianMixture().get_params() == {**Theirs().get_params(), **own}
 

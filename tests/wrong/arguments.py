@@ -323,6 +323,14 @@ ROWS: list[Row] = [
         TypeError,
         r"learning_offset must be a number of at least 0",
     ),
+    ("forgetting=0", lambda: fit(X, forgetting=0), ValueError, r"forgetting must be a finite number above 0"),
+    ("forgetting='1'", lambda: fit(X, forgetting="1"), TypeError, r"forgetting must be a number above 0"),
+    (
+        "forgetting with batch_size",
+        lambda: partial(GaussianMixture(2, forgetting=100).fit, X, batch_size=10),
+        ValueError,
+        r"forgetting=100 is for streams that drift, and batch_size goes",
+    ),
     # covariance types
     ("type in lower case", lambda: fit(X, covariance_type="vev"), ValueError, r"got 'vev'; did you mean 'VEV'\?"),
     (
