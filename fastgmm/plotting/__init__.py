@@ -6,15 +6,18 @@ figure. Nothing is ever shown or saved here.
 
 from fastgmm.plotting.curves import CriterionArtists, Selection, plot_convergence, plot_criterion
 from fastgmm.plotting.density import DensityArtists, plot_density
+from fastgmm.plotting.entropy import EntropyArtists, plot_entropy
 from fastgmm.plotting.mixtures import MixtureArtists, plot_mixture
 
 __all__ = [
     "CriterionArtists",
     "DensityArtists",
+    "EntropyArtists",
     "MixtureArtists",
     "Selection",
     "plot_convergence",
     "plot_criterion",
     "plot_density",
+    "plot_entropy",
     "plot_mixture",
 ]
