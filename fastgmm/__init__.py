@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         responsibilities,
         sufficient_statistics,
     )
-    from fastgmm.inference import cdf, quantile
+    from fastgmm.inference import cdf, merge, quantile
     from fastgmm.model.priors import NormalInverseWishart
     from fastgmm.selection import Selection, select
 
@@ -56,6 +56,7 @@ _HOME = {
     "load": "fastgmm.estimators.loading",
     "log_density": "fastgmm.functional",
     "log_prob": "fastgmm.functional",
+    "merge": "fastgmm.inference.merging",
     "quantile": "fastgmm.inference.distribution",
     "responsibilities": "fastgmm.functional",
     "select": "fastgmm.selection",
@@ -84,6 +85,7 @@ __all__ = [
     "load",
     "log_density",
     "log_prob",
+    "merge",
     "quantile",
     "responsibilities",
     "select",

@@ -987,3 +987,29 @@ def incomplete_lloyd(X: ArrayLike, centers: ArrayLike, n_iter: int) -> tuple[Flo
                 if values:
                     centers[c, j] = sum(values) / len(values)
     return centers, labels
+
+
+def entropy_merging(resp: ArrayLike, sample_weight: ArrayLike) -> tuple[list[tuple[int, int]], list[float]]:
+    """Pairs of clusters that are merged in turn, by their first components, and the entropies of k, ..., 1 clusters.
+
+    The pair with the least -sum_i w_i sum_a t_ia log t_ia of what results is merged.
+    """
+    clusters = {c: _float64(resp)[:, c] for c in range(np.shape(resp)[1])}
+    weights = _float64(sample_weight)
+
+    def entropy(columns: list[Float]) -> float:
+        return sum(-w * t[i] * math.log(t[i]) for t in columns for i, w in enumerate(weights) if t[i] > 0)
+
+    merges, entropies = [], [entropy(list(clusters.values()))]
+    while len(clusters) > 1:
+        options = []
+        for a in clusters:
+            for b in clusters:
+                if a < b:
+                    rest = [t for c, t in clusters.items() if c not in (a, b)]
+                    options.append((entropy([*rest, clusters[a] + clusters[b]]), a, b))
+        least, a, b = min(options)
+        clusters[a] = clusters[a] + clusters.pop(b)
+        merges.append((a, b))
+        entropies.append(least)
+    return merges, entropies

@@ -93,10 +93,10 @@ class GaussianMixtureClassifier(Composite):
     >>> from fastgmm import GaussianMixtureClassifier
     >>> from fastgmm.datasets import load_iris
     >>> iris = load_iris()
-    >>> model = GaussianMixtureClassifier(covariance_type="all").fit(iris.data, iris.labels)
+    >>> model = GaussianMixtureClassifier(covariance_type="all").fit(iris.data, iris.target)
     >>> model.mixtures_[0].covariance_type
     'VEV'
-    >>> round(model.score(iris.data, iris.labels), 2)
+    >>> round(model.score(iris.data, iris.target), 2)
     0.98
     """
 

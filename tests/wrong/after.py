@@ -229,4 +229,28 @@ DETECTOR: list[Row] = [
     ("detector: features", lambda: partial(detect()().predict, blobs(d=3)), ValueError, "X has 3 features"),
 ]
 
-ROWS: list[Row] = [*DERIVED, *REGRESSOR, *CLASSIFIER, *DETECTOR]
+
+def merged() -> Any:
+    return fastgmm.merge(fitted(X), X)
+
+
+MERGING: list[Row] = [
+    (
+        "merge: no model",
+        lambda: partial(fastgmm.merge, X, X),
+        TypeError,
+        "model must be a fitted mixture, got a ndarray",
+    ),
+    ("merge: not fitted", lambda: partial(fastgmm.merge, GaussianMixture(), X), ValueError, "not fitted yet"),
+    ("merge: features", lambda: partial(fastgmm.merge, fitted(X), blobs(d=3)), ValueError, "X has 3 features"),
+    (
+        "merge: no elbow",
+        lambda: partial(merged().predict, X),
+        ValueError,
+        "2 components have no elbow: pass n_clusters",
+    ),
+    ("merge: too many", lambda: partial(merged().groups, 3), ValueError, "more than the 2 components.*pass at most 2"),
+    ("merge: none", lambda: partial(merged().groups, 0), ValueError, "n_clusters must be an integer of at least 1"),
+]
+
+ROWS: list[Row] = [*DERIVED, *REGRESSOR, *CLASSIFIER, *DETECTOR, *MERGING]
