@@ -14,7 +14,8 @@ from fastgmm._jit import ELEMENTWISE, EXACT, helper
 from fastgmm.kernels.eigen import call_eigen
 from fastgmm.kernels.small import COLLAPSED, NOT_FINITE, UNDECIDED, Mixture, factored, repack, run, scatter_within
 from fastgmm.kernels.structures import call_log_det_factor, call_maximise_structure, copy_matrix
-from fastgmm.kernels.sweep import LOG_DENSITY, call_evaluate_lane
+from fastgmm.kernels.sweep import tile_density
+from fastgmm.kernels.tile import load_tile, new_scratch
 
 #: A state beyond those of `small`: run to the end and spurious, or bound to be.
 SPURIOUS = 5
@@ -195,7 +196,7 @@ def race(samples, weights, packed, groups, candidates, constants, out, plan, fie
         more, state = run(samples, weights, packed, one, constants, out, bound, field.bounds[chosen, done:until], grace)
         field.done[chosen] += more
         field.states[chosen], again = state, False
-        if state == COLLAPSED or state == NOT_FINITE:
+        if state in (COLLAPSED, NOT_FINITE):
             continue
         found = _look(one, constants, out, plan, field, chosen)
         if found == FLAT or (found == FEW and stage > 1):
@@ -278,7 +279,7 @@ def is_flat(covariance, plan, look, factor):
                 for m in range(j + 1):
                     value += plan.colour[m, i] * factor[m, j]
                 trace += value * value
-        if 1.0 > plan.flat * trace:
+        if plan.flat * trace < 1.0:
             return False
     return not thinness(covariance, plan.white, look) > plan.flat
 
@@ -328,31 +329,34 @@ def _begun(groups, candidates, constants, a):
 
 
 @helper(ELEMENTWISE)
-def classify(samples, weights, packed, mixture, densities, sums):
+def classify(samples, weights, packed, mixture, sums):
     """Compute what `em.evaluate.classified` does, of a mixture in the full layout; packed : a place to work in.
 
-    densities : (n, k), out, log(pi_k N(x_i | ...)); sums : (3,) out, weighted: of log p(x_i), of log max_k z_ik, and the entropy.
+    sums : (3,) out, weighted: of log p(x_i), of log max_k z_ik, and the entropy.
     """
     repack(packed, mixture)
-    call_evaluate_lane(samples, 0, samples.n_samples, packed, LOG_DENSITY, densities)
+    work, n = new_scratch(packed), samples.n_samples
+    width = len(work.top)
     sums[:] = 0.0
-    for s in range(samples.n_samples):
-        w = weights[s] if weights.shape[0] > 0 else 1.0
-        if not w > 0.0:
-            continue  # it counts for nothing even if its likelihood is zero
-        top = densities[s, 0]
-        for c in range(1, densities.shape[1]):
-            top = max(top, densities[s, c])
-        if top == -np.inf:
-            sums[0] = -np.inf
-            continue
-        total, spread = 0.0, 0.0
-        for c in range(densities.shape[1]):
-            apart = densities[s, c] - top
-            share = np.exp(apart)
-            total += share
-            spread += max(apart, -800.0) * share
-        log_total = np.log(total)
-        sums[0] += w * (top + log_total)
-        sums[1] -= w * log_total
-        sums[2] += w * (log_total - spread / total)
+    for first in range(0, n, width):
+        m = min(width, n - first)
+        load_tile(samples, first, m, work.x)
+        tile_density(packed, work, m)
+        for s in range(m):
+            w = weights[first + s] if weights.shape[0] > 0 else 1.0
+            if not w > 0.0:
+                continue  # it counts for nothing even if its likelihood is zero
+            top = work.top[s]
+            if top == -np.inf:
+                sums[0] = -np.inf
+                continue
+            total, spread = 0.0, 0.0
+            for c in range(work.resp.shape[0]):
+                apart = work.resp[c, s] - top
+                share = np.exp(apart)
+                total += share
+                spread += max(apart, -800.0) * share
+            log_total = np.log(total)
+            sums[0] += w * (top + log_total)
+            sums[1] -= w * log_total
+            sums[2] += w * (log_total - spread / total)

@@ -18,7 +18,8 @@ from fastgmm.kernels.cholesky import factor_precisions
 from fastgmm.kernels.full import Full
 from fastgmm.kernels.simple import Diag, Spherical, Tied
 from fastgmm.kernels.structures import EQUAL, NONE, Letters, call_maximise_structure, copy_matrix
-from fastgmm.kernels.sweep import call_sweep_lane
+from fastgmm.kernels.sweep import call_sweep_tiles
+from fastgmm.kernels.tile import new_scratch
 
 #: Codes that `iterate` ends with: it may continue; the bound changed by less than tol; the bound is not finite; a covariance
 #: is not positive definite; changes may be rounding. The last one is for a bound that fell, and for a single component, which EM
@@ -84,6 +85,7 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
 def run(samples, weights, packed, mixture, constants, out, bound, bounds, grace):
     """Do `iterate`, as part of a caller that is called from Python; the first `grace` changes of the bound mean nothing."""
     given = np.empty((0, out.counts.shape[1]), packed.means.dtype)
+    work = new_scratch(packed)
     for i in range(len(bounds)):
         # of `mixture` alone, so that an iteration has the same bits after a pause as without one
         repack(packed, mixture)
@@ -91,7 +93,7 @@ def run(samples, weights, packed, mixture, constants, out, bound, bounds, grace)
         out.counts[:] = 0.0
         out.sums[:] = 0.0
         out.scatter[:] = 0.0
-        call_sweep_lane(samples, 0, samples.n_samples, packed, given, weights, 0, out)
+        call_sweep_tiles(samples, 0, samples.n_samples, packed, given, weights, 0, out, work)
         previous, bound = bound, out.log_likelihood[0] / constants.n
         bounds[i] = bound
         if not np.isfinite(bound):

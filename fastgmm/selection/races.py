@@ -43,7 +43,6 @@ class _Place(NamedTuple):
     field: Field
     packed: tuple
     out: tuple
-    densities: Float
     most: int
 
 
@@ -58,7 +57,8 @@ class _Kind(NamedTuple):
 class Races(Cells):
     """The cells of a source that is an array of some thousand samples at most, and may stand for `stands_for` samples.
 
-    A cell is left out if the two sizes below have no valid fit of its structure. It begins from several candidates; those that are best after a few iterations are run to the end:
+    A cell is left out if the two sizes below have no valid fit of its structure. It begins from several
+    candidates; those that are best after a few iterations are run to the end:
 
     - the groups of a start, shared by all structures of a size (`starts`), of which the first is run to the end in any case;
     - the fits of the structures that this one contains, so that it is never less likely than these;
@@ -343,7 +343,7 @@ class Races(Cells):
     def _cell(self, k: int, structure: Structure, place: _Place) -> Cell:
         found, source = self._found[k, structure.name], self._doubles
         sums = np.empty(3)
-        classify(source.samples, source.sample_weights, place.packed, found.mixture, place.densities, sums)
+        classify(source.samples, source.sample_weights, place.packed, found.mixture, sums)
         params = Params(FULL, *found.mixture).in_layout(structure.layout)
         bounds = found.bounds.tolist()
         fit = FitResult(params, found.converged, len(bounds), bounds[-1], bounds, len(bounds), "")
@@ -372,7 +372,7 @@ class Races(Cells):
             **{name: getattr(self._packed, name)[:k].copy() for name in ("constant", "means", "u")},
             tile=min(self._packed.tile, 64 * -(-n // 64)),
         )
-        return _Place(candidates, ran, packed, accumulators(source, FULL, k)[1], np.empty((n, k)), iterations)
+        return _Place(candidates, ran, packed, accumulators(source, FULL, k)[1], iterations)
 
 
 _GOOD = (UNDECIDED, CONVERGED, DOUBTFUL)

@@ -35,7 +35,7 @@ def test_classify(k, d, weighted):
     sums = np.empty(3)
     arrays = (params.weights, params.means, params.covariances, params.prec_chol)
     packed = params.packed(np.float64)
-    classify(source.samples, source.sample_weights, packed, Mixture(*arrays), np.empty((70, k)), sums)
+    classify(source.samples, source.sample_weights, packed, Mixture(*arrays), sums)
     np.testing.assert_allclose(sums, evaluate.classified(source, params, 1), rtol=1e-11, atol=1e-11)
 
 
