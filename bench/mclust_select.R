@@ -2,7 +2,9 @@
 #
 # Writes R's own tables into FOLDER as NAME.csv, a header and numbers, the last column the class if it is called "class". Then,
 # for each line NAME of the standard input, fits Mclust with its defaults to NAME.csv, writes its BIC (mclust's sign, rows are sizes)
-# to NAME.bic and its classification to NAME.groups, and prints the seconds and the CPU seconds that the call took. Ends with the input.
+# to NAME.bic and its classification to NAME.groups, and prints the seconds and the CPU seconds that the call took. For a line
+# NAME SIZE MODEL it writes of that model, one row for each component, what it holds, its covariance and that of its own samples to
+# NAME.fit. Ends with the input.
 suppressPackageStartupMessages(library(mclust))
 folder <- commandArgs(trailingOnly = TRUE)[1]
 
@@ -50,11 +52,34 @@ utils::write.csv(cbind(wdbc[, 3:12], class = as.integer(as.factor(wdbc$Diagnosis
 cat(as.character(packageVersion("mclust")), "\n")
 flush(stdout())
 
+one_model <- function(X, name, size, model) {
+  set.seed(0)
+  fit <- try(Mclust(X, G = size, modelNames = model, verbose = FALSE), silent = TRUE)
+  if (inherits(fit, "try-error") || is.null(fit)) return("failed")
+  z <- if (is.null(fit$z)) matrix(1, nrow(X), 1) else fit$z
+  rows <- t(sapply(seq_len(ncol(z)), function(j) {
+    held <- sum(z[, j])
+    apart <- sweep(X, 2, colSums(z[, j] * X) / held)
+    variance <- fit$parameters$variance
+    sigma <- if (ncol(X) == 1) variance$sigmasq[min(j, length(variance$sigmasq))] else variance$sigma[, , j]
+    c(held, sigma, crossprod(apart, z[, j] * apart) / held)
+  }))
+  utils::write.table(format(rows, digits = 17), file.path(folder, paste0(name, ".fit")), row.names = FALSE, col.names = FALSE, quote = FALSE)
+  "done"
+}
+
 input <- file("stdin", "r")
-while (length(name <- readLines(input, n = 1)) > 0) {
+while (length(line <- readLines(input, n = 1)) > 0) {
+  words <- strsplit(line, " ")[[1]]
+  name <- words[1]
   frame <- utils::read.csv(file.path(folder, paste0(name, ".csv")))
   frame$class <- NULL
   X <- as.matrix(frame)
+  if (length(words) == 3) {
+    cat(one_model(X, name, as.integer(words[2]), words[3]), "\n")
+    flush(stdout())
+    next
+  }
   set.seed(0)
   spent <- system.time(model <- try(Mclust(X, verbose = FALSE), silent = TRUE))
   seconds <- paste(spent[["elapsed"]], spent[["user.self"]] + spent[["sys.self"]])

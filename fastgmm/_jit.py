@@ -75,6 +75,7 @@ class _LinkedFiles(CodeFiles):
         links, code = found
         for module, name, arguments in links:
             _published(getattr(importlib.import_module(module), name), arguments)
+        _links.levels[-1].extend(links)
         return code
 
     def save(self, key: Any, code: Any) -> None:
@@ -94,8 +95,9 @@ def _published(dispatcher: Any, arguments: tuple[Any, ...]) -> tuple[str, Any]:
 def called(dispatcher: Any) -> Any:
     """Return what compiled code calls in place of a helper in order not to contain its code: a call by address.
 
-    The code is then made once, and not optimised and emitted again with each of its callers. A caller must itself be called
-    from Python, and not become part of other code: its file in the cache names what has to be loaded with it.
+    The code is then made once, and not optimised and emitted again with each of its callers, and theirs. The files in the cache
+    of all of these name what has to be loaded with them. A caller must be a `helper` or a `kernel`, or become part of one before
+    it is compiled: Numba compiles what `choose` picks only for the first that needs it, unless it is `inline`.
     """
     if JIT_DISABLED:
         return dispatcher
@@ -145,13 +147,17 @@ def _with_cache(dispatcher: Any) -> Any:
     with suppress(RuntimeError):
         dispatcher._cache = _Cache(dispatcher.py_func)
     compiled = passed_on()(dispatcher.compile)
+    known: dict[Any, list[tuple[str, str, tuple[Any, ...]]]] = {}
 
     def compile(signature: Any) -> Any:
         _links.levels.append([])
         try:
             return compiled(signature)
         finally:
-            _links.levels.pop()
+            # code that is part of others' brings its links with it, also if it was there before
+            links = known.setdefault(signature, list(dict.fromkeys(_links.levels.pop())))
+            if _links.levels:
+                _links.levels[-1].extend(links)
 
     dispatcher.compile = compile
     return dispatcher
@@ -214,11 +220,13 @@ def kernel(function: Callable) -> Any:
 prange = numba.prange
 
 
-def choose(stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTWISE) -> Callable:
+def choose(
+    stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTWISE, *, inline: bool = False
+) -> Callable:
     """Make `stub` run ``table[type(first argument)]``, chosen when the caller is compiled.
 
     Keys are NamedTuple classes or NumPy scalar types; values are helpers, compiled once more with the flags `fastmath`. In plain
-    Python (JIT off) the choice is made at the call.
+    Python (JIT off) the choice is made at the call. With `inline` it becomes part of its caller, with the caller's flags.
     """
     by_scalar: dict[Any, Any] = {
         numba.from_dtype(key): value for key, value in table.items() if not hasattr(key, "_fields")
@@ -242,7 +250,7 @@ def choose(stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTW
             "no_cfunc_wrapper": True,
             "no_cpython_wrapper": True,
         }
-        overload(call, strict=False, jit_options=options)(pick)
+        overload(call, strict=False, jit_options=options, inline="always" if inline else "never")(pick)
     return call
 
 

@@ -412,7 +412,21 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
 
 def _add_fit(parser: _Parser) -> None:
     _weights_argument(_data_arguments(parser))
-    group = parser.add_argument_group("the mixture")
+    _fit_mixture_arguments(parser.add_argument_group("the mixture"))
+    group = parser.add_argument_group("a long fit")
+    group.add_argument(
+        "--checkpoint", metavar="FILE", help="write the state of the fit to FILE, and resume from it if it exists"
+    )
+    group.add_argument(
+        "--checkpoint-every", metavar="SECONDS", type=_not_negative, help="how often (default: 60; 0: each iteration)"
+    )
+    group.add_argument(
+        "--progress", action="store_true", help="show iterations and the time left of a pass on standard error"
+    )
+    _fit_output_arguments(parser.add_argument_group("output"))
+
+
+def _fit_mixture_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "-k",
         "--components",
@@ -471,17 +485,9 @@ def _add_fit(parser: _Parser) -> None:
         default="raise",
         help="a component that collapses is an error (raise), or is started anew (reset) (default: raise)",
     )
-    group = parser.add_argument_group("a long fit")
-    group.add_argument(
-        "--checkpoint", metavar="FILE", help="write the state of the fit to FILE, and resume from it if it exists"
-    )
-    group.add_argument(
-        "--checkpoint-every", metavar="SECONDS", type=_not_negative, help="how often (default: 60; 0: each iteration)"
-    )
-    group.add_argument(
-        "--progress", action="store_true", help="show iterations and the time left of a pass on standard error"
-    )
-    group = parser.add_argument_group("output")
+
+
+def _fit_output_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("-o", "--output", metavar="FILE", help="save the model, for the other commands (.npz)")
     group.add_argument("--labels", metavar="FILE", help="write the component of each sample (.csv or .npy)")
     group.add_argument("--proba", metavar="FILE", help="write the probability of each component (.csv or .npy)")

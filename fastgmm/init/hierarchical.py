@@ -76,9 +76,12 @@ class Agglomeration:
         """Return the k groups, 1 <= k <= n: a label 0..k-1 for each sample, (n,), in the order of their first samples."""
         if not 1 <= k <= self.n_samples:
             raise ValueError(f"{self.n_samples} samples make 1 to {self.n_samples} groups, not {k}")
-        names = _replayed(self._merges[: self.n_samples - k], self.n_samples)
-        _, first, labels = np.unique(names, return_index=True, return_inverse=True)
-        return np.argsort(np.argsort(first))[labels]
+        n = self.n_samples
+        names = _replayed(self._merges[: n - k], n)
+        samples, first = np.arange(n), np.empty(2 * n, np.int64)
+        first[names[::-1]] = samples[::-1]  # the first sample of each name is written last
+        mine = first[names]
+        return (np.cumsum(mine == samples) - 1)[mine]
 
 
 def _ward(Z: Float, most: int) -> Merges:
@@ -102,9 +105,12 @@ def _renamed(merges: Merges, names: NDArray[np.int64], name: int) -> Merges:
 def _replayed(merges: Merges, n: int) -> NDArray[np.int64]:
     """Return the name of the group that each of n samples is in after the merges, (n,)."""
     names = np.arange(n + len(merges))
-    for t in reversed(range(len(merges))):
-        names[merges[t]] = names[n + t]
-    return names[:n]
+    names[merges.ravel()] = np.repeat(names[n:], 2)
+    while True:  # from unions to unions of unions, twice as far each time
+        further = names[names]
+        if np.array_equal(further, names):
+            return names[:n]
+        names = further
 
 
 def tree_of(sample: ArraySource, *, halfway: bool = False) -> Agglomeration:

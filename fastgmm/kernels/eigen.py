@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgmm._jit import EXACT, helper
+from fastgmm._jit import EXACT, called, helper
 
 #: Shifts for one eigenvalue, at most; two or three suffice.
 _MOST = 60
@@ -104,12 +104,14 @@ def _implicit_ql(values, beside, axes):
             if last == first:
                 break
             half = (values[first + 1] - values[first]) / (2.0 * beside[first])
-            shifted = values[last] - values[first] + beside[first] / (half + np.copysign(np.hypot(half, 1.0), half))
+            shifted = (
+                values[last] - values[first] + beside[first] / (half + np.copysign(np.sqrt(half * half + 1.0), half))
+            )
             sine, cosine, moved = 1.0, 1.0, 0.0
             i = last - 1
             while i >= first:
                 f, b = sine * beside[i], cosine * beside[i]
-                length = np.hypot(f, shifted)
+                length = np.sqrt(f * f + shifted * shifted)  # the matrix is scaled to 1
                 beside[i + 1] = length
                 if length == 0.0:
                     values[i + 1] -= moved
@@ -142,3 +144,6 @@ def _ascending(values, axes):
             for m in range(d):
                 axes[j, m], axes[j - 1, m] = axes[j - 1, m], axes[j, m]
             j -= 1
+
+
+call_eigen = called(eigen)

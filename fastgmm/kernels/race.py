@@ -11,17 +11,20 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, EXACT, helper
-from fastgmm.kernels.eigen import eigen
+from fastgmm.kernels.eigen import call_eigen
 from fastgmm.kernels.small import COLLAPSED, NOT_FINITE, UNDECIDED, Mixture, factored, repack, run, scatter_within
-from fastgmm.kernels.structures import copy_matrix, maximise_structure
-from fastgmm.kernels.sweep import LOG_DENSITY, call_evaluate_lane
+from fastgmm.kernels.structures import call_log_det_factor, call_maximise_structure, copy_matrix
+from fastgmm.kernels.sweep import tile_density
+from fastgmm.kernels.tile import load_tile, new_scratch
 
-#: A state beyond those of `small`: run to the end, and spurious.
+#: A state beyond those of `small`: run to the end and spurious, or bound to be.
 SPURIOUS = 5
+#: What a look at a mixture finds: all components are valid, one holds too few samples, one is flat.
+VALID, FEW, FLAT = 0, 1, 2
 #: What of a component's own samples counts beside its covariance, see `thinness`: nothing if covariances are shared.
 SHARED, VOLUME, AXES, FREE = 0, 1, 2, 3
 #: Iterations after which a run to the end is looked at: the likelihood of a spurious one may rise for hundreds of iterations.
-_LOOKS = 20
+_LOOKS = 10
 #: A run ends early that would have to gain this many times what its last iteration gained, to be as likely as another that ended.
 _REACH = 30.0
 #: The last of the stages of a race.
@@ -39,12 +42,17 @@ class Groups(NamedTuple):
 class Plan(NamedTuple):
     """How candidates are compared.
 
-    All run for `first` iterations, the best `kept` up to `second`, and of these the best ones up to `last` until `ended` are valid;
-    the first `sure` candidates run to the end as well. Those that will hardly reach the bound `beat`, or that of another, end
-    early. Valid is a mixture whose components hold `least` samples or more, and vary by more than `flat`, as `thinness` has it in
-    the space of `white` (d, d). `unit` is what a sample counts.
+    All `n` candidates run for `first` iterations, the best `kept` up to `second`, and of these the best ones up to `last` until
+    `ended` are valid; the first `sure` candidates run to the end as well. Those that will hardly reach the bound `beat`, or that of
+    another, end early. Valid is a mixture whose components hold `least` samples or more, and vary by more than `flat`, as
+    `thinness` has it in the space of `white` (d, d), whose inverse is `colour`. `unit` is what a sample counts.
+
+    What is not valid early will hardly become so. Of 9500 races on 49 real tables, with all candidates run to the end, a flat one
+    never did, whether flat after `first` iterations or after `second`; one with too few samples in a component did in 1.7 % and in
+    0.6 %. Flat ones end at once. Those with too few after `first` run only if no other candidate is valid.
     """
 
+    n: int
     first: int
     second: int
     last: int
@@ -57,13 +65,15 @@ class Plan(NamedTuple):
     unit: float
     look: int
     white: np.ndarray
+    colour: np.ndarray
 
 
 class Field(NamedTuple):
     """What is known of c candidates, out.
 
     bounds : (c, most), of each iteration; done : (c,) int64, iterations; states : (c,) int64; rounds : (c,) int64, stages run
-    held : (c, k), what each component holds; thin : (c, k), its `thinness`
+    looks : (c,) int64, what the last look found
+    held : (c, k), what each component holds; thin : (c, k), its `thinness` if it is flat, otherwise infinite
     own : (c, k, d, d), covariances of their own samples
     """
 
@@ -71,6 +81,7 @@ class Field(NamedTuple):
     done: np.ndarray
     states: np.ndarray
     rounds: np.ndarray
+    looks: np.ndarray
     held: np.ndarray
     thin: np.ndarray
     own: np.ndarray
@@ -109,7 +120,7 @@ def cut(mixture, own, white, colour, n_axes, halves):
     found = 0
     for c in range(k):
         _transformed(own[c], white, scaled)
-        eigen(scaled, values, axes)
+        call_eigen(scaled, values, axes)
         for a in range(n_axes):
             size = np.sqrt(max(values[d - 1 - a], 0.0) * 0.6366197723675814)
             for i in range(d):
@@ -145,9 +156,8 @@ def race(samples, weights, packed, groups, candidates, constants, out, plan, fie
     groups : Groups, in, whose M-steps are the first candidates; candidates : Mixture with a first axis more, inout, of which
     the first are made here; plan : Plan, in; field : Field, out
     """
-    n_candidates = candidates.weights.shape[0]
-    for a in range(n_candidates):
-        field.done[a], field.states[a], field.rounds[a] = 0, UNDECIDED, 0
+    for a in range(plan.n):
+        field.done[a], field.states[a], field.rounds[a], field.looks[a] = 0, UNDECIDED, 0, VALID
         if a < groups.counts.shape[0] and not _begun(groups, candidates, constants, a):
             field.states[a] = COLLAPSED
     stage, taken, valid, chosen, again = 1, 0, 0, -1, False
@@ -163,10 +173,13 @@ def race(samples, weights, packed, groups, candidates, constants, out, plan, fie
         until = (
             plan.first if stage == 1 else plan.second if stage == 2 else max(min(plan.last, done + _LOOKS), done + 1)
         )
-        if before != UNDECIDED and stage < ENDED:
-            continue
         if before != UNDECIDED:
-            until = done + 1  # for the sums of the last sweep
+            if stage == ENDED and field.looks[chosen] == VALID:
+                valid += 1
+                beat = max(beat, field.bounds[chosen, done - 1])
+            elif stage == ENDED:
+                field.states[chosen] = SPURIOUS
+            continue
         bound = field.bounds[chosen, done - 1] if done > 0 else -np.inf
         if stage == ENDED and done > 2 and bound + _REACH * (bound - field.bounds[chosen, done - 2]) < beat:
             field.rounds[chosen], again = ENDED + 1, False
@@ -182,30 +195,31 @@ def race(samples, weights, packed, groups, candidates, constants, out, plan, fie
         # the one place for all runs, since it is compiled where it stands
         more, state = run(samples, weights, packed, one, constants, out, bound, field.bounds[chosen, done:until], grace)
         field.done[chosen] += more
-        if before == UNDECIDED or state in (COLLAPSED, NOT_FINITE):
-            field.states[chosen] = state
-        if stage == ENDED and field.states[chosen] != COLLAPSED and field.states[chosen] != NOT_FINITE:
-            is_valid = _is_valid(one, constants, out, plan, field, chosen)
-            again = is_valid and state == UNDECIDED and field.done[chosen] < plan.last
-            valid += is_valid and not again
-            if is_valid:
-                beat = max(beat, field.bounds[chosen, field.done[chosen] - 1])
-        else:
-            again = False
+        field.states[chosen], again = state, False
+        if state in (COLLAPSED, NOT_FINITE):
+            continue
+        found = _look(one, constants, out, plan, field, chosen)
+        if found == FLAT or (found == FEW and stage > 1):
+            field.states[chosen] = SPURIOUS
+        elif stage == ENDED:
+            again = state == UNDECIDED and field.done[chosen] < plan.last
+            valid += not again
+            beat = max(beat, field.bounds[chosen, field.done[chosen] - 1])
     return valid
 
 
 @helper(EXACT, inline=True)
 def _next(field, plan, stage, taken, valid):
     """Return the candidate that runs next in a stage, or -1: the best of those that ran in the stage before."""
-    n = len(field.done)
     if stage == 1:
-        return taken if taken < n else -1
+        return taken if taken < plan.n else -1
     best, enough = -1, taken >= plan.kept if stage == 2 else valid >= plan.ended
-    for a in range(n):
-        failed = field.states[a] == COLLAPSED or field.states[a] == NOT_FINITE
-        ready = field.rounds[a] == stage - 1 or (stage == ENDED and valid == 0 and field.rounds[a] == 1)
-        if failed or not ready or (enough and a >= plan.sure):
+    for a in range(plan.n):
+        failed = field.states[a] == COLLAPSED or field.states[a] == NOT_FINITE or field.states[a] == SPURIOUS
+        last = stage == ENDED and valid == 0
+        ready = field.rounds[a] == stage - 1 or (last and field.rounds[a] == 1)
+        may = a < plan.sure or not (enough or (field.looks[a] == FEW and not last))
+        if failed or not ready or not may:
             continue
         if best < 0 or _is_better(field, a, best):
             best = a
@@ -214,17 +228,20 @@ def _next(field, plan, stage, taken, valid):
 
 @helper(EXACT, inline=True)
 def _is_better(field, a, b):
-    """Return whether candidate a ran in a later stage than b, or in the same and has the higher bound."""
+    """Return whether candidate a ran in a later stage than b, or has no component of few samples, or has the higher bound."""
     if field.rounds[a] != field.rounds[b]:
         return field.rounds[a] > field.rounds[b]
+    if field.looks[a] != field.looks[b]:
+        return field.looks[a] < field.looks[b]
     return field.bounds[a, field.done[a] - 1] > field.bounds[b, field.done[b] - 1]
 
 
 @helper(EXACT)
-def _is_valid(mixture, constants, out, plan, field, a):
-    """Look at each component of a mixture after its last sweep; return whether all are valid."""
+def _look(mixture, constants, out, plan, field, a):
+    """Look at each component of a mixture after its last sweep: VALID, FEW or FLAT, which is more than FEW."""
     k, d = mixture.means.shape
-    pooled, valid = np.empty((d, d)), True
+    pooled, factor, found = np.empty((d, d)), np.empty((d, d)), VALID
+    of_all = AXES if plan.look == AXES else FREE
     for c in range(k):
         count = out.counts[0, c] + constants.count_floor
         scatter_within(out, c, count, field.own[a, c])
@@ -232,14 +249,39 @@ def _is_valid(mixture, constants, out, plan, field, a):
             for j in range(d):
                 field.own[a, c, i, j] /= count
                 pooled[i, j] = mixture.covariances[c, i, j] - (constants.reg_covar if i == j else 0.0)
-        thin = thinness(pooled, plan.white, AXES if plan.look == AXES else FREE)
-        if plan.look != SHARED:
-            thin = min(thin, thinness(field.own[a, c], plan.white, plan.look))
-        field.held[a, c], field.thin[a, c] = out.counts[0, c] * plan.unit, thin
-        valid = valid and field.held[a, c] >= plan.least and thin > plan.flat
-    if not valid:
-        field.states[a] = SPURIOUS
-    return valid
+        field.held[a, c], field.thin[a, c] = out.counts[0, c] * plan.unit, np.inf
+        if found == VALID and not field.held[a, c] >= plan.least:
+            found = FEW
+        # a covariance that all share is looked at once
+        if (plan.look != SHARED or c == 0) and is_flat(pooled, plan, of_all, factor):
+            field.thin[a, c] = thinness(pooled, plan.white, of_all)
+        if plan.look != SHARED and is_flat(field.own[a, c], plan, plan.look, factor):
+            field.thin[a, c] = min(field.thin[a, c], thinness(field.own[a, c], plan.white, plan.look))
+        if field.thin[a, c] < np.inf:
+            found = FLAT
+    field.looks[a] = found
+    return found
+
+
+@helper(EXACT)
+def is_flat(covariance, plan, look, factor):
+    """Return whether the `thinness` of a covariance (d, d) is at most plan.flat, which rarely takes eigenvalues.
+
+    The smallest eigenvalue of W S W^T is at least 1 / tr (W S W^T)^-1, and that trace is |W^-T U|^2 with S^-1 = U U^T.
+    factor : (d, d), a place to work in
+    """
+    d = covariance.shape[0]
+    if look == FREE and call_log_det_factor(covariance, factor) < np.inf:
+        trace = 0.0
+        for j in range(d):
+            for i in range(d):
+                value = 0.0
+                for m in range(j + 1):
+                    value += plan.colour[m, i] * factor[m, j]
+                trace += value * value
+        if plan.flat * trace < 1.0:
+            return False
+    return not thinness(covariance, plan.white, look) > plan.flat
 
 
 @helper(EXACT)
@@ -250,17 +292,20 @@ def thinness(covariance, white, look):
     along an axis, for which `white` is diagonal
     """
     d = covariance.shape[0]
-    scaled, values, axes = np.empty((d, d)), np.empty(d), np.empty((d, d))
-    mean, least = 0.0, np.inf
-    _transformed(covariance, white, scaled)
-    for i in range(d):
-        mean += scaled[i, i] / d
-        least = min(least, scaled[i, i])
-    if look == VOLUME:
-        return mean
     if look == AXES:
+        least = np.inf
+        for i in range(d):
+            least = min(least, white[i, i] * covariance[i, i] * white[i, i])
         return least
-    eigen(scaled, values, axes)
+    scaled = np.empty((d, d))
+    _transformed(covariance, white, scaled)
+    if look == VOLUME:
+        mean = 0.0
+        for i in range(d):
+            mean += scaled[i, i] / d
+        return mean
+    values, axes = np.empty(d), np.empty((d, d))
+    call_eigen(scaled, values, axes)
     return values[0]
 
 
@@ -277,36 +322,41 @@ def _begun(groups, candidates, constants, a):
         for i in range(d):
             candidates.means[a, c, i] = groups.means[a, c, i]
             within[c, i, i] += constants.reg_covar * groups.counts[a, c]
-    found = maximise_structure(constants.letters, within, groups.counts[a], True, candidates.covariances[a])
+    found = call_maximise_structure(
+        constants.letters, within, groups.counts[a], np.bool_(True), candidates.covariances[a]
+    )
     return found and factored(candidates.covariances[a], candidates.prec_chol[a])
 
 
 @helper(ELEMENTWISE)
-def classify(samples, weights, packed, mixture, densities, sums):
+def classify(samples, weights, packed, mixture, sums):
     """Compute what `em.evaluate.classified` does, of a mixture in the full layout; packed : a place to work in.
 
-    densities : (n, k), out, log(pi_k N(x_i | ...)); sums : (3,) out, weighted: of log p(x_i), of log max_k z_ik, and the entropy.
+    sums : (3,) out, weighted: of log p(x_i), of log max_k z_ik, and the entropy.
     """
     repack(packed, mixture)
-    call_evaluate_lane(samples, 0, samples.n_samples, packed, LOG_DENSITY, densities)
+    work, n = new_scratch(packed), samples.n_samples
+    width = len(work.top)
     sums[:] = 0.0
-    for s in range(samples.n_samples):
-        w = weights[s] if weights.shape[0] > 0 else 1.0
-        if not w > 0.0:
-            continue  # it counts for nothing even if its likelihood is zero
-        top = densities[s, 0]
-        for c in range(1, densities.shape[1]):
-            top = max(top, densities[s, c])
-        if top == -np.inf:
-            sums[0] = -np.inf
-            continue
-        total, spread = 0.0, 0.0
-        for c in range(densities.shape[1]):
-            apart = densities[s, c] - top
-            share = np.exp(apart)
-            total += share
-            spread += max(apart, -800.0) * share
-        log_total = np.log(total)
-        sums[0] += w * (top + log_total)
-        sums[1] -= w * log_total
-        sums[2] += w * (log_total - spread / total)
+    for first in range(0, n, width):
+        m = min(width, n - first)
+        load_tile(samples, first, m, work.x)
+        tile_density(packed, work, m)
+        for s in range(m):
+            w = weights[first + s] if weights.shape[0] > 0 else 1.0
+            if not w > 0.0:
+                continue  # it counts for nothing even if its likelihood is zero
+            top = work.top[s]
+            if top == -np.inf:
+                sums[0] = -np.inf
+                continue
+            total, spread = 0.0, 0.0
+            for c in range(work.resp.shape[0]):
+                apart = work.resp[c, s] - top
+                share = np.exp(apart)
+                total += share
+                spread += max(apart, -800.0) * share
+            log_total = np.log(total)
+            sums[0] += w * (top + log_total)
+            sums[1] -= w * log_total
+            sums[2] += w * (log_total - spread / total)

@@ -18,8 +18,9 @@ from fastgmm.kernels.cholesky import factor_precisions
 from fastgmm.kernels.full import Full
 from fastgmm.kernels.ir_density import few_features
 from fastgmm.kernels.simple import Diag, Spherical, Tied
-from fastgmm.kernels.structures import Letters, maximise_structure
-from fastgmm.kernels.sweep import call_sweep_lane
+from fastgmm.kernels.structures import EQUAL, NONE, Letters, call_maximise_structure, copy_matrix
+from fastgmm.kernels.sweep import call_sweep_tiles
+from fastgmm.kernels.tile import new_scratch
 
 #: Codes that `iterate` ends with: it may continue; the bound changed by less than tol; the bound is not finite; a covariance
 #: is not positive definite; changes may be rounding. The last one is for a bound that fell, and for a single component, which EM
@@ -86,6 +87,7 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
 def run(samples, weights, packed, mixture, constants, out, bound, bounds, grace):
     """Do `iterate`, as part of a caller that is called from Python; the first `grace` changes of the bound mean nothing."""
     given = np.empty((0, out.counts.shape[1]), packed.means.dtype)
+    work = new_scratch(packed)
     for i in range(len(bounds)):
         # of `mixture` alone, so that an iteration has the same bits after a pause as without one
         repack(packed, mixture)
@@ -93,7 +95,7 @@ def run(samples, weights, packed, mixture, constants, out, bound, bounds, grace)
         out.counts[:] = 0.0
         out.sums[:] = 0.0
         out.scatter[:] = 0.0
-        call_sweep_lane(samples, 0, samples.n_samples, packed, given, weights, 0, out)
+        call_sweep_tiles(samples, 0, samples.n_samples, packed, given, weights, 0, out, work)
         previous, bound = bound, out.log_likelihood[0] / constants.n
         bounds[i] = bound
         if not np.isfinite(bound):
@@ -170,8 +172,32 @@ def _maximise_structured(constants, packed, mixture, out):
         scatter_within(out, c, counts[c], within[c])
         for i in range(d):
             within[c, i, i] += constants.reg_covar * counts[c]
-    found = maximise_structure(constants.letters, within, counts, False, mixture.covariances)
-    return found and factored(mixture.covariances, mixture.prec_chol)
+    letters = constants.letters
+    # a literal has a type of its own, for which all would be compiled once more
+    if not call_maximise_structure(letters, within, counts, np.bool_(False), mixture.covariances):
+        return False
+    if letters.orientation == NONE:
+        return _factored_along_axes(mixture.covariances, mixture.prec_chol)
+    if letters.volume == EQUAL and letters.shape == EQUAL and letters.orientation == EQUAL:
+        if not factored(mixture.covariances[:1], mixture.prec_chol[:1]):
+            return False
+        for c in range(1, k):
+            copy_matrix(mixture.prec_chol[0], mixture.prec_chol[c])
+        return True
+    return factored(mixture.covariances, mixture.prec_chol)
+
+
+@helper(EXACT, inline=True)
+def _factored_along_axes(covariances, prec_chol):
+    """Do `factored` for diagonal matrices."""
+    k, d = covariances.shape[0], covariances.shape[1]
+    prec_chol[:] = 0.0
+    for c in range(k):
+        for j in range(d):
+            if not (covariances[c, j, j] > 0.0 and covariances[c, j, j] < np.inf):
+                return False
+            prec_chol[c, j, j] = 1.0 / np.sqrt(covariances[c, j, j])
+    return True
 
 
 @helper(EXACT)
@@ -386,4 +412,4 @@ maximise_layout = choose(
     EXACT,
 )
 repack = choose(_repack, {Full: _repack_full, Tied: _repack_tied, Diag: _repack_diag, Spherical: _repack_spherical})
-maximise = choose(_maximise, {Constants: _maximise_plain, Structured: _maximise_structured}, EXACT)
+maximise = choose(_maximise, {Constants: _maximise_plain, Structured: _maximise_structured}, EXACT, inline=True)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastgmm._jit import EXACT, helper
+from fastgmm._jit import EXACT, called, helper
 from fastgmm.kernels.cholesky import factor_precisions
-from fastgmm.kernels.eigen import eigen
+from fastgmm.kernels.eigen import call_eigen
 from fastgmm.kernels.orientation import rotate
 
 NONE, EQUAL, VARYING = 0, 1, 2
@@ -78,11 +78,11 @@ def maximise_structure(letters, within, counts, first, covariances):
     if letters.orientation == VARYING and varying_shape:
         return _free(letters, within, counts, covariances)
     if letters.orientation == EQUAL and not varying_shape:
-        return _one_matrix(letters, within, counts, first, covariances)
+        return _call_one_matrix(letters, within, counts, first, covariances)
     values, variances = np.empty((k, d)), np.empty((k, d))
     if letters.orientation == EQUAL:
         axes = np.empty((d, d))
-        if not _common_orientation(letters, within, counts, first, covariances, axes, values, variances):
+        if not _call_common_orientation(letters, within, counts, first, covariances, axes, values, variances):
             return False
         for c in range(k):
             _assemble(axes, variances[c], covariances[c])
@@ -104,9 +104,9 @@ def maximise_structure(letters, within, counts, first, covariances):
         return True
     all_axes, shape = np.empty((k, d, d)), np.zeros(d)
     if not first:
-        eigen(covariances[0], shape, all_axes[0])
+        call_eigen(covariances[0], shape, all_axes[0])
     for c in range(k):
-        eigen(within[c], values[c], all_axes[c])
+        call_eigen(within[c], values[c], all_axes[c])
     if not variances_of(letters, values, counts, shape, variances):
         return False
     for c in range(k):
@@ -199,7 +199,7 @@ def _equal_shape(values, counts, shape, variances):
 
 
 @helper(EXACT)
-def _log_det_factor(matrix, factors):
+def log_det_factor(matrix, factors):
     """Return log |matrix| and write U with inverse(matrix) = U U^T; infinite if it is not positive definite."""
     d = matrix.shape[0]
     for i in range(d):
@@ -225,7 +225,7 @@ def _free(letters, within, counts, covariances):
         return True
     roots, factors = np.empty(k), np.empty((d, d))
     for c in range(k):
-        log_det = _log_det_factor(within[c], factors)
+        log_det = call_log_det_factor(within[c], factors)
         if log_det == np.inf:
             return False
         roots[c] = np.exp(log_det / d)
@@ -259,7 +259,7 @@ def _one_matrix(letters, within, counts, first, covariances):
         return True
     volumes, inverse = np.ones(k), np.empty((d, d))
     for turn in range(_MOST + 1):
-        log_det = _log_det_factor(shape, factors)
+        log_det = call_log_det_factor(shape, factors)
         if log_det == np.inf:
             return False
         root = np.exp(log_det / d)
@@ -317,8 +317,8 @@ def _common_orientation(letters, within, counts, first, covariances, axes, value
             for i in range(d):
                 for j in range(d):
                     mixed[i, j] += factor * covariances[c, i, j]
-        eigen(mixed, along, axes)
-        return _oriented(letters, within, counts, axes, turned, values, variances, np.int64(_SWEEPS)) < np.inf
+        call_eigen(mixed, along, axes)
+        return _call_oriented(letters, within, counts, axes, turned, values, variances, np.int64(_SWEEPS)) < np.inf
     best, offer, tried = np.inf, np.empty((d, d)), np.zeros(k, np.bool_)
     other = np.empty((k, d))
     for c in range(k):
@@ -327,15 +327,15 @@ def _common_orientation(letters, within, counts, first, covariances, axes, value
                 mixed[i, j] += within[c, i, j]
     for trial in range(min(k, _OFFERS) + 1):
         if trial == 0:
-            eigen(mixed, along, offer)
+            call_eigen(mixed, along, offer)
         else:
             largest = -1
             for c in range(k):
                 if not tried[c] and (largest < 0 or counts[c] > counts[largest]):
                     largest = c
             tried[largest] = True
-            eigen(within[largest], along, offer)
-        found = _oriented(letters, within, counts, offer, turned, values, other, np.int64(_FIRST_SWEEPS))
+            call_eigen(within[largest], along, offer)
+        found = _call_oriented(letters, within, counts, offer, turned, values, other, np.int64(_FIRST_SWEEPS))
         if found < best:
             best = found
             copy_matrix(offer, axes)
@@ -397,3 +397,11 @@ def _assemble(axes, variances, covariance):
             for m in range(d):
                 value += axes[m, i] * variances[m] * axes[m, j]
             covariance[i, j] = covariance[j, i] = value
+
+
+call_log_det_factor, call_maximise_structure = called(log_det_factor), called(maximise_structure)
+_call_one_matrix, _call_common_orientation, _call_oriented = (
+    called(_one_matrix),
+    called(_common_orientation),
+    called(_oriented),
+)

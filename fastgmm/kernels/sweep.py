@@ -59,9 +59,8 @@ tile_accumulate = choose(
 
 
 @helper(ELEMENTWISE)
-def sweep_lane(samples, low, high, parameters, resp, weights, lane, out):
-    """Do `sweep` for samples low .. high, added to slice `lane` of the accumulators."""
-    work = new_scratch(parameters)
+def sweep_tiles(samples, low, high, parameters, resp, weights, lane, out, work):
+    """Do `sweep` for samples low .. high, added to slice `lane` of the accumulators; work : Scratch for `parameters`."""
     given, weighted = resp.shape[0] > 0, weights.shape[0] > 0
     width = len(work.top)
     for first in range(low, high, width):
@@ -81,6 +80,15 @@ def sweep_lane(samples, low, high, parameters, resp, weights, lane, out):
             else:
                 out.log_likelihood[lane] += exponentials_tile(work.resp, work.top, work.total, m)
         tile_accumulate(parameters, work, m, lane, out)
+
+
+call_sweep_tiles = called(sweep_tiles)
+
+
+@helper(ELEMENTWISE)
+def sweep_lane(samples, low, high, parameters, resp, weights, lane, out):
+    """Do `sweep_tiles` with working memory of its own."""
+    call_sweep_tiles(samples, low, high, parameters, resp, weights, lane, out, new_scratch(parameters))
 
 
 call_sweep_lane = called(sweep_lane)

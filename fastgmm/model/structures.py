@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._compat import cached_property
 from fastgmm._names import COVARIANCE_TYPES, MCLUST_NAMES, ONE_FEATURE, TIED_NAMES
 from fastgmm.model import m_steps
 from fastgmm.model.fixed import Fixed
@@ -50,7 +52,7 @@ class Structure:
         """Return the number of free parameters of a mixture: covariances, k d means and k - 1 weights."""
         return self.n_covariance_parameters(k, d) + k * d + k - 1
 
-    @property
+    @cached_property
     def mclust_name(self) -> str:
         """Return mclust's name, of three letters."""
         return _SAME.get(self.name, self.name)
@@ -74,8 +76,7 @@ class Structure:
 
     def contains(self, other: Structure) -> bool:
         """Return whether every mixture of the other structure is one of this: each letter is the same or later in I, E, V."""
-        pairs = zip(other.mclust_name, self.mclust_name, strict=True)
-        return all("IEV".index(theirs) <= "IEV".index(ours) for theirs, ours in pairs)
+        return _contains(self.mclust_name, other.mclust_name)
 
     @property
     def basic(self) -> bool:
@@ -90,6 +91,11 @@ class Structure:
                 f"covariance_type={self.name!r} is for data of one feature, but there are {d}: choose {alike}, which is as "
                 "much for more features"
             )
+
+
+@cache
+def _contains(ours: str, theirs: str) -> bool:
+    return all("IEV".index(one) <= "IEV".index(other) for one, other in zip(theirs, ours, strict=True))
 
 
 def _axes(d: int) -> int:

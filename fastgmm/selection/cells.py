@@ -83,6 +83,7 @@ class Cells:
         self._structures = sorted(structures, key=lambda structure: MCLUST_NAMES.index(structure.mclust_name))
         self._sizes = sorted(sizes)
         self._collinear = collinear(sweep.total(source, settings.n_threads).scatter)
+        self._refusals: dict[tuple[int, str], Reason | None] = {}
         self.cells: dict[tuple[int, str], Cell] = {}
         self.interrupted = False
 
@@ -106,15 +107,20 @@ class Cells:
 
     def reasons(self) -> dict[tuple[int, str], str]:
         """Return why cells have no fit, with advice that works: structures that have not failed too, or fewer components."""
+        failed: dict[int, set[str]] = {k: set() for k in self._sizes}
+        for (k, name), cell in self.cells.items():
+            if cell.fit is None:
+                failed[k].add(self._kind(STRUCTURES[name]))
         return {
-            key: self._worded(key[0], STRUCTURES[key[1]], cell.reason)
-            for key, cell in self.cells.items()
+            (k, name): self._worded(k, STRUCTURES[name], cell.reason, failed[k])
+            for (k, name), cell in self.cells.items()
             if cell.reason is not None
         }
 
-    def _worded(self, k: int, structure: Structure, reason: Reason) -> str:
+    def _worded(self, k: int, structure: Structure, reason: Reason, failed: set[str]) -> str:
+        if reason.held < 0:
+            return reason.what
         d = self._source.n_features
-        failed = {self._kind(STRUCTURES[name]) for size, name in self.cells if size == k and not self._has_fit(k, name)}
         enough = [
             repr(other.name)
             for other in possible(reason.held, d, structure)
@@ -122,8 +128,6 @@ class Cells:
             and not self._impossible(k, other)
             and least_samples(other, d) <= max(reason.held, 1.0)
         ]
-        if reason.held < 0:
-            return reason.what
         advice = [f"choose {listed(enough, 'or')}"] if enough else []
         if reason.otherwise:
             advice.append(reason.otherwise)
@@ -135,11 +139,14 @@ class Cells:
         """Return mclust's name of a structure, which has one letter for one feature."""
         return structure.mclust_name if self._source.n_features > 1 else structure.in_one_feature.name
 
-    def _has_fit(self, k: int, name: str) -> bool:
-        return self.cells[k, name].fit is not None
-
     def _impossible(self, k: int, structure: Structure) -> Reason | None:
         """Return why a cell cannot have a fit, from whatever start, or None."""
+        key = k, structure.name
+        if key not in self._refusals:
+            self._refusals[key] = self._refused_before(k, structure)
+        return self._refusals[key]
+
+    def _refused_before(self, k: int, structure: Structure) -> Reason | None:
         if self._settings.prior is not None:
             return None
         d, n = self._source.n_features, self._n_distinct

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import _validation
 from fastgmm._errors import ConvergenceWarning, like_sklearn, memory_for, warn
-from fastgmm._names import CRITERIA, MISSING_VALUES
+from fastgmm._names import MISSING_VALUES
 from fastgmm.data.open import open_source
 from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.em.sweep import check_observed, total
@@ -26,9 +26,9 @@ from fastgmm.fitting.checkpoint import data_of, settings_of
 from fastgmm.fitting.degenerate import least_in_all
 from fastgmm.fitting.prior import check_prior, completed
 from fastgmm.fitting.progress import announced, steps
-from fastgmm.init.starts import STARTS
 from fastgmm.model.priors import NormalInverseWishart
-from fastgmm.model.structures import MCLUST_NAMES, STRUCTURES, Structure
+from fastgmm.model.structures import STRUCTURES, Structure
+from fastgmm.selection.arguments import check_choices, check_sizes, check_types, structures_of
 from fastgmm.selection.cells import Cells, Settings
 from fastgmm.selection.checkpoint import SearchCheckpoint
 from fastgmm.selection.races import Races
@@ -167,12 +167,8 @@ def select(
     >>> found.best_covariance_type, found.best_n_components
     ('EEE', 3)
     """
-    sizes = _check_sizes(n_components)
-    _validation.check_choice("criterion", criterion, (*CRITERIA, STABILITY))
-    if criterion == STABILITY:
-        _check_partitions(sizes)
-    _validation.check_choice("init_params", init_params, STARTS)
-    _validation.check_choice("weight_type", weight_type, ("frequency", "importance"))
+    sizes = check_sizes(n_components)
+    check_choices(sizes, criterion, init_params, weight_type)
     _validation.check_integer("n_init", n_init, 1)
     missing = _validation.check_choice("missing_values", missing_values, MISSING_VALUES) != "raise"
     settings = Settings(
@@ -187,21 +183,16 @@ def select(
     file = None if checkpoint is None else SearchCheckpoint(checkpoint, every)
     names = _validation.feature_names(X)
     rng = _validation.check_random_state(random_state)
-    wanted = _check_types(covariance_types)
+    wanted = check_types(covariance_types)
     source = open_source(X, sample_weight, min_samples=2, missing=missing, valued=True)
     check_observed(source, names)
     _validation.check_magnitude(source.largest, source.n_features, source.dtype)
-    effective = None
-    if weight_type == "importance":
-        effective = kish(source, settings.n_threads)
-    else:
-        warn_of_relative_weights(source)
+    effective = _effective(source, weight_type, settings.n_threads)
     source, left_out = _varying(source, names, settings.n_threads)
     kept = np.arange(source.n_features) if left_out is None else left_out.kept(source.n_features)
     n_given = source.n_features if left_out is None else source.n_features + left_out.indices.size
     settings = _for_data(settings, source, asked, kept, n_given)
-    called = [repr(str(names[j])) for j in kept] if names is not None else [f"feature {j}" for j in kept]
-    structures = _structures(wanted, source.n_features)
+    structures = structures_of(wanted, source.n_features)
     arguments = {"tol": tol, "max_iter": max_iter, "init_params": init_params, "n_init": n_init}
     arguments |= {"prior": prior, "random_state": random_state, "missing_values": missing_values}
     if file is not None:
@@ -211,7 +202,8 @@ def select(
         announced(False, progress),
         memory_for(what, "Ask for fewer components or types of fewer parameters, such as 'VVI'"),
     ):
-        grid = _search(source, structures, sizes, settings, (init_params, n_init, rng), called, progress, file)
+        start = (init_params, n_init, rng)
+        grid = _search(source, structures, sizes, settings, start, _called(names, kept), progress, file)
     arguments |= {"reg_covar": settings.added, "n_threads": n_threads}
     data = (source.n_features, source.dtype, None if names is None else names[kept], left_out)
     left = grid.completed()
@@ -221,14 +213,9 @@ def select(
         raise KeyboardInterrupt
     stable = None
     if criterion == STABILITY:
-        stable = _stability(source, structures, sizes, settings, (init_params, n_init, rng))
+        stable = _stability(source, structures, sizes, settings, start)
     found = _selection(source, structures, sizes, criterion, grid, settings, arguments, data, effective, stable)
-    _check_found(found)
-    if left:
-        warn(
-            f"The search was interrupted: {left} of {found.bic.size} models were not fitted, and the best is that of the others",
-            UserWarning,
-        )
+    _check_found(found, left)
     _warn_of_size(found, by_default=n_components is _SIZES)
     return found
 
@@ -256,6 +243,19 @@ def _read(
     file.load()
 
 
+def _called(names: NDArray | None, kept: NDArray[np.int64]) -> list[str]:
+    """Return what messages call the features that are kept."""
+    return [f"feature {j}" if names is None else repr(str(names[j])) for j in kept]
+
+
+def _effective(source: Source, weight_type: str, n_threads: int | None) -> float | None:
+    """Return the effective number of samples if only the ratios of the weights matter; otherwise warn if they are no numbers."""
+    if weight_type == "importance":
+        return kish(source, n_threads)
+    warn_of_relative_weights(source)
+    return None
+
+
 def kish(source: Source, n_threads: int | None) -> float:
     """Return the effective number of samples, (sum w)^2 / sum w^2, whatever the scale of the weights."""
     return source.total_weight**2 / source.map_reduce(_squares, operator.add, n_threads)
@@ -269,54 +269,6 @@ def _squares(source: LocalSource) -> float:
             weights = block.weights.astype(np.float64)
             total += float(np.einsum("i,i->", weights, weights)) if weights.size else float(len(block.X))
     return total
-
-
-# --- arguments ---
-
-
-def _check_sizes(n_components: Any) -> tuple[int, ...]:
-    if isinstance(n_components, (str, bytes)) or not isinstance(n_components, Iterable):
-        n_components = [n_components]
-    sizes = tuple(_validation.check_integer("n_components", k, 1) for k in n_components)
-    if not sizes:
-        raise ValueError("n_components is empty: pass at least one number of components, such as range(1, 10)")
-    _check_once("n_components", sizes)
-    return sizes
-
-
-def _check_types(covariance_types: Any) -> tuple[str, ...] | None:
-    """Return the names, or None for all."""
-    if isinstance(covariance_types, str):
-        if covariance_types == "all":
-            return None
-        covariance_types = [covariance_types]
-    if not isinstance(covariance_types, Iterable):
-        raise TypeError(f"covariance_types must be 'all', a name or several names, got {covariance_types!r}")
-    known = (*STRUCTURES, "all")
-    names = tuple(_validation.check_choice("covariance_types", name, known) for name in covariance_types)
-    if "all" in names:
-        raise ValueError("covariance_types must be 'all' or a list of names, not a list that has 'all' in it")
-    if not names:
-        raise ValueError("covariance_types is empty: pass at least one name, or 'all'")
-    _check_once("covariance_types", names)
-    return names
-
-
-def _check_once(name: str, values: Sequence[Any]) -> None:
-    twice = [value for value, count in Counter(values).items() if count > 1]
-    if twice:
-        raise ValueError(
-            f"{name} has {twice[0]!r} more than once: each number and each name makes one row or column, name it once"
-        )
-
-
-def _structures(names: Sequence[str] | None, d: int) -> list[Structure]:
-    if names is None:
-        names = MCLUST_NAMES if d > 1 else ("E", "V")
-    structures = [STRUCTURES[name] for name in names]
-    for structure in structures:
-        structure.check_features(d)
-    return structures
 
 
 # --- the search ---
@@ -405,13 +357,6 @@ def _of_little(
     races = Races(sample, structures, sizes, settings, stands_for=stands_for, checkpoint=checkpoint, **options)
     races.run(starts)
     return races
-
-
-def _check_partitions(sizes: Sequence[int]) -> None:
-    if max(sizes) == 1:
-        raise ValueError(
-            "criterion='stability' compares partitions, and one component has but one: pass an n_components of 2 or more"
-        )
 
 
 def _stability(
@@ -559,7 +504,8 @@ def _warn_of_size(found: Selection, *, by_default: bool) -> None:
         )
 
 
-def _check_found(found: Selection) -> None:
+def _check_found(found: Selection, left: int) -> None:
+    """Raise ValueError if there is no fit, and warn if the best one did not converge, or `left` models were not fitted."""
     if not found._fits:
         counts = Counter(found.reasons.values()).most_common(2)
         told = "; ".join(f"{reason} ({count} of them)" for reason, count in counts)
@@ -570,4 +516,9 @@ def _check_found(found: Selection) -> None:
             f"The best model, {best.covariance_type} with {best.n_components} components, did not converge within max_iter="
             f"{found._arguments['max_iter']} iterations: increase max_iter or tol",
             like_sklearn(ConvergenceWarning),
+        )
+    if left:
+        warn(
+            f"The search was interrupted: {left} of {found.bic.size} models were not fitted, and the best is that of the others",
+            UserWarning,
         )

@@ -336,3 +336,41 @@ def test_m_step_of_merged_statistics_is_that_of_the_whole():
     np.testing.assert_allclose(a.covariances, b.covariances, rtol=1e-11)
     with pytest.raises(ValueError, match="same origin"):
         whole.merge(sweep.sweep(ArraySource(X), check_parameters(w, m + 1, c, layout_named("full"))))
+
+
+LINKED = """
+from fastgmm._jit import EXACT, called, helper
+
+@helper(EXACT)
+def leaf(x):
+    return 2.0 * x
+
+call_leaf = called(leaf)
+
+@helper(EXACT)
+def middle(x):
+    return call_leaf(x) + 1.0
+
+@helper(EXACT)
+def one(x):
+    return middle(x) + 10.0
+
+@helper(EXACT)
+def other(x):
+    return middle(x) + 20.0
+"""
+
+
+@compiled
+def test_what_is_called_by_address_is_loaded_with_all_that_contain_its_caller(tmp_path):
+    """Code from the cache would call an address that is not there."""
+    (tmp_path / "linked.py").write_text(LINKED)
+    import_it = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import linked\n"
+    cache = str(tmp_path / "cache")
+    for code, expected in (
+        ("print(linked.one(1.0))", "13.0"),  # all are compiled
+        ("print(linked.other(1.0))", "23.0"),  # from `middle` of the cache
+        ("print(linked.other(1.0), linked.one(1.0))", "23.0 13.0"),
+        ("print(linked.middle(1.0), linked.other(1.0))", "3.0 23.0"),
+    ):
+        assert _run(import_it + code, NUMBA_CACHE_DIR=cache) == expected

@@ -11,7 +11,7 @@ from fastgmm.data.source import ArraySource
 from fastgmm.em import evaluate
 from fastgmm.init.hierarchical import Agglomeration
 from fastgmm.kernels.agglomerate import group
-from fastgmm.kernels.race import AXES, FREE, VOLUME, classify, cut, thinness
+from fastgmm.kernels.race import AXES, FREE, VOLUME, Plan, classify, cut, is_flat, thinness
 from fastgmm.kernels.small import Mixture
 from fastgmm.model.layouts import FULL
 from fastgmm.model.params import Params
@@ -35,7 +35,7 @@ def test_classify(k, d, weighted):
     sums = np.empty(3)
     arrays = (params.weights, params.means, params.covariances, params.prec_chol)
     packed = params.packed(np.float64)
-    classify(source.samples, source.sample_weights, packed, Mixture(*arrays), np.empty((70, k)), sums)
+    classify(source.samples, source.sample_weights, packed, Mixture(*arrays), sums)
     np.testing.assert_allclose(sums, evaluate.classified(source, params, 1), rtol=1e-11, atol=1e-11)
 
 
@@ -45,7 +45,30 @@ def test_thinness(d):
     scaled = white @ covariance @ white.T
     assert thinness(covariance, white, FREE) == pytest.approx(np.linalg.eigvalsh(scaled)[0])
     assert thinness(covariance, white, VOLUME) == pytest.approx(np.trace(scaled) / d)
-    assert thinness(covariance, white, AXES) == pytest.approx(np.diagonal(scaled).min())
+    along = np.diag(np.diagonal(white))
+    assert thinness(covariance, along, AXES) == pytest.approx(np.diagonal(along @ covariance @ along).min())
+
+
+@pytest.mark.parametrize("look", [FREE, AXES, VOLUME])
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_flatness_is_thinness_up_to_the_limit(d, look):
+    """The bound that spares the eigenvalues decides nothing by itself, also if a covariance has no factor."""
+    rng = np.random.default_rng(d)
+    white = np.diag(rng.uniform(0.5, 2.0, d)) if look == AXES else np.tril(rng.normal(size=(d, d))) + 2 * np.eye(d)
+    axes = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    for least in (-1e-18, 0.0, 1e-12, 1e-9, 1e-5, 1.0):
+        covariance = axes * np.r_[least, np.geomspace(1.0, 2.0, d)[1:]] @ axes.T
+        scaled = white @ covariance @ white.T
+        values = {
+            FREE: np.linalg.eigvalsh(scaled)[0],
+            AXES: np.diagonal(scaled).min(),
+            VOLUME: np.trace(scaled) / d,
+        }
+        for factor in (0.9, 1.1):
+            flat = factor * abs(values[look]) if abs(values[look]) > 1e-13 else 1e-9
+            # the numbers of a race mean nothing here
+            plan = Plan(1, 1, 1, 1, 1, 1, 0, 0.0, 1.0, flat, 1.0, look, white, np.linalg.inv(white))
+            assert is_flat(covariance, plan, look, np.empty((d, d))) == (values[look] <= flat), (least, factor)
 
 
 def test_cut_keeps_mean_and_covariance_of_the_whole():

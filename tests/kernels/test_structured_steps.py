@@ -17,7 +17,8 @@ def scatters(k, d, n=40, seed=0):
     counts = rng.integers(d + 2, n, k).astype(float)
     turn = np.linalg.qr(rng.normal(size=(d, d)))[0] * np.geomspace(1, 5, d)
     groups = [rng.normal(size=(int(m), d)) * rng.uniform(0.5, 2.0, d) @ turn.T for m in counts]
-    return np.array([(x - x.mean(0)).T @ (x - x.mean(0)) for x in groups]), counts
+    matrices = np.array([(x - x.mean(0)).T @ (x - x.mean(0)) for x in groups])
+    return (matrices + np.swapaxes(matrices, 1, 2)) / 2, counts
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 7, 10, 33])

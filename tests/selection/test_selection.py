@@ -948,3 +948,27 @@ def test_parameters_in_another_layout(iris):
     for layout in ("diag", "full"):
         moved = round_.in_layout(layout_named(layout))
         np.testing.assert_allclose(evaluate.log_prob(source, moved), evaluate.log_prob(source, round_), rtol=1e-12)
+
+
+# --- what ends early ---
+
+
+def test_sizes_above_two_without_a_valid_fit_are_left_out():
+    """Their reason says so; whether they are left out does not depend on the threads."""
+    X = np.random.default_rng(4).normal(size=(27, 2)).round(1)
+    found = select(X, range(1, 10), ["EVI", "VVV", "EEV"])
+    above = {key: reason for key, reason in found.reasons.items() if "have no valid fit, so that" in reason}
+    assert above
+    for (k, name), reason in above.items():
+        assert reason.startswith(f"{k - 2} and {k - 1} components of type {name!r}")
+        column = found.covariance_types.index(name)
+        assert np.isnan(found.bic[k - 1, column])
+        assert (k - 1, name) in found.reasons
+    assert select(X, range(1, 10), ["EVI", "VVV", "EEV"], n_threads=1).reasons == found.reasons
+
+
+def test_a_size_is_tried_if_those_below_were_not_asked_for():
+    X = np.random.default_rng(4).normal(size=(27, 2)).round(1)
+    with pytest.warns(UserWarning, match="None of the 2 models of two components or more"):
+        found = select(X, [1, 7, 9], ["VVV"])
+    assert "so that" not in "".join(found.reasons.values())
