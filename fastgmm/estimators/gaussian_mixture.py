@@ -543,7 +543,7 @@ class GaussianMixture(FittableMixture):
         n_parameters, masks, d = (
             super()._n_parameters(),
             check_fixed(self.fixed, len(self.means_)),
-            self.means_.shape[1],
+            np.shape(self.means_)[1],
         )
         fixed = fixed_of(masks, self.weights_, self.means_, d)
         if fixed is None:
