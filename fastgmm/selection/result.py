@@ -231,7 +231,8 @@ class Selection:
         what : {'criterion', 'classification', 'uncertainty', 'density'}
             'criterion' (or 'bic', 'icl', 'aic') over the number of components, a line for each covariance type
             (`fastgmm.plotting.plot_criterion`); of the best model and samples `X`, the classification, without or with the
-            uncertainty of each sample, or the density without samples (`fastgmm.plotting.plot_mixture`).
+            uncertainty of each sample (`fastgmm.plotting.plot_mixture`), or the density, with its regions of the highest density
+            if the model has one or two features or `features` names as many (`fastgmm.plotting.plot_density`), else all marginals.
         X : array-like of shape (n, d), optional
             The samples, which a selection does not keep.
         **options
@@ -242,13 +243,15 @@ class Selection:
         ValueError
             If `what` is unknown, or needs `X` and it is missing.
         """
-        from fastgmm.plotting import plot_criterion, plot_mixture
+        from fastgmm.plotting import plot_criterion, plot_density, plot_mixture
 
         _validation.check_choice("what", what, ("criterion", *CRITERIA, "classification", "uncertainty", "density"))
         if what == "criterion" or what in CRITERIA:
             return plot_criterion(self, ax=ax, **({} if what == "criterion" else {"criterion": what}), **options)
         if what == "density":
-            return plot_mixture(self.best_model, ax=ax, **options)
+            model = self.best_model
+            draw = plot_density if model.n_features_in_ <= 2 or "features" in options else plot_mixture
+            return draw(model, X, ax=ax, **options)
         if X is None:
             raise ValueError(f"what={what!r} draws samples, which a selection does not keep: pass X, as to select")
         return plot_mixture(self.best_model, X, ax=ax, uncertainty=what == "uncertainty", **options)
