@@ -371,7 +371,9 @@ def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     if isinstance(value, str) and value in choices:
         return value
     folded = {choice.lower(): choice for choice in reversed(choices)}
-    near = difflib.get_close_matches(str(value).lower(), folded, n=1, cutoff=0.4)
+    given = str(value).lower()
+    begun = [choice for choice in folded if len(choice) > 2 and given.startswith(choice)]  # 'diagonal' for 'diag'
+    near = begun or difflib.get_close_matches(given, folded, n=1, cutoff=0.4)
     hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
     raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
 

@@ -36,8 +36,8 @@ def set_callbacks(estimator: Any, callbacks: Sequence[Any]) -> None:
 
 
 def has_callbacks(estimator: Any) -> bool:
-    """Return whether callbacks were set, or the fit is part of one of scikit-learn's that has some."""
-    return hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx")
+    """Return whether callbacks were set, here or by a pipeline or search that passes its own on."""
+    return bool(getattr(estimator, "_skl_callbacks", ()))
 
 
 def managed(estimator: Any, fit: Callable[..., T], *arguments: Any) -> T:

@@ -297,7 +297,7 @@ def _split_params(params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
             plain[name] = None
         elif isinstance(value, _JSON):
             plain[name] = value
-        elif isinstance(value, Mapping):  # `fixed`
+        elif name == "fixed" and isinstance(value, Mapping):
             plain[name] = {str(part): np.asarray(which).tolist() for part, which in value.items()}
         elif name in _MAY_BE_SEVERAL and isinstance(value, (list, tuple, range)):
             plain[name] = list(value)

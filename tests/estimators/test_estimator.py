@@ -45,7 +45,7 @@ def assert_like_theirs(ours, theirs, rtol=1e-6):
 
 class TestParameters:
     def test_the_constructor_is_scikit_learn_s_and_more(self):
-        own = {"prior": None, "noise": False, "on_collapse": "raise", "missing_values": "raise"}
+        own = {"prior": None, "noise": False, "on_collapse": "raise", "missing_values": "raise", "fixed": None}
         own |= {
             "acceleration": None,
             "algorithm": "dense",
