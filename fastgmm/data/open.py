@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -23,16 +24,17 @@ class Opener(NamedTuple):
     """Functions that turn data outside this process into a source.
 
     takes : ``takes(X)``, whether X is of this kind
-    open : ``open(X, sample_weight, missing)``, which checks both and returns the source; ValueError or TypeError if they cannot be
-        used. `missing` says whether NaN is a missing value
+    open : ``open(X, sample_weight)``, which checks both and returns the source; ValueError or TypeError if they cannot be used
+    open_incomplete : the same if NaN is a missing value, without the samples that have no value; None if that is always an error
     """
 
     takes: Callable[[Any], bool]
-    open: Callable[[Any, Any, bool], Source]
+    open: Callable[[Any, Any], Source]
+    open_incomplete: Callable[[Any, Any], Source] | None = None
 
 
 #: Kinds of data that lie elsewhere. The first one that takes X opens it.
-OPENERS: dict[str, Opener] = {"dask": Opener(is_dask, open_partitions)}
+OPENERS: dict[str, Opener] = {"dask": Opener(is_dask, open_partitions, partial(open_partitions, missing=True))}
 
 
 def open_source(
@@ -47,7 +49,8 @@ def open_source(
     opener = opener_for(X)
     if opener is None:
         return open_here(X, sample_weight, min_samples=min_samples, missing=missing, valued=valued)
-    return _enough(opener.open(X, sample_weight, missing), min_samples)
+    open_it = opener.open_incomplete if missing and opener.open_incomplete is not None else opener.open
+    return _enough(open_it(X, sample_weight), min_samples)
 
 
 def opener_for(X: Any) -> Opener | None:

@@ -153,6 +153,7 @@ def _of_pattern(
     given: NDArray | None,
 ) -> Stats:
     """Return the statistics of all features of the samples of a pattern."""
-    part, observation = gathered(block, pattern.rows, pattern.features), Observation(pattern.features)
-    resp = None if given is None else _rows_of(given, pattern.rows)
-    return completed(sweep(part, params=observed(params, observation), resp=resp), params, observation)
+    observation = Observation(pattern.features)
+    of_part, resp = observed(params, observation), None if given is None else _rows_of(given, pattern.rows)
+    stats = sweep(gathered(block, pattern.rows, pattern.features), params=of_part, resp=resp)
+    return completed(stats, params, observation, of_part)

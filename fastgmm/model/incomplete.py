@@ -141,13 +141,14 @@ class Conditional(NamedTuple):
     covariances: Float
 
 
-def conditional(params: Params, observation: Observation) -> Conditional:
+def conditional(params: Params, observation: Observation, part: Params | None = None) -> Conditional:
     """Return the distribution of all features given what is observed, for each component.
 
-    Without errors the rows of observed features are those of the identity, and their covariances 0, to the bit.
+    `part` is ``observed(params, observation)``, if that is at hand. Without errors the rows of observed features are those of
+    the identity, and their covariances 0, to the bit.
     """
     (k, d), o = params.means.shape, observation.features
-    part = observed(params, observation)
+    part = observed(params, observation) if part is None else part
     sigma = params.layout.matrices(params.covariances, k, d)
     root = part.layout.matrices(part.prec_chol, k, len(o))  # T^-1 = root root^T
     if observation.noise is not None:
@@ -162,8 +163,8 @@ def conditional(params: Params, observation: Observation) -> Conditional:
     return Conditional(gain, covariances)
 
 
-def completed(stats: Stats, params: Params, observation: Observation) -> Stats:
-    """Return the statistics of all features from those of what is observed, swept with `observed(params, observation)`.
+def completed(stats: Stats, params: Params, observation: Observation, part: Params | None = None) -> Stats:
+    """Return the statistics of all features from those of what is observed, swept with ``observed(params, observation)``, `part`.
 
     They are in the layout of `params`; a pooled scatter is the sum of those of the components. The origin is the means of
     `params`, rounded to the dtype of the samples.
@@ -174,7 +175,7 @@ def completed(stats: Stats, params: Params, observation: Observation) -> Stats:
         if stats.layout is not params.layout or params.layout is not DIAG:
             scatter = _traced(scatter, params.layout)
     else:
-        sums, full = _between(stats, params, origin, observation)
+        sums, full = _between(stats, params, origin, observation, part)
         scatter = params.layout.of_full_scatter(full)
     return replace(stats, layout=params.layout, sums=sums, scatter=scatter, origin=origin)
 
@@ -210,13 +211,15 @@ def _diagonals(stats: Stats) -> Float:
     return own
 
 
-def _between(stats: Stats, params: Params, origin: Float, observation: Observation) -> tuple[Float, Float]:
+def _between(
+    stats: Stats, params: Params, origin: Float, observation: Observation, part: Params | None
+) -> tuple[Float, Float]:
     """Return sums (k, d) and scatter (k, d, d)."""
     o, n = observation.features, stats.counts[:, None]
     d = params.means.shape[1]
     if observation.noise is None and len(o) == d:
         return stats.sums, stats.scatter
-    gain, c = conditional(params, observation)
+    gain, c = conditional(params, observation, part)
     shift = params.means - origin
     b = shift - np.einsum("kij,kj->ki", gain, shift[:, o])
     if observation.noise is None:
