@@ -70,7 +70,10 @@ class _NumPy(types.SimpleNamespace):
     @staticmethod
     def empty(*arguments: Any) -> Any:
         out = np.empty(*arguments)
-        out[...] = np.nan if out.dtype.kind == "f" else _NO_INDEX if out.dtype.kind == "i" else 0
+        if out.dtype.kind == "i":
+            out[...] = max(_NO_INDEX, np.iinfo(out.dtype).min)
+        else:
+            out[...] = np.nan if out.dtype.kind == "f" else 0
         return guard(out)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm._compat import cached_property
 from fastgmm._limits import LIMITS
 from fastgmm.data.source import Block, InProcess, LocalSource
 from fastgmm.kernels.patterns import fill_table, find_patterns, gather_rows, sort_by_pattern
@@ -26,7 +28,8 @@ class Pattern(NamedTuple):
     rows: NDArray[np.int32]
 
 
-class Patterns(NamedTuple):
+@dataclass(frozen=True)
+class Patterns:
     """The samples of a block by pattern, in the order in which patterns first occur.
 
     observed : (patterns, d), whether a feature was observed; ends : (patterns,), where the samples of each end in `order`
@@ -37,10 +40,15 @@ class Patterns(NamedTuple):
     ends: NDArray[np.int64]
     order: NDArray[np.int32]
 
-    @property
+    @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Return the number of samples of each pattern."""
         return np.diff(self.ends, prepend=0)
+
+    @cached_property
+    def valued(self) -> NDArray[np.bool_]:
+        """Return whether samples of a pattern have any value."""
+        return np.asarray(self.observed.any(axis=1))
 
     def pattern(self, i: int) -> Pattern:
         """Return pattern i."""

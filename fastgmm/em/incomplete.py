@@ -92,7 +92,11 @@ def swept(
                 if on_block is not None:
                     on_block(n_done * source.n_counted // source.n_samples)
             if one_by_one.any():
-                part = gathered(block, patterns.rows(one_by_one), np.arange(source.n_features))
+                part: LocalSource
+                if one_by_one.all() and isinstance(source, ArraySource):
+                    part = source
+                else:
+                    part = gathered(block, patterns.rows(one_by_one), np.arange(source.n_features))
                 stats = rows.swept(part, params=params)
                 total.add(stats if source.dtype == np.float64 else stats.about(total.stats.origin))
                 n_done += part.n_samples
@@ -110,7 +114,7 @@ def by_row(patterns: Patterns, params: Params) -> NDArray[np.bool_]:
     k, d = params.means.shape
     of_pattern = _PATTERN + (4.0 * k * d**3 if params.layout.correlates else 0.0)
     few = patterns.sizes * rows.nanoseconds(params) < of_pattern
-    return few & patterns.observed.any(axis=1)
+    return few & patterns.valued
 
 
 def observed_moments(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,9 +27,15 @@ Float = NDArray[np.float64]
 _TILE_BYTES = 2**17
 
 
+@cache
+def _triangle(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of a lower triangle, row by row."""
+    return np.tril_indices(d)
+
+
 def triangles(matrices: Float) -> Float:
     """Return the lower triangles of (k, d, d), row by row, (k, d (d + 1) / 2)."""
-    rows, columns = np.tril_indices(matrices.shape[-1])
+    rows, columns = _triangle(matrices.shape[-1])
     return np.ascontiguousarray(matrices[:, rows, columns])
 
 
@@ -182,7 +189,7 @@ def _collected(source: LocalSource, params: Params, given: Prepared, plan: Lanes
 
 def _squares(triangle: Float, d: int) -> Float:
     """Return symmetric matrices (k, d, d) from their lower triangles, row by row."""
-    rows, columns = np.tril_indices(d)
+    rows, columns = _triangle(d)
     full = np.empty((len(triangle), d, d))
     full[:, rows, columns] = full[:, columns, rows] = triangle
     return full

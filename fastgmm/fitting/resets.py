@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.data.noisy import of_block
-from fastgmm.data.source import LocalSource, Source
+from fastgmm.data.source import ArraySource, LocalSource, Source
 from fastgmm.em.accelerate import Accelerated, Accelerator
 from fastgmm.em.callbacks import SILENT, Callback, combine
 from fastgmm.em.evaluate import log_prob
+from fastgmm.em.impute import imputed
 from fastgmm.em.lanes import lanes
 from fastgmm.em.loop import run
 from fastgmm.em.result import FitResult
@@ -218,7 +219,10 @@ def _worst(source: LocalSource, *, params: Params, most: int) -> Worst:
             part = of_block(block, chosen, incomplete=source.incomplete)
             X, values = block.X[chosen], log_prob(part, params).astype(np.float64)
             order = np.argsort(values, kind="stable")[:most]
-            found = found.merge(Worst(values[order], X[order].astype(np.float64)), most)
+            worst = X[order].astype(np.float64)
+            if source.incomplete:  # a place needs all its coordinates
+                worst = imputed(ArraySource(worst, incomplete=True), params)
+            found = found.merge(Worst(values[order], worst), most)
     return found
 
 

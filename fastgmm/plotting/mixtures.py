@@ -148,7 +148,8 @@ def plot_mixture(
     model : GaussianMixture
         A fitted model.
     X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection, optional
-        Data as in ``model.predict``, with all d features. Without them only the components are drawn.
+        Data as in ``model.predict``, with all d features; samples with missing values are not drawn. Without data only the
+        components are.
     ax : Axes, Figure or SubFigure, or array of (m, m) Axes, optional
         Target of the drawing: Axes for one or two features, an array of them for a grid of m; a figure without axes gets
         these. By default pyplot's current axes, or for a grid a new pyplot figure.
@@ -318,7 +319,7 @@ def _look(
     max_points: int,
     rng: np.random.RandomState,
 ) -> _Shown:
-    source = model._source(X, sample_weight).for_start(rng)
+    source = _complete(model._source(X, sample_weight).for_start(rng))
     n = source.n_samples
     rows = np.arange(n) if n <= max_points else np.sort(rng.choice(n, max_points, replace=False))
     points = source.X[rows]
@@ -549,6 +550,17 @@ def _cross(axes: Axes, k: int, mean: Float, size: float) -> Collection:
         "linestyle": ":",
     }
     return axes.scatter(mean[0], mean[1], **style, zorder=3 + 2 * k)
+
+
+def _complete(source: ArraySource) -> ArraySource:
+    """Return the samples that have all values."""
+    if not source.incomplete:
+        return source
+    kept = ~np.isnan(source.X).any(axis=1)
+    if not kept.any():
+        raise ValueError("no sample has a value of each feature, so that there are none to draw: pass model.impute(X)")
+    weights = None if source.weights is None else source.weights[kept]
+    return ArraySource(source.X[kept], weights, source.weight_unit)
 
 
 def _number(axes: Axes, k: int, x: float, y: float, artists: MixtureArtists) -> Collection:

@@ -22,8 +22,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastgmm
 from fastgmm import BayesianGaussianMixture, ConvergenceWarning, GaussianMixture, cli, select
+from fastgmm.data.source import ArraySource
+from fastgmm.fitting.resets import reset
 from fastgmm.io.tables import read_table
 from fastgmm.model.structures import MCLUST_NAMES
+from fastgmm.plotting import plot_mixture
 
 #: Little & Rubin, Statistical Analysis with Missing Data, 1987, table 7.3: size of crops of apples, and worms in them.
 APPLES = np.array(
@@ -262,6 +265,19 @@ class TestData:
         assert fit(Y, on_collapse="reset").n_resets_ == 0
         model().fit(Y, progress=True)
         assert "start 1" in capsys.readouterr().err
+
+    def test_a_component_is_started_anew_at_a_place_with_all_coordinates(self):
+        found = fit(Y)
+        again = reset(ArraySource(Y, incomplete=True), found._params(), [0], 0, 1)
+        assert np.isfinite(again.means).all()
+        assert not np.array_equal(again.means[0], found.means_[0])
+        assert_array_equal(again.means[1], found.means_[1])
+
+    def test_pictures_are_of_the_complete_samples(self):
+        figure = pytest.importorskip("matplotlib.figure").Figure
+        plot_mixture(fit(Y), Y, ax=figure())
+        with pytest.raises(ValueError, match=r"no sample has a value of each feature.*pass model.impute\(X\)"):
+            plot_mixture(fit(Y), Y[np.isnan(Y).any(axis=1)], ax=figure())
 
     def test_pruned_says_that_it_has_no_effect(self):
         Z = np.tile(Y, (4, 1))

@@ -17,7 +17,7 @@ from conftest import PATIENCE
 from llvmlite import binding
 
 from fastgmm._jit import JIT_DISABLED, has_avx512
-from fastgmm.kernels import ir, ir_density, ir_moments
+from fastgmm.kernels import ir, ir_density, ir_moments, ir_rows
 from fastgmm.kernels.cholesky import factor_precisions
 
 pytestmark = pytest.mark.skipif(JIT_DISABLED, reason="the twins are what runs where Numba is switched off")
@@ -195,6 +195,33 @@ def test_weighted_differences(wide, gathered, dtype):
         (1, 8),
         *tolerance(dtype),
     )
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_products_of_rows(wide, count):
+    target, a, b = arrays("float64", (4, WIDTH), (9, WIDTH), (8, WIDTH))
+    # with no products the twin writes nothing, and neither may the kernel
+    arguments = (target, 2, a, 3, b, 1, count, ir_density.STEP)
+    if count:
+        both(ir_rows._subtract_products_ir, ir_rows._subtract_products_python, arguments, (0,), 1e-12, 1e-12)
+    else:
+        before = target.copy()
+        caller(ir_rows._subtract_products_ir, len(arguments), wide)(*arguments)
+        np.testing.assert_array_equal(target, before)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_weighted_excess(wide, count):
+    resp, w, v, a, b = arrays("float64", (3, WIDTH), (4, WIDTH), (2, WIDTH), (9, WIDTH), (8, WIDTH))
+    kernel = ir_rows._weighted_excess_ir
+
+    @numba.njit
+    def call(resp, w, v, a, b, count, n):
+        return kernel(resp, 2, w, 3, v, 1, a, 4, b, 2, count, n)
+
+    found = call(resp, w, v, a, b, count, 2 * ir_density.STEP)
+    expected = ir_rows._weighted_excess_python(resp, 2, w, 3, v, 1, a, 4, b, 2, count, 2 * ir_density.STEP)
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -57,6 +57,27 @@ def draw(n, d, k, dtype, seed=0, apart=3.0):
 
 @plain
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["full", "diag"])
+@pytest.mark.parametrize("matrices", [True, False])
+def test_fits_with_errors(guarded, layout, matrices, dtype):
+    """One by one, on a single lane and on several, complete and with missing values."""
+    for n, missing in ((40, 0.0), (40, 0.3), (SINGLE_LANE + 40, 0.1)):
+        X, _, rng = draw(n, 2, 2, dtype)
+        S = rng.uniform(0.0, 1.0, (n, 2))
+        S = S[:, :, None] * np.eye(2) if matrices else S
+        X[rng.uniform(size=X.shape) < missing] = np.nan
+        X[np.isnan(X).all(axis=1)] = 0.0
+        start = {"weights_init": [0.5, 0.5], "means_init": [[0, 0], [1, 1]]}
+        start["precisions_init"] = np.ones((2, 2)) if layout == "diag" else np.tile(np.eye(2), (2, 1, 1))
+        model = GaussianMixture(2, covariance_type=layout, max_iter=2, tol=0.0, missing_values="marginalize", **start)
+        model.fit(X, noise_covariance=S)
+        assert np.all(np.isfinite(model.lower_bounds_))
+        assert np.all(np.isfinite(model.score_samples(X, S)))
+        assert set(model.predict(X, S)) <= {0, 1}
+
+
+@plain
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", [*DENSITIES, *MCLUST_NAMES])
 def test_fits(guarded, layout, dtype):
     """On a single lane, whose loop is compiled as a whole for four structures, and on several."""
