@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         responsibilities,
         sufficient_statistics,
     )
-    from fastgmm.inference import cdf, merge, quantile
+    from fastgmm.inference import bootstrap, cdf, likelihood_ratio_test, merge, quantile
     from fastgmm.model.priors import NormalInverseWishart
     from fastgmm.selection import Selection, select
 
@@ -48,11 +48,13 @@ _HOME = {
     "NormalInverseWishart": "fastgmm.model.priors",
     "NotFittedError": "fastgmm._errors",
     "Selection": "fastgmm.selection",
+    "bootstrap": "fastgmm.inference.resampling",
     "cdf": "fastgmm.inference.distribution",
     "chunks": "fastgmm.data.chunks",
     "em_step": "fastgmm.functional",
     "kmeans": "fastgmm.functional",
     "kmeans_plusplus": "fastgmm.functional",
+    "likelihood_ratio_test": "fastgmm.inference.likelihood_ratio",
     "load": "fastgmm.estimators.loading",
     "log_density": "fastgmm.functional",
     "log_prob": "fastgmm.functional",
@@ -77,11 +79,13 @@ __all__ = [
     "NotFittedError",
     "Selection",
     "__version__",
+    "bootstrap",
     "cdf",
     "chunks",
     "em_step",
     "kmeans",
     "kmeans_plusplus",
+    "likelihood_ratio_test",
     "load",
     "log_density",
     "log_prob",

@@ -27,3 +27,5 @@ WEIGHT_PRIORS = ("dirichlet_process", "dirichlet_distribution")
 #: Kinds of discriminant analysis: one component for each class, or a mixture for each; and what chooses among candidates.
 CLASSIFIERS = ("edda", "mclustda")
 CHOICES = ("bic", "cv")
+#: How replicates of a bootstrap are made.
+RESAMPLING = ("weighted", "nonparametric", "parametric")

@@ -1,6 +1,6 @@
-# Discriminant analysis by mclust, for `mclust_classes.py`: Rscript mclust_classes.R JOBS.json RESULTS.json
+# Discriminant analysis and bootstrap by mclust, for `mclust_classes.py`: Rscript mclust_classes.R JOBS.json RESULTS.json
 #
-# JOBS: data sets (X, labels 1..k), structures of EDDA, and structures with the numbers of components of MclustDA.
+# JOBS: data sets (X, labels 1..k) and structures of EDDA; numbers of bootstrap replicates.
 suppressPackageStartupMessages({
   library(mclust)
   library(jsonlite)
@@ -29,7 +29,21 @@ run <- function(job) {
   list(edda = edda, best = best$models[[1]]$modelName, chosen = described(chosen, X, job$labels))
 }
 
+# Standard errors of the weighted likelihood bootstrap, of data that mclust brings
+set.seed(1)
+data(acidity)
+two <- Mclust(acidity, G = 2, modelNames = "E", verbose = FALSE)
+errors <- summary(MclustBootstrap(two, nboot = jobs$resamples, type = "wlbs", verbose = FALSE), what = "se")
+# Tests of components of Old Faithful
+tests <- mclustBootstrapLRT(faithful, modelName = "EEE", maxG = 2, nboot = jobs$tested, verbose = FALSE)
+
 results <- list(
+  acidity = list(
+    X = as.vector(acidity), pro = two$parameters$pro, mean = as.vector(two$parameters$mean),
+    variance = two$parameters$variance$sigmasq,
+    se = list(pro = as.vector(errors$pro), mean = as.vector(errors$mean), variance = as.vector(errors$variance)[1])
+  ),
+  tests = list(statistics = as.vector(tests$obs), p = as.vector(tests$p.value)),
   mclust = as.character(packageVersion("mclust")),
   R = paste(R.version$major, R.version$minor, sep = "."),
   cases = lapply(jobs$cases, run)

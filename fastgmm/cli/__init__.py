@@ -26,6 +26,7 @@ from fastgmm._names import (
     ON_COLLAPSE,
     ONE_FEATURE,
     PRIORS,
+    RESAMPLING,
     STARTS,
     TIED_NAMES,
 )
@@ -122,6 +123,26 @@ keys of --json:
   mean_log_likelihood         that divided by total_weight
   bic, aic                    numbers, smaller is better; null for a model of fit --bayesian
   per_sample                  the path written, or null
+"""
+_MERGE_KEYS = """\
+keys of --json:
+  command, version, model, data, n_samples
+  sample_weight               the column or file of --weights, or null
+  n_clusters                  --clusters, or the elbow (all components, if there is none)
+  elbow                       where the entropy bends; null for fewer than three components
+  entropies                   of 1, 2, ... k clusters
+  merges                      k - 1 pairs of components, the least of the merged clusters, from k clusters down
+  groups                      k integers: the cluster of each component
+  cluster_sizes               samples of each cluster; then those of noise, if there is some
+  output                      the path written, or null
+"""
+_BOOTSTRAP_KEYS = """\
+keys of --json:
+  command, version, model, data
+  method, seed, confidence_level  as given
+  n_done, n_failed            replicates, and those that collapsed
+  standard_error, bias        objects: weights, means, covariances, in the shapes of "fastgmm info --help"
+  low, high                   the same, of the ends of the intervals
 """
 _SAMPLE_KEYS = """\
 keys of --json:
@@ -404,6 +425,10 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     _add_select(add("select", "choose the number of components and the covariance type", _SELECT_NOTES + _SELECT_KEYS))
     _add_predict(add("predict", "print the component, or the probability of each, for every sample", _PREDICT_KEYS))
     _add_score(add("score", "print the log-likelihood of a table under a model", _SCORE_KEYS))
+    _add_merge(add("merge", "merge components to clusters by entropy", _MERGE_KEYS))
+    _add_bootstrap(
+        add("bootstrap", "print standard errors and intervals of the parameters of a model", _BOOTSTRAP_KEYS)
+    )
     _add_sample(add("sample", "draw samples from a model", _SAMPLE_KEYS))
     _model_argument(add("info", "show a saved model", _INFO_KEYS))
     _add_warmup(add("warmup", "compile the kernels of a first fit, and say how long it took", _WARMUP_KEYS))
@@ -600,6 +625,38 @@ def _add_score(parser: _Parser) -> None:
     _threads_argument(parser)
     parser.add_argument("--per-sample", metavar="FILE", help="write the log-likelihood of each sample (.csv or .npy)")
     _force_argument(parser)
+
+
+def _add_merge(parser: _Parser) -> None:
+    _model_argument(parser)
+    _weights_argument(_data_arguments(parser))
+    _threads_argument(parser)
+    parser.add_argument(
+        "--clusters", metavar="N", type=_count, help="number of clusters (default: where the entropy bends)"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the cluster of each sample (.csv or .npy)")
+    _force_argument(parser)
+
+
+def _add_bootstrap(parser: _Parser) -> None:
+    _model_argument(parser)
+    _data_arguments(parser)
+    parser.add_argument(
+        "--resamples", metavar="N", type=_integer(2), default=999, help="number of replicates (default: 999)"
+    )
+    parser.add_argument(
+        "--method",
+        type=_one_of("method", RESAMPLING),
+        metavar="METHOD",
+        default=RESAMPLING[0],
+        help=f"{', '.join(RESAMPLING)} (default: {RESAMPLING[0]})",
+    )
+    parser.add_argument(
+        "--level", metavar="P", type=_positive, default=0.95, help="confidence level of the intervals (default: 0.95)"
+    )
+    parser.add_argument("--progress", action="store_true", help="show progress on standard error")
+    _seed_argument(parser)
+    _threads_argument(parser)
 
 
 def _add_sample(parser: _Parser) -> None:

@@ -296,6 +296,58 @@ def score(args: Namespace) -> None:
     _show(args, summary, report.score)
 
 
+def merge(args: Namespace) -> None:
+    """Merge components to clusters, and write the cluster of each sample."""
+    outputs.check_outputs({"--output": args.output}, [*_inputs(args), args.model], args.force)
+    model, names = _load(args)
+    table = _read_for(model, names, args)
+    found = fastgmm.merge(model, table.data, sample_weight=table.sample_weight)
+    source = open_here(table.data)
+    clusters = args.clusters if args.clusters is not None else found.elbow or len(found.entropies)
+    groups = found.groups(clusters)
+    noise = hasattr(model, "noise_")
+    sizes = np.zeros(clusters + noise, np.int64)
+
+    def labels() -> Iterator[NDArray[np.int64]]:
+        for block in _by_blocks(model, source, partial(found.predict, n_clusters=clusters)):
+            sizes[:] += np.bincount(np.where(block < 0, clusters, block), minlength=len(sizes))
+            yield block
+
+    if args.output:
+        outputs.write_table(args.output, ["cluster"], labels(), (source.n_samples,), np.dtype(np.int64))
+    else:
+        collections.deque(labels(), maxlen=0)
+    summary = _head("merge", args) | {"n_samples": source.n_samples, "sample_weight": args.weights}
+    summary |= {"n_clusters": clusters, "elbow": found.elbow, "entropies": found.entropies, "merges": found.merges}
+    summary |= {"groups": groups, "cluster_sizes": sizes, "output": args.output}
+    _show(args, summary, partial(report.merge, text=str(found)))
+
+
+def bootstrap(args: Namespace) -> None:
+    """Report standard errors and intervals of the parameters."""
+    model, names = _load(args)
+    if not isinstance(model, GaussianMixture):
+        raise ValueError(
+            f"{args.model} holds a {type(model).__name__}: bootstrap takes a model of fit without --bayesian"
+        )
+    X = _read_for(model, names, args).data
+    found = fastgmm.bootstrap(
+        model,
+        X,
+        args.resamples,
+        method=args.method,
+        confidence_level=args.level,
+        random_state=args.seed,
+        progress=args.progress,
+    )
+    low, high = found.interval()
+    summary = _head("bootstrap", args) | {"method": args.method, "seed": args.seed, "confidence_level": args.level}
+    summary |= {"n_done": found.n_done, "n_failed": found.n_failed}
+    summary |= {"standard_error": found.standard_error._asdict(), "bias": found.bias._asdict()}
+    summary |= {"low": low._asdict(), "high": high._asdict()}
+    _show(args, summary, lambda _: str(found))
+
+
 def sample(args: Namespace) -> None:
     """Draw samples and write them."""
     output = None if args.output == "-" else args.output

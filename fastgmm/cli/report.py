@@ -182,6 +182,19 @@ def score(summary: Summary) -> str:
     return "\n".join([*lines, f"per sample: {summary['per_sample']}"] if summary["per_sample"] else lines)
 
 
+def merge(summary: Summary, text: str) -> str:
+    """Return the report of merged components; `text` is the table of entropies."""
+    k = summary["n_clusters"]
+    rows = [
+        [str(c), ", ".join(str(j) for j, group in enumerate(summary["groups"]) if group == c), str(size)]
+        for c, size in enumerate(summary["cluster_sizes"][:k])
+    ]
+    if len(summary["cluster_sizes"]) > k:
+        rows.append(["noise", "", str(summary["cluster_sizes"][k])])
+    lines = [text, "", table(["cluster", "components", "samples"], rows)]
+    return "\n".join([*lines, f"output: {summary['output']}"] if summary["output"] else lines)
+
+
 def info(summary: Summary) -> str:
     """Return the description of a saved model."""
     bound = summary["lower_bound"]

@@ -30,7 +30,7 @@ from fastgmm.plotting import plot_mixture
 
 IRIS = str(Path(fastgmm.datasets.__file__).with_name("iris.csv"))
 FAITHFUL = str(Path(fastgmm.datasets.__file__).with_name("faithful.csv"))
-COMMANDS = ["demo", "fit", "select", "predict", "score", "sample", "info", "warmup"]
+COMMANDS = ["demo", "fit", "select", "predict", "score", "merge", "bootstrap", "sample", "info", "warmup"]
 
 
 class Result(NamedTuple):
@@ -381,6 +381,8 @@ def test_help_documents_the_keys_of_json(
         "select": [plain, "-k", 2, "--covariances", "EII"],
         "predict": [saved, plain],
         "score": [saved, plain],
+        "merge": [saved, plain],
+        "bootstrap": [saved, plain, "--resamples", 3],
         "sample": [saved, "-n", 2],
         "info": [saved],
         "warmup": ["--covariance", "full"],
@@ -858,7 +860,10 @@ def test_warmup(works: Any) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "a command is missing: demo, fit, select, predict, score, sample, info, warmup; see fastgmm --help"),
+        (
+            [],
+            "a command is missing: demo, fit, select, predict, score, merge, bootstrap, sample, info, warmup; see fastgmm --help",
+        ),
         (["fti"], r"unknown command 'fti'; did you mean fit\?"),
         (["zzz"], "unknown command 'zzz'; it must be one of demo, fit"),
         (["fit"], "the following arguments are required: DATA, -k/--components; see fastgmm fit --help"),
@@ -970,7 +975,7 @@ def test_help_and_version_load_nothing_heavy() -> None:
         "from fastgmm.cli import main\n"
         "with contextlib.redirect_stdout(io.StringIO()) as out:\n"
         f"    status = [main([*c, '--help']) for c in {[[]] + [[c] for c in COMMANDS]}] + [main(['--version'])]\n"
-        "assert out.getvalue().count('usage:') == 9\n"
+        f"assert out.getvalue().count('usage:') == {1 + len(COMMANDS)}\n"
         "print(set(status), [m for m in ('numba', 'numpy', 'scipy') if m in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

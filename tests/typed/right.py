@@ -64,6 +64,9 @@ def main() -> None:
     assert fastgmm.quantile(model.marginal(0), [0.1, 0.9]).shape == (2,)
     classifier = GaussianMixtureClassifier(covariance_type=["EEE", "VEV"]).fit(X, np.repeat([0, 1, 2], 50))
     assert_type(classifier.score(X, np.repeat([0, 1, 2], 50)), float)
+    assert fastgmm.merge(model, X).predict(X, 1).max() == 0
+    assert fastgmm.bootstrap(model, X, 3, random_state=0).standard_error.means.shape == model.means_.shape
+    assert_type(fastgmm.likelihood_ratio_test(X, 1, "EII", 1, random_state=0).chosen, int)
     detector = GaussianMixtureOutlierDetector(contamination=0.1).fit(X)
     assert_type(detector.offset_, float)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import dask.array as da
 import numpy as np
 
 import fastgmm
@@ -253,4 +254,40 @@ MERGING: list[Row] = [
     ("merge: none", lambda: partial(merged().groups, 0), ValueError, "n_clusters must be an integer of at least 1"),
 ]
 
-ROWS: list[Row] = [*DERIVED, *REGRESSOR, *CLASSIFIER, *DETECTOR, *MERGING]
+
+def resample(model: Any = None, data: Any = X, *args: Any, **options: Any) -> partial:
+    return partial(fastgmm.bootstrap, fitted(X) if model is None else model, data, *args, **options)
+
+
+RESAMPLING: list[Row] = [
+    ("bootstrap: no model", lambda: resample(model=X), TypeError, "must be a fitted GaussianMixture, got a ndarray"),
+    ("bootstrap: not fitted", lambda: resample(model=GaussianMixture()), ValueError, "not fitted yet"),
+    ("bootstrap: features", lambda: resample(data=blobs(d=3)), ValueError, "X has 3 features"),
+    ("bootstrap: one", lambda: resample(None, X, 1), ValueError, "n_resamples must be an integer of at least 2"),
+    ("bootstrap: method", lambda: resample(method="jackknife"), ValueError, "method must be one of 'weighted'"),
+    ("bootstrap: level", lambda: resample(confidence_level=95), ValueError, "above 0 and at most 1"),
+    ("bootstrap: level 1", lambda: resample(confidence_level=1), ValueError, "pass 0.95"),
+    (
+        "bootstrap: chunks",
+        lambda: resample(data=da.from_array(X, chunks=(30, 2)), n_resamples=2),
+        TypeError,
+        "in memory: pass an array",
+    ),
+    ("bootstrap: progress", lambda: resample(progress=1), TypeError, "progress must be True or False"),
+]
+
+
+def ratio(*args: Any, data: Any = X, **options: Any) -> partial:
+    return partial(fastgmm.likelihood_ratio_test, data, *args, **options)
+
+
+TESTS: list[Row] = [
+    ("ratio: none", lambda: ratio(0), ValueError, "n_components must be an integer of at least 1"),
+    ("ratio: descending", lambda: ratio([2, 1]), ValueError, "several ascending ones"),
+    ("ratio: structure", lambda: ratio(2, "VVW"), ValueError, "covariance_type must be one of"),
+    ("ratio: no samples", lambda: ratio(2, "VVV", 0), ValueError, "n_resamples must be an integer of at least 1"),
+    ("ratio: level", lambda: ratio(2, level=0.0), ValueError, "level must be a number above 0"),
+    ("ratio: NaN", lambda: ratio(2, data=with_value(np.nan)), ValueError, "Input X contains NaN"),
+]
+
+ROWS: list[Row] = [*DERIVED, *REGRESSOR, *CLASSIFIER, *DETECTOR, *MERGING, *RESAMPLING, *TESTS]
