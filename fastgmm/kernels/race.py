@@ -13,7 +13,7 @@ import numpy as np
 from fastgmm._jit import ELEMENTWISE, EXACT, helper
 from fastgmm.kernels.eigen import call_eigen
 from fastgmm.kernels.small import COLLAPSED, NOT_FINITE, UNDECIDED, Mixture, factored, repack, run, scatter_within
-from fastgmm.kernels.structures import call_log_det_factor, call_maximise_structure, copy_matrix
+from fastgmm.kernels.structures import VARYING, call_log_det_factor, call_maximise_structure, copy_matrix
 from fastgmm.kernels.sweep import tile_density
 from fastgmm.kernels.tile import load_tile, new_scratch
 
@@ -45,7 +45,8 @@ class Plan(NamedTuple):
     All `n` candidates run for `first` iterations, the best `kept` up to `second`, and of these the best ones up to `last` until
     `ended` are valid; the first `sure` candidates run to the end as well. Those that will hardly reach the bound `beat`, or that of
     another, end early. Valid is a mixture whose components hold `least` samples or more, and vary by more than `flat`, as
-    `thinness` has it in the space of `white` (d, d), whose inverse is `colour`. `unit` is what a sample counts.
+    `thinness` has it in the space of `white` (d, d), whose inverse is `colour`. `unit` is what a sample counts; `shift` is at
+    least what reg_covar adds to the eigenvalues in that space.
 
     What is not valid early will hardly become so. Of 9500 races on 49 real tables, with all candidates run to the end, a flat one
     never did, whether flat after `first` iterations or after `second`; one with too few samples in a component did in 1.7 % and in
@@ -66,6 +67,7 @@ class Plan(NamedTuple):
     look: int
     white: np.ndarray
     colour: np.ndarray
+    shift: float
 
 
 class Field(NamedTuple):
@@ -73,7 +75,7 @@ class Field(NamedTuple):
 
     bounds : (c, most), of each iteration; done : (c,) int64, iterations; states : (c,) int64; rounds : (c,) int64, stages run
     looks : (c,) int64, what the last look found
-    held : (c, k), what each component holds; thin : (c, k), its `thinness` if it is flat, otherwise infinite
+    held : (c, k), what each component holds; thin : (c, k), `thinness` of the first flat one, otherwise infinite
     own : (c, k, d, d), covariances of their own samples
     """
 
@@ -240,47 +242,66 @@ def _is_better(field, a, b):
 def _look(mixture, constants, out, plan, field, a):
     """Look at each component of a mixture after its last sweep: VALID, FEW or FLAT, which is more than FEW."""
     k, d = mixture.means.shape
-    pooled, factor, found = np.empty((d, d)), np.empty((d, d)), VALID
-    of_all = AXES if plan.look == AXES else FREE
+    matrix, factor, found = np.empty((d, d)), np.empty((d, d)), VALID
+    of_all, letters = AXES if plan.look == AXES else FREE, constants.letters
     for c in range(k):
         count = out.counts[0, c] + constants.count_floor
         scatter_within(out, c, count, field.own[a, c])
         for i in range(d):
             for j in range(d):
                 field.own[a, c, i, j] /= count
-                pooled[i, j] = mixture.covariances[c, i, j] - (constants.reg_covar if i == j else 0.0)
         field.held[a, c], field.thin[a, c] = out.counts[0, c] * plan.unit, np.inf
-        if found == VALID and not field.held[a, c] >= plan.least:
+        if not field.held[a, c] >= plan.least:
             found = FEW
-        # a covariance that all share is looked at once
-        if (plan.look != SHARED or c == 0) and is_flat(pooled, plan, of_all, factor):
-            field.thin[a, c] = thinness(pooled, plan.white, of_all)
-        if plan.look != SHARED and is_flat(field.own[a, c], plan, plan.look, factor):
-            field.thin[a, c] = min(field.thin[a, c], thinness(field.own[a, c], plan.white, plan.look))
-        if field.thin[a, c] < np.inf:
+    for c in range(1 if plan.look == SHARED else k):  # a covariance that all share is looked at once
+        thin = np.inf
+        # its factor is at hand, with reg_covar
+        if of_all == AXES or not _clears(mixture.prec_chol[c], plan, plan.flat + plan.shift):
+            for i in range(d):
+                for j in range(d):
+                    matrix[i, j] = mixture.covariances[c, i, j] - (constants.reg_covar if i == j else 0.0)
+            if is_flat(matrix, plan, of_all, factor):
+                thin = thinness(matrix, plan.white, of_all)
+        # if all vary, a covariance is that of the component's own samples
+        free = letters.volume == VARYING and letters.shape == VARYING and letters.orientation == VARYING
+        if plan.look != SHARED and not free and is_flat(field.own[a, c], plan, plan.look, factor):
+            thin = min(thin, thinness(field.own[a, c], plan.white, plan.look))
+        if thin < np.inf:
+            field.thin[a, c] = thin
             found = FLAT
+            break
     field.looks[a] = found
     return found
+
+
+@helper(EXACT)
+def _clears(factor, plan, limit):
+    """Return whether S with S^-1 = U U^T has no eigenvalue up to a limit in the space of `white`, as far as is seen at once.
+
+    The smallest eigenvalue of W S W^T is at least 1 / tr (W S W^T)^-1, and that trace is |W^-T U|^2.
+    factor : (d, d) upper triangular, U
+    """
+    d, trace = factor.shape[0], 0.0
+    row = np.empty(d)
+    for i in range(d):
+        for j in range(d):
+            row[j] = 0.0
+        for m in range(d):
+            for j in range(m, d):
+                row[j] += plan.colour[m, i] * factor[m, j]
+        for j in range(d):
+            trace += row[j] * row[j]
+    return limit * trace < 1.0
 
 
 @helper(EXACT)
 def is_flat(covariance, plan, look, factor):
     """Return whether the `thinness` of a covariance (d, d) is at most plan.flat, which rarely takes eigenvalues.
 
-    The smallest eigenvalue of W S W^T is at least 1 / tr (W S W^T)^-1, and that trace is |W^-T U|^2 with S^-1 = U U^T.
     factor : (d, d), a place to work in
     """
-    d = covariance.shape[0]
-    if look == FREE and call_log_det_factor(covariance, factor) < np.inf:
-        trace = 0.0
-        for j in range(d):
-            for i in range(d):
-                value = 0.0
-                for m in range(j + 1):
-                    value += plan.colour[m, i] * factor[m, j]
-                trace += value * value
-        if plan.flat * trace < 1.0:
-            return False
+    if look == FREE and call_log_det_factor(covariance, factor) < np.inf and _clears(factor, plan, plan.flat):
+        return False
     return not thinness(covariance, plan.white, look) > plan.flat
 
 

@@ -103,7 +103,7 @@ def maximise_structure(letters, within, counts, first, covariances):
                     covariances[c, i, j] = variances[c, j] if i == j else 0.0
         return True
     all_axes, shape = np.empty((k, d, d)), np.zeros(d)
-    if not first:
+    if not first and letters.volume == VARYING:  # a common volume and shape need none to begin from
         call_eigen(covariances[0], shape, all_axes[0])
     for c in range(k):
         call_eigen(within[c], values[c], all_axes[c])

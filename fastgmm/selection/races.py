@@ -285,6 +285,7 @@ class Races(Cells):
             look=rule.look,
             white=white,
             colour=self._colour if rule.turns else np.linalg.inv(white),
+            shift=settings.added * float((white**2).sum()),
         )
         return _Kind(rule, Structured(n, tol, float(COUNT_FLOOR), settings.added, letters), plan)
 

@@ -81,7 +81,8 @@ def select(
     component holds fewer samples than d + 1, or 2 if it has but a volume of its own; if two or more components have a common
     covariance matrix (EEE, VEE) and n - k is 2 d or less; or if a component is flat, its variance in some direction
     `reg_covar` beside that of the data. `fit` warns of such components. Models are left out before they run if there
-    are too few distinct samples for them, or if they need features that are not linear combinations of others.
+    are too few distinct samples for them, if they need features that are not linear combinations of others, or if the two sizes
+    below, tried as well, have no valid fit of the same type.
 
     The units of the data do not matter, nor do those of single features to structures that are the same in all units. EII and
     VII, and those whose orientation is common or whose shape is (EVE, VVE, EEV, VEV), do depend on the units of features, as in

@@ -67,7 +67,7 @@ def test_flatness_is_thinness_up_to_the_limit(d, look):
         for factor in (0.9, 1.1):
             flat = factor * abs(values[look]) if abs(values[look]) > 1e-13 else 1e-9
             # the numbers of a race mean nothing here
-            plan = Plan(1, 1, 1, 1, 1, 1, 0, 0.0, 1.0, flat, 1.0, look, white, np.linalg.inv(white))
+            plan = Plan(1, 1, 1, 1, 1, 1, 0, 0.0, 1.0, flat, 1.0, look, white, np.linalg.inv(white), 0.0)
             assert is_flat(covariance, plan, look, np.empty((d, d))) == (values[look] <= flat), (least, factor)
 
 
