@@ -15,7 +15,7 @@ from fastgmm.data.noisy import NoisySource
 from fastgmm.data.source import Block, LocalSource
 from fastgmm.em.lanes import Lanes, lanes
 from fastgmm.kernels import rows as kernels
-from fastgmm.kernels.rows import Matrices, RowSums, Variances
+from fastgmm.kernels.rows import MODERATE, Matrices, RowSums, Variances
 from fastgmm.model.incomplete import Observation
 from fastgmm.model.layouts import DIAG, FULL, Layout
 from fastgmm.model.params import HALF_LOG_2_PI, Params
@@ -80,10 +80,12 @@ def prepared(params: Params, noise_columns: int, *, weighted: bool = True) -> Pr
     if independent:
         variances = np.array(params.variances)
         roots = np.sqrt(variances)
-        return Prepared(Variances(*head, variances, roots, box, tile), roots, DIAG)
+        return Prepared(Variances(*head, variances, roots, box, True, tile), roots, DIAG)
     matrices = params.layout.matrices(params.covariances, k, d)
     factor = lower_factors(matrices)
-    return Prepared(Matrices(*head, triangles(matrices), triangles(factor), box, tile), factor, FULL)
+    pivots = np.diagonal(factor, axis1=1, axis2=2) ** 2
+    moderate = bool(pivots.min() > 1.0 / MODERATE and np.abs(matrices).max() < MODERATE)
+    return Prepared(Matrices(*head, triangles(matrices), triangles(factor), box, moderate, tile), factor, FULL)
 
 
 class Kernel(NamedTuple):

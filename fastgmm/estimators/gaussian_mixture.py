@@ -137,8 +137,13 @@ class GaussianMixture(FittableMixture):
 
         With 'marginalize' a sample counts by the features that it has, and nothing is filled in: the fit maximises the
         likelihood of the observed values (Ghahramani & Jordan 1994), which is right if values are missing at random. All methods
-        take such samples. One without any value counts for nothing in a fit; a density of no feature is 1. Complete data give
-        the bits of 'raise'. See `impute`.
+        take such samples. One without any value counts for nothing in a fit, `score` and the criteria, with a warning; its
+        `score_samples` is 0, and its probabilities are the weights. Complete data give the bits of 'raise'. See `impute`.
+
+        Starts: 'kmeans' and 'k-means++' measure distances by the observed features, and average what was observed; 'whitened' and
+        'hierarchical' place a sample where the most likely normal distribution of all samples expects it, given its values;
+        points of 'k-means++', 'random_from_data' and 'em-em' get missing coordinates from there. With known groups, missing
+        values first have the mean and the variance of their group.
     warm_start : bool, default=False
         Whether `fit` resumes from the last result instead of starting anew.
     verbose : int, default=0

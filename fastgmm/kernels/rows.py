@@ -25,7 +25,18 @@ import numpy as np
 from fastgmm._jit import ELEMENTWISE, called, choose, helper, kernel, prange
 from fastgmm.kernels.elementary import log
 from fastgmm.kernels.ir_density import STEP, exponentials, most_probable
-from fastgmm.kernels.ir_rows import subtract_products, weighted_excess
+from fastgmm.kernels.ir_rows import (
+    small_density_2,
+    small_density_3,
+    small_density_4,
+    small_density_5,
+    small_excess_2,
+    small_excess_3,
+    small_excess_4,
+    small_excess_5,
+    subtract_products,
+    weighted_excess,
+)
 from fastgmm.kernels.sweep import LOG_PROB, RESPONSIBILITIES
 from fastgmm.kernels.tile import (
     NEGLIGIBLE,
@@ -36,6 +47,10 @@ from fastgmm.kernels.tile import (
     weighted_exponentials_tile,
 )
 
+#: Matrices of 2 to this many features are decomposed in registers, if no value is missing.
+MOST_SMALL = 5
+#: Elements up to this one, or down to its inverse, are moderate.
+MODERATE = 1e60
 _ZERO, _ONE = np.float64(0.0), np.float64(1.0)
 _HALF_LOG_2_PI = 0.9189385332046727
 
@@ -46,6 +61,7 @@ class Matrices(NamedTuple):
     constant : (k,), log w_k - d/2 log 2 pi, and one more for noise: its log-density
     means : (k, d); covariance, factor : (k, t), lower triangles of V and of C
     box : (d,), logarithms of the lengths of the box of noise, or 0 if there is none
+    moderate : whether elements of V, and of D for S = 0, are so that products of MOST_SMALL stay within float64
     tile : samples in a tile
     """
 
@@ -54,6 +70,7 @@ class Matrices(NamedTuple):
     covariance: np.ndarray
     factor: np.ndarray
     box: np.ndarray
+    moderate: bool
     tile: int
 
 
@@ -65,6 +82,7 @@ class Variances(NamedTuple):
     covariance: np.ndarray
     factor: np.ndarray
     box: np.ndarray
+    moderate: bool
     tile: int
 
 
@@ -130,7 +148,9 @@ def _new_tile(p):
 
 @helper(ELEMENTWISE, inline=True)
 def _load(samples, noise, first, m, matrices, work):
-    """Load samples first .. first + m, the last one repeated in the padding; return how many values are missing.
+    """Load samples first .. first + m, the last one repeated in the padding.
+
+    Returns how many values are missing, and whether no error is beyond MODERATE.
 
     noise : (n, 0), (n, d) or (n, d * d) float, no errors, variances, or covariances; (1, ...) those of all samples.
     """
@@ -148,15 +168,17 @@ def _load(samples, noise, first, m, matrices, work):
         for s in range(m, mp):
             x[j, s] = x[j, m - 1]
             seen[j, s] = seen[j, m - 1]
-    at = 0
+    at, largest = 0, _ZERO
     for i in range(d):
         for j in range(0 if matrices else i, i + 1):
             from_column = i * d + j if given > d else i
             none = given == 0 or (i != j and given == d)
             for s in range(mp):
-                target[at, s] = _ZERO if none else np.float64(noise[step * (first + min(s, m - 1)), from_column])
+                value = _ZERO if none else np.float64(noise[step * (first + min(s, m - 1)), from_column])
+                target[at, s] = value
+                largest = max(largest, value)
             at += 1
-    return missing
+    return missing, largest < MODERATE
 
 
 @helper(ELEMENTWISE, inline=True)
@@ -174,7 +196,7 @@ def _hide(d, mp, matrices, work):
 
 
 @helper(ELEMENTWISE)
-def _matrices_density(p, work, missing, m):
+def _matrices_density(p, work, missing, small, m):
     """Compute the weighted log-densities of a tile, and keep L, D and z of every component. Cost: k B d^3 / 3 flops."""
     x, seen, noise, solved, row, resp = work.x, work.seen, work.noise, work.solved, work.row, work.resp
     means, covariance = p.means, p.covariance
@@ -183,6 +205,19 @@ def _matrices_density(p, work, missing, m):
     for k in range(n_components):
         base = k * (size + d)
         z = base + size
+        if small:
+            determinant = work.top
+            if d == 2:
+                small_density_2(x, noise, covariance, means, k, solved, base, determinant, resp, mp)
+            elif d == 3:
+                small_density_3(x, noise, covariance, means, k, solved, base, determinant, resp, mp)
+            elif d == 4:
+                small_density_4(x, noise, covariance, means, k, solved, base, determinant, resp, mp)
+            else:
+                small_density_5(x, noise, covariance, means, k, solved, base, determinant, resp, mp)
+            for s in range(mp):
+                resp[k, s] += log(determinant[s])
+            continue
         for s in range(mp):
             resp[k, s] = _ZERO
         at = 0
@@ -216,7 +251,7 @@ def _matrices_density(p, work, missing, m):
 
 
 @helper(ELEMENTWISE)
-def _variances_density(p, work, missing, m):
+def _variances_density(p, work, missing, small, m):
     """Compute the weighted log-densities of a tile, and keep 1 / T and x - mean of every component."""
     x, seen, noise, solved, resp = work.x, work.seen, work.noise, work.solved, work.resp
     means, covariance = p.means, p.covariance
@@ -283,7 +318,7 @@ def _weigh(resp, total, k, mp):
 
 
 @helper(ELEMENTWISE)
-def _matrices_accumulate(p, work, missing, m, lane, out):
+def _matrices_accumulate(p, work, missing, small, m, lane, out):
     """Add the sums of a tile, given responsibilities resp * total. Cost: k B d^3 2 / 3 flops."""
     column, image, w, one, resp = work.column, work.image, work.w, work.one, work.resp
     n_components, d = p.means.shape
@@ -295,8 +330,19 @@ def _matrices_accumulate(p, work, missing, m, lane, out):
         out.counts[lane, k] += count
         if k == n_components:  # noise
             continue
-        _columns(p, work, missing, k, mp)
         target = lane * len(p.constant) + k
+        if small:
+            base, solved, sums, scatter = k * (p.covariance.shape[1] + d), work.solved, out.sums, out.scatter
+            if d == 2:
+                small_excess_2(solved, base, p.factor, k, resp, mp, sums, scatter, target)
+            elif d == 3:
+                small_excess_3(solved, base, p.factor, k, resp, mp, sums, scatter, target)
+            elif d == 4:
+                small_excess_4(solved, base, p.factor, k, resp, mp, sums, scatter, target)
+            else:
+                small_excess_5(solved, base, p.factor, k, resp, mp, sums, scatter, target)
+            continue
+        _columns(p, work, missing, k, mp)
         at, element = none, none
         for c in range(d):
             out.sums[target, c] += weighted_excess(resp, k, w, c, one, none, column, none, image, none, none, mp)
@@ -340,7 +386,7 @@ def _columns(p, work, missing, k, mp):
 
 
 @helper(ELEMENTWISE)
-def _variances_accumulate(p, work, missing, m, lane, out):
+def _variances_accumulate(p, work, missing, small, m, lane, out):
     """Add the sums of a tile, given responsibilities resp * total."""
     seen, solved, column, image, w, one, resp = (
         work.seen,
@@ -372,11 +418,11 @@ def _variances_accumulate(p, work, missing, m, lane, out):
             out.scatter[target, i] += weighted_excess(resp, k, w, i, w, i, column, i, image, i, np.int64(1), mp)
 
 
-def _density(p, work, missing, m):
+def _density(p, work, missing, small, m):
     """Compute the weighted log-densities of a tile."""
 
 
-def _accumulate(p, work, missing, m, lane, out):
+def _accumulate(p, work, missing, small, m, lane, out):
     """Add the sums of a tile."""
 
 
@@ -397,14 +443,15 @@ def _leave_out_empty(work, d, mp):
 
 @helper(ELEMENTWISE, inline=True)
 def _load_and_evaluate(samples, noise, first, m, p, work):
-    """Load a tile and compute its log-densities; return the number of missing values."""
+    """Load a tile and compute its log-densities; return the number of missing values, and whether matrices were small."""
     d = p.means.shape[1]
     matrices = p.covariance.shape[1] > d
-    missing = _load(samples, noise, first, m, matrices, work)
+    missing, moderate = _load(samples, noise, first, m, matrices, work)
+    small = matrices and missing == 0 and 2 <= d <= MOST_SMALL and moderate and p.moderate
     if missing > 0:
         _hide(d, padded(m), matrices, work)
-    rows_density(p, work, missing, m)
-    return missing
+    rows_density(p, work, missing, small, m)
+    return missing, small
 
 
 @helper(ELEMENTWISE)
@@ -413,14 +460,14 @@ def sweep_rows_lane(samples, noise, low, high, parameters, weights, lane, out):
     work = _new_tile(parameters)
     for first in range(low, high, parameters.tile):
         m = min(parameters.tile, high - first)
-        missing = _load_and_evaluate(samples, noise, first, m, parameters, work)
+        missing, small = _load_and_evaluate(samples, noise, first, m, parameters, work)
         if weights.shape[0] > 0:
             out.log_likelihood[lane] += weighted_exponentials_tile(work.resp, work.top, work.total, m, weights, first)
         else:
             out.log_likelihood[lane] += exponentials_tile(work.resp, work.top, work.total, m)
         if missing > 0:
             _leave_out_empty(work, parameters.means.shape[1], padded(m))
-        rows_accumulate(parameters, work, missing, m, lane, out)
+        rows_accumulate(parameters, work, missing, small, m, lane, out)
 
 
 @helper(ELEMENTWISE)

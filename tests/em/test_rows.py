@@ -42,7 +42,7 @@ def noisy(n, d, kind, share_missing=0.0, seed=0, dtype=np.float64):
 
 @pytest.mark.parametrize("layout", list(LAYOUTS))
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("d", "missing"), [(1, 0.0), (3, 0.0), (3, 0.4), (6, 0.3)])
+@pytest.mark.parametrize(("d", "missing"), [(1, 0.0), (2, 0.0), (3, 0.0), (4, 0.0), (5, 0.0), (3, 0.4), (6, 0.3)])
 def test_a_sweep_is_the_loop_over_rows(layout, kind, d, missing):
     X, S, source = noisy(45, d, kind, missing)
     params = mixture(layout, d)
@@ -125,6 +125,31 @@ def test_narrow_components_keep_their_digits():
     stats = sweep(NoisySource(ArraySource(X), np.zeros((400, 9))), params)
     along = turn[:, 2] @ stats.scatter[0] @ turn[:, 2]
     assert_allclose(along, ((X @ turn[:, 2]) ** 2).sum(), rtol=1e-5)
+
+
+def test_errors_without_bounds():
+    """An error of 1e100 is as good as a missing value, and one sample that has it does not spoil the others."""
+    X, S, _ = noisy(40, 3, "matrices")
+    S[5] = np.diag([0.1, 1e100, 1e100])
+    S[7] = np.diag([1e150, 1e150, 1e150])
+    params = mixture("full", 3)
+    stats = sweep(NoisySource(ArraySource(X), S.reshape(40, 9)), params)
+    expected = naive.incomplete_statistics(X, params.weights, params.means, params.covariances, "full", S)
+    assert_allclose(stats.log_likelihood, expected[0].sum(), rtol=1e-12)
+    assert_allclose(stats.scatter, expected[4], rtol=1e-9, atol=1e-10)
+    hidden = X.copy()
+    hidden[5, 1:], hidden[7] = np.nan, np.nan
+    as_missing = sweep(NoisySource(ArraySource(hidden, incomplete=True), S.reshape(40, 9)), params)
+    # what is missing has no density, and a sample without values counts for nothing
+    assert_allclose(stats.counts.sum(), as_missing.counts.sum() + 1.0, rtol=1e-12)
+    assert_allclose(as_missing.log_likelihood, np.delete(expected[0], [5, 7]).sum() + _first(X[5], params), rtol=1e-12)
+
+
+def _first(x, params):
+    """Return the log-density of the first feature, with an error of variance 0.1."""
+    variances = params.covariances[:, 0, 0] + 0.1
+    each = -0.5 * (np.log(2 * np.pi * variances) + (x[0] - params.means[:, 0]) ** 2 / variances)
+    return np.log(params.weights @ np.exp(each))
 
 
 @pytest.mark.parametrize("kind", ["variances", "matrices"])

@@ -96,7 +96,7 @@ def test_distances_to_neighbours_of_few_missing_values_are_those_of_complete_sam
     Y = X.copy()
     Y[5, 0] = np.nan
     near = np.isclose(neighbour_distances(Y), neighbour_distances(X), rtol=0.01)
-    assert near.mean() > 0.97
+    assert near.mean() > 0.9
 
 
 @pytest.mark.parametrize("start", STARTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from guarded import Guarded, guard, guarded_kernels
 import fastgmm
 from fastgmm import GaussianMixture, em_step, kmeans, log_density, log_prob, responsibilities, sufficient_statistics
 from fastgmm._jit import JIT_DISABLED
+from fastgmm.data import patterns
 from fastgmm.data.distinct import gathered
 from fastgmm.data.source import ArraySource
 from fastgmm.em.lanes import SINGLE_LANE
@@ -229,3 +231,30 @@ def test_distinct_samples(guarded, weighted, dtype):
         if found is not source:
             assert np.array_equal(np.sort(found.X[:, 0]), np.unique(X))
             assert found.total_weight * found.weight_unit == source.total_weight * source.weight_unit
+
+
+@plain
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["full", "diag"])
+def test_missing_values(guarded, layout, dtype):
+    """By patterns and one by one; more patterns than there is room for at first; k-means on weighted samples."""
+    X, *_ = draw(90, 9, 2, dtype)
+    rng = np.random.default_rng(0)
+    X[rng.uniform(size=X.shape) < 0.3] = np.nan
+    weights = rng.integers(1, 4, len(X))
+    with limited_patterns(8):
+        model = GaussianMixture(
+            2, covariance_type=layout, missing_values="marginalize", max_iter=2, random_state=0, reg_covar=1e-2
+        ).fit(X, sample_weight=weights)
+    assert np.isfinite(model.score_samples(X)).all()
+    assert np.isfinite(model.impute(X)).all()
+
+
+@contextmanager
+def limited_patterns(room):
+    """Room for so many patterns at first."""
+    before, patterns._ROOM = patterns._ROOM, room
+    try:
+        yield
+    finally:
+        patterns._ROOM = before
