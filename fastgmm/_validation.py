@@ -373,7 +373,8 @@ def check_choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     folded = {choice.lower(): choice for choice in reversed(choices)}
     given = str(value).lower()
     begun = [choice for choice in folded if len(choice) > 2 and given.startswith(choice)]  # 'diagonal' for 'diag'
-    near = begun or difflib.get_close_matches(given, folded, n=1, cutoff=0.4)
+    alike = difflib.get_close_matches(given, folded, n=1, cutoff=0.4)
+    near = begun if begun and difflib.SequenceMatcher(None, given, alike[0]).ratio() < 0.8 else alike
     hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
     raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
 
