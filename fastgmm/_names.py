@@ -22,6 +22,8 @@ ON_COLLAPSE = ("raise", "reset")
 MISSING_VALUES = ("raise", "marginalize")
 #: Criteria that models are chosen by.
 CRITERIA = ("bic", "icl", "aic")
+#: Kinds of discriminant analysis, and what chooses among its models.
+CLASSIFIERS, CLASS_CRITERIA = ("edda", "mclustda"), ("bic", "cv")
 #: Priors of the weights of a variational fit.
 WEIGHT_PRIORS = ("dirichlet_process", "dirichlet_distribution")
 #: Kinds of discriminant analysis: one component for each class, or a mixture for each; and what chooses among candidates.

@@ -20,6 +20,8 @@ import fastgmm
 from fastgmm._names import (
     ACCELERATIONS,
     ALGORITHMS,
+    CLASS_CRITERIA,
+    CLASSIFIERS,
     COVARIANCE_TYPES,
     CRITERIA,
     MCLUST_NAMES,
@@ -123,6 +125,20 @@ keys of --json:
   mean_log_likelihood         that divided by total_weight
   bic, aic                    numbers, smaller is better; null for a model of fit --bayesian
   per_sample                  the path written, or null
+"""
+_CLASSIFY_KEYS = """\
+keys of --json:
+  command, version, data, new  as given; new is null without --new
+  n_samples, n_features        integers, of DATA
+  classes                      the classes, ascending; the next three have an entry for each
+  class_sizes, priors          integers, numbers
+  models                       objects: n_components, covariance_type
+  method, criterion            as given
+  bic, log_likelihood          numbers, of DATA
+  training_error               share of DATA that is classified wrongly
+  labels                       the class of each sample that was classified, only without --output
+  seconds                      object: read, compile (0 if a cache holds the code), fit
+  files                        object: output, model; the paths written, or null
 """
 _MERGE_KEYS = """\
 keys of --json:
@@ -429,6 +445,7 @@ def _build() -> tuple[_Parser, dict[str, _Parser]]:
     _add_bootstrap(
         add("bootstrap", "print standard errors and intervals of the parameters of a model", _BOOTSTRAP_KEYS)
     )
+    _add_classify(add("classify", "learn classes from a table and classify samples", _CLASSIFY_KEYS))
     _add_sample(add("sample", "draw samples from a model", _SAMPLE_KEYS))
     _model_argument(add("info", "show a saved model", _INFO_KEYS))
     _add_warmup(add("warmup", "compile the kernels of a first fit, and say how long it took", _WARMUP_KEYS))
@@ -657,6 +674,51 @@ def _add_bootstrap(parser: _Parser) -> None:
     parser.add_argument("--progress", action="store_true", help="show progress on standard error")
     _seed_argument(parser)
     _threads_argument(parser)
+
+
+def _add_classify(parser: _Parser) -> None:
+    parser.add_argument(
+        "classes", metavar="CLASSES", help="the column of DATA that holds the classes, by name or index"
+    )
+    _data_arguments(parser)
+    parser.add_argument(
+        "--new", metavar="FILE", help="samples to classify, a table like DATA; without it DATA itself is classified"
+    )
+    group = parser.add_argument_group("the classifier")
+    group.add_argument(
+        "--method",
+        metavar="NAME",
+        type=_one_of("method", CLASSIFIERS),
+        default=CLASSIFIERS[0],
+        help="edda: a component for each class, of one type; mclustda: a mixture for each (default: edda)",
+    )
+    group.add_argument(
+        "--covariances",
+        metavar="LIST",
+        type=_covariance_list,
+        default="all",
+        help=f"types to choose from: {_TYPES}; all: mclust's (default: all)",
+    )
+    group.add_argument(
+        "-k",
+        "--components",
+        metavar="LIST",
+        type=_sizes,
+        help="mclustda: components of a class to choose from, such as 1:5 (default: 1:5)",
+    )
+    group.add_argument(
+        "--criterion",
+        metavar="NAME",
+        type=_one_of("criterion", CLASS_CRITERIA),
+        default="bic",
+        help="bic, or cv, errors in ten-fold cross-validation (default: bic)",
+    )
+    _seed_argument(group)
+    _threads_argument(group)
+    parser.add_argument("--proba", action="store_true", help="write the probability of each class as well (.csv)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the classes (.csv)")
+    parser.add_argument("--model", metavar="FILE", help="save the classifier, for fastgmm.load (.npz)")
+    _force_argument(parser)
 
 
 def _add_sample(parser: _Parser) -> None:

@@ -23,7 +23,7 @@ from fastgmm._atomic import replacing
 from fastgmm._compat import optional
 from fastgmm._jit import on_compilation
 from fastgmm._limits import LIMITS
-from fastgmm._names import COVARIANCE_TYPES, MCLUST_NAMES
+from fastgmm._names import CLASSIFIERS, COVARIANCE_TYPES, MCLUST_NAMES
 from fastgmm.cli import inputs, outputs, report
 from fastgmm.cli.inputs import Table
 from fastgmm.data.open import open_here
@@ -346,6 +346,58 @@ def bootstrap(args: Namespace) -> None:
     summary |= {"standard_error": found.standard_error._asdict(), "bias": found.bias._asdict()}
     summary |= {"low": low._asdict(), "high": high._asdict()}
     _show(args, summary, lambda _: str(found))
+
+
+def classify(args: Namespace) -> None:
+    """Learn classes from a table, and classify it or another one."""
+    # a name clash otherwise: --model is written here, and read by the other commands
+    files = {"--output": args.output, "--model": args.model}
+    reads = [args.data, *([] if args.new is None else [args.new])]
+    outputs.check_outputs(files, reads, args.force, models=["--model"])
+    sizes = args.components
+    if args.method == CLASSIFIERS[0] and sizes is not None:
+        raise ValueError("--components is for --method mclustda: edda has one component for each class")
+    begin = time.perf_counter()
+    table, classes = inputs.read_with_classes(args)
+    spent = {"read": time.perf_counter() - begin}
+    model = fastgmm.GaussianMixtureClassifier(
+        (1 if args.method == CLASSIFIERS[0] else range(1, 6)) if sizes is None else sizes,
+        covariance_type=args.covariances,
+        method=args.method,
+        criterion=args.criterion,
+        random_state=args.seed,
+        n_threads=args.threads,
+    )
+    begin = time.perf_counter()
+    with on_compilation() as compilation:
+        model.fit(np.asarray(table.data), classes)
+    spent |= {"compile": compilation.seconds, "fit": time.perf_counter() - begin - compilation.seconds}
+    error = float((model.predict(table.data) != classes).mean())
+    X = table.data if args.new is None else inputs.read(_of_new(args), args.columns, args.dtype).data
+    labels = model.predict(X)
+    if args.output:
+        proba = model.predict_proba(X) if args.proba else np.empty((len(labels), 0))
+        names = [f"p_{label}" for label in model.classes_] if args.proba else []
+        rows = ([label, *row] for label, row in zip(labels.tolist(), proba.tolist(), strict=True))
+        outputs.write_rows(args.output, ["class", *names], rows)
+    if args.model:
+        model.save(args.model)
+    summary = _head("classify", args) | {"new": args.new, "n_samples": len(classes), "n_features": table.n_features}
+    summary |= {"classes": model.classes_, "class_sizes": [int((classes == label).sum()) for label in model.classes_]}
+    summary |= {"priors": model.priors_, "method": args.method, "criterion": args.criterion}
+    summary["models"] = [
+        {"n_components": len(one.weights_), "covariance_type": one.covariance_type} for one in model.mixtures_
+    ]
+    summary |= {"bic": model.bic_, "log_likelihood": model.log_likelihood_, "training_error": error}
+    if not args.output:
+        summary["labels"] = labels
+    summary |= {"seconds": spent, "files": {"output": args.output, "model": args.model}}
+    _show(args, summary, report.classify)
+
+
+def _of_new(args: Namespace) -> Namespace:
+    """Return the arguments for reading --new, whose columns are those of DATA."""
+    return Namespace(**vars(args) | {"data": args.new})
 
 
 def sample(args: Namespace) -> None:

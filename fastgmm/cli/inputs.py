@@ -23,6 +23,7 @@ from fastgmm.io.tables import (
     describe,
     npy_header,
     npy_layout,
+    read_column,
     read_table,
     resolve_columns,
 )
@@ -94,6 +95,31 @@ def read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> Table:
         numbered=None if args.columns is not None else _index_column(begin, picked, names),
         header=header if header is not None and _is_header(begin, header) else None,
     )
+
+
+def read_with_classes(args: Namespace) -> tuple[Table, NDArray[Any]]:
+    """Open DATA without the column of --classes, and return that column, of integers if it holds nothing else."""
+    file, *others = data_files(args.data)
+    if others:
+        raise ValueError(f"{args.data} are {len(others) + 1} files; classify takes one")
+    names, n_columns, _ = _describe(args, file)
+    found = resolve_columns(file, "classes", [args.classes], names, n_columns)
+    if len(found) != 1:
+        raise ValueError(f"--classes is {args.classes!r}, which are {len(found)} columns; it must be one")
+    picked = choose_columns(file, names, n_columns, args.columns, args.drop)
+    args.columns, args.drop = [str(j) if names is None else names[j] for j in picked if j != found[0]], None
+    if not args.columns:
+        raise ValueError(f"{file}: no column is left of {n_columns} beside that of the classes")
+    values = read_column(_file(args, file), found[0], **_options(args))
+    with contextlib.suppress(ValueError):
+        whole = values.astype(np.float64)
+        values = whole.astype(np.int64) if (whole == np.round(whole)).all() else values
+    empty = np.flatnonzero(values == "") if values.dtype.kind == "U" else np.zeros(0, np.intp)
+    if empty.size:
+        raise ValueError(
+            f"{file}: sample {empty[0]} (counted from 0) has no class; leave it out, or pass it with --new"
+        )
+    return read(args, args.columns, args.dtype), values
 
 
 def tell_of_doubts(args: Namespace, table: Table) -> None:

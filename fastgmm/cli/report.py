@@ -195,6 +195,28 @@ def merge(summary: Summary, text: str) -> str:
     return "\n".join([*lines, f"output: {summary['output']}"] if summary["output"] else lines)
 
 
+def classify(summary: Summary) -> str:
+    """Return the report of a classifier, and the classes of the samples unless they are in a file."""
+    rows = [
+        [str(label), str(size), number(prior), str(one["n_components"]), one["covariance_type"]]
+        for label, size, prior, one in zip(
+            summary["classes"], summary["class_sizes"], summary["priors"], summary["models"], strict=True
+        )
+    ]
+    lines = [
+        f"{summary['data']}: {plural(summary['n_samples'], 'sample')} of {plural(summary['n_features'], 'feature')}, "
+        f"{len(rows)} classes",
+        f"{summary['method']} by {summary['criterion']}: BIC {criterion(summary['bic'])}, "
+        f"{100 * summary['training_error']:.4g} % of these samples are classified wrongly",
+        "",
+        table(["class", "samples", "prior", "components", "covariances"], rows),
+    ]
+    lines += [f"{name}: {path}" for name, path in summary["files"].items() if path]
+    if "labels" in summary:
+        lines += ["", *map(str, summary["labels"])]
+    return "\n".join(lines)
+
+
 def info(summary: Summary) -> str:
     """Return the description of a saved model."""
     bound = summary["lower_bound"]

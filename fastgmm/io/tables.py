@@ -31,6 +31,7 @@ from fastgmm.io.text import (
     inspect_text,
     kind_of,
     read_text,
+    read_words,
 )
 
 __all__ = ["TableData", "describe", "read_table"]
@@ -175,6 +176,32 @@ def describe(
     if kind == ".npy":
         return Description(None, npy_layout(file)[0][1])
     return Description(None, _npz_layout(file, key)[1][1])
+
+
+def read_column(
+    path: str | os.PathLike[str] | TextFile,
+    column: int,
+    *,
+    header: Header = "auto",
+    key: str | None = None,
+    delimiter: str | None = None,
+    decimal: str = ".",
+    comment: str | None = None,
+    missing: bool = False,
+) -> NDArray[Any]:
+    """Return one column of a file, (n,), of numbers or words. Parameters and errors as in `read_table`."""
+    form = Format(header, delimiter, decimal, comment, missing)
+    text, file = _text_or_path(path)
+    kind = _kind(text, file, form, key)
+    if kind in _TEXT:
+        return np.array(read_words(text or TextFile.at(file), form, column))
+    if kind == ".parquet":
+        with _open_parquet(file) as table:
+            name = table.schema_arrow.names[column]
+            found: NDArray[Any] = np.asarray(table.read(columns=[name]).column(0).to_pylist())
+        return found
+    data = np.load(file, allow_pickle=False) if kind == ".npy" else _load_npz(file, key)
+    return np.asarray(data[:, column])
 
 
 def _text_or_path(path: str | os.PathLike[str] | TextFile) -> tuple[TextFile | None, str]:

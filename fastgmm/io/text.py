@@ -108,6 +108,21 @@ def read_text(
     return data, None if layout.names is None else tuple(layout.names[j] for j in picked)
 
 
+def read_words(text: TextFile, form: Format, column: int) -> list[str]:
+    """Return the fields of one column as they are, without blanks around them."""
+    layout = inspect_text(text, form)
+    words = []
+    for i, (line, fields) in enumerate(_records(text, layout.delimiter, layout.comment)):
+        if i == 0 and layout.names is not None:
+            continue
+        if len(fields) != layout.n_fields:
+            raise ValueError(
+                f"{text.name}, line {line}: {len(fields)} fields, but the first line has {layout.n_fields}"
+            )
+        words.append(fields[column].strip())
+    return words
+
+
 def inspect_text(text: TextFile, form: Format) -> Layout:
     """Find delimiter, header and number of fields from the first line that is not empty."""
     header, delimiter, decimal, comment, missing = form
