@@ -45,7 +45,9 @@ def test_command_lines_run(tmp_path, monkeypatch, capsys):
     assert "setosa" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["pip install . && fastgmm demo", 'pip install ".[test]" && pytest'])
+@pytest.mark.parametrize(
+    "command", ["pip install . && fastgmm demo", 'pip install ".[test]" && pytest -n 2 --dist loadfile']
+)
 def test_the_two_commands_are_there(command):
     assert f"\n{command}\n" in README
 

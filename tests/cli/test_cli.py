@@ -30,7 +30,7 @@ from fastgmm.plotting import plot_mixture
 
 IRIS = str(Path(fastgmm.datasets.__file__).with_name("iris.csv"))
 FAITHFUL = str(Path(fastgmm.datasets.__file__).with_name("faithful.csv"))
-COMMANDS = ["demo", "fit", "select", "predict", "score", "merge", "bootstrap", "sample", "info", "warmup"]
+COMMANDS = ["demo", "fit", "select", "predict", "score", "merge", "bootstrap", "classify", "sample", "info", "warmup"]
 
 
 class Result(NamedTuple):
@@ -372,9 +372,9 @@ def test_fit_json_is_the_models_numbers(works: Any, model: GaussianMixture) -> N
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_documents_the_keys_of_json(
-    command: str, works: Any, saved: Path, plain: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_documents_the_keys_of_json(command: str, works: Any, saved: Path, plain: Path, tmp_path: Path) -> None:
+    classes = tmp_path / "classes.csv"
+    classes.write_text("x,kind\n" + "".join(f"{i % 7 + 9 * (i % 2)},{'ab'[i % 2]}\n" for i in range(40)))
     argv = {
         "demo": [],
         "fit": [plain, "-k", 2],
@@ -383,6 +383,7 @@ def test_help_documents_the_keys_of_json(
         "score": [saved, plain],
         "merge": [saved, plain],
         "bootstrap": [saved, plain, "--resamples", 3],
+        "classify": ["kind", classes, "--covariances", "EEE"],
         "sample": [saved, "-n", 2],
         "info": [saved],
         "warmup": ["--covariance", "full"],
@@ -862,7 +863,8 @@ def test_warmup(works: Any) -> None:
     [
         (
             [],
-            "a command is missing: demo, fit, select, predict, score, merge, bootstrap, sample, info, warmup; see fastgmm --help",
+            "a command is missing: demo, fit, select, predict, score, merge, bootstrap, classify, sample, info, warmup; see "
+            "fastgmm --help",
         ),
         (["fti"], r"unknown command 'fti'; did you mean fit\?"),
         (["zzz"], "unknown command 'zzz'; it must be one of demo, fit"),
