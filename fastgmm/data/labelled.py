@@ -58,7 +58,7 @@ class LabelledSource(Wrapped):
                 yield block._replace(labels=self.labels[block.start : block.start + len(block.X)])
 
     def known(self) -> tuple[ArraySource, NDArray[np.int64]]:
-        """Return the samples that have a label, and these; every so many of them if they are too many to load."""
+        """Return the samples that have a label, and the labels; of more than can be loaded, a regular selection."""
         rows = np.flatnonzero(self.labels != UNKNOWN)
         most = max(1, LIMITS.loaded // (self.n_features * self.dtype.itemsize))
         rows = rows[:: -(-len(rows) // most)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastgmm._errors import NotFittedError, like_sklearn
 from fastgmm._validation import check_choice
+from fastgmm.estimators import sklearn_callbacks
 from fastgmm.estimators.notebook import Table, page
 
 
@@ -38,6 +39,31 @@ class Estimator:
             check_choice(f"parameter of {type(self).__name__}", name, self._parameter_names())
         for name, value in params.items():
             setattr(self, name, value)
+        return self
+
+    def set_callbacks(self, *callbacks: Any) -> Any:
+        """Set scikit-learn's callbacks for `fit`, such as ``ProgressBar()`` and ``ScoringMonitor``; none removes them.
+
+        The fit of a mixture is a task with a task for each start, and that one for each iteration. A callback that asks to stop
+        after an iteration ends its start. The fit of an estimator that is made of mixtures is a single task. Needs scikit-learn
+        1.9.
+
+        Parameters
+        ----------
+        *callbacks : instances of sklearn.callback.FitCallback
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ImportError
+            Without scikit-learn 1.9 or newer.
+        TypeError
+            If one is not a callback.
+        """
+        sklearn_callbacks.set_callbacks(self, callbacks)
         return self
 
     def _changed(self) -> dict[str, Any]:

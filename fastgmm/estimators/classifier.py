@@ -32,6 +32,7 @@ from fastgmm.estimators.class_models import (
 from fastgmm.estimators.composite import Composite, named
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.saving import composite
+from fastgmm.estimators.sklearn_callbacks import one_task
 from fastgmm.model.params import Params
 from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import STRUCTURES
@@ -145,6 +146,7 @@ class GaussianMixtureClassifier(Composite):
 
     # --- fit ---
 
+    @one_task
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the mixtures of the classes.
 

@@ -354,30 +354,6 @@ class FittableMixture(FittedMixture):
             )
         return self._earlier(step), averages
 
-    def set_callbacks(self, *callbacks: Any) -> Self:
-        """Set scikit-learn's callbacks for `fit`, such as ``ProgressBar()`` and ``ScoringMonitor``; none removes them.
-
-        A fit is a task with a task for each start, and that one for each iteration. A callback that asks to stop after an
-        iteration ends its start. Needs scikit-learn 1.9.
-
-        Parameters
-        ----------
-        *callbacks : instances of sklearn.callback.FitCallback
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ImportError
-            Without scikit-learn 1.9 or newer.
-        TypeError
-            If one is not a callback.
-        """
-        sklearn_callbacks.set_callbacks(self, callbacks)
-        return self
-
     @property
     def _fit_within_callbacks(self) -> Callable[..., Source]:
         """Return `_fit`, within the callbacks of scikit-learn if there are some."""
@@ -401,36 +377,10 @@ class FittableMixture(FittedMixture):
         self._refuse_overridden(FIT_HOOKS, "fit")
         step, stop = self._check_arguments()
         if batch_size is not None:
-            _validation.check_integer("batch_size", batch_size, 1)
-            if self.acceleration is not None:
-                raise ValueError(
-                    f"acceleration={self.acceleration!r} is for EM on all samples, and batch_size makes a step after each batch: "
-                    "leave one of them out"
-                )
-            if self.algorithm != "dense":
-                raise ValueError(
-                    f"algorithm={self.algorithm!r} is for EM on all samples, whose distances it carries over from one iteration to "
-                    "the next: leave algorithm or batch_size out"
-                )
-            self._check_no_reset("batch_size makes")
-            if self.forgetting is not None:
-                raise ValueError(
-                    f"forgetting={self.forgetting!r} is for streams that drift, and batch_size goes through the same data again "
-                    "and again: call partial_fit, or set forgetting=None"
-                )
-            if checkpoint is not None:
-                raise ValueError(
-                    "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out; partial_fit and "
-                    "save keep the parameters and the averages after each batch"
-                )
+            self._check_batches(X, batch_size, checkpoint)
         every = _validation.check_non_negative("checkpoint_every", checkpoint_every)
         saved = None if checkpoint is None else Checkpoint(checkpoint, every)
         with_bar = _validation.check_bool("progress", progress)
-        if batch_size is not None and opener_for(X) is not None:  # before the data are persisted and checked elsewhere
-            raise ValueError(
-                "batch_size needs data that are read here, and X lies elsewhere, as a Dask collection does: leave it out, or "
-                "call partial_fit with parts of X"
-            )
         names = _validation.feature_names(X)
         source = with_noise(self._valued(X, sample_weight, min_samples=2), noise_covariance)
         check_observed(source, names)
@@ -468,6 +418,36 @@ class FittableMixture(FittedMixture):
         if result.n_resets:
             warn(reset_warning(result.n_resets, fit.reset_reasons), UserWarning)
         return source
+
+    def _check_batches(self, X: Any, batch_size: int, checkpoint: Any) -> None:
+        """Raise ValueError if steps after batches cannot be made of the data, or not with the other arguments."""
+        _validation.check_integer("batch_size", batch_size, 1)
+        if self.acceleration is not None:
+            raise ValueError(
+                f"acceleration={self.acceleration!r} is for EM on all samples, and batch_size makes a step after each batch: "
+                "leave one of them out"
+            )
+        if self.algorithm != "dense":
+            raise ValueError(
+                f"algorithm={self.algorithm!r} is for EM on all samples, whose distances it carries over from one iteration to "
+                "the next: leave algorithm or batch_size out"
+            )
+        self._check_no_reset("batch_size makes")
+        if self.forgetting is not None:
+            raise ValueError(
+                f"forgetting={self.forgetting!r} is for streams that drift, and batch_size goes through the same data again "
+                "and again: call partial_fit, or set forgetting=None"
+            )
+        if checkpoint is not None:
+            raise ValueError(
+                "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out; partial_fit and "
+                "save keep the parameters and the averages after each batch"
+            )
+        if opener_for(X) is not None:  # before the data are persisted and checked elsewhere
+            raise ValueError(
+                "batch_size needs data that are read here, and X lies elsewhere, as a Dask collection does: leave it out, or "
+                "call partial_fit with parts of X"
+            )
 
     def _labelled(self, source: Source, labels: Any, label_components: Any, batch_size: int | None) -> LabelledSource:
         """Return the samples with what is known of them; raise ValueError or TypeError if that cannot be used."""

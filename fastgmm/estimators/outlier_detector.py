@@ -13,6 +13,7 @@ from fastgmm.em.step import REG_COVAR
 from fastgmm.estimators.composite import Composite, named
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.saving import composite
+from fastgmm.estimators.sklearn_callbacks import one_task
 from fastgmm.model.priors import NormalInverseWishart
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class GaussianMixtureOutlierDetector(Composite):
         self.algorithm = algorithm
         self.n_threads = n_threads
 
+    @one_task
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the mixture and find the threshold.
 

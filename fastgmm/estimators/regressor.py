@@ -18,6 +18,7 @@ from fastgmm.estimators.composite import Composite, named
 from fastgmm.estimators.derived import feature_indices
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.saving import composite
+from fastgmm.estimators.sklearn_callbacks import one_task
 from fastgmm.model.conditional import Conditional, conditional
 from fastgmm.model.priors import NormalInverseWishart
 
@@ -106,6 +107,7 @@ class GaussianMixtureRegressor(Composite):
         self.algorithm = algorithm
         self.n_threads = n_threads
 
+    @one_task
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the mixture of `X` (n, d) and `y` (n,) or (n, q).
 

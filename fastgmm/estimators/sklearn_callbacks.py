@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, wraps
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from fastgmm.em.stop import Reason
 from fastgmm.model.params import Params
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _module() -> ModuleType:
@@ -43,6 +44,26 @@ def has_callbacks(estimator: Any) -> bool:
 def managed(estimator: Any, fit: Callable[..., T], *arguments: Any) -> T:
     """Return ``fit(*arguments)``; whatever its end, callbacks that were set up are torn down."""
     found: T = _module().with_callbacks(lambda estimator: fit(*arguments))(estimator)
+    return found
+
+
+def one_task(fit: F) -> F:
+    """Decorate the `fit` of an estimator that is made of mixtures: for callbacks it is one task."""
+
+    @wraps(fit)
+    def within(estimator: Any, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        if not has_callbacks(estimator):
+            return fit(estimator, X, y, sample_weight)
+        return managed(estimator, _as_task, fit, estimator, data_of(X, y, sample_weight))
+
+    return cast(F, within)
+
+
+def _as_task(fit: Callable[..., T], estimator: Any, data: dict[str, Any]) -> T:
+    context = _module().CallbackSupportMixin._init_callback_context(estimator)
+    context.call_on_fit_task_begin(estimator=estimator, **data)
+    found = fit(estimator, data["X"], data["y"], (data["metadata"] or {}).get("sample_weight"))
+    context.call_on_fit_task_end(estimator=estimator, reconstruction_attributes={}, **data)
     return found
 
 

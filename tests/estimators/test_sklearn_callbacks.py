@@ -10,7 +10,13 @@ from kit import blobs
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastgmm import BayesianGaussianMixture, GaussianMixture
+from fastgmm import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    GaussianMixtureClassifier,
+    GaussianMixtureOutlierDetector,
+    GaussianMixtureRegressor,
+)
 
 callback = pytest.importorskip("sklearn.callback", reason="callbacks are in scikit-learn from 1.9 on")
 K = 3
@@ -107,6 +113,18 @@ def test_scikit_learn_s_own_callbacks(X):
     if hasattr(pipe, "set_callbacks"):
         pipe.set_callbacks(callback.ProgressBar()).fit(X)
         assert not hasattr(pipe[-1], "_parent_callback_ctx")
+
+
+@pytest.mark.parametrize(
+    "estimator", [GaussianMixtureClassifier(), GaussianMixtureRegressor(), GaussianMixtureOutlierDetector()]
+)
+def test_estimators_of_mixtures_are_one_task(X, estimator):
+    recorder = Recorder()
+    y = (X[:, 0] > 0).astype(int)
+    estimator.set_callbacks(recorder).fit(X, y, sample_weight=np.ones(len(X)))
+    assert recorder.events == ["setup", ("begin", "fit", 0, 0), ("end", "fit", 0, 0), "teardown"]
+    plain = type(estimator)().fit(X, y, sample_weight=np.ones(len(X)))
+    np.testing.assert_array_equal(estimator.predict(X), plain.predict(X))
 
 
 def test_others_are_refused():
