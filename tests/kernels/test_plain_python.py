@@ -250,6 +250,23 @@ def test_missing_values(guarded, layout, dtype):
     assert np.isfinite(model.impute(X)).all()
 
 
+@plain
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_follows_from_a_fit(guarded, dtype):
+    """Gains of merging components, with weights and a noise component; means and variances of some features given others."""
+    X, _, rng = draw(70, 3, 3, dtype)
+    weights = rng.uniform(size=len(X)) + 0.1
+    for options in ({}, {"noise": True}):
+        model = GaussianMixture(3, max_iter=2, random_state=0, reg_covar=1e-2, **options).fit(X)
+        for by in (None, weights):
+            found = fastgmm.merge(model, X, sample_weight=by)
+            assert np.all(np.diff(found.entropies) <= 1e-9) or np.all(np.diff(found.entropies) >= -1e-9)
+    regressor = fastgmm.GaussianMixtureRegressor(2, max_iter=2, random_state=0, reg_covar=1e-2).fit(X[:, :2], X[:, 2])
+    mean, deviation = regressor.predict(X[:, :2], return_std=True)
+    assert np.isfinite(mean).all()
+    assert (deviation > 0).all()
+
+
 @contextmanager
 def limited_patterns(room):
     """Room for so many patterns at first."""
