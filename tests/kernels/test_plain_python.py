@@ -18,6 +18,7 @@ from fastgmm.data.distinct import gathered
 from fastgmm.data.source import ArraySource
 from fastgmm.em.lanes import SINGLE_LANE
 from fastgmm.kernels.cholesky import factor_precisions
+from fastgmm.kernels.eigen import eigen
 from fastgmm.kernels.orientation import rotate
 from fastgmm.model.structures import MCLUST_NAMES
 
@@ -265,6 +266,20 @@ def test_what_follows_from_a_fit(guarded, dtype):
     mean, deviation = regressor.predict(X[:, :2], return_std=True)
     assert np.isfinite(mean).all()
     assert (deviation > 0).all()
+
+
+@plain
+def test_eigenvectors_and_centres_that_move(guarded):
+    """Reflections to a tridiagonal matrix, and their product; k-means that compares again what its bounds leave open."""
+    for d in (1, 2, 3, 5):
+        matrix = np.cov(np.random.default_rng(d).normal(size=(d, 40))).reshape(d, d)
+        values, axes = np.empty(d), np.empty((d, d))
+        eigen(guard(matrix), guard(values), guard(axes))
+        np.testing.assert_allclose(values, np.linalg.eigvalsh(matrix), rtol=1e-10)
+    for dtype in DTYPES:
+        X, *_ = draw(300, 3, 5, dtype, apart=1.0)
+        centres = fastgmm.kmeans(X, 6, random_state=0, tol=0.0)[0]
+        assert np.isfinite(centres).all()
 
 
 @contextmanager
