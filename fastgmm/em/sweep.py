@@ -172,7 +172,7 @@ _ITERATIONS, _GAIN = 50, 1e-6
 def _most_likely(source: Source, n_threads: int | None) -> TotalScatter:
     """Return mean and scatter of the most likely normal distribution of incomplete samples."""
     centre = mean(source)
-    stats = accumulate(source, FULL, centre[None], _everything, n_threads)
+    stats = accumulate(source, FULL, centre[None], everything, n_threads)
     bound = -np.inf
     for _ in range(_ITERATIONS):
         n = stats.counts[0]
@@ -191,7 +191,7 @@ def _most_likely(source: Source, n_threads: int | None) -> TotalScatter:
     return TotalScatter(centre, scatter)
 
 
-def _everything(start: int, stop: int) -> Float:
+def everything(start: int, stop: int) -> Float:
     """Return the responsibilities (stop - start, 1) of a component that has all samples."""
     return np.ones((stop - start, 1))
 

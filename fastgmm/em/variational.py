@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm.data.source import Source
 from fastgmm.em.step import Collapsed, Weighted, data_variance
-from fastgmm.em.sweep import accumulate, mean, total
+from fastgmm.em.sweep import accumulate, everything, mean, total
 from fastgmm.model.cholesky import NotPositiveDefinite
 from fastgmm.model.layouts import Layout
 from fastgmm.model.params import Params
@@ -107,14 +107,9 @@ def data_moments(source: Source, layout: Layout, n_threads: int | None = None) -
         source.memory[key] = whole.mean, (within if layout.pools else within[0]) / divisor
     if key not in source.memory:
         centre = mean(source)
-        stats = accumulate(source, layout, centre[None], _everything, n_threads)
+        stats = accumulate(source, layout, centre[None], everything, n_threads)
         unit, weight = source.weight_unit, source.total_weight * source.weight_unit
         divisor = (weight - 1.0 if weight > 1.0 else weight) / unit
         within = layout.within(stats.scatter, stats.sums, stats.counts)
         source.memory[key] = centre, (within if layout.pools else within[0]) / divisor
     return source.memory[key]
-
-
-def _everything(start: int, stop: int) -> Float:
-    """Return the responsibilities (stop - start, 1) of a component that has all samples."""
-    return np.ones((stop - start, 1))

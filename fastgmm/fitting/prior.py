@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastgmm._names import PRIORS
 from fastgmm.data.source import Source
-from fastgmm.em.sweep import accumulate, mean, total
+from fastgmm.em.sweep import accumulate, everything, mean, total
 from fastgmm.model.layouts import DIAG
 from fastgmm.model.priors import NormalInverseWishart
 from fastgmm.model.structures import Structure
@@ -47,12 +46,7 @@ def completed(
         return prior.completed(whole.mean, whole.scatter * unit, structure, k)
     if "variances" not in source.memory:
         centre = mean(source)
-        found = accumulate(source, DIAG, centre[None], _all, n_threads)
+        found = accumulate(source, DIAG, centre[None], everything, n_threads)
         source.memory["variances"] = centre, DIAG.within(found.scatter, found.sums, found.counts)[0]
     centre, scatter = source.memory["variances"]
     return prior.completed(centre, np.diag(scatter * unit), structure, k)
-
-
-def _all(start: int, stop: int) -> NDArray[np.float64]:
-    """Return the responsibilities (stop - start, 1) of a component that has all samples."""
-    return np.ones((stop - start, 1))
