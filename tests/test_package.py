@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -36,6 +37,28 @@ def test_the_oldest_versions_tested_are_the_lower_bounds():
     for name, pin in pins.items():
         bound = bounds[name]
         assert pin == bound or re.fullmatch(rf"{re.escape(bound)}(\.0)+", pin), f"{name}: {pin} is not {bound}"
+
+
+def test_what_the_tests_import_is_installed_with_them():
+    """A module at the head of a file of tests that the README's test command does not install stops the whole run."""
+    tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    required = [*project["dependencies"], *extras["test"], *extras["dask"], *extras["plot"]]
+    installed = {re.match(r"[\w-]+", requirement)[0].replace("-", "_") for requirement in required}  # type: ignore[index]
+    files = [path for path in (ROOT / "tests").rglob("*.py") if path.name != "__main__.py"]
+    folders = {path.name for path in [*ROOT.iterdir(), *(ROOT / "tests").iterdir()]}
+    # scikit-learn's other name, and what it, numba and mypy require
+    ours = {path.stem for path in files} | folders | {"sklearn", "joblib", "llvmlite", "typing_extensions"}
+    imported: dict[str, str] = {}
+    for path in files:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:  # those within functions may be skipped
+            modules = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            imported.update({module.partition(".")[0]: path.name for module in modules})
+    missing = {name: file for name, file in imported.items() if name not in installed | ours | sys.stdlib_module_names}
+    assert "polars" in imported
+    assert missing == {}
 
 
 ALONE = """

@@ -10,6 +10,7 @@ from typing import Any
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -168,7 +169,6 @@ def test_shapes_of_dask() -> None:
 
 
 def test_polars() -> None:
-    pl = pytest.importorskip("polars")
     X = pl.DataFrame({"a": NUMBERS[:, 0], "b": NUMBERS[:, 1], "s": GROUPS})
     for table, kind in [(X, "String"), (X.with_columns(pl.col("s").cast(pl.Categorical)), "Categorical")]:
         text = message(table)
