@@ -1,0 +1,127 @@
+"""Docstrings of everything public: complete by numpydoc's checks, their examples run, and fitted attributes are all named."""
+
+import doctest
+import importlib
+import inspect
+import os
+import warnings
+from functools import cached_property
+
+import numpy as np
+import pytest
+
+import fastgmm
+from fastgmm import datasets
+
+#: What numpydoc calls its findings. Left out: GL01 (the summary begins beside the quotes) and ES01 (not all names need more text).
+CHECKS = {
+    *("GL02", "GL03", "GL05", "GL06", "GL07", "GL08", "GL09", "GL10"),
+    *("SS01", "SS02", "SS03", "SS04", "SS05", "SS06"),
+    *("PR01", "PR02", "PR03", "PR04", "PR05", "PR06", "PR07", "PR10"),
+    *("RT01", "RT03", "YD01", "SA01", "SA04", "EX01"),
+}
+#: Those that a property or a method inherited from a tuple or an exception need not meet: it is documented with its class.
+OF_PROPERTIES = {"SA01", "EX01"}
+MODULES = ("fastgmm", "fastgmm.datasets", "fastgmm.kernels", "fastgmm.plotting")
+
+
+def _members(cls):
+    """Return the public methods and properties of a class that the package defines, by name."""
+    found = {}
+    for name in dir(cls):
+        value = inspect.getattr_static(cls, name)
+        if not name.startswith("_") and isinstance(
+            value, (classmethod, staticmethod, property, cached_property)
+        ) | inspect.isfunction(value):
+            home = next(base for base in cls.__mro__ if name in vars(base))
+            if home.__module__.startswith("fastgmm."):
+                found[name] = value
+    return found
+
+
+def _public():
+    """Return all public objects by dotted name: those of modules, and what their classes have."""
+    found = {}
+    for path in MODULES:
+        module = importlib.import_module(path)
+        for name in module.__all__:
+            value = getattr(module, name)
+            if not callable(value):
+                continue
+            found[f"{path}.{name}"] = value
+            if inspect.isclass(value):
+                found |= {f"{path}.{name}.{method}": member for method, member in _members(value).items()}
+    return found
+
+
+PUBLIC = _public()
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstrings_are_complete(name):
+    numpydoc = pytest.importorskip("numpydoc.validate")
+    ignored = OF_PROPERTIES if isinstance(PUBLIC[name], (property, cached_property)) else set()
+    errors = [error for error in numpydoc.validate(name)["errors"] if error[0] in CHECKS - ignored]
+    assert not errors, "\n".join(f"{code}: {message}" for code, message in errors)
+
+
+def _documented():
+    """Return the objects that have examples, each once: inherited methods are those of their base class."""
+    found, seen = {}, set()
+    for name, value in PUBLIC.items():
+        function = getattr(value, "fget", None) or getattr(value, "__func__", value)
+        if id(function) not in seen and ">>>" in (inspect.getdoc(function) or ""):
+            seen.add(id(function))
+            found[name] = function
+    return found
+
+
+DOCUMENTED = _documented()
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_examples_run(name, tmp_path, monkeypatch):
+    """Run each example in an empty directory, where it may write files; warnings in it are errors."""
+    if name.startswith("fastgmm.plotting."):
+        pytest.importorskip("matplotlib").use("Agg")
+    monkeypatch.chdir(tmp_path)
+    text = inspect.getdoc(DOCUMENTED[name])
+    example = doctest.DocTestParser().get_doctest(text, {}, name, None, None)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, verbose=False)
+    failures = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        runner.run(example, out=failures.append)
+    assert not runner.failures, "".join(failures)
+    assert os.getcwd() == str(tmp_path)
+    if "matplotlib.pyplot" in importlib.sys.modules:
+        importlib.sys.modules["matplotlib.pyplot"].close("all")
+
+
+IRIS = datasets.load_iris()
+FITTED = {
+    "GaussianMixture": lambda cls: cls(
+        2, on_collapse="reset", prior="default", noise=True, random_state=0
+    ).fit(IRIS.data),
+    "GaussianMixture with labels": lambda cls: cls(3, random_state=0).fit(IRIS.data, labels=IRIS.target),
+    "BayesianGaussianMixture": lambda cls: cls(n_components=2, tol=1.0, random_state=0).fit(IRIS.data),
+    "GaussianMixtureClassifier": lambda cls: cls().fit(IRIS.data, IRIS.target),
+    "GaussianMixtureOutlierDetector": lambda cls: cls().fit(IRIS.data),
+    "GaussianMixtureRegressor": lambda cls: cls().fit(IRIS.data[:, :3], IRIS.data[:, 3]),
+}
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_fitted_attributes_are_documented_with_their_shapes(name):
+    numpydoc = pytest.importorskip("numpydoc.docscrape")
+    cls = getattr(fastgmm, name.split()[0])
+    documented = {one.name: one.type for one in numpydoc.ClassDoc(cls)["Attributes"]}
+    fitted = vars(FITTED[name](cls)) | {"feature_names_in_": np.array(["a"], object)}
+    fitted = {key: value for key, value in fitted.items() if key.endswith("_") and not key.startswith("_")}
+    assert fitted.keys() <= documented.keys()
+    for attribute, value in fitted.items():
+        if isinstance(value, np.ndarray) and value.ndim:
+            assert "ndarray" in documented[attribute], attribute
+            assert "shape" in documented[attribute] + " ".join(
+                line for one in numpydoc.ClassDoc(cls)["Attributes"] if one.name == attribute for line in one.desc
+            ), attribute
