@@ -436,7 +436,7 @@ class GaussianMixture(FittableMixture):
         ... )
         >>> model.predict([[0.5, 1.0], [3.0, 2.0]]).tolist()
         [0, 1]
-        >>> model.precisions_.tolist()
+        >>> model.precisions_.round(6).tolist()
         [1.0, 0.5]
         """
         structure = STRUCTURES[_validation.check_choice("covariance_type", covariance_type, STRUCTURES)]
