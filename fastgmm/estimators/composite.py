@@ -37,13 +37,13 @@ class Composite(Estimator):
 
     @property
     def n_iter_(self) -> int:
-        """Number of EM iterations, the largest of all mixtures."""
+        """Return the number of EM iterations, the largest of all mixtures."""
         self._check_is_fitted()
         return max(max(part.n_iter_, 1) for part in self._parts())
 
     @property
     def converged_(self) -> bool:
-        """Whether the fits of all mixtures converged."""
+        """Return whether the fits of all mixtures converged."""
         self._check_is_fitted()
         return all(part.converged_ for part in self._parts())
 

@@ -278,7 +278,7 @@ class GaussianMixtureOutlierDetector(Composite):
         >>> from fastgmm import GaussianMixtureOutlierDetector
         >>> detector = GaussianMixtureOutlierDetector().fit([[0.0], [0.2], [-0.2], [0.1], [-0.1]])
         >>> detector.score_samples([[0.0], [5.0]]).round(1).tolist()
-        [1.0, -623.8]
+        [1.0, -623.9]
         """
         self._check_is_fitted()
         return self.mixture_.score_samples(X)
