@@ -1,5 +1,6 @@
 """Docstrings of everything public: complete by numpydoc's checks, their examples run, and fitted attributes are all named."""
 
+import dataclasses
 import doctest
 import importlib
 import inspect
@@ -24,6 +25,8 @@ CHECKS = {
 OF_PROPERTIES = {"SA01", "EX01"}
 PROPERTIES = (property, cached_property)
 MODULES = ("fastgmm", "fastgmm.datasets", "fastgmm.kernels", "fastgmm.plotting")
+#: Classes without a public name whose objects are among the fitted attributes.
+RETURNED = ("fastgmm.estimators.class_models.Candidate", "fastgmm.model.noise.Noise")
 
 
 def _members(cls):
@@ -46,21 +49,37 @@ def _public():
         module = importlib.import_module(path)
         for name in module.__all__:
             value = getattr(module, name)
-            if not callable(value):
-                continue
-            found[f"{path}.{name}"] = value
-            if inspect.isclass(value):
-                found |= {f"{path}.{name}.{method}": member for method, member in _members(value).items()}
+            if callable(value):
+                found[f"{path}.{name}"] = value
+    for path in RETURNED:
+        module, _, name = path.rpartition(".")
+        found[path] = getattr(importlib.import_module(module), name)
+    for path, value in list(found.items()):
+        if inspect.isclass(value):
+            found |= {f"{path}.{method}": member for method, member in _members(value).items()}
     return found
 
 
 PUBLIC = _public()
 
 
+def _fields(value):
+    """Return the names of the fields of a record (a dataclass or a named tuple), which are documented as attributes."""
+    if inspect.isclass(value) and issubclass(value, tuple):
+        return set(getattr(value, "_fields", ()))
+    return {one.name for one in dataclasses.fields(value)} if dataclasses.is_dataclass(value) else set()
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_docstrings_are_complete(name):
     numpydoc = pytest.importorskip("numpydoc.validate")
     ignored = OF_PROPERTIES if isinstance(PUBLIC[name], PROPERTIES) else set()
+    if fields := _fields(PUBLIC[name]):
+        documented = {
+            one.name for one in pytest.importorskip("numpydoc.docscrape").ClassDoc(PUBLIC[name])["Attributes"]
+        }
+        assert fields <= documented
+        ignored |= {"PR01"}
     errors = [error for error in numpydoc.validate(name)["errors"] if error[0] in CHECKS - ignored]
     assert not errors, "\n".join(f"{code}: {message}" for code, message in errors)
 
@@ -103,9 +122,9 @@ def test_examples_run(name, tmp_path, monkeypatch):
 
 IRIS = datasets.load_iris()
 FITTED = {
-    "GaussianMixture": lambda cls: cls(
-        2, on_collapse="reset", prior="default", noise=True, random_state=0
-    ).fit(IRIS.data),
+    "GaussianMixture": lambda cls: cls(2, on_collapse="reset", prior="default", noise=True, random_state=0).fit(
+        IRIS.data
+    ),
     "GaussianMixture with labels": lambda cls: cls(3, random_state=0).fit(IRIS.data, labels=IRIS.target),
     "BayesianGaussianMixture": lambda cls: cls(n_components=2, tol=1.0, random_state=0).fit(IRIS.data),
     "GaussianMixtureClassifier": lambda cls: cls().fit(IRIS.data, IRIS.target),

@@ -183,13 +183,13 @@ class BayesianGaussianMixture(FittableMixture):
     Examples
     --------
     >>> from fastgmm import BayesianGaussianMixture
-    >>> from fastgmm.datasets import load_iris
-    >>> X = load_iris().data
+    >>> from fastgmm.datasets import load_faithful
+    >>> X = load_faithful().data
     >>> model = BayesianGaussianMixture(n_components=5, tol=0.1, max_iter=500, random_state=0).fit(X)
     >>> model.converged_
     True
     >>> int((model.weights_ > 0.01).sum())
-    3
+    2
     """
 
     weight_concentration_: NDArray | tuple[NDArray, NDArray]

@@ -367,7 +367,7 @@ class GaussianMixtureRegressor(Composite):
         >>> from fastgmm import GaussianMixtureRegressor
         >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.1, 0.9, 2.1, 2.9]
         >>> round(GaussianMixtureRegressor().fit(X, y).score(X, y), 3)
-        0.992
+        0.993
         """
         found = np.asarray(self.predict(X))
         known = _validation.check_targets(y, len(found), type(self).__name__).astype(np.float64)
