@@ -13,7 +13,10 @@ from fastgmm.estimators.notebook import Table, page
 
 
 class Estimator:
-    """Base class of estimators: parameters from the constructor's signature, fitted state in attributes with a trailing underscore."""
+    """Base class of estimators.
+
+    Parameters are those of the constructor's signature, the fitted state is in attributes with a trailing underscore.
+    """
 
     @classmethod
     def _parameter_names(cls) -> list[str]:
@@ -24,7 +27,7 @@ class Estimator:
         for argument in arguments:
             if argument.kind is argument.VAR_POSITIONAL:
                 raise RuntimeError(
-                    f"the constructor of {cls.__name__} takes *{argument.name}, but parameters of an estimator need names: "
+                    f"the constructor of {cls.__name__} takes *{argument.name}, but the parameters of an estimator need names: "
                     "write each of them in the signature"
                 )
         return sorted(argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD)

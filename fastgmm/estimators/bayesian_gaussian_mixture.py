@@ -302,8 +302,8 @@ class BayesianGaussianMixture(FittableMixture):
         )
         if dof is not None and dof <= d - 1:
             raise ValueError(
-                f"degrees_of_freedom_prior must be above n_features - 1 = {d - 1}, got {dof:g}: a Wishart distribution with less "
-                f"has no density. Leave it out for {d}"
+                f"degrees_of_freedom_prior must be above n_features - 1 = {d - 1}, got {dof:g}: a Wishart distribution with fewer "
+                f"has no density. Leave it out to use {d}"
             )
         mean = covariance = None
         if self.mean_prior is not None:
@@ -400,11 +400,11 @@ class BayesianGaussianMixture(FittableMixture):
     def _refuse_order(self) -> None:
         if np.ndim(self.weight_concentration_) == 2:
             raise ValueError(
-                "the components of a Dirichlet process have an order, that of its sticks, from which their weights follow: fit "
-                "with weight_concentration_prior_type='dirichlet_distribution' to sort components"
+                "the weights of a Dirichlet process depend on the order of its components, which cannot be sorted: fit with "
+                "weight_concentration_prior_type='dirichlet_distribution' to sort them"
             )
 
-    # --- what scikit-learn's class does not have either ---
+    # --- criteria, which scikit-learn's class does not have either ---
 
     @property
     def bic(self) -> NoReturn:
@@ -423,8 +423,8 @@ class BayesianGaussianMixture(FittableMixture):
 
     def _no_criterion(self, name: str) -> AttributeError:
         return AttributeError(
-            f"a {type(self).__name__} has no {name}, which is of a maximum of the likelihood: compare models by lower_bound_, "
-            "which counts the parameters already, or by score of other data"
+            f"a {type(self).__name__} has no {name}, which is for maximum likelihood: compare models by lower_bound_, which "
+            "accounts for the number of parameters, or by score on other data"
         )
 
 

@@ -1,4 +1,4 @@
-"""Mixtures of known classes: fitted to each or to all together, chosen by BIC or by cross-validation, joined into one."""
+"""Mixtures of known classes: fitted to each class or to all, chosen by BIC or cross-validation, and joined into one."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def of_each(data: Labelled, sizes: Sequence[int], types: Sequence[str], options:
     mixtures = []
     for c in range(data.n_classes):
         own = data.rows(data.y == c)
-        if len(own.y) == 1:  # a fit needs two samples: two that count half each are the same
+        if len(own.y) == 1:  # a fit needs two samples: two of half the weight are equivalent
             own = Labelled(np.repeat(own.X, 2, axis=0), np.repeat(own.y, 2), np.repeat(0.5 * own.weights, 2), 1)
         settings = options | {"covariance_type": types[c]}
         mixtures.append(GaussianMixture(sizes[c], **settings).fit(own.X, sample_weight=own.sample_weight))
@@ -189,13 +189,13 @@ def by_bic(data: Labelled, fit: Fit, grid: Sequence[tuple[int, str]], label: Has
 
 def _tried(data: Labelled, fit: Fit, size: int, name: str) -> tuple[ClassModels | None, bool, ValueError | None]:
     """Return the models of a candidate, whether they rest on few samples, and the error if there are none."""
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             found = fit(data, size, name)
         except ValueError as error:
             return None, False, error
-    return found, any(issubclass(one.category, DegenerateWarning) for one in told), None
+    return found, any(issubclass(one.category, DegenerateWarning) for one in caught), None
 
 
 def by_cross_validation(
@@ -235,8 +235,8 @@ def by_cross_validation(
 
 def _quietly(fit: Fit, data: Labelled, best: Candidate) -> ClassModels:
     with warnings.catch_warnings():
-        for told in (ConvergenceWarning, LocalOptimumWarning):
-            warnings.simplefilter("ignore", told)
+        for category in (ConvergenceWarning, LocalOptimumWarning):
+            warnings.simplefilter("ignore", category)
         return fit(data, best.n_components, best.covariance_type)
 
 

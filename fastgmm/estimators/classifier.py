@@ -266,7 +266,7 @@ class GaussianMixtureClassifier(Composite):
         if self.method == "edda":
             if any(size != 1 for grid in grids for size, _ in grid) or any(grid != grids[0] for grid in grids):
                 raise ValueError(
-                    "EDDA has one component for each class and one structure for all: pass method='mclustda' for others"
+                    "EDDA has one component for each class and one structure for all: pass method='mclustda' for anything else"
                 )
             fit = partial(_edda, options=options)
         else:
@@ -274,7 +274,8 @@ class GaussianMixtureClassifier(Composite):
         if self.criterion == "cv" and any(len(grid) > 1 for grid in grids):
             if any(grid != grids[0] for grid in grids):
                 raise ValueError(
-                    "criterion='cv' chooses the same number and structure for all classes: pass lists and no dict, or 'bic'"
+                    "criterion='cv' chooses the same number and structure for all classes: pass lists instead of dicts, or "
+                    "criterion='bic'"
                 )
             return by_cross_validation(data, fit, grids[0], self.n_folds, rng, priors)
         if self.method == "edda":
@@ -482,7 +483,7 @@ class GaussianMixtureClassifier(Composite):
         if not is_dask(X):
             source: Any = self._source(X)
             if source.local is None:
-                raise TypeError("predictions are of data that are read here, or a Dask collection: pass X in parts")
+                raise TypeError("X is distributed, but it is not a Dask collection: predict parts of it")
             return evaluated(source, n_threads=self.n_threads)
         _validation.check_threads(self.n_threads)
         width, d = row_blocks(X).shape[1], self.n_features_in_
@@ -498,7 +499,9 @@ class GaussianMixtureClassifier(Composite):
         classes = np.asarray(self.classes_)
         if classes.dtype.kind == "O":
             if not all(isinstance(label, str) for label in classes):
-                raise TypeError("classes_ are objects that are not strings, which a file does not hold: number them")
+                raise TypeError(
+                    "classes_ are objects other than strings, which cannot be saved: use strings or integers as classes"
+                )
             classes = classes.astype(np.str_)
         numbers = {name: np.asarray(getattr(self, name)) for name in ("log_likelihood_", "bic_", "n_parameters_")}
         names = (

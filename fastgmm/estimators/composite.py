@@ -1,4 +1,4 @@
-"""Base class of estimators that are made of fitted mixtures: for regression, classification, outliers."""
+"""Base class of estimators made of fitted mixtures: for regression, classification and outlier detection."""
 
 from __future__ import annotations
 

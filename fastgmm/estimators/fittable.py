@@ -72,7 +72,7 @@ class FittableMixture(FittedMixture):
     verbose_interval: int
     acceleration: str | None
     algorithm: str
-    #: What becomes of a component that collapses; an estimator with this argument has it as an attribute of its own.
+    #: What `fit` does if a component collapses; an estimator with this argument sets its own attribute.
     on_collapse: str = "raise"
     learning_decay: float
     learning_offset: float
@@ -82,7 +82,7 @@ class FittableMixture(FittedMixture):
 
     #: Covariance structures that the estimator fits.
     _structures: ClassVar[dict[str, Structure]] = STRUCTURES
-    #: Attributes of a fit that the next one may not have.
+    #: Fitted attributes to remove, since the next fit may not set them.
     _gone: ClassVar[tuple[str, ...]] = (
         "feature_names_in_",
         "component_labels_",
@@ -91,7 +91,7 @@ class FittableMixture(FittedMixture):
         "_left_out",
     )
 
-    # --- what a subclass says ---
+    # --- methods that a subclass overrides ---
 
     @abstractmethod
     def _step(self, structure: Structure, reg_covar: float) -> Step:
@@ -358,7 +358,7 @@ class FittableMixture(FittedMixture):
         arguments = (X, y, sample_weight, noise_covariance, batch_size, progress, checkpoint, checkpoint_every)
         source: Any = self._fit_within_callbacks(*arguments, labels, label_components)
         if sample_weight is not None or source.local is None or source.local.present is not None:
-            return self.predict(X, noise_covariance)  # also for samples that do not count; for Dask lazily
+            return self.predict(X, noise_covariance)  # samples that do not count get a label too; lazy for Dask
         return evaluate.labels(source, self._params(), self.n_threads)
 
     def partial_fit(
@@ -485,20 +485,20 @@ class FittableMixture(FittedMixture):
                 samples = None if start.without_data else start.source(source, rng)
                 first = start.params(samples, step, self.n_components, rng, self.n_threads)
             return first.normalised(), online.Averages()
-        self._check_goes_on(source, "partial_fit", "call fit to start anew")
+        self._check_resumes(source, "partial_fit", "call fit to start anew")
         averages = getattr(self, "_averages", None)
         if averages is None and getattr(self, "_averages_lost", False):
             warn(
-                "this model comes from a file of format version 1, which holds no averages of partial_fit: if it was in a stream, "
-                "the next batches move the parameters more than they would have, and n_iter_ counts from 1. Save it again "
-                "after them, and nothing is lost from there on",
+                "this model was loaded from a file of format version 1, which does not hold the averages of partial_fit. If it "
+                "was part of a stream, the next batches move the parameters more than they should, and n_iter_ counts from "
+                "1. Save it again after them to keep the averages",
                 UserWarning,
             )
         if averages is None:
             params = self._earlier(step)
             return params, online.averages_of(params, step)
         if averages.stats.layout is not step.structure.layout:
-            # of the same shape: diag and tied if k = d. A fit continues from others
+            # the shapes may agree: those of diag and tied do if k = d
             raise ValueError(
                 f"partial_fit continues the averages of covariance_type={averages.stats.layout.name!r}, but covariance_type="
                 f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
@@ -539,7 +539,7 @@ class FittableMixture(FittedMixture):
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
         if warm:
-            self._check_goes_on(source, "warm_start=True", "set warm_start=False")
+            self._check_resumes(source, "warm_start=True", "set warm_start=False")
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         with self._memory_for(source):
             step, adapted = self._adapted(step, source)
@@ -550,7 +550,7 @@ class FittableMixture(FittedMixture):
         plan = self._plan(source, step, stop, warm, batch_size, clean)
         self._warn_if_dense(source)
         if saved is not None:
-            # not the arguments that the constructor of a subclass names: it may pass **kwargs on
+            # the arguments of our class, not those of a subclass, whose constructor may pass **kwargs on
             ours: Any = next(cls for cls in type(self).__mro__ if cls in SAVED.values())
             arguments = {name: getattr(self, name) for name in ours._parameter_names()}
             saved.identify(settings_of(type(self).__name__, arguments), data_of(source))
@@ -575,41 +575,37 @@ class FittableMixture(FittedMixture):
         _validation.check_integer("batch_size", batch_size, 1)
         if self.acceleration is not None:
             raise ValueError(
-                f"acceleration={self.acceleration!r} is for EM on all samples, and batch_size makes a step after each batch: "
+                f"acceleration={self.acceleration!r} needs EM on all samples, but batch_size makes a step after each batch: "
                 "leave one of them out"
             )
         if self.algorithm != "dense":
             raise ValueError(
-                f"algorithm={self.algorithm!r} is for EM on all samples, whose distances it carries over from one iteration to "
+                f"algorithm={self.algorithm!r} needs EM on all samples, since it carries distances over from one iteration to "
                 "the next: leave algorithm or batch_size out"
             )
         self._check_no_reset("batch_size makes")
         if self.forgetting is not None:
             raise ValueError(
-                f"forgetting={self.forgetting!r} is for streams that drift, and batch_size goes through the same data again "
-                "and again: call partial_fit, or set forgetting=None"
+                f"forgetting={self.forgetting!r} is for streams that drift, but batch_size reads the same data repeatedly: "
+                "call partial_fit, or set forgetting=None"
             )
         if checkpoint is not None:
             raise ValueError(
-                "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out; partial_fit and "
-                "save keep the parameters and the averages after each batch"
+                "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out. To keep the averages, "
+                "call partial_fit and save after each batch"
             )
-        if opener_for(X) is not None:  # before the data are persisted and checked elsewhere
+        if opener_for(X) is not None:  # before the workers persist and check the data
             raise ValueError(
-                "batch_size needs data that are read here, and X lies elsewhere, as a Dask collection does: leave it out, or "
-                "call partial_fit with parts of X"
+                "batch_size cannot be used if X is distributed, such as a Dask collection: leave it out, or call partial_fit "
+                "with parts of X"
             )
 
     def _labelled(self, source: Source, labels: Any, label_components: Any, batch_size: int | None) -> LabelledSource:
         """Return the samples with their known labels; raise ValueError or TypeError if these cannot be used."""
         if labels is None:
-            raise ValueError(
-                "label_components says which components labels own, and there are no labels: pass labels too"
-            )
+            raise ValueError("label_components assigns components to labels, but there are no labels: pass labels too")
         if source.local is None:
-            raise ValueError(
-                "labels need data that are read here, and X lies elsewhere, as a Dask collection does: leave labels out"
-            )
+            raise ValueError("labels cannot be used if X is distributed, such as a Dask collection: leave labels out")
         others = {
             "batch_size": batch_size is not None,
             f"on_collapse={self.on_collapse!r}": self.on_collapse != "raise",
@@ -618,8 +614,8 @@ class FittableMixture(FittedMixture):
         others |= {"missing values": source.incomplete, "noise_covariance": source.noise_columns is not None}
         if together := [what for what, given in others.items() if given]:
             raise ValueError(
-                f"labels and {' and '.join(together)} do not go together: a labelled sample belongs to the components of its "
-                "label only if it is complete and has no errors, and if these stay with the label. Leave one of them out"
+                f"labels and {' and '.join(together)} cannot be combined: a labelled sample must be complete and free of errors, "
+                "and the components of its label must stay the same. Leave one of them out"
             )
         return labelled(source.local, labels, label_components, self.n_components)
 
@@ -739,7 +735,7 @@ class FittableMixture(FittedMixture):
     def _check_no_reset(self, what: str) -> None:
         if self.on_collapse != "raise":
             raise ValueError(
-                f"on_collapse={self.on_collapse!r} is for EM on all samples, and {what} a step after each batch: set "
+                f"on_collapse={self.on_collapse!r} needs EM on all samples, but {what} a step after each batch: set "
                 "on_collapse='raise'"
             )
 
@@ -777,8 +773,8 @@ class FittableMixture(FittedMixture):
         with_labels = source.local is not None and source.local.allowed is not None
         if with_labels and isinstance(known, str) and known != "kmeans":
             raise ValueError(
-                f"init_params={known!r} does not know the labels, which components begin with: pass 'kmeans', which does, or "
-                "groups or responsibilities of all samples"
+                f"init_params={known!r} ignores the labels, from which the components must start: pass 'kmeans', or groups or "
+                "responsibilities of all samples"
             )
         supplied = self._check_supplied(step.structure, self.n_components, source.n_features)
         return start_of(known, supplied, with_labels=with_labels)
@@ -789,7 +785,7 @@ class FittableMixture(FittedMixture):
             return self.init_params
         if source.local is None:
             raise ValueError(
-                "init_params cannot be labels or responsibilities if X lies elsewhere, as a Dask collection does: pass one of "
+                "init_params cannot be labels or responsibilities if X is distributed, such as a Dask collection: pass one of "
                 f"{', '.join(map(repr, STARTS))}, or weights_init, means_init and precisions_init"
             )
         present = source.local.present
@@ -808,7 +804,7 @@ class FittableMixture(FittedMixture):
     def _half_life(self) -> float | None:
         return None if self.forgetting is None else _validation.check_positive("forgetting", self.forgetting)
 
-    def _check_goes_on(self, source: Source, what: str, remedy: str) -> None:
+    def _check_resumes(self, source: Source, what: str, remedy: str) -> None:
         layout = STRUCTURES[self.covariance_type].layout
         expected = layout.shape(self.n_components, source.n_features)
         means = np.shape(self.means_)

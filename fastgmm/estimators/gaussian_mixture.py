@@ -37,7 +37,7 @@ from fastgmm.model.structures import STRUCTURES, Structure, has_structure
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Structures whose components share no part of their covariances: these can be adapted one by one.
+#: Structures whose components share no part of their covariances, which can be adapted one by one.
 _FREE = ("full", "diag", "spherical", "VVV", "VVI", "VII", "V")
 
 
@@ -445,9 +445,8 @@ class GaussianMixture(FittableMixture):
         structure.check_features(d)
         if not has_structure(structure, params.covariances, params.weights):
             raise ValueError(
-                f"covariances are not of the structure {covariance_type!r}, whose E means equal for all components: pass "
-                f"covariance_type={structure.layout.name!r}, or covariances such as a fit with {covariance_type!r} would have "
-                "found"
+                f"covariances do not have the structure {covariance_type!r}, in which E means equal for all components: pass "
+                f"covariance_type={structure.layout.name!r}, or covariances of that structure"
             )
         model = cls(k, covariance_type=covariance_type, random_state=random_state, n_threads=n_threads)
         model.n_features_in_ = d
@@ -545,7 +544,7 @@ class GaussianMixture(FittableMixture):
             found = adapted(params, stats.times(source.weight_unit), relevance, parts)
         except NotPositiveDefinite as error:
             raise ValueError(
-                f"the adapted covariance of component {error.component} is not positive definite: raise relevance, or leave "
+                f"the adapted covariance of component {error.component} is not positive definite: increase relevance, or leave "
                 "'covariances' out of what"
             ) from error
         model = copy(self)
@@ -558,12 +557,12 @@ class GaussianMixture(FittableMixture):
         step, stop = super()._check_arguments()
         if check_prior(self.prior) is not None and type(step) is not MaximumLikelihood:
             raise ValueError(
-                f"prior={self.prior!r} is for maximum likelihood, and {type(self).__name__} has a step of its own: leave one of "
-                "them out"
+                f"prior={self.prior!r} is for maximum likelihood, but {type(self).__name__} has its own step: leave one of them "
+                "out"
             )
         if self._has_noise and type(step) is not MaximumLikelihood:
             raise ValueError(
-                f"noise is for maximum likelihood, and {type(self).__name__} has a step of its own: pass noise=False"
+                f"noise is for maximum likelihood, but {type(self).__name__} has its own step: pass noise=False"
             )
         self._check_fixed(step)
         return step, stop
@@ -578,11 +577,11 @@ class GaussianMixture(FittableMixture):
             f"prior={self.prior!r}": self.prior is not None,
             "noise": self._has_noise and "weights" in masks,
             f"on_collapse={self.on_collapse!r}": self.on_collapse != "raise",
-            f"a step of {type(self).__name__}'s own": type(step) is not MaximumLikelihood,
+            f"the step of {type(self).__name__}": type(step) is not MaximumLikelihood,
         }
         if together := [what for what, given in others.items() if given]:
             raise ValueError(
-                f"fixed={self.fixed!r} and {' and '.join(together)} do not go together, since both say what parameters become: "
+                f"fixed={self.fixed!r} and {' and '.join(together)} cannot be combined, since both determine parameters: "
                 "leave one of them out"
             )
 
@@ -636,12 +635,12 @@ class GaussianMixture(FittableMixture):
         return not isinstance(self.noise, (bool, np.bool_)) or bool(self.noise)
 
     def _clean(self, X: Any, sample_weight: ArrayLike | None, source: Source) -> tuple[Source, float] | None:
-        """Return the samples that are not marked as noise and the share of the weight of the marked ones; None if none are marked."""
+        """Return the samples that are not marked as noise, and the share of the weight of those that are; None without marks."""
         if isinstance(self.noise, (bool, np.bool_)):
             return None
         if source.local is None:
             raise ValueError(
-                "noise cannot mark samples if X lies elsewhere, as a Dask collection does: pass noise=True, which finds some"
+                "noise cannot mark samples if X is distributed, such as a Dask collection: pass noise=True, which chooses them"
             )
         n = source.n_samples if source.local.present is None else len(source.local.present)
         marked = _validation.check_mask("noise", self.noise, n)
@@ -652,8 +651,8 @@ class GaussianMixture(FittableMixture):
             kept = np.where(source.local.present, kept, 0.0)
         if n_marked == 0 or n_kept < max(self.n_components, 2):
             raise ValueError(
-                f"noise marks {n_marked} of {n_marked + n_kept} samples (of positive weight), and there are to be noise and "
-                f"n_components={self.n_components}: mark some samples, but not all, or pass noise=True, which finds some"
+                f"noise marks {n_marked} of {n_marked + n_kept} samples of positive weight, but both noise and n_components="
+                f"{self.n_components} need samples: mark some of them, not all, or pass noise=True, which chooses them"
             )
         return self._valued(X, kept), float((weights * marked).sum() / weights.sum())
 
@@ -663,7 +662,7 @@ class GaussianMixture(FittableMixture):
             return start
         if start.on_all:
             raise ValueError(
-                "init_params cannot be labels or responsibilities if there is noise, which they do not know: pass one of "
+                "init_params cannot be labels or responsibilities if there is noise, which they do not include: pass one of "
                 f"{', '.join(map(repr, STARTS))}"
             )
         return noisy(start) if clean is None else noisy(start, *clean)
@@ -689,7 +688,7 @@ class GaussianMixture(FittableMixture):
     def _refuse_order(self) -> None:
         if any(not mask.all() for mask in check_fixed(self.fixed, len(self.means_)).values()):
             raise ValueError(
-                f"fixed={self.fixed!r} names components by their number: set fixed=None to sort them, and name them anew"
+                f"fixed={self.fixed!r} refers to components by index, which sorting changes: set fixed=None first"
             )
 
     def _n_parameters(self) -> int:

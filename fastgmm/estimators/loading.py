@@ -22,7 +22,7 @@ from fastgmm.model.structures import STRUCTURES
 
 __all__ = ["load"]
 
-# imported, they are in `SAVED` and `COMPOSITES`
+# the imports have registered them in `SAVED` and `COMPOSITES`
 assert classifier.GaussianMixtureClassifier in COMPOSITES.values()
 assert outlier_detector.GaussianMixtureOutlierDetector in COMPOSITES.values()
 assert regressor.GaussianMixtureRegressor in COMPOSITES.values()
@@ -130,6 +130,6 @@ def _mixture(contents: model_file.Contents) -> Any:
 
 def _averages(parts: Mapping[str, NDArray[Any]], layout: Layout, noise: float) -> Averages:
     counts, sums, scatter, origin = (parts[part] for part in model_file.STATS)
-    # the likelihood of the batches is part of no M-step
+    # no M-step uses the likelihood of the batches
     stats = Stats(layout, int(parts["n_samples"]), math.nan, counts, sums, scatter, origin, noise=noise)
     return Averages(stats, int(parts["n_steps"]), float(parts["weight"]), bool(parts["ready"]))

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
 
-#: Methods that scikit-learn's class computes densities with, in any of its versions 1.6 to 1.9, and that are not called here.
+#: Methods by which scikit-learn's class, in versions 1.6 to 1.9, computes densities; they are not called here.
 DENSITY_HOOKS = (
     "_estimate_log_prob",
     "_estimate_log_prob_resp",
     "_estimate_log_weights",
     "_estimate_weighted_log_prob",
 )
-#: Those that its `fit` calls, likewise.
+#: Methods that its `fit` calls; they are not called here either.
 FIT_HOOKS = (
     "_check_parameters",
     "_compute_lower_bound",
@@ -60,7 +60,7 @@ FIT_HOOKS = (
 )
 
 
-#: Outcomes of a fit that a notebook shows beside its parameters, and the most components and features of these.
+#: Outcomes of a fit that a notebook shows beside the parameters, and the maximum numbers of components and features shown.
 _OUTCOME = ("converged_", "n_iter_", "lower_bound_")
 _SHOWN_COMPONENTS, _SHOWN_FEATURES = 10, 8
 
@@ -93,13 +93,13 @@ class Criteria(NamedTuple):
         return self.bic - 2 * classification
 
 
-#: Weights that add up to less than this share of the samples of positive weight, or to 1, are taken for relative ones.
+#: Weights are considered relative if they add up to 1, or to less than this share of the number of samples of positive weight.
 _PLAUSIBLE = 0.1
 
 
-#: What takes the sum of weights for the number of samples, and what comes of it if that is wrong.
-CRITERIA_TAKE = "the criteria (bic, icl, aic) take that for the number of samples, so that they cannot compare models"
-PRIOR_TAKES = "the prior takes that for the number of samples that it weighs against"
+#: What uses the sum of the weights as the number of samples, and the consequence if that is wrong: ends of a warning.
+CRITERIA_TAKE = "the criteria (bic, icl, aic) use that as the number of samples, so that they cannot compare models"
+PRIOR_TAKES = "the prior uses that as the number of samples that it weighs against"
 
 
 def warn_of_relative_weights(source: Source, what: str = CRITERIA_TAKE) -> None:
@@ -115,9 +115,9 @@ def warn_of_relative_weights(source: Source, what: str = CRITERIA_TAKE) -> None:
     n = source.n_samples if weights is None else int(np.count_nonzero(weights))
     if n > 1 and total <= max(1.0 + 1e-5, _PLAUSIBLE * n):
         warn(
-            f"sample_weight adds up to {total:.6g} for {n} samples of positive weight, and {what}. Multiply the weights by n over "
-            f"their sum, where n is the number of samples that they stand for, such as {n} (in Python: sample_weight * (n / "
-            "sample_weight.sum()))",
+            f"sample_weight adds up to {total:.6g} for {n} samples of positive weight, and {what}. Multiply the weights by n / "
+            f"sum(weights), where n is the number of samples that they represent, such as {n}: in Python, sample_weight * "
+            "(n / sample_weight.sum())",
             UserWarning,
         )
 
@@ -159,7 +159,7 @@ class FittedMixture(Estimator):
     covariance_type: str
     n_threads: int | None
     random_state: Any
-    #: What NaN is; an estimator with this argument has it as an attribute of its own.
+    #: Whether NaN is an error or a missing value; an estimator with this argument sets its own attribute.
     missing_values: str = "raise"
     weights_: NDArray
     means_: NDArray
@@ -173,7 +173,7 @@ class FittedMixture(Estimator):
     lower_bounds_: list[float]
     n_features_in_: int
     feature_names_in_: NDArray
-    #: Features that `select` left out of the data, None if there are none.
+    #: Features of the data that `select` left out of the model; None if it left out none.
     _left_out: LeftOut | None = None
     #: The class of scikit-learn with the same interface.
     _sklearn_name: ClassVar[str] = "GaussianMixture"
@@ -181,7 +181,7 @@ class FittedMixture(Estimator):
     def _set_fitted(self, fit: FitResult, dtype: np.dtype, *gone: str, **others: Any) -> None:
         """Set the result of a fit and `others`, and remove the attributes named in `gone`."""
         kept = {name: value for name, value in vars(self).items() if name not in gone}
-        # one assignment, so that Ctrl-C finds the old ones or the new ones
+        # a single assignment: after Ctrl-C the attributes are all old or all new
         self.__dict__ = kept | self._attributes(fit, dtype) | others
 
     def _attributes(self, fit: FitResult, dtype: np.dtype) -> dict[str, Any]:
@@ -227,7 +227,7 @@ class FittedMixture(Estimator):
         """Return samples that may have missing values, including those without any value."""
         source = self._source(X, valued=False, missing=True)
         if source.n_features != attributes.n_features(self):
-            raise ValueError("impute needs the features of the model alone: leave out those that `select` left out")
+            raise ValueError("impute needs exactly the features of the model: leave out those that `select` left out")
         return source
 
     def _source(
@@ -793,7 +793,7 @@ class FittedMixture(Estimator):
             rng = _validation.check_random_state(random_state)
             if is_dask(X):
                 raise TypeError(
-                    "n_draws is for data that are read here, and X is a Dask collection: draw for parts of X, or leave n_draws out"
+                    "n_draws cannot be used with a Dask collection: draw for parts of X in memory, or leave n_draws out"
                 )
             return impute.drawn(self._all_of(X), self._params(), n_draws, rng, self.n_threads)
         if not is_dask(X):
@@ -849,7 +849,7 @@ class FittedMixture(Estimator):
         rng = _validation.check_random_state(self.random_state)
         params = self._params(drawn=True)
         k = len(params.means)
-        # unchanged: draws from float32 parameters differ in their bits from those from the same numbers in float64
+        # not converted: draws from float32 parameters differ in their bits from draws from the same numbers in float64
         means, covariances = np.asarray(self.means_), np.asarray(getattr(self, "covariances_", params.covariances))
         weights, labels = params.weights, np.arange(k, dtype=np.int64)
         if params.noise is not None:
@@ -1237,7 +1237,7 @@ class FittedMixture(Estimator):
         means = Table("Weights and means", ("component", "weight", *names[:_SHOWN_FEATURES], *more), rows)
         return state, [Table("Fit", (), found), means] if found else [means]
 
-    # --- private methods of scikit-learn's class that programs call ---
+    # --- private methods of scikit-learn's class that other programs call ---
 
     def _n_parameters(self) -> int:
         """Return the number of free parameters, as `bic`, `aic` and `icl` count them."""

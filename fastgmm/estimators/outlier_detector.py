@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Float = NDArray[np.float64]
 
-#: Draws that the quantile of densities under the mixture is found from.
+#: Number of draws from which the quantile of the density under the mixture is found.
 _DRAWS = 100_000
 
 

@@ -255,7 +255,7 @@ class GaussianMixtureRegressor(Composite):
         others = np.setdiff1d(np.arange(d), targets)
         if not len(others):
             raise ValueError(
-                f"targets are all {d} features of the mixture, which leaves none to predict from: name some of them only"
+                f"targets are all {d} features of the mixture, which leaves none to predict from: name fewer"
             )
         names = getattr(mixture, "feature_names_in_", None)
         fitted = {"mixture_": mixture, "targets_": targets, "_single": single, "n_features_in_": len(others)}
@@ -310,7 +310,7 @@ class GaussianMixtureRegressor(Composite):
             return (mean, self._lazily(X, std=True)) if with_std else mean
         source: Any = self._source(X)
         if source.local is None:
-            raise TypeError("predict takes data that are read here, or a Dask collection: pass X in parts")
+            raise TypeError("X is distributed, but it is not a Dask collection: predict parts of it")
         mean, variance = expected(source, self._rule(), self.n_threads, with_variance=with_std)
         return (self._shaped(mean), self._shaped(np.sqrt(variance))) if with_std else self._shaped(mean)
 

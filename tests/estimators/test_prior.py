@@ -296,7 +296,7 @@ class TestWrong:
             def _step(self, structure, reg_covar):
                 return fastgmm.em.step.MaximumAPosteriori(structure, reg_covar)
 
-        with pytest.raises(ValueError, match="is for maximum likelihood, and Other has a step of its own"):
+        with pytest.raises(ValueError, match="is for maximum likelihood, but Other has its own step"):
             Other(2, prior="default").fit(blobs())
 
     def test_a_damaged_prior_in_a_file(self, tmp_path):

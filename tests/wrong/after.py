@@ -193,7 +193,7 @@ CLASSIFIER: list[Row] = [
         "classifier: cv of a dict",
         lambda: classify(n_components={0: [1, 2], 1: 1, 2: 1}, method="mclustda", criterion="cv"),
         ValueError,
-        "pass lists and no dict",
+        "pass lists instead of dicts",
     ),
     (
         "classifier: too many",
