@@ -4,9 +4,10 @@ import dataclasses
 import doctest
 import importlib
 import inspect
-import os
+import sys
 import warnings
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,28 +85,31 @@ def test_docstrings_are_complete(name):
     assert not errors, "\n".join(f"{code}: {message}" for code, message in errors)
 
 
-def _documented():
-    """Return the objects that have examples, each once: inherited methods are those of their base class."""
-    found, seen = {}, set()
+def _examples():
+    """Return all docstrings with examples by dotted name, each once: of public names first, then of the rest of the package."""
+    found = {}
     for name, value in PUBLIC.items():
-        function = getattr(value, "fget", None) or getattr(value, "__func__", value)
-        if id(function) not in seen and ">>>" in (inspect.getdoc(function) or ""):
-            seen.add(id(function))
-            found[name] = function
-    return found
+        found[name] = inspect.getdoc(getattr(value, "fget", None) or getattr(value, "__func__", value)) or ""
+    root = Path(fastgmm.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        if ">>>" in path.read_text(encoding="utf-8"):
+            module = importlib.import_module(".".join(["fastgmm", *path.relative_to(root).with_suffix("").parts]))
+            found |= {one.name: inspect.cleandoc(one.docstring) for one in doctest.DocTestFinder().find(module)}
+    once = {text: name for name, text in reversed(found.items()) if ">>>" in text}
+    return {name: text for text, name in reversed(once.items())}
 
 
-DOCUMENTED = _documented()
+EXAMPLES = _examples()
 
 
-@pytest.mark.parametrize("name", DOCUMENTED)
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_run(name, tmp_path, monkeypatch):
     """Run each example in an empty directory, where it may write files; warnings in it are errors."""
-    text = inspect.getdoc(DOCUMENTED[name])
+    text = EXAMPLES[name]
     for package in ("sklearn", "pandas", "polars", "dask"):
         if f"import {package}" in text or f"to_{package}(" in text:
             pytest.importorskip(package)
-    if name.startswith("fastgmm.plotting."):
+    if "plot" in text:
         pytest.importorskip("matplotlib").use("Agg")
     monkeypatch.chdir(tmp_path)
     example = doctest.DocTestParser().get_doctest(text, {}, name, None, None)
@@ -114,10 +118,10 @@ def test_examples_run(name, tmp_path, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         runner.run(example, out=failures.append)
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+    assert runner.tries > 0
     assert not runner.failures, "".join(failures)
-    assert os.getcwd() == str(tmp_path)
-    if "matplotlib.pyplot" in importlib.sys.modules:
-        importlib.sys.modules["matplotlib.pyplot"].close("all")
 
 
 IRIS = datasets.load_iris()

@@ -357,7 +357,7 @@ class TestWrong:
             ("yes", r"noise must be True, False or an array of these"),
             (
                 np.zeros(400, bool),
-                r"noise marks 0 of 400 samples .* mark some samples, but not all, or pass noise=True",
+                r"noise marks 0 of 400 samples .* mark some of them, not all, or pass noise=True",
             ),
             (np.ones(400, bool), r"noise marks 400 of 400 samples"),
         ],

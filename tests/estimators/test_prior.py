@@ -79,7 +79,7 @@ def test_the_scale_of_weights_is_that_of_the_evidence():
     again = model(**start).fit(np.tile(X, (10, 1)))
     assert_allclose(tens.means_, again.means_, rtol=1e-9)
     assert np.abs(ones.means_ - tens.means_).max() > 1e-3
-    with pytest.warns(UserWarning, match=r"adds up to 1 for 150 samples of positive weight, and the prior takes that"):
+    with pytest.warns(UserWarning, match=r"adds up to 1 for 150 samples of positive weight, and the prior uses that"):
         model(**start).fit(X, sample_weight=np.full(len(X), 1.0 / len(X)))
 
 
