@@ -22,7 +22,7 @@ CHECKS = {
     *("PR01", "PR02", "PR03", "PR04", "PR05", "PR06", "PR07", "PR10"),
     *("RT01", "RT03", "YD01", "SA01", "SA04", "EX01"),
 }
-#: Those that a property or a method inherited from a tuple or an exception need not meet: it is documented with its class.
+#: Checks that properties need not meet, since they are documented with their class.
 OF_PROPERTIES = {"SA01", "EX01"}
 PROPERTIES = (property, cached_property)
 MODULES = ("fastgmm", "fastgmm.datasets", "fastgmm.kernels", "fastgmm.plotting")
