@@ -116,8 +116,8 @@ def warn_of_relative_weights(source: Source, what: str = CRITERIA_TAKE) -> None:
     if n > 1 and total <= max(1.0 + 1e-5, _PLAUSIBLE * n):
         warn(
             f"sample_weight adds up to {total:.6g} for {n} samples of positive weight, and {what}. Multiply the weights by n / "
-            f"sum(weights), where n is the number of samples that they represent, such as {n}: in Python, sample_weight * "
-            "(n / sample_weight.sum())",
+            f"sum(weights), where n is the number of samples that they represent, such as {n} (in Python: sample_weight * "
+            "(n / sample_weight.sum()))",
             UserWarning,
         )
 

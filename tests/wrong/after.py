@@ -68,7 +68,7 @@ DERIVED: list[Row] = [
         "condition: density 0",
         lambda: partial(fitted(X).condition, 0, 1e200),
         ValueError,
-        "density is 0.*there is no mixture|leave",
+        "density is 0.*no conditional mixture exists|leave",
     ),
     (
         "cdf: two features",
