@@ -914,7 +914,7 @@ class FittedMixture(Estimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), path or chunks, optional
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection, optional
             Samples to describe the model on, in any form that `fit` takes. By default only the model is described.
         sample_weight : array-like of shape (n_samples,), optional
             How many times each sample counts in the log-likelihood, the criteria and the entropy.
