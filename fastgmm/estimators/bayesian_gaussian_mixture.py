@@ -140,7 +140,7 @@ class BayesianGaussianMixture(FittableMixture):
         for each of the last 1000 batches, the mean over the samples.
     n_features_in_ : int
         Number of features of the fit.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (n_features,)
         Names of the columns; only if `X` was a data frame whose column names are all strings.
     component_labels_ : ndarray of int of shape (n_components,)
         Label that each component belongs to, -1 for none; only after ``fit(labels=...)``.

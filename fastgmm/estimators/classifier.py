@@ -112,7 +112,7 @@ class GaussianMixtureClassifier(Composite):
         Whether the fits of all mixtures converged.
     n_features_in_ : int
         Number of features of the fit.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (n_features,)
         Names of the columns; only if `X` was a data frame whose column names are all strings.
 
     See Also

@@ -242,7 +242,7 @@ class GaussianMixture(FittableMixture):
         the parameters before its step; after `partial_fit` for each of the last 1000 batches.
     n_features_in_ : int
         Number of features of the fit.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (n_features,)
         Names of the columns; only if `X` was a data frame whose column names are all strings.
     prior_ : NormalInverseWishart
         The prior of the fit, with each hyper-parameter as a number or an array; only with `prior`.

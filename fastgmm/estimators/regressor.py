@@ -83,7 +83,7 @@ class GaussianMixtureRegressor(Composite):
         Whether the fit of the mixture converged.
     n_features_in_ : int
         Number of features to predict from.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (n_features,)
         Names of the columns; only if `X` was a data frame whose column names are all strings.
 
     See Also
