@@ -43,7 +43,7 @@ def as_noise(value: Any, n: int | None, d: int) -> NDArray:
         return array.reshape(n, d * d)
     if n is None and len(shape) > 1:
         raise ValueError(
-            f"noise_covariance has the shape {shape}, and X lies elsewhere, as a Dask collection does: pass errors that all "
+            f"noise_covariance has the shape {shape}, but X is distributed, such as a Dask collection: pass errors that all "
             f"samples share, variances ({d},) or a matrix ({d}, {d}), or parts of X with their errors to partial_fit"
         )
     of_each = "" if n is None else f" or of each sample, ({n}, {d}) or ({n}, {d}, {d})"

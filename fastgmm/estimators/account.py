@@ -1,4 +1,4 @@
-"""A readable account of a fitted mixture."""
+"""Text that describes a fitted mixture."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from fastgmm.model.params import Params
 
-#: Components and features that are listed, at most.
+#: Maximum numbers of components and features listed.
 _MOST_COMPONENTS, _MOST_FEATURES = 50, 12
 
 
 def account(model: Any, params: Params, figures: dict[str, Any], sizes: NDArray[np.int64] | None) -> str:
-    """Return the account: `figures` by name, then weights, sizes (k,), means and variances of the components."""
+    """Return the text: `figures` by name, then weights, sizes (k,), means and variances of the components."""
     k, d = params.means.shape
     lines = [
         f"{type(model).__name__}, covariance_type={model.covariance_type!r}, with {k} component{'s' * (k > 1)} of "

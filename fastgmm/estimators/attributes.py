@@ -1,8 +1,8 @@
-"""The fitted attributes as parameters: those that a fit has set, and those that users assign themselves.
+"""Parameters from fitted attributes, whether a fit has set them or users have assigned them.
 
-scikit-learn's densities are of ``weights_``, ``means_`` and ``precisions_cholesky_``, and its draws of ``weights_``, ``means_``
-and ``covariances_``. Programs assign all or some of these without a fit. The same attributes count here, and a missing one is
-computed from the others.
+scikit-learn computes densities from ``weights_``, ``means_`` and ``precisions_cholesky_``, and draws from ``weights_``,
+``means_`` and ``covariances_``. Programs assign all or some of these without a fit. The same attributes are used here, and
+missing ones are computed from the others.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from fastgmm.model.layouts import LAYOUTS
 from fastgmm.model.params import Params
 from fastgmm.model.structures import STRUCTURES, Structure
 
-#: Those that hold the covariances in some form; densities use the first one that is there.
+#: Attributes that hold the covariances in some form; densities use the first that exists.
 _FORMS = ("precisions_cholesky_", "precisions_", "covariances_")
 
 
 def assigned(model: Any) -> list[str]:
-    """Return the names of the parameters that a model has, from a fit or not."""
+    """Return the names of the parameters that a model has, fitted or assigned."""
     return [name for name in PARAMETERS if hasattr(model, name)]
 
 
 def missing(model: Any, name: str) -> NotFittedError:
-    """Return the error for a model that has some of the parameters, but not this one."""
+    """Return the error to raise for a model that has some of the parameters but lacks this one."""
     has = " and ".join(assigned(model))
     error: NotFittedError = like_sklearn(NotFittedError)(
         f"this {type(model).__name__} has {has}, but no {name}: without a fit a model needs weights_, means_ and "
@@ -99,7 +99,7 @@ def _check_values(weights: NDArray[np.float64], means: NDArray[np.float64]) -> N
     if odd.any():
         i = int(odd.argmax())
         raise ValueError(
-            f"weights_ must not be negative and be finite, got weights_[{i}] = {weights[i]}: assign others, or build the model "
+            f"weights_ must be finite and not negative, got weights_[{i}] = {weights[i]}: assign others, or build the model "
             "with from_parameters"
         )
 

@@ -13,7 +13,10 @@ from fastgmm.estimators.notebook import Table, page
 
 
 class Estimator:
-    """Parameters from the constructor's signature, fitted state from attributes with a trailing underscore."""
+    """Base class of estimators.
+
+    Parameters are those of the constructor's signature, the fitted state is in attributes with a trailing underscore.
+    """
 
     @classmethod
     def _parameter_names(cls) -> list[str]:
@@ -24,17 +27,66 @@ class Estimator:
         for argument in arguments:
             if argument.kind is argument.VAR_POSITIONAL:
                 raise RuntimeError(
-                    f"the constructor of {cls.__name__} takes *{argument.name}, but parameters of an estimator need names: "
+                    f"the constructor of {cls.__name__} takes *{argument.name}, but the parameters of an estimator need names: "
                     "write each of them in the signature"
                 )
         return sorted(argument.name for argument in arguments if argument.kind is not argument.VAR_KEYWORD)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's arguments by name. `deep` has no effect, as no argument is an estimator."""
+        """Return the arguments of the constructor by name.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Without effect, since no argument is an estimator; present for scikit-learn's interface.
+
+        Returns
+        -------
+        dict
+            Current value of each argument, keyed by its name.
+
+        See Also
+        --------
+        set_params : Change arguments by name.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> GaussianMixture(3, tol=1e-4).get_params()["tol"]
+        0.0001
+        """
         return {name: getattr(self, name) for name in self._parameter_names()}
 
     def set_params(self, **params: Any) -> Any:
-        """Set constructor arguments by name; for an unknown one raise ValueError and set none."""
+        """Set arguments of the constructor by name.
+
+        They take effect in the next call of `fit`; the fitted attributes stay. If one name is unknown, none is set.
+
+        Parameters
+        ----------
+        **params : dict
+            New values by name, such as ``n_components=3``.
+
+        Returns
+        -------
+        self
+            The estimator, changed in place.
+
+        Raises
+        ------
+        ValueError
+            If the constructor has no argument of that name. The message names the nearest one.
+
+        See Also
+        --------
+        get_params : Return the current values.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> GaussianMixture().set_params(n_components=3)
+        GaussianMixture(n_components=3)
+        """
         for name in params:
             check_choice(f"parameter of {type(self).__name__}", name, self._parameter_names())
         for name, value in params.items():
@@ -42,32 +94,44 @@ class Estimator:
         return self
 
     def set_callbacks(self, *callbacks: Any) -> Any:
-        """Set scikit-learn's callbacks for `fit`, such as ``ProgressBar()`` and ``ScoringMonitor``; none removes them.
+        """Set callbacks of scikit-learn to be invoked during `fit`; without arguments, remove them.
 
-        The fit of a mixture is a task with a task for each start, and that one for each iteration. A callback that asks to stop
-        after an iteration ends its start. The fit of an estimator that is made of mixtures is a single task. Needs scikit-learn
-        1.9.
+        The fit of a mixture is a task with one task for each start, which has one for each iteration. A callback that
+        asks to stop after an iteration ends its start. The fit of an estimator that is made of mixtures is a single
+        task.
 
         Parameters
         ----------
-        *callbacks : instances of sklearn.callback.FitCallback
+        *callbacks : sklearn.callback.FitCallback
+            Callbacks such as ``sklearn.callback.ProgressBar()`` or ``sklearn.callback.ScoringMonitor``.
 
         Returns
         -------
         self
+            The estimator, changed in place.
 
         Raises
         ------
         ImportError
-            Without scikit-learn 1.9 or newer.
+            If scikit-learn is not installed or older than 1.9.
         TypeError
-            If one is not a callback.
+            If an argument is not a callback.
+
+        See Also
+        --------
+        GaussianMixture.fit : Show a progress bar without scikit-learn by ``progress=True``.
+
+        Examples
+        --------
+        >>> from sklearn.callback import ProgressBar  # doctest: +SKIP
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture(3).set_callbacks(ProgressBar())  # doctest: +SKIP
         """
         sklearn_callbacks.set_callbacks(self, callbacks)
         return self
 
     def _changed(self) -> dict[str, Any]:
-        """Return the arguments that are not the constructor's defaults."""
+        """Return the arguments that differ from the defaults of the constructor."""
         defaults = inspect.signature(type(self).__init__).parameters
         return {
             name: value

@@ -28,121 +28,168 @@ Float = NDArray[np.float64]
 
 @saveable
 class BayesianGaussianMixture(FittableMixture):
-    """Gaussian mixture fitted by variational inference: the posterior of weights, means and covariances.
+    """Gaussian mixture fitted by variational Bayesian inference.
 
-    It has the interface, the defaults and, for equal data and `random_state`, the results of
-    ``sklearn.mixture.BayesianGaussianMixture``. Components that the data do not need end with next to no weight, so that
-    `n_components` is the most that there may be.
+    The fit approximates the posterior of weights, means and covariances. Components that the data do not need end with
+    next to no weight, so that `n_components` is only an upper limit. Interface, defaults and, for equal data and
+    `random_state`, results are those of `sklearn.mixture.BayesianGaussianMixture`.
 
     Parameters
     ----------
     n_components : int, default=1
-        Number of components, k, at most.
+        Maximum number of components.
     covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
-        Each component its own matrix, all components one matrix, each its own diagonal, each its own variance.
+        Whether each component has its own matrix, all components have the same matrix, each has its own diagonal
+        matrix, or each its own variance.
     tol : float, default=1e-3
-        The fit stops when the lower bound of the log-evidence changes by less than this. The bound is of all samples, as in
-        scikit-learn, so that most fits end by `max_iter`: with n samples, ``tol=1e-3 * n`` is like `GaussianMixture`'s.
+        The fit stops when the lower bound of the log-evidence changes by less than this between two iterations. The
+        bound is that of all samples together, as in scikit-learn, so that most fits end at `max_iter`. With n samples,
+        ``tol=1e-3 * n`` is like the default of `GaussianMixture`.
     reg_covar : float, default=1e-6
-        Added to the variances of the samples, in squared units of the data.
+        Added to the variances of the samples of each component, in squared units of the data.
     max_iter : int, default=100
-        Maximum number of iterations per start. With 0 the start itself is the result.
+        Maximum number of iterations of each start. With 0 the start itself is the result.
     n_init : int, default=1
-        Number of starts; the one with the highest `lower_bound_` is kept, the first of several equal ones. None is stopped early.
-        With more than 80 000 samples all are first run on a sample of a quarter of that, as in `GaussianMixture`.
-    init_params : str, or array-like of shape (n,) or (n, k), default='kmeans'
-        How first responsibilities are found, or known groups or responsibilities of the samples, as in `GaussianMixture`.
+        Number of starts. The one with the highest `lower_bound_` is kept; the first of several equal ones. No start is
+        stopped early. With more than 80 000 samples all are first run on a sample of a quarter of them, as in
+        `GaussianMixture`.
+    init_params : str or array-like of shape (n_samples,) or (n_samples, n_components), default='kmeans'
+        How the initial responsibilities are found, or known groups or responsibilities, as in `GaussianMixture`.
     weight_concentration_prior_type : {'dirichlet_process', 'dirichlet_distribution'}, default='dirichlet_process'
-        Prior of the weights: a Dirichlet process, cut off at `n_components`, or a Dirichlet distribution.
+        Prior of the weights: a Dirichlet process truncated at `n_components`, or a Dirichlet distribution.
     weight_concentration_prior : float, optional
-        alpha_0, positive; by default 1 / `n_components`. The smaller it is, the fewer components get a weight.
-    mean_precision_prior : float, default=1
-        beta_0, positive: how many samples at `mean_prior` the prior of a mean is worth.
-    mean_prior : array-like of shape (d,), optional
-        m_0; by default the mean of the data.
+        Concentration alpha_0 of that prior, positive. The smaller it is, the fewer components get a weight. By default
+        1 / `n_components`.
+    mean_precision_prior : float, optional
+        Number of samples beta_0 at `mean_prior` that the prior of each mean is worth, positive. By default 1.
+    mean_prior : array-like of shape (n_features,), optional
+        Prior mean m_0 of the means, in units of the data. By default the mean of the data.
     degrees_of_freedom_prior : float, optional
-        nu_0, above d - 1; by default d.
+        Degrees of freedom nu_0 of the Wishart prior of the precisions, above n_features - 1. By default n_features.
     covariance_prior : float or array-like, optional
-        C_0: (d, d) for 'full' and 'tied', (d,) for 'diag', a number for 'spherical'. By default the covariance of the data, their
-        variances, the mean of these.
-    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
-        Source of all random draws.
+        Scale C_0 of the Wishart prior, in squared units of the data: shape (n_features, n_features) for 'full' and
+        'tied', (n_features,) for 'diag', a number for 'spherical'. By default the covariance matrix of the data, their
+        variances, or the mean of the variances.
     missing_values : {'raise', 'marginalize'}, default='raise'
-        What NaN is: an error, or a missing value, as in `GaussianMixture`. The bound is that of the observed values.
+        Whether NaN is an error or a missing value, as in `GaussianMixture`. The lower bound is that of the observed
+        values.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+        Source of all random draws. An int gives the same result on each call.
     warm_start : bool, default=False
-        Whether `fit` resumes from the last result instead of starting anew.
+        Whether `fit` resumes from the last result rather than starting anew.
     verbose : int, default=0
-        1 prints starts and every `verbose_interval`-th iteration, 2 also the change of the bound.
+        0 prints nothing, 1 prints starts and every `verbose_interval`-th iteration, 2 also the change of the bound.
     verbose_interval : int, default=10
-        Iterations between two printed lines.
+        Number of iterations between two printed lines.
     acceleration : {None, 'auto', 'over-relaxation', 'squarem'}, default=None
-        How `fit` reaches the same bound in fewer passes over the data, as in `GaussianMixture`.
+        How to reach the same bound in fewer passes over the data, as in `GaussianMixture`.
     algorithm : {'dense', 'pruned'}, default='dense'
         How `fit` goes through samples that are an array in memory, as in `GaussianMixture`.
     n_threads : int, optional
-        Threads to use; by default Numba's setting. The results do not depend on it, to the bit.
-    learning_decay, learning_offset : float, default=0.6 and 3.0
-        For `partial_fit` and ``fit(batch_size=...)``: a and t0 in the step size (t + t0)^-a of batch t. See `GaussianMixture`.
+        Number of threads. By default Numba's setting. Results do not depend on it, to the bit.
+    learning_decay : float, default=0.6
+        Exponent a of the step size (t + t0)^-a of batch t, in `partial_fit` and ``fit(batch_size=...)``; above 0.5 and
+        at most 1.
+    learning_offset : float, default=3.0
+        Offset t0 of the step size, non-negative.
     forgetting : float, optional
-        For `partial_fit` on a stream that drifts: a half-life in samples, see `GaussianMixture`. The prior weighs against the
-        samples that are remembered.
+        Half-life in samples, for `partial_fit` on a stream that drifts, as in `GaussianMixture`. The prior weighs
+        against the samples that are remembered. By default step sizes shrink.
 
     Attributes
     ----------
-    weights_ : ndarray of shape (k,)
-        Expected weights; those of a process are divided by their sum.
-    means_ : ndarray of shape (k, d)
-        m_k, the expected means.
-    covariances_, precisions_, precisions_cholesky_ : ndarray
-        C_k / nu_k, (k, d, d), (d, d), (k, d) or (k,), its inverse, and the factor U, precision = U U^T.
-    weight_concentration_ : tuple of two ndarrays of shape (k,), or ndarray of shape (k,)
+    weights_ : ndarray of shape (n_components,)
+        Expected weights of the components; for a Dirichlet process divided by their sum.
+    means_ : ndarray of shape (n_components, n_features)
+        Expected means m_k, in units of the data.
+    covariances_ : ndarray
+        C_k / nu_k, in squared units of the data. The shape is (n_components, n_features, n_features) for 'full',
+        (n_features, n_features) for 'tied', (n_components, n_features) for 'diag' and (n_components,) for 'spherical'.
+        The arrays are float32 if the data were, else float64.
+    precisions_ : ndarray
+        Inverses of the covariances, in the shape of `covariances_`.
+    precisions_cholesky_ : ndarray
+        Factors U, upper triangular, with precision = U U^T, in the shape of `covariances_`.
+    weight_concentration_ : tuple of two ndarrays, or ndarray, of shape (n_components,)
         Parameters of the Beta distributions of a Dirichlet process, or those of the Dirichlet distribution.
-    mean_precision_ : ndarray of shape (k,)
-        beta_k.
-    degrees_of_freedom_ : ndarray of shape (k,), or float for 'tied'
-        nu_k.
-    weight_concentration_prior_, mean_precision_prior_, degrees_of_freedom_prior_ : float
-    mean_prior_ : ndarray of shape (d,)
-    covariance_prior_ : float or ndarray
-        The priors of the fit, with the defaults in place of what was not given.
+    mean_precision_ : ndarray of shape (n_components,)
+        Number of samples beta_k behind each mean, including those of the prior.
+    degrees_of_freedom_ : ndarray of shape (n_components,), or float
+        Degrees of freedom nu_k of each component; a float for 'tied'.
+    weight_concentration_prior_ : float
+        Concentration of the prior that was used: the argument, or the default.
+    mean_precision_prior_ : float
+        Precision beta_0 of the prior that was used.
+    mean_prior_ : ndarray of shape (n_features,)
+        Mean m_0 of the prior that was used.
+    degrees_of_freedom_prior_ : float
+        Degrees of freedom nu_0 of the prior that was used.
+    covariance_prior_ : float or ndarray of shape (n_features, n_features) or (n_features,)
+        Scale C_0 of the prior that was used.
     converged_ : bool
-        Whether the kept start reached `tol` within `max_iter`.
+        Whether the kept start reached `tol` within `max_iter` iterations.
     n_iter_ : int
-        Iterations of the kept start; epochs, with `batch_size`; batches, after `partial_fit`.
+        Number of iterations of the kept start; of epochs with `batch_size`; of batches after `partial_fit`.
     n_passes_ : int
-        Passes over the data that the kept start took.
+        Number of passes over the data of the kept start.
     lower_bound_ : float
-        Lower bound of the log-evidence of all samples, up to a constant of the prior, after the last iteration. After
-        `partial_fit`, a mean over the last batch: of log sum_k exp(E log pi_k N(x | mu_k, Lambda_k)).
+        Lower bound of the log-evidence of all samples after the last iteration, up to a constant of the prior. After
+        `partial_fit` the mean of `score_samples` over the last batch, under the parameters before its step.
     lower_bounds_ : list of float
-        The same for each iteration of the kept start. With `batch_size` for each epoch, after `partial_fit` for each batch, the
-        mean over its samples.
+        The same value for each iteration of the kept start. With `batch_size` for each epoch and after `partial_fit`
+        for each of the last 1000 batches, the mean over the samples.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Column names, if X was a data frame whose column names are strings.
+        Number of features of the fit.
+    feature_names_in_ : ndarray of str of shape (n_features,)
+        Names of the columns; only if `X` was a data frame whose column names are all strings.
+    component_labels_ : ndarray of int of shape (n_components,)
+        Label that each component belongs to, -1 for none; only after ``fit(labels=...)``.
+
+    See Also
+    --------
+    GaussianMixture : Fit a given number of components by maximum likelihood.
+    NormalInverseWishart : Fit by maximum a posteriori EM with a prior of means and covariances.
+    select : Choose the number of components by a criterion.
 
     Notes
     -----
-    Weights of samples count repeated rows: the prior weighs against their sum, so that their scale matters.
+    The posterior is approximated by a product of distributions: a Dirichlet distribution, or the Beta distributions of
+    the sticks of a Dirichlet process [2]_, for the weights, and a normal-Wishart distribution for each mean and
+    precision [1]_. With the responsibilities r_ik, their sums n_k, and the mean xbar_k and covariance S_k of the
+    samples of a component, the updates are (for 'full') ::
 
-    `score_samples` is log sum_k exp(E log pi_k N(x | mu_k, Lambda_k)), as in scikit-learn: below the log-density of the mixture of
-    `weights_`, `means_` and `covariances_` (``GaussianMixture.from_parameters``), which has `bic` as well.
+        beta_k = beta_0 + n_k
+        m_k    = (beta_0 m_0 + n_k xbar_k) / beta_k
+        nu_k   = nu_0 + n_k
+        C_k    = C_0 + n_k S_k + beta_0 n_k / beta_k (xbar_k - m_0) (xbar_k - m_0)^T
 
-    `partial_fit` makes steps along stochastic natural gradients of the evidence (Hoffman, Blei, Wang & Paisley, Stochastic
-    variational inference, J. Mach. Learn. Res. 14, 2013), with as many samples in all as there were so far; the default priors are
-    those of the first batch. With `batch_size` their number is known.
+    Weights of samples count repeated rows. The prior weighs against their sum, so that their scale matters.
+
+    There is no `bic`, `aic` or `icl`, which are for maximum likelihood; ``GaussianMixture.from_parameters`` with
+    `weights_`, `means_` and `covariances_` has them. Its log-density is above `score_samples` of this class, which uses
+    expectations over the posterior, as in scikit-learn.
+
+    `partial_fit` follows stochastic natural gradients of the bound [3]_, for as many samples as there were so far; the
+    default priors are those of the first batch. With `batch_size` the number of samples is known.
+
+    References
+    ----------
+    .. [1] C. M. Bishop, "Pattern Recognition and Machine Learning", chapter 10.2, Springer, 2006.
+    .. [2] D. M. Blei and M. I. Jordan, "Variational inference for Dirichlet process mixtures", Bayesian Analysis 1(1),
+       pp. 121-143, 2006.
+    .. [3] M. D. Hoffman, D. M. Blei, C. Wang and J. Paisley, "Stochastic variational inference", Journal of Machine
+       Learning Research 14, pp. 1303-1347, 2013.
 
     Examples
     --------
-    >>> import numpy as np
     >>> from fastgmm import BayesianGaussianMixture
-    >>> X = np.array([[1, 2], [1, 4], [1, 0], [4, 2], [12, 4], [10, 7]])
-    >>> model = BayesianGaussianMixture(n_components=2, random_state=42).fit(X)
-    >>> model.means_.round(2)
-    array([[2.5 , 2.29],
-           [8.46, 4.52]])
-    >>> model.predict([[0, 0], [9, 3]])
-    array([0, 1])
+    >>> from fastgmm.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> model = BayesianGaussianMixture(n_components=5, tol=0.1, max_iter=500, random_state=0).fit(X)
+    >>> model.converged_
+    True
+    >>> int((model.weights_ > 0.01).sum())
+    2
     """
 
     weight_concentration_: NDArray | tuple[NDArray, NDArray]
@@ -220,7 +267,7 @@ class BayesianGaussianMixture(FittableMixture):
         return super()._check_arguments()
 
     def _step(self, structure: Structure, reg_covar: float) -> Step:
-        """Return the step of a prior that is not known before the data are: see `_adapted`."""
+        """Return a step whose prior is filled in by `_adapted` when the data are known."""
         nothing = VariationalPrior(self._is_process, 1.0, np.zeros(1), 1.0, 1.0, np.ones(()))
         return Variational(structure, reg_covar, nothing)
 
@@ -248,15 +295,15 @@ class BayesianGaussianMixture(FittableMixture):
         return Variational(step.structure, step.reg_covar, prior), attributes
 
     def _prior(self, source: Source, structure: Structure, d: int) -> VariationalPrior:
-        """Return the prior of the arguments, with defaults from the data for what is not given."""
+        """Return the prior of the arguments, completed by defaults from the data."""
         concentration, precision, dof = (
             None if value is None else float(value)
             for value in (self.weight_concentration_prior, self.mean_precision_prior, self.degrees_of_freedom_prior)
         )
         if dof is not None and dof <= d - 1:
             raise ValueError(
-                f"degrees_of_freedom_prior must be above n_features - 1 = {d - 1}, got {dof:g}: a Wishart distribution with less "
-                f"has no density. Leave it out for {d}"
+                f"degrees_of_freedom_prior must be above n_features - 1 = {d - 1}, got {dof:g}: a Wishart distribution with fewer "
+                f"has no density. Leave it out to use {d}"
             )
         mean = covariance = None
         if self.mean_prior is not None:
@@ -295,7 +342,7 @@ class BayesianGaussianMixture(FittableMixture):
         return super()._attributes(fit, dtype) | posterior
 
     def _params(self, *, drawn: bool = False) -> Params:
-        """Return the posterior in the fitted attributes; ValueError or NotFittedError if they are not one."""
+        """Return the posterior in the fitted attributes; raise ValueError or NotFittedError if they do not make one."""
         params = super()._params(drawn=drawn)
         k = len(params.means)
         names = ("weight_concentration_", "mean_precision_", "degrees_of_freedom_")
@@ -318,7 +365,7 @@ class BayesianGaussianMixture(FittableMixture):
         return Posterior(params.layout, *parts, concentration=concentration, mean_precision=precision, dof=dof)
 
     def _estimate_log_weights(self) -> NDArray:
-        """Return E log pi_k, shape (k,): scikit-learn's private method, which programs call."""
+        """Return E[log w_k], shape (n_components,): a private method of scikit-learn's class that programs call."""
         self._check_is_fitted()
         params = self._params()
         assert isinstance(params, Posterior)
@@ -353,28 +400,31 @@ class BayesianGaussianMixture(FittableMixture):
     def _refuse_order(self) -> None:
         if np.ndim(self.weight_concentration_) == 2:
             raise ValueError(
-                "the components of a Dirichlet process have an order, that of its sticks, from which their weights follow: fit "
-                "with weight_concentration_prior_type='dirichlet_distribution' to sort components"
+                "the weights of a Dirichlet process depend on the order of its components, which cannot be sorted: fit with "
+                "weight_concentration_prior_type='dirichlet_distribution' to sort them"
             )
 
-    # --- what scikit-learn's class does not have either ---
+    # --- criteria, which scikit-learn's class does not have either ---
 
     @property
     def bic(self) -> NoReturn:
+        """Raise AttributeError, since a posterior has no Bayesian information criterion: compare models by `lower_bound_`."""
         raise self._no_criterion("bic")
 
     @property
     def aic(self) -> NoReturn:
+        """Raise AttributeError, since a posterior has no Akaike information criterion: compare models by `lower_bound_`."""
         raise self._no_criterion("aic")
 
     @property
     def icl(self) -> NoReturn:
+        """Raise AttributeError, since a posterior has no completed likelihood criterion: compare models by `lower_bound_`."""
         raise self._no_criterion("icl")
 
     def _no_criterion(self, name: str) -> AttributeError:
         return AttributeError(
-            f"a {type(self).__name__} has no {name}, which is of a maximum of the likelihood: compare models by lower_bound_, "
-            "which counts the parameters already, or by score of other data"
+            f"a {type(self).__name__} has no {name}, which is for maximum likelihood: compare models by lower_bound_, which "
+            "accounts for the number of parameters, or by score on other data"
         )
 
 
@@ -390,7 +440,7 @@ _PARAMETERS = (
 
 
 def _check_covariance(value: Any, structure: Structure, d: int) -> Float:
-    """Return the prior covariance of one component of a structure, checked."""
+    """Return the checked prior covariance of one component of a structure."""
     layout, name = structure.layout, structure.name
     if layout.correlates:
         return check_covariances("covariance_prior", value, TIED, 1, d, name)

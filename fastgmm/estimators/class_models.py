@@ -1,4 +1,4 @@
-"""Mixtures of known classes: fitted to each or to all together, chosen by BIC or by cross-validation, joined into one."""
+"""Mixtures of known classes: fitted to each class or to all, chosen by BIC or cross-validation, and joined into one."""
 
 from __future__ import annotations
 
@@ -23,9 +23,30 @@ Float = NDArray[np.float64]
 
 
 class Candidate(NamedTuple):
-    """A model that was tried: its number of components a class, its structure, and the criterion, lower is better.
+    """One candidate in the choice of a classifier.
 
-    `label` is the class that it was tried for, None if for all; a candidate that cannot be fitted has the value infinity.
+    Attributes
+    ----------
+    n_components : int
+        Number of components of each class.
+    covariance_type : str
+        Covariance structure.
+    value : float
+        Value of the criterion, lower is better; infinite if the candidate could not be fitted.
+    label : object
+        The class that the candidate was fitted to; None if it is for all classes.
+
+    See Also
+    --------
+    GaussianMixtureClassifier : Attribute `candidates_` holds these.
+
+    Examples
+    --------
+    >>> from fastgmm import GaussianMixtureClassifier
+    >>> X, y = [[0.0], [0.2], [0.4], [3.0], [3.4], [3.1]], [0, 0, 0, 1, 1, 1]
+    >>> model = GaussianMixtureClassifier(covariance_type=["E", "V"]).fit(X, y)
+    >>> min(model.candidates_, key=lambda one: one.value).covariance_type
+    'E'
     """
 
     n_components: int
@@ -36,7 +57,7 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True)
 class Labelled:
-    """Samples (n, d) with the numbers of their classes (n,), 0 to n_classes - 1, and weights (n,), all positive."""
+    """Samples (n, d) with the numbers of their classes (n,), from 0 to n_classes - 1, and positive weights (n,)."""
 
     X: NDArray
     y: NDArray[np.int64]
@@ -55,14 +76,14 @@ class Labelled:
 
     @property
     def sample_weight(self) -> Float | None:
-        """Return the weights, None if all are 1: a prior that counts samples is told so."""
+        """Return the weights, or None if all are 1, so that a prior takes n for the number of samples."""
         return None if (self.weights == 1.0).all() else self.weights
 
 
 class ClassModels(NamedTuple):
-    """The mixtures of all classes, the log-likelihood of the samples, sum_i w_i log sum_c share_c f_c(x_i), and free parameters.
+    """The mixtures of all classes, sum_i w_i log sum_c share_c f_c(x_i), and the number of free parameters.
 
-    The shares of the classes are not counted, as mclust does not.
+    The shares of the classes are not counted as parameters, as in mclust.
     """
 
     mixtures: list[GaussianMixture]
@@ -80,7 +101,7 @@ class ClassModels(NamedTuple):
 
 
 def edda(data: Labelled, covariance_type: str, options: dict[str, Any]) -> ClassModels:
-    """Return one component for each class, of a structure that all share: a single M-step (Bensmail & Celeux 1996)."""
+    """Return one component for each class, with a structure that all share, by a single M-step (Bensmail & Celeux 1996)."""
     k, d = data.n_classes, data.X.shape[1]
     settings = options | {"init_params": data.y, "n_init": 1, "max_iter": 0, "covariance_type": covariance_type}
     model = GaussianMixture(k, **settings).fit(data.X, sample_weight=data.sample_weight)
@@ -96,11 +117,11 @@ def edda(data: Labelled, covariance_type: str, options: dict[str, Any]) -> Class
 
 
 def of_each(data: Labelled, sizes: Sequence[int], types: Sequence[str], options: dict[str, Any]) -> ClassModels:
-    """Return a mixture for each class, of the given sizes and structures (MclustDA: Fraley & Raftery 2002)."""
+    """Return a mixture for each class, with the given sizes and structures (MclustDA: Fraley & Raftery 2002)."""
     mixtures = []
     for c in range(data.n_classes):
         own = data.rows(data.y == c)
-        if len(own.y) == 1:  # a fit needs two samples: two that count half each are the same
+        if len(own.y) == 1:  # a fit needs two samples: two of half the weight are equivalent
             own = Labelled(np.repeat(own.X, 2, axis=0), np.repeat(own.y, 2), np.repeat(0.5 * own.weights, 2), 1)
         settings = options | {"covariance_type": types[c]}
         mixtures.append(GaussianMixture(sizes[c], **settings).fit(own.X, sample_weight=own.sample_weight))
@@ -109,14 +130,14 @@ def of_each(data: Labelled, sizes: Sequence[int], types: Sequence[str], options:
 
 
 def _log_likelihood(data: Labelled, mixtures: Sequence[GaussianMixture]) -> float:
-    """Return sum_i w_i log sum_c share_c f_c(x_i): of the samples without their classes, as mclust has it."""
+    """Return sum_i w_i log sum_c share_c f_c(x_i), the log-likelihood of the samples without their classes, as in mclust."""
     params, _ = joined(mixtures, data.shares)
     source = ArraySource.weighted(data.X, data.weights)
     return evaluate.log_likelihood(source, params) * source.weight_unit
 
 
 def joined(mixtures: Sequence[GaussianMixture], priors: Float) -> tuple[Params, NDArray[np.int64]]:
-    """Return the mixtures of all classes as one, weighted with the classes' priors, and the class of each component."""
+    """Return the mixtures of all classes as one, weighted by the priors of the classes, and the class of each component."""
     parts = [mixture._params(drawn=True) for mixture in mixtures]
     of = np.repeat(np.arange(len(parts)), [len(part.weights) for part in parts])
     layout = parts[0].layout
@@ -146,9 +167,9 @@ Fit = Callable[[Labelled, int, str], ClassModels]
 
 
 def by_bic(data: Labelled, fit: Fit, grid: Sequence[tuple[int, str]], label: Hashable = None) -> Chosen:
-    """Return the candidate of the lowest BIC; raise the first one's error if none can be fitted.
+    """Return the candidate with the lowest BIC; if none can be fitted, raise the error of the first.
 
-    One that rests on a few samples, of which `fit` warns, is chosen only if there is no other.
+    A candidate that rests on few samples, of which `fit` warns, is chosen only if there is no other.
     """
     best: tuple[bool, float, ClassModels] | None = None
     failure: ValueError | None = None
@@ -167,14 +188,14 @@ def by_bic(data: Labelled, fit: Fit, grid: Sequence[tuple[int, str]], label: Has
 
 
 def _tried(data: Labelled, fit: Fit, size: int, name: str) -> tuple[ClassModels | None, bool, ValueError | None]:
-    """Return the models of a candidate, whether they rest on a few samples, and why there are none."""
-    with warnings.catch_warnings(record=True) as told:
+    """Return the models of a candidate, whether they rest on few samples, and the error if there are none."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             found = fit(data, size, name)
         except ValueError as error:
             return None, False, error
-    return found, any(issubclass(one.category, DegenerateWarning) for one in told), None
+    return found, any(issubclass(one.category, DegenerateWarning) for one in caught), None
 
 
 def by_cross_validation(
@@ -185,10 +206,10 @@ def by_cross_validation(
     random_state: np.random.RandomState,
     priors: Float | None,
 ) -> Chosen:
-    """Return the candidate with the fewest errors on samples that were left out, then the least Brier score.
+    """Return the candidate with the fewest errors on samples that were left out; the Brier score decides ties.
 
-    Folds are the same for all candidates and have equal shares of each class. `value` is the error rate plus a millionth of the
-    Brier score (the mean squared difference of probabilities from 0 and 1, halved).
+    Folds are the same for all candidates, with equal shares of each class. `value` is the error rate plus a millionth
+    of the Brier score (half the mean squared difference of the probabilities from 0 and 1).
     """
     folds = stratified(data.y, n_folds, random_state)
     candidates, failure = [], None
@@ -214,8 +235,8 @@ def by_cross_validation(
 
 def _quietly(fit: Fit, data: Labelled, best: Candidate) -> ClassModels:
     with warnings.catch_warnings():
-        for told in (ConvergenceWarning, LocalOptimumWarning):
-            warnings.simplefilter("ignore", told)
+        for category in (ConvergenceWarning, LocalOptimumWarning):
+            warnings.simplefilter("ignore", category)
         return fit(data, best.n_components, best.covariance_type)
 
 
@@ -239,7 +260,7 @@ def normalised(log_joint: Float) -> Float:
 
 
 def stratified(y: NDArray[np.int64], n_folds: int, random_state: np.random.RandomState) -> NDArray[np.int64]:
-    """Return the fold of each sample, (n,): within a class at random, and each fold has as many, or one more."""
+    """Return the fold of each sample, (n,): random within a class, with sizes that differ by at most one."""
     order = np.lexsort([random_state.permutation(len(y)), y])
     folds = np.empty(len(y), np.int64)
     folds[order] = np.arange(len(y)) % n_folds

@@ -45,49 +45,94 @@ Float = NDArray[np.float64]
 
 @composite
 class GaussianMixtureClassifier(Composite):
-    """Discriminant analysis by Gaussian mixtures: one component for each class, or a mixture for each.
+    """Classification (discriminant analysis) by Gaussian mixtures of the classes.
 
-    EDDA has a component for each class, all of one covariance structure (Bensmail & Celeux, J. Am. Stat. Assoc. 91, 1996): 'full'
-    is quadratic, 'tied' linear discriminant analysis. MclustDA has a mixture of its own for each class (Fraley & Raftery, J. Am.
-    Stat. Assoc. 97, 2002).
+    With ``method='edda'`` each class is one component, and all share a covariance structure [1]_: 'full' is quadratic
+    and 'tied' is linear discriminant analysis. With ``method='mclustda'`` each class is a mixture of its own [2]_. The
+    number of components and the structure can be chosen from several.
 
     Parameters
     ----------
     n_components : int, sequence of int, or dict, default=1
-        Components of each class: a number, several to choose from, or for each class one of these. EDDA has one.
+        Number of components of each class: a number, several to choose from, or a dict with one of these for each
+        class. EDDA has 1.
     covariance_type : str, sequence of str, or dict, default='full'
-        A structure, as in `GaussianMixture`; several to choose from, 'all' for the fourteen of mclust (two for one feature); or
-        for each class one of these (MclustDA).
+        Covariance structure, as in `GaussianMixture`; several to choose from; 'all' for the fourteen of mclust (two for
+        a single feature); or, for MclustDA, a dict with one of these for each class.
     method : {'edda', 'mclustda'}, default='edda'
+        Whether each class is one component (EDDA) or a mixture (MclustDA).
     criterion : {'bic', 'cv'}, default='bic'
-        What chooses if there are several candidates: the lowest BIC, of each class by itself in MclustDA; or the fewest errors
-        on samples that were left out, for which all classes have the same number and structure. Ties are decided by
-        the Brier score.
+        How to choose if there are several candidates. 'bic' takes the lowest BIC, in MclustDA of each class by itself.
+        'cv' takes the fewest errors in cross-validation, and then the lowest Brier score [3]_; all classes get the same
+        number and structure.
     n_folds : int, default=10
-        For 'cv': the parts of the samples, each of which is left out once, with equal shares of each class.
+        Number of folds of the cross-validation, stratified by class, at least 2.
     priors : array-like of shape (n_classes,), optional
-        Probabilities of the classes, in the order of `classes_`; by default their shares of the samples.
-    tol, reg_covar, max_iter, n_init, init_params, prior, random_state, n_threads
-        As in `GaussianMixture`, but `init_params` is 'auto' by default. EDDA takes one M-step, for which `reg_covar` and `prior`
-        alone matter.
+        Probabilities of the classes, in the order of `classes_`, which add up to 1. By default their shares of the
+        samples.
+    tol : float, default=1e-3
+        EM stops when the mean log-likelihood per sample changes by less than this. Without effect in EDDA, which makes
+        a single M-step.
+    reg_covar : float, default=1e-6
+        Added to the variances, in squared units of the data.
+    max_iter : int, default=100
+        Maximum number of EM iterations of each start. Without effect in EDDA.
+    n_init : int, default=1
+        Number of starts of each mixture, of which the best is kept. Without effect in EDDA.
+    init_params : str, default='auto'
+        How the initial parameters are found, as in `GaussianMixture`. Without effect in EDDA.
+    prior : {None, 'default'} or NormalInverseWishart, default=None
+        Prior of means and covariances, as in `GaussianMixture`.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+        Source of all random draws. An int gives the same result on each call.
+    n_threads : int, optional
+        Number of threads. By default Numba's setting. Results do not depend on it, to the bit.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Labels, in ascending order: those that have samples of positive weight.
+        Labels of the classes that have samples of positive weight, in ascending order.
     priors_ : ndarray of shape (n_classes,)
+        Probabilities of the classes that predictions use.
     mixtures_ : list of GaussianMixture
-        Of each class; in EDDA of one component, whose structure is that of all together.
-    candidates_ : list of Candidate
-        What was chosen from: ``n_components``, ``covariance_type``, ``value`` of the criterion (lower is better) and, if chosen
-        for one class, its ``label``. Empty if there was nothing to choose, and after `load`.
-    log_likelihood_, bic_ : float
-        Of the samples, log sum_c share_c f_c(x), and -2 log L + p log n; the shares of the classes are not among the p parameters.
-        Both are as mclust has them.
+        Mixture of each class. In EDDA each has one component, and the structure is that of all together.
+    candidates_ : list of fastgmm.estimators.class_models.Candidate
+        The candidates that were compared, with ``n_components``, ``covariance_type``, ``value`` of the criterion (lower
+        is better) and, if chosen for one class, its ``label``. Empty if there was nothing to choose, and after
+        `fastgmm.load`.
+    log_likelihood_ : float
+        Log-likelihood of the samples without their classes, as in mclust; see Notes.
+    bic_ : float
+        -2 log L + p log n, as in mclust; lower is better.
     n_parameters_ : int
+        Number p of free parameters of all mixtures; the shares of the classes are not counted.
+    n_iter_ : int
+        Number of EM iterations, the largest of all mixtures.
+    converged_ : bool
+        Whether the fits of all mixtures converged.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Column names, if X was a data frame whose column names are strings.
+        Number of features of the fit.
+    feature_names_in_ : ndarray of str of shape (n_features,)
+        Names of the columns; only if `X` was a data frame whose column names are all strings.
+
+    See Also
+    --------
+    GaussianMixture.fit : Fit to samples of which only some are labelled, with ``labels``.
+    GaussianMixtureRegressor : Predict a number rather than a class.
+
+    Notes
+    -----
+    With the priors pi_c and the mixture densities f_c, the probability of class c is pi_c f_c(x) / sum_b pi_b f_b(x).
+    The log-likelihood is sum_i w_i log sum_c s_c f_c(x_i), where s_c is the share of class c in the weights w_i.
+
+    References
+    ----------
+    .. [1] H. Bensmail and G. Celeux, "Regularized Gaussian discriminant analysis through eigenvalue decomposition",
+       Journal of the American Statistical Association 91(436), pp. 1743-1748, 1996.
+    .. [2] C. Fraley and A. E. Raftery, "Model-based clustering, discriminant analysis, and density estimation", Journal
+       of the American Statistical Association 97(458), pp. 611-631, 2002.
+    .. [3] G. W. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78(1), pp.
+       1-3, 1950.
 
     Examples
     --------
@@ -152,21 +197,35 @@ class GaussianMixtureClassifier(Composite):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
-            In memory.
-        y : array-like of shape (n,)
-            The class of each sample: integers, strings, booleans.
-        sample_weight : array-like of shape (n,), optional
-            How many times each sample counts; a class whose samples all have the weight 0 is left out.
+        X : array-like of shape (n_samples, n_features)
+            Samples, in memory. float32 data are fitted in float32 with sums in float64.
+        y : array-like of shape (n_samples,)
+            Class of each sample: integers, strings or booleans.
+        sample_weight : array-like of shape (n_samples,), optional
+            How many times each sample counts. A class whose samples all have weight 0 is left out.
 
         Returns
         -------
         self
+            The fitted classifier.
 
         Raises
         ------
         ValueError, TypeError
-            As `GaussianMixture.fit`, or if y is missing or holds no classes. The estimator is then unchanged.
+            As `GaussianMixture.fit`, or if `y` is missing or does not hold classes. The classifier is then unchanged.
+
+        See Also
+        --------
+        predict : Predict the classes of samples.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixtureClassifier
+        >>> from fastgmm.datasets import load_iris
+        >>> iris = load_iris()
+        >>> model = GaussianMixtureClassifier(covariance_type=["tied", "full"]).fit(iris.data, iris.target)
+        >>> [(one.covariance_type, round(one.value)) for one in model.candidates_]
+        [('tied', 624), ('full', 576)]
         """
         _validation.check_choice("method", self.method, CLASSIFIERS)
         _validation.check_choice("criterion", self.criterion, CHOICES)
@@ -207,7 +266,7 @@ class GaussianMixtureClassifier(Composite):
         if self.method == "edda":
             if any(size != 1 for grid in grids for size, _ in grid) or any(grid != grids[0] for grid in grids):
                 raise ValueError(
-                    "EDDA has one component for each class and one structure for all: pass method='mclustda' for others"
+                    "EDDA has one component for each class and one structure for all: pass method='mclustda' for anything else"
                 )
             fit = partial(_edda, options=options)
         else:
@@ -215,7 +274,8 @@ class GaussianMixtureClassifier(Composite):
         if self.criterion == "cv" and any(len(grid) > 1 for grid in grids):
             if any(grid != grids[0] for grid in grids):
                 raise ValueError(
-                    "criterion='cv' chooses the same number and structure for all classes: pass lists and no dict, or 'bic'"
+                    "criterion='cv' chooses the same number and structure for all classes: pass lists instead of dicts, or "
+                    "criterion='bic'"
                 )
             return by_cross_validation(data, fit, grids[0], self.n_folds, rng, priors)
         if self.method == "edda":
@@ -231,7 +291,7 @@ class GaussianMixtureClassifier(Composite):
     def _each_by_bic(
         self, data: Labelled, classes: NDArray, grids: list[list[tuple[int, str]]], options: dict[str, Any]
     ) -> Chosen:
-        """Choose a number and a structure for each class by itself."""
+        """Choose a number of components and a structure for each class by itself."""
         best, candidates = [], []
         for c, grid in enumerate(grids):
             own = data.rows(data.y == c)
@@ -244,7 +304,7 @@ class GaussianMixtureClassifier(Composite):
         return Chosen(models, candidates)
 
     def _grids(self, classes: NDArray, d: int) -> list[list[tuple[int, str]]]:
-        """Return the pairs of number and structure that each class chooses from."""
+        """Return, for each class, the pairs of number and structure to choose from."""
         sizes = self._of_classes("n_components", self.n_components, classes)
         types = self._of_classes("covariance_type", self.covariance_type, classes)
         checked = []
@@ -270,7 +330,36 @@ class GaussianMixtureClassifier(Composite):
     # --- predictions ---
 
     def predict(self, X: Any) -> Any:
-        """Return the most probable class of each sample, (n,). `X` as in `GaussianMixture.predict`; for Dask lazily."""
+        """Predict the most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or Dask collection
+            Samples with the features of the fit in the same order.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels, of the dtype of `classes_`; lazy for a Dask collection, a series called ``label`` for a data frame.
+
+        Raises
+        ------
+        NotFittedError
+            If the classifier is not fitted.
+        ValueError, TypeError
+            If `X` cannot be used.
+
+        See Also
+        --------
+        predict_proba : Return the probability of each class.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixtureClassifier
+        >>> X, y = [[0.0], [0.2], [0.4], [3.0], [3.4], [3.1]], ["low", "low", "low", "high", "high", "high"]
+        >>> GaussianMixtureClassifier().fit(X, y).predict([[0.1], [3.2]]).tolist()
+        ['low', 'high']
+        """
         self._check_is_fitted()
         params, of = joined(self.mixtures_, self.priors_)
         return self._each(
@@ -278,21 +367,113 @@ class GaussianMixtureClassifier(Composite):
         )
 
     def predict_proba(self, X: Any) -> Any:
-        """Return the probability of each class for each sample, (n, n_classes), float64; for Dask lazily."""
+        """Compute the probability of each class for each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or Dask collection
+            Samples with the features of the fit in the same order.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), dtype float64
+            Probabilities in the order of `classes_`; each row adds up to 1. Lazy for a Dask collection, a frame with
+            the columns ``p0``, ``p1``, ... for a data frame.
+
+        Raises
+        ------
+        NotFittedError
+            If the classifier is not fitted.
+        ValueError, TypeError
+            If `X` cannot be used.
+
+        See Also
+        --------
+        predict_log_proba : Return the logarithms, exact also for probabilities that are 0 in float64.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixtureClassifier
+        >>> X, y = [[0.0], [0.2], [0.4], [3.0], [3.2], [3.4]], [0, 0, 0, 1, 1, 1]
+        >>> GaussianMixtureClassifier().fit(X, y).predict_proba([[0.1], [1.7]]).round(3).tolist()
+        [[1.0, 0.0], [0.5, 0.5]]
+        """
         self._check_is_fitted()
         params, of = joined(self.mixtures_, self.priors_)
         columns = [f"p{c}" for c in range(len(self.classes_))]
         return self._each(X, partial(_probabilities, params=params, of=of), columns, np.dtype(np.float64))
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of `predict_proba`, exact also where that is 0."""
+        """Compute the logarithm of the probability of each class for each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or Dask collection
+            Samples with the features of the fit in the same order.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), dtype float64
+            Logarithms of `predict_proba`, exact also where that is 0; lazy for a Dask collection.
+
+        Raises
+        ------
+        NotFittedError
+            If the classifier is not fitted.
+        ValueError, TypeError
+            If `X` cannot be used.
+
+        See Also
+        --------
+        predict_proba : Return the probabilities.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixtureClassifier
+        >>> X, y = [[0.0], [0.2], [0.4], [3.0], [3.2], [3.4]], [0, 0, 0, 1, 1, 1]
+        >>> GaussianMixtureClassifier().fit(X, y).predict_log_proba([[9.7]]).round().tolist()
+        [[-900.0, 0.0]]
+        """
         self._check_is_fitted()
         params, of = joined(self.mixtures_, self.priors_)
         columns = [f"p{c}" for c in range(len(self.classes_))]
         return self._each(X, partial(_log_probabilities, params=params, of=of), columns, np.dtype(np.float64))
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the (weighted) share of samples whose class is predicted."""
+        """Compute the share of samples whose class is predicted (accuracy).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or Dask collection
+            Samples with the features of the fit in the same order.
+        y : array-like of shape (n_samples,)
+            Their true classes.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the samples in the share. By default all weigh the same.
+
+        Returns
+        -------
+        float
+            Accuracy, from 0 to 1; higher is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the classifier is not fitted.
+        ValueError, TypeError
+            If `X`, `y` or `sample_weight` cannot be used.
+
+        See Also
+        --------
+        predict : Return the predicted classes.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixtureClassifier
+        >>> X, y = [[0.0], [0.2], [0.4], [3.0], [3.2], [3.4]], [0, 0, 0, 1, 1, 1]
+        >>> GaussianMixtureClassifier().fit(X, y).score([[0.0], [0.3], [2.9], [0.5]], [0, 0, 1, 1])
+        0.75
+        """
         found = np.asarray(self.predict(X))
         known = _validation.check_classes(y, len(found), type(self).__name__)
         weights = _validation.check_sample_weight(sample_weight, len(found))
@@ -302,7 +483,7 @@ class GaussianMixtureClassifier(Composite):
         if not is_dask(X):
             source: Any = self._source(X)
             if source.local is None:
-                raise TypeError("predictions are of data that are read here, or a Dask collection: pass X in parts")
+                raise TypeError("X is distributed, but it is not a Dask collection: predict parts of it")
             return evaluated(source, n_threads=self.n_threads)
         _validation.check_threads(self.n_threads)
         width, d = row_blocks(X).shape[1], self.n_features_in_
@@ -318,7 +499,9 @@ class GaussianMixtureClassifier(Composite):
         classes = np.asarray(self.classes_)
         if classes.dtype.kind == "O":
             if not all(isinstance(label, str) for label in classes):
-                raise TypeError("classes_ are objects that are not strings, which a file does not hold: number them")
+                raise TypeError(
+                    "classes_ are objects other than strings, which cannot be saved: use strings or integers as classes"
+                )
             classes = classes.astype(np.str_)
         numbers = {name: np.asarray(getattr(self, name)) for name in ("log_likelihood_", "bic_", "n_parameters_")}
         names = (
@@ -366,7 +549,7 @@ def _alike(data: Labelled, size: int, name: str, *, options: dict[str, Any]) -> 
 
 
 def _distinct(grid: list[tuple[int, str]], method: str) -> list[tuple[int, str]]:
-    """Return the pairs without those that are another one: of a single component it does not matter what components share."""
+    """Return the pairs without duplicates: for a single component it does not matter what components share."""
     if method == "edda":
         return grid
     found: dict[tuple[int, str], tuple[int, str]] = {}
@@ -377,7 +560,7 @@ def _distinct(grid: list[tuple[int, str]], method: str) -> list[tuple[int, str]]
 
 
 def _structures(names: Any, d: int) -> list[str]:
-    """Return the structures that an argument stands for."""
+    """Return the names of the structures that an argument stands for."""
     if isinstance(names, str) and names == "all":
         return ["E", "V"] if d == 1 else list(MCLUST_NAMES)
     many = [names] if isinstance(names, str) or not _validation.is_array_like(names) else list(names)
@@ -391,7 +574,7 @@ def _structures(names: Any, d: int) -> list[str]:
 
 
 def _log_joint(X: NDArray, params: Params, of: NDArray[np.int64], n_threads: int | None) -> Float:
-    """Return log(prior_c f_c(x)) of each sample and class, (n, c); in float64, however far a sample is."""
+    """Return log(prior_c f_c(x)) of each sample and class, shape (n, c), in float64, however far away a sample is."""
     source = ArraySource(np.asarray(X, np.float64))
     with np.errstate(divide="ignore"):
         parts = evaluate.log_density(source, params, n_threads) + np.log(params.weights)

@@ -1,4 +1,4 @@
-"""Base class of estimators that are made of fitted mixtures: for regression, classification, outliers."""
+"""Base class of estimators made of fitted mixtures: for regression, classification and outlier detection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastgmm.estimators.gaussian_mixture import GaussianMixture
 
 
 class Composite(Estimator):
-    """Constructor arguments that are a `GaussianMixture`'s are passed on to it."""
+    """Base class of estimators made of mixtures; arguments that `GaussianMixture` has too are passed on to it."""
 
     n_threads: int | None
     n_features_in_: int
@@ -31,13 +31,13 @@ class Composite(Estimator):
         return hasattr(self, self._fitted_attribute)
 
     def _options(self, **changed: Any) -> dict[str, Any]:
-        """Return the arguments of a mixture: those of the same name, and `changed` ones."""
+        """Return the arguments of a mixture: those of the same name, and the ones in `changed`."""
         own = self.get_params(deep=False)
         return {name: own[name] for name in GaussianMixture._parameter_names() if name in own} | changed
 
     @property
     def n_iter_(self) -> int:
-        """Return the iterations of EM, the most of any mixture."""
+        """Return the number of EM iterations, the largest of all mixtures."""
         self._check_is_fitted()
         return max(max(part.n_iter_, 1) for part in self._parts())
 
@@ -48,12 +48,12 @@ class Composite(Estimator):
         return all(part.converged_ for part in self._parts())
 
     def _set(self, **fitted: Any) -> None:
-        """Set fitted attributes in one assignment, in place of those of an earlier fit."""
+        """Set the fitted attributes in one assignment, in place of those of an earlier fit."""
         kept = {name: value for name, value in vars(self).items() if not name.endswith("_") or name.startswith("_")}
         self.__dict__ = kept | fitted
 
     def _source(self, X: Any) -> Source:
-        """Return data for a fitted estimator: checked, with the features that it knows."""
+        """Return checked data for a fitted estimator, with the features that it knows."""
         self._check_is_fitted()
         _validation.check_threads(self.n_threads)
         names = _validation.feature_names(X)
@@ -80,10 +80,53 @@ class Composite(Estimator):
         raise NotImplementedError
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to `path` (npz without pickle; see `fastgmm.load`)."""
+        """Write the fitted estimator to a file that `fastgmm.load` reads back to the bit.
+
+        The file is an npz archive without pickle, so that loading it executes nothing. It is written completely or not
+        at all: if writing fails, an existing file stays as it is.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write, named exactly so: no extension is added, and an existing file is replaced.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the fitted attributes contradict each other or the arguments.
+        TypeError
+            If the estimator is of a subclass, if an argument can be stored neither as JSON nor as an array, or if
+            classes are objects other than strings.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        fastgmm.load : Read the file.
+        GaussianMixture.save : Write a single mixture.
+
+        Notes
+        -----
+        A `random_state` that is a generator is stored as None, since its state is not part of the fit.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import fastgmm
+        >>> from fastgmm.datasets import load_iris
+        >>> X = load_iris().data
+        >>> model = fastgmm.GaussianMixtureOutlierDetector(2, random_state=0).fit(X)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(os.path.join(folder, "model.npz"))
+        ...     again = fastgmm.load(os.path.join(folder, "model.npz"))
+        >>> again.offset_ == model.offset_
+        True
+        """
         saving.save_composite(self, path)
 
 
 def named(names: NDArray | None) -> dict[str, NDArray]:
-    """Return the attribute for the names of columns, if there are names."""
+    """Return the attribute that holds the names of the columns, or nothing if there are none."""
     return {} if names is None else {"feature_names_in_": np.asarray(names, dtype=object)}

@@ -1,4 +1,4 @@
-"""Mixtures that follow from a fitted one: of some of its features, alone or given others."""
+"""Mixtures derived from a fitted one: marginal and conditional mixtures of some of its features."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ def condition(model: FittedMixture, features: Any, values: Any) -> GaussianMixtu
     others = np.setdiff1d(np.arange(params.means.shape[1]), given)
     if not len(others):
         raise ValueError(
-            f"condition leaves no feature: all {len(given)} of the model are given. Name some of them only, or call score_samples "
-            "for the density of samples"
+            f"condition leaves no feature, since all {len(given)} of the model are given: name fewer, or call score_samples for "
+            "the density of samples"
         )
     points = _points(values, len(given))
     rule = conditional.conditional(params, given, others)
     weights = evaluate.responsibilities(ArraySource(np.atleast_2d(points)), rule.given, model.n_threads)
     if (nowhere := weights.sum(axis=1) == 0).any():
         raise ValueError(
-            f"values{[int(nowhere.argmax())] if points.ndim > 1 else ''} are so far from all components that their density is 0: "
-            "there is no mixture given them. Pass values nearer to the data"
+            f"values{[int(nowhere.argmax())] if points.ndim > 1 else ''} are so far from all components that their density is 0, "
+            "so that no conditional mixture exists: pass values nearer to the data"
         )
     found = [_model(model, rule.at(x, w), others) for x, w in zip(np.atleast_2d(points), weights, strict=True)]
     return found if points.ndim > 1 else found[0]
 
 
 def feature_indices(model: FittedMixture, features: Any, name: str = "features") -> Indices:
-    """Return the indices of features that are named or numbered, one or several different ones."""
+    """Return the indices of one or several different features, given by name or index."""
     d = len(model.means_[0])
     names = [str(one) for one in getattr(model, "feature_names_in_", ())]
     single = isinstance(features, (str, numbers.Integral))
@@ -80,7 +80,7 @@ def feature_indices(model: FittedMixture, features: Any, name: str = "features")
 
 
 def _points(values: Any, p: int) -> NDArray[np.float64]:
-    """Return the values (p,) or (n, p) of p features, as float64."""
+    """Return the checked values (p,) or (n, p) of p features as float64."""
     array = _validation.as_numbers(values, "values").astype(np.float64)
     if array.ndim == 0:
         array = array[None]
@@ -100,13 +100,14 @@ def _plain(model: FittedMixture) -> Params:
 
 
 def plain_model(model: FittedMixture, params: Params) -> GaussianMixture:
-    """Return a fitted model of other parameters in the same features, of the same structure."""
+    """Return a fitted model with other parameters, but the same features and structure."""
     return _model(model, params, np.arange(params.means.shape[1]))
 
 
 def _model(model: FittedMixture, params: Params, features: Indices) -> GaussianMixture:
-    """Return a fitted model of parameters in some of the features of another model."""
-    from fastgmm.estimators.gaussian_mixture import GaussianMixture  # which is a FittedMixture, and has these methods
+    """Return a fitted model with the given parameters for some of the features of another model."""
+    # a subclass of FittedMixture, whose module imports this one
+    from fastgmm.estimators.gaussian_mixture import GaussianMixture
 
     k, m = params.means.shape
     structure = model._structure()

@@ -1,4 +1,4 @@
-"""Models of scikit-learn's classes from ours, and ours from them."""
+"""Conversion of models to and from scikit-learn's classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from fastgmm._compat import optional
 from fastgmm.estimators.base import Estimator
 
-#: Starts that scikit-learn knows.
+#: Names of starts that scikit-learn has too.
 _THEIR_STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 #: Fitted attributes of scikit-learn's class that have the same name and meaning here.
 _SHARED = (
@@ -36,7 +36,7 @@ _SHARED = (
 
 
 def to_sklearn(model: Any, class_name: str) -> Any:
-    """Return the model as one of the class of that name in ``sklearn.mixture``; ValueError if that cannot hold it."""
+    """Return the model as an instance of a class of ``sklearn.mixture``; raise ValueError if that cannot represent it."""
     optional("sklearn", "to_sklearn")
     import sklearn.mixture
 
@@ -59,12 +59,12 @@ def to_sklearn(model: Any, class_name: str) -> Any:
 
 
 def from_sklearn(cls: type[Estimator], theirs: Any, class_name: str) -> Any:
-    """Return a model of our class from a fitted one of scikit-learn's class of that name."""
+    """Return a model of `cls` with the parameters of a fitted model of scikit-learn's class."""
     names = [base.__name__ for base in type(theirs).__mro__]
     if class_name not in names or not hasattr(theirs, "get_params"):
         raise TypeError(
-            f"from_sklearn takes a fitted sklearn.mixture.{class_name}, got a {type(theirs).__name__}: for other parameters there "
-            "is from_parameters"
+            f"from_sklearn takes a fitted sklearn.mixture.{class_name}, got a {type(theirs).__name__}: use "
+            "from_parameters for other parameters"
         )
     if not hasattr(theirs, "means_"):
         raise ValueError(f"this {class_name} is not fitted: fit it first, or make a {cls.__name__} of its parameters")
@@ -75,9 +75,9 @@ def from_sklearn(cls: type[Estimator], theirs: Any, class_name: str) -> Any:
             setattr(model, name, _copied(getattr(theirs, name)))
     values: Any = model
     values.n_passes_ = values.n_iter_
-    # a variational fit with a tied covariance has its bound as an array there
+    # there, the bound of a variational fit with a tied covariance is an array
     values.lower_bound_ = float(np.mean(values.lower_bound_))
-    # scikit-learn has them from 1.7 on
+    # scikit-learn has this attribute from 1.7 on
     bounds = getattr(model, "lower_bounds_", [values.lower_bound_])
     values.lower_bounds_ = [float(np.mean(bound)) for bound in bounds]
     values._check_is_fitted()

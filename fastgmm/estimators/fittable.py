@@ -56,7 +56,10 @@ _HISTORY = 1000
 
 
 class FittableMixture(FittedMixture):
-    """Methods that fit a mixture, whatever its step. A subclass has a constructor with these attributes, and a step."""
+    """Base class of mixtures that are fitted to data, whatever the step maximises.
+
+    A subclass has a constructor that sets the attributes below, and returns a step from `_step`.
+    """
 
     n_components: int
     tol: float
@@ -69,7 +72,7 @@ class FittableMixture(FittedMixture):
     verbose_interval: int
     acceleration: str | None
     algorithm: str
-    #: What becomes of a component that collapses; an estimator with this argument has it as an attribute of its own.
+    #: What `fit` does if a component collapses; an estimator with this argument sets its own attribute.
     on_collapse: str = "raise"
     learning_decay: float
     learning_offset: float
@@ -79,7 +82,7 @@ class FittableMixture(FittedMixture):
 
     #: Covariance structures that the estimator fits.
     _structures: ClassVar[dict[str, Structure]] = STRUCTURES
-    #: Attributes of a fit that the next one may not have.
+    #: Fitted attributes to remove, since the next fit may not set them.
     _gone: ClassVar[tuple[str, ...]] = (
         "feature_names_in_",
         "component_labels_",
@@ -88,22 +91,22 @@ class FittableMixture(FittedMixture):
         "_left_out",
     )
 
-    # --- what a subclass says ---
+    # --- methods that a subclass overrides ---
 
     @abstractmethod
     def _step(self, structure: Structure, reg_covar: float) -> Step:
-        """Return what the estimator maximises, as far as that is known without data."""
+        """Return the objective of the estimator as a step, as far as it is known without data."""
 
     def _adapted(self, step: Step, source: Source, *, resumes: bool = False) -> tuple[Step, dict[str, Any]]:
-        """Return the step for some data, and the attributes that the fit has of it. `resumes`: later batches of a stream."""
+        """Return the step for given data, and the fitted attributes that go with it. `resumes` is for later batches of a stream."""
         return step, {}
 
     def _check_supplied(self, structure: Structure, k: int, d: int) -> Supplied:
-        """Return the first parameters that the user supplied."""
+        """Return the initial parameters that the user supplied."""
         return Supplied()
 
     def _clean(self, X: Any, sample_weight: ArrayLike | None, source: Source) -> tuple[Source, float] | None:
-        """Return the samples that a start may look at, and the share of the weight of the others; None for all."""
+        """Return the samples that a start may use, and the share of the weight of all others; None if it may use all."""
         return None
 
     def _earlier(self, step: Step) -> Params:
@@ -111,7 +114,7 @@ class FittableMixture(FittedMixture):
         return self._params(drawn=True)
 
     def _degenerate(self, source: Source, params: Params, structure: Structure) -> str:
-        """Say which components of a fit describe a few samples, or none; '' if there are none, or it does not matter."""
+        """Return which components of a fit describe few samples or none; '' if there are none, or if that does not matter."""
         return ""
 
     # --- fits ---
@@ -130,96 +133,152 @@ class FittableMixture(FittedMixture):
         labels: ArrayLike | None = None,
         label_components: Mapping[int, Sequence[int]] | None = None,
     ) -> Self:
-        """Fit the mixture to `X`.
+        """Fit the mixture to samples.
 
-        Ctrl-C ends it within about a second. The model then has the best parameters so far, of a finished start or of the
-        running one, as after a fit that did not converge. `converged_` and `n_iter_` are those of the kept start, and
-        KeyboardInterrupt says which it is. Before the first iteration is done the model is left unchanged.
+        Ctrl-C ends a fit within about a second. The model then has the best parameters found so far, of a finished
+        start or of the running one, like a fit that did not converge; `converged_` and `n_iter_` are those of that
+        start, and the message of KeyboardInterrupt says which it is. Before the end of the first iteration the model is
+        left unchanged.
 
         Parameters
         ----------
-        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-            Data larger than memory: a `numpy.memmap`, the path of a file, of a directory or a glob pattern, or chunks
-            (`fastgmm.chunks`). They are read once per iteration, ahead of the computation. From 64 MiB the start is found
-            from a systematic sample of 64 MiB (for a memory map or a ``.npy`` file only beyond 1 GiB or 2^23 samples).
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples in rows, features in columns; at least 2 samples, and no fewer than `n_components`. float32 data are
+            fitted in float32 with sums in float64; all other numbers are converted to float64. NaN is an error unless
+            ``missing_values='marginalize'``; infinity always is. The column names of a pandas or polars frame are kept
+            as `feature_names_in_` if all are strings.
 
-            A ``dask.array`` of two dimensions or a ``dask.dataframe`` is persisted in the memory of the workers, and only
-            sums of partitions and the sample for the start come back from there. One thread works on a partition; if the
-            worker has more threads than partitions, an equal share of the threads does (at most `n_threads`).
-        y : ignored
-        sample_weight : array-like of shape (n,), optional
-            How many times each sample counts: not negative, not necessarily integers. Their scale does not influence the
-            parameters (but does `bic`, `aic` and `icl`, and the fit with a
-            `prior`); a sample of weight 0 has no influence. For a Dask collection
-            also a Dask array or series in the same partitions.
+            Data larger than memory can be a `numpy.memmap`, the path of a file or directory, a glob pattern, or the
+            result of `fastgmm.chunks`. They are read once per iteration, ahead of the computation. From 64 MiB on, the
+            start is found from a systematic sample of 64 MiB (for a memory map or a ``.npy`` file only beyond 1 GiB or
+            2^23 samples).
+
+            A two-dimensional ``dask.array`` or a ``dask.dataframe`` is persisted in the memory of the workers. Only
+            sums over partitions and the sample for the start are sent back from there. Each partition is computed by
+            one thread; if a worker has more threads than partitions, by an equal share of them (at most `n_threads`).
+        y : None
+            Ignored; present for scikit-learn's interface.
+        sample_weight : array-like of shape (n_samples,), optional
+            How many times each sample counts: non-negative, not necessarily integers. By default each counts once. A
+            sample of weight 0 has no influence. The scale of the weights does not matter to the parameters, unless
+            there is a prior, but it does to `bic`, `aic` and `icl`. For a Dask collection also a Dask array or series
+            with the same partitions.
         noise_covariance : array-like, optional
-            Known covariances of errors of measurement: variances of each sample (n, d), covariances (n, d, d), or those that all
-            samples share, (d,) or (d, d). The mixture is then that of the values without errors (extreme deconvolution: Bovy,
-            Hogg & Roweis, Ann. Appl. Stat. 5(2B), 2011), and a sample has the density of the component and its error together,
-            N(mean, covariance + noise). They are variances, not standard errors, and are computed with in the precision of `X`. If
-            n = d, an array (d, d) is refused: pass (n, d, d), or (1, d, d) for a matrix that is shared. Any array that NumPy can
-            slice will do, a `numpy.memmap` beside an `X` larger than memory too; of a Dask collection all samples share them.
-
-            Starts, the volume of `noise` and what a prior takes from the data are those of the data as they are, errors included.
-            `reg_covar` is added to the covariances without errors. A component may become as narrow as `reg_covar` lets it, if the
-            errors account for all of its spread; that is no collapse. Equal samples are not gathered, `algorithm="pruned"` has no
-            effect, and starts are not compared on a part of the data.
+            Known covariances of the measurement errors, in squared units of `X`: variances, not standard errors. The
+            shape is (n_samples, n_features) for variances of each sample, (n_samples, n_features, n_features) for
+            covariances of each, or (n_features,) or (n_features, n_features) if all samples share them. The fitted
+            mixture is then that of the values without errors (extreme deconvolution [1]_); see Notes. If n_samples
+            equals n_features a matrix would be ambiguous and is refused: pass three dimensions, (1, n_features,
+            n_features) for a shared one. Any array that NumPy can slice will do, such as a `numpy.memmap`. The samples
+            of a Dask collection must share the covariance. By default there are no errors.
         batch_size : int, optional
-            Samples in a batch, for a step after each batch (online EM, see `partial_fit`) rather than after each pass. This
-            takes fewer passes over large data, for parameters near those of EM. It pays with many batches; with few, EM is
-            better. There are at most `max_iter` epochs, until the mean log-likelihood of one changes by less than `tol`, then
-            a pass for `lower_bound_`. Batches are consecutive samples: first shuffle data that are sorted by cluster or in
-            time. By default EM on all samples at once.
+            Number of samples in a batch, for online EM with a step after each batch (see `partial_fit`). This takes
+            fewer passes over large data, and ends near the parameters that EM finds. It pays if there are many batches.
+            At most `max_iter` epochs are made, until the mean log-likelihood of an epoch changes by less than `tol`; a
+            last pass computes `lower_bound_`. Batches are consecutive samples: shuffle data that are sorted by cluster
+            or by time. By default EM uses all samples at once.
         progress : bool, default=False
-            Show the progress of the fit, and the time left for the current pass over the data, on standard error. This is a
-            bar if that is a terminal and tqdm is installed (extra ``progress``), else a line every few seconds.
-        checkpoint : path, optional
-            File for the state of the fit, which resumes from it if it exists. The result is that of an uninterrupted fit, to
-            the bit, with all `n_init` starts. A fit that completes removes the file; Ctrl-C writes it once more. A resumed
-            fit draws from the RNG state in the file and leaves `random_state` untouched. The format is that of
-            `fastgmm.fitting.checkpoint`.
-        checkpoint_every : float, default=60
-            Minimum number of seconds between two writes of the file. 0 writes it after each iteration (with up to 1024
-            samples, when iterations take microseconds, after each tenth of a second).
-        labels : array-like of int, shape (n,), optional
-            What is known of the samples (semi-supervised fit): a label, or -1 if that is unknown. A labelled sample belongs to
-            the components of its label, and the likelihood of the fit has their densities alone for it; the others count as
-            always. With ``init_params='kmeans'`` components start from the labelled samples. Not for Dask collections or
-            `batch_size`.
+            Whether to show the progress of the fit, and the time left in the current pass over the data, on standard
+            error: a bar if that is a terminal and tqdm is installed (extra ``progress``), else a line every few
+            seconds.
+        checkpoint : str or path-like, optional
+            File for the state of the fit. If it exists, the fit resumes from it, and ends with the bits of an
+            uninterrupted fit, over all `n_init` starts. A fit that completes removes the file; Ctrl-C writes it once
+            more. A resumed fit draws from the RNG state in the file and leaves `random_state` untouched. By default
+            nothing is written.
+        checkpoint_every : float, default=60.0
+            Minimum time between two writes of the file, in seconds. With 0 it is written after each iteration, or every
+            tenth of a second for up to 1024 samples, whose iterations take microseconds.
+        labels : array-like of int of shape (n_samples,), optional
+            Known labels of the samples, for a semi-supervised fit; -1 where the label is unknown. A labelled sample
+            belongs to the components of its label only. With ``init_params='kmeans'`` components start from the
+            labelled samples. Not for Dask collections or with `batch_size`.
         label_components : dict, optional
-            Which components each label owns, such as ``{0: [0, 1], 1: [2]}``; by default label j owns component j. Components
-            that no label owns are for samples of unknown label. `component_labels_` has the label of each.
+            Components of each label, such as ``{0: [0, 1], 1: [2]}``; by default label j has component j. Components
+            without a label are for samples of unknown label. `component_labels_` holds the label of each component.
 
         Returns
         -------
         self
+            The fitted model.
 
         Raises
         ------
-        ValueError, TypeError
-            If input or arguments cannot be used, a checkpoint is damaged or belongs to other data or settings, or a
-            component collapses. The model is then unchanged.
+        ValueError
+            If data or arguments cannot be used, if a checkpoint is damaged or belongs to other data or settings, or if
+            the covariance of a component is not positive definite. The model is then unchanged.
+        TypeError
+            If data or an argument are of a type that cannot be used, or if a subclass overrides a method of
+            scikit-learn's class that would not be called here.
         OSError
-            If files cannot be read, or a checkpoint cannot be written, which is tried before any work.
+            If a file cannot be read, or if the checkpoint cannot be written, which is tried before any work is done.
+        MemoryError
+            If memory runs out. The message says what it was for, how much was needed, and what to do.
         KeyboardInterrupt
-            On Ctrl-C, see above.
+            On Ctrl-C, as described above.
 
         Warns
         -----
         ConvergenceWarning
-            If the best start did not converge; its parameters are kept.
+            If the best start did not converge within `max_iter` iterations; its parameters are kept.
         LocalOptimumWarning
-            If it did, but no other of three or more starts came within 10 `tol` of its bound: it was found by luck, and there
-            may be a better one.
+            If the best of three or more starts converged, but no other came within 10 `tol` of its bound. It was found
+            by luck, and there may be a better one.
         DegenerateWarning
-            If components sit on too few distinct samples, or on samples that are equal in some direction, so that `reg_covar`
-            alone gives them a variance there; or if components hold no samples. The message says which, on how many distinct
-            samples, and what to do. `lower_bound_` and the criteria have no meaning then.
+            If components rest on too few distinct samples, or on samples that are equal in some direction, so that
+            `reg_covar` alone gives them a variance there; or if components hold no samples. `lower_bound_` and the
+            criteria then have no meaning. The message says which components, on how many distinct samples, and what to
+            do.
         UserWarning
-            If components were started anew (`on_collapse`), with the reasons. If weights cannot be a number of samples, which a
-            prior takes their sum for. If `reg_covar` has its default value and is larger than the variance of the data: the
-            message is always the same, so that Python's default filter shows it once for each line that calls `fit`. If samples
-            have no value at all (`missing_values`), with their number.
+            If components were reset (``on_collapse='reset'``), with the reasons; if there is a prior and the weights
+            cannot be numbers of samples; if samples have no value at all, with their number; or if `reg_covar` has its
+            default value and is larger than a variance of the data. The last message is always the same, so that
+            Python's default filter shows it once for each line that calls `fit`.
+
+        See Also
+        --------
+        fit_predict : Fit, and return the component of each sample.
+        partial_fit : Update the model with one batch of a stream.
+        select : Choose the number of components and the covariance structure.
+        fastgmm.chunks : Read files, or the parts that a function returns, as data to fit to.
+
+        Notes
+        -----
+        Each iteration makes one pass over the data (a sweep), which computes responsibilities and the sums that the
+        M-step needs. The sums are about the means of the previous iteration, so that data far from zero lose no
+        precision. Results are the same to the bit for any number of threads, and for the same data in memory, in a
+        memory map or in chunks, if the start is found from all of them.
+
+        With `noise_covariance`, sample i has the density N(x_i | mu_k, Sigma_k + S_i) in component k, and the M-step
+        uses the expected value without errors. Starts, the volume of the noise component and a prior that is scaled to
+        the data use the data as they are, with errors. `reg_covar` is added to the covariances without errors. A
+        component may become as narrow as `reg_covar` allows if the errors explain all of its spread; that is not a
+        collapse. ``algorithm='pruned'`` has no effect, and starts are not compared on a part of the data.
+
+        References
+        ----------
+        .. [1] J. Bovy, D. W. Hogg and S. T. Roweis, "Extreme deconvolution: inferring complete distribution functions
+           from noisy, heterogeneous and incomplete observations", The Annals of Applied Statistics 5(2B), pp.
+           1657-1677, 2011.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> from fastgmm.datasets import load_iris
+        >>> iris = load_iris()
+        >>> model = GaussianMixture(n_components=3, random_state=0).fit(iris.data)
+        >>> model.converged_
+        True
+        >>> model.means_.shape
+        (3, 4)
+
+        With a few known labels, components keep the numbers of the labels:
+
+        >>> labels = iris.target.copy()
+        >>> labels[5:50] = labels[55:100] = labels[105:150] = -1
+        >>> model = GaussianMixture(n_components=3, random_state=0).fit(iris.data, labels=labels)
+        >>> model.component_labels_.tolist()
+        [0, 1, 2]
         """
         arguments = (X, y, sample_weight, noise_covariance, batch_size, progress, checkpoint, checkpoint_every)
         self._fit_within_callbacks(*arguments, labels, label_components)
@@ -239,11 +298,67 @@ class FittableMixture(FittedMixture):
         labels: ArrayLike | None = None,
         label_components: Mapping[int, Sequence[int]] | None = None,
     ) -> NDArray[np.int64]:
-        """Fit the mixture and return the most probable component of each sample, as `predict` does. Parameters as in `fit`."""
+        """Fit the mixture to samples and return the most probable component of each.
+
+        The result is that of ``fit(X, ...).predict(X)``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples, in any form that `fit` takes.
+        y : None
+            Ignored; present for scikit-learn's interface.
+        sample_weight : array-like of shape (n_samples,), optional
+            How many times each sample counts, as in `fit`.
+        noise_covariance : array-like, optional
+            Known covariances of the measurement errors, as in `fit`, in squared units of `X`.
+        batch_size : int, optional
+            Number of samples in a batch of online EM, as in `fit`; by default EM uses all samples at once.
+        progress : bool, default=False
+            Whether to show the progress of the fit on standard error.
+        checkpoint : str or path-like, optional
+            File from which the fit resumes if it exists, as in `fit`.
+        checkpoint_every : float, default=60.0
+            Minimum time between two writes of the file, in seconds.
+        labels : array-like of int of shape (n_samples,), optional
+            Known labels of the samples, -1 where the label is unknown, as in `fit`.
+        label_components : dict, optional
+            Components of each label, as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), dtype int64
+            Index of the most probable component of each sample; -1 for the noise component. Lazy for a Dask collection,
+            as in `predict`.
+
+        Raises
+        ------
+        ValueError, TypeError, OSError, MemoryError, KeyboardInterrupt
+            As `fit`.
+
+        Warns
+        -----
+        ConvergenceWarning, LocalOptimumWarning, DegenerateWarning, UserWarning
+            As `fit`.
+
+        See Also
+        --------
+        fit : Fit without predicting; it describes all parameters.
+        predict : Predict other samples.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastgmm import GaussianMixture
+        >>> X = np.array([[0.0, 0.3], [0.2, -0.1], [-0.3, 0.1], [7.0, 7.2], [7.3, 6.9], [6.8, 7.1]])
+        >>> labels = GaussianMixture(n_components=2, random_state=0).fit_predict(X)
+        >>> bool((labels[:3] == labels[0]).all() and (labels[3:] == 1 - labels[0]).all())
+        True
+        """
         arguments = (X, y, sample_weight, noise_covariance, batch_size, progress, checkpoint, checkpoint_every)
         source: Any = self._fit_within_callbacks(*arguments, labels, label_components)
         if sample_weight is not None or source.local is None or source.local.present is not None:
-            return self.predict(X, noise_covariance)  # also for samples that do not count; for Dask lazily
+            return self.predict(X, noise_covariance)  # samples that do not count get a label too; lazy for Dask
         return evaluate.labels(source, self._params(), self.n_threads)
 
     def partial_fit(
@@ -254,33 +369,33 @@ class FittableMixture(FittedMixture):
         *,
         noise_covariance: ArrayLike | None = None,
     ) -> Self:
-        """Update the model with the next batch of a stream: online EM (Cappe & Moulines, J. R. Stat. Soc. B 71(3), 2009).
-
-        The statistics that an M-step needs are averaged over the batches with the step sizes gamma_t = (t + `learning_offset`)
-        ^ -`learning_decay`, t = 1, 2, ... Each batch is read once and not kept. A batch that weighs more or less than the mean
-        of the batches so far moves the averages in proportion. Unlike in `fit`, the likelihood need not rise from step to
-        step.
+        """Update the model with one batch of a stream by online EM.
 
         The first call starts from its batch as `fit` does, once; the more samples it has, the better the start. Its
-        parameters stay, and samples are gathered, until there are 20 numbers (d a sample) for each free parameter. From
-        then on the averages never stand for fewer, however small the batches, unless `forgetting` is set. A model that was
-        fitted or made from parameters continues from these. `save`, pickle and copies keep the averages, so that the stream
-        resumes in another process with the same bits. `fit` starts anew, or with `warm_start` from the parameters, and
-        forgets the averages. A change of the number of components or the covariance type needs a new `fit`.
+        parameters stay, and samples are gathered, until there are 20 numbers (n_features in each sample) for each free
+        parameter. From then on each batch makes a step. It is read once and not kept.
+
+        A model that was fitted, or made from parameters, continues from these. `save`, pickle and copies keep the
+        averages, so that a stream resumes in another process with the same bits. `fit` starts anew, or with
+        `warm_start` from the parameters, and drops the averages. After a change of the number of components or the
+        covariance type, call `fit` again.
 
         Parameters
         ----------
-        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-            One batch. A single sample suffices, except in the first call, which needs n_components.
-        y : ignored
-        sample_weight : array-like of shape (n,), optional
-            As in `fit`. Their scale has no influence if it is that of the other batches' weights, which are 1 if not given.
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            One batch. A single sample suffices, except in the first call, which needs `n_components` of them.
+        y : None
+            Ignored; present for scikit-learn's interface.
+        sample_weight : array-like of shape (n_samples,), optional
+            How many times each sample counts, as in `fit`. A common factor of the weights of all batches has no
+            influence; batches without weights have weights of 1.
         noise_covariance : array-like, optional
-            Covariances of the errors of this batch, as in `fit`.
+            Known covariances of the measurement errors of this batch, as in `fit`, in squared units of `X`.
 
         Returns
         -------
         self
+            The updated model.
 
         Raises
         ------
@@ -290,8 +405,44 @@ class FittableMixture(FittedMixture):
         Warns
         -----
         UserWarning
-            If the model comes from a file of format version 1, which holds no averages, and may have been in a stream, since
-            no `fit` converged. The first batch then treats the parameters as those of a fit.
+            If the model was loaded from a file of format version 1, which holds no averages, and no `fit` of it
+            converged, so that it may have been in a stream. The first batch then treats the parameters as those of a
+            fit.
+
+        See Also
+        --------
+        fit : Fit to data that can be read again; with ``batch_size`` in the same way.
+        save : Store the model with its averages.
+
+        Notes
+        -----
+        The sums that an M-step needs are averaged over the batches with the step sizes [1]_ ::
+
+            gamma_t = (t + learning_offset)^-learning_decay,    t = 1, 2, ...
+
+        A batch that weighs more or less than the mean of the batches so far moves the averages in proportion. However
+        small the batches, the averages never stand for fewer samples than the first step needed, unless ``forgetting``
+        is set. Unlike in `fit`, the likelihood may fall from one step to the next. In a `BayesianGaussianMixture` the
+        steps follow stochastic natural gradients of the evidence lower bound.
+
+        References
+        ----------
+        .. [1] O. Cappé and E. Moulines, "On-line expectation-maximization algorithm for latent data models", Journal of
+           the Royal Statistical Society: Series B 71(3), pp. 593-613, 2009.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastgmm import GaussianMixture
+        >>> rng = np.random.default_rng(0)
+        >>> model = GaussianMixture(n_components=2, random_state=0)
+        >>> for _ in range(50):
+        ...     batch = np.concatenate([rng.normal(-3, 1, (100, 1)), rng.normal(3, 1, (100, 1))])
+        ...     model = model.partial_fit(batch)
+        >>> np.sort(model.means_.ravel()).round().tolist()
+        [-3.0, 3.0]
+        >>> model.n_iter_
+        50
         """
         self._refuse_overridden(FIT_HOOKS, "partial_fit")
         step, _ = self._check_arguments()
@@ -326,7 +477,7 @@ class FittableMixture(FittedMixture):
     def _before_batch(
         self, source: Source, step: Step, clean: tuple[Source, float] | None
     ) -> tuple[Params, online.Averages]:
-        """Return the parameters before the step of a batch, and the averages behind them."""
+        """Return the parameters before the step of a batch, and the averages that they come from."""
         if not self.__sklearn_is_fitted__():
             self._check_enough(source)
             start, rng = self._check_start(source, step, clean), _validation.check_random_state(self.random_state)
@@ -334,20 +485,20 @@ class FittableMixture(FittedMixture):
                 samples = None if start.without_data else start.source(source, rng)
                 first = start.params(samples, step, self.n_components, rng, self.n_threads)
             return first.normalised(), online.Averages()
-        self._check_goes_on(source, "partial_fit", "call fit to start anew")
+        self._check_resumes(source, "partial_fit", "call fit to start anew")
         averages = getattr(self, "_averages", None)
         if averages is None and getattr(self, "_averages_lost", False):
             warn(
-                "this model comes from a file of format version 1, which holds no averages of partial_fit: if it was in a stream, "
-                "the next batches move the parameters more than they would have, and n_iter_ counts from 1. Save it again "
-                "after them, and nothing is lost from there on",
+                "this model was loaded from a file of format version 1, which does not hold the averages of partial_fit. If it "
+                "was part of a stream, the next batches move the parameters more than they should, and n_iter_ counts from "
+                "1. Save it again after them to keep the averages",
                 UserWarning,
             )
         if averages is None:
             params = self._earlier(step)
             return params, online.averages_of(params, step)
         if averages.stats.layout is not step.structure.layout:
-            # of the same shape: diag and tied if k = d. A fit continues from others
+            # the shapes may agree: those of diag and tied do if k = d
             raise ValueError(
                 f"partial_fit continues the averages of covariance_type={averages.stats.layout.name!r}, but covariance_type="
                 f"{self.covariance_type!r} was set since: call fit to start anew, or set it back"
@@ -356,7 +507,7 @@ class FittableMixture(FittedMixture):
 
     @property
     def _fit_within_callbacks(self) -> Callable[..., Source]:
-        """Return `_fit`, within the callbacks of scikit-learn if there are some."""
+        """Return `_fit`, wrapped in the callbacks of scikit-learn if some are set."""
         if not sklearn_callbacks.has_callbacks(self):
             return self._fit
         return partial(sklearn_callbacks.managed, self, self._fit)
@@ -388,7 +539,7 @@ class FittableMixture(FittedMixture):
         self._check_enough(source)
         warm = self.warm_start and self.__sklearn_is_fitted__()
         if warm:
-            self._check_goes_on(source, "warm_start=True", "set warm_start=False")
+            self._check_resumes(source, "warm_start=True", "set warm_start=False")
         _validation.check_magnitude(source.largest, source.n_features, source.dtype)
         with self._memory_for(source):
             step, adapted = self._adapted(step, source)
@@ -399,7 +550,7 @@ class FittableMixture(FittedMixture):
         plan = self._plan(source, step, stop, warm, batch_size, clean)
         self._warn_if_dense(source)
         if saved is not None:
-            # not the arguments that the constructor of a subclass names: it may pass **kwargs on
+            # the arguments of our class, not those of a subclass, whose constructor may pass **kwargs on
             ours: Any = next(cls for cls in type(self).__mro__ if cls in SAVED.values())
             arguments = {name: getattr(self, name) for name in ours._parameter_names()}
             saved.identify(settings_of(type(self).__name__, arguments), data_of(source))
@@ -420,45 +571,41 @@ class FittableMixture(FittedMixture):
         return source
 
     def _check_batches(self, X: Any, batch_size: int, checkpoint: Any) -> None:
-        """Raise ValueError if steps after batches cannot be made of the data, or not with the other arguments."""
+        """Raise ValueError if the data or the other arguments rule out steps after batches."""
         _validation.check_integer("batch_size", batch_size, 1)
         if self.acceleration is not None:
             raise ValueError(
-                f"acceleration={self.acceleration!r} is for EM on all samples, and batch_size makes a step after each batch: "
+                f"acceleration={self.acceleration!r} needs EM on all samples, but batch_size makes a step after each batch: "
                 "leave one of them out"
             )
         if self.algorithm != "dense":
             raise ValueError(
-                f"algorithm={self.algorithm!r} is for EM on all samples, whose distances it carries over from one iteration to "
+                f"algorithm={self.algorithm!r} needs EM on all samples, since it carries distances over from one iteration to "
                 "the next: leave algorithm or batch_size out"
             )
         self._check_no_reset("batch_size makes")
         if self.forgetting is not None:
             raise ValueError(
-                f"forgetting={self.forgetting!r} is for streams that drift, and batch_size goes through the same data again "
-                "and again: call partial_fit, or set forgetting=None"
+                f"forgetting={self.forgetting!r} is for streams that drift, but batch_size reads the same data repeatedly: "
+                "call partial_fit, or set forgetting=None"
             )
         if checkpoint is not None:
             raise ValueError(
-                "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out; partial_fit and "
-                "save keep the parameters and the averages after each batch"
+                "checkpoint holds the state of EM, not the averages of batch_size: leave one of them out. To keep the averages, "
+                "call partial_fit and save after each batch"
             )
-        if opener_for(X) is not None:  # before the data are persisted and checked elsewhere
+        if opener_for(X) is not None:  # before the workers persist and check the data
             raise ValueError(
-                "batch_size needs data that are read here, and X lies elsewhere, as a Dask collection does: leave it out, or "
-                "call partial_fit with parts of X"
+                "batch_size cannot be used if X is distributed, such as a Dask collection: leave it out, or call partial_fit "
+                "with parts of X"
             )
 
     def _labelled(self, source: Source, labels: Any, label_components: Any, batch_size: int | None) -> LabelledSource:
-        """Return the samples with what is known of them; raise ValueError or TypeError if that cannot be used."""
+        """Return the samples with their known labels; raise ValueError or TypeError if these cannot be used."""
         if labels is None:
-            raise ValueError(
-                "label_components says which components labels own, and there are no labels: pass labels too"
-            )
+            raise ValueError("label_components assigns components to labels, but there are no labels: pass labels too")
         if source.local is None:
-            raise ValueError(
-                "labels need data that are read here, and X lies elsewhere, as a Dask collection does: leave labels out"
-            )
+            raise ValueError("labels cannot be used if X is distributed, such as a Dask collection: leave labels out")
         others = {
             "batch_size": batch_size is not None,
             f"on_collapse={self.on_collapse!r}": self.on_collapse != "raise",
@@ -467,13 +614,13 @@ class FittableMixture(FittedMixture):
         others |= {"missing values": source.incomplete, "noise_covariance": source.noise_columns is not None}
         if together := [what for what, given in others.items() if given]:
             raise ValueError(
-                f"labels and {' and '.join(together)} do not go together: a labelled sample belongs to the components of its "
-                "label only if it is complete and has no errors, and if these stay with the label. Leave one of them out"
+                f"labels and {' and '.join(together)} cannot be combined: a labelled sample must be complete and free of errors, "
+                "and the components of its label must stay the same. Leave one of them out"
             )
         return labelled(source.local, labels, label_components, self.n_components)
 
     def _heard(self, plan: FitPlan, callback: Callback, data: tuple[Any, Any, Any]) -> tuple[FitPlan, Callback]:
-        """Return the plan and the callback with scikit-learn's callbacks in them, if there are some."""
+        """Return the plan and the callback, extended by the callbacks of scikit-learn if some are set."""
         if not sklearn_callbacks.has_callbacks(self):
             return plan, callback
         n_starts = 1 if plan.earlier is not None else plan.n_starts
@@ -496,7 +643,7 @@ class FittableMixture(FittedMixture):
             )
 
     def _warn_of(self, result: FitResult, source: Source, structure: Structure, found_once: str) -> None:
-        """Warn of a fit that ended badly without an error; `found_once` says that one start alone reached its bound."""
+        """Warn of a fit that ended badly without an error; `found_once` says that only one start reached the best bound."""
         if result.n_iter > 0:
             warn_if_regularisation_dominates(result.params, float(self.reg_covar))
         if not self.converged_ and result.stopped_early:
@@ -548,7 +695,7 @@ class FittableMixture(FittedMixture):
         return combine(lines, progress_bar(plan.source.n_samples, n_starts) if with_bar else SILENT)
 
     def _initialize(self, X: Any, resp: ArrayLike) -> None:
-        """Set the parameters that an M-step computes from responsibilities (n, k), except those that were supplied.
+        """Set the parameters that an M-step computes from responsibilities (n_samples, n_components), except supplied ones.
 
         A private method of scikit-learn's class that programs call; `fit` takes responsibilities as `init_params`.
         """
@@ -566,7 +713,7 @@ class FittableMixture(FittedMixture):
         self._set_parameters([values.astype(source.dtype) for values in self._arrays(params)])
 
     def _arrays(self, params: Params) -> tuple[Any, ...]:
-        """Return the arrays of parameters that `_set_parameters` takes."""
+        """Return the arrays that `_set_parameters` takes."""
         return params.weights, params.means, params.covariances, params.prec_chol
 
     def _memory_for(self, source: Source) -> AbstractContextManager[None]:
@@ -588,7 +735,7 @@ class FittableMixture(FittedMixture):
     def _check_no_reset(self, what: str) -> None:
         if self.on_collapse != "raise":
             raise ValueError(
-                f"on_collapse={self.on_collapse!r} is for EM on all samples, and {what} a step after each batch: set "
+                f"on_collapse={self.on_collapse!r} needs EM on all samples, but {what} a step after each batch: set "
                 "on_collapse='raise'"
             )
 
@@ -626,19 +773,19 @@ class FittableMixture(FittedMixture):
         with_labels = source.local is not None and source.local.allowed is not None
         if with_labels and isinstance(known, str) and known != "kmeans":
             raise ValueError(
-                f"init_params={known!r} does not know the labels, which components begin with: pass 'kmeans', which does, or "
-                "groups or responsibilities of all samples"
+                f"init_params={known!r} ignores the labels, from which the components must start: pass 'kmeans', or groups or "
+                "responsibilities of all samples"
             )
         supplied = self._check_supplied(step.structure, self.n_components, source.n_features)
         return start_of(known, supplied, with_labels=with_labels)
 
     def _check_init_params(self, source: Source) -> str | NDArray:
-        """Return the kind of start, or the known groups of the samples of a source."""
+        """Return the name of the start, or the known groups of the samples of a source."""
         if isinstance(self.init_params, str):
             return self.init_params
         if source.local is None:
             raise ValueError(
-                "init_params cannot be labels or responsibilities if X lies elsewhere, as a Dask collection does: pass one of "
+                "init_params cannot be labels or responsibilities if X is distributed, such as a Dask collection: pass one of "
                 f"{', '.join(map(repr, STARTS))}, or weights_init, means_init and precisions_init"
             )
         present = source.local.present
@@ -657,7 +804,7 @@ class FittableMixture(FittedMixture):
     def _half_life(self) -> float | None:
         return None if self.forgetting is None else _validation.check_positive("forgetting", self.forgetting)
 
-    def _check_goes_on(self, source: Source, what: str, remedy: str) -> None:
+    def _check_resumes(self, source: Source, what: str, remedy: str) -> None:
         layout = STRUCTURES[self.covariance_type].layout
         expected = layout.shape(self.n_components, source.n_features)
         means = np.shape(self.means_)

@@ -37,201 +37,288 @@ from fastgmm.model.structures import STRUCTURES, Structure, has_structure
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Structures whose components share no part of their covariances: these can be adapted one by one.
+#: Structures whose components share no part of their covariances, which can be adapted one by one.
 _FREE = ("full", "diag", "spherical", "VVV", "VVI", "VII", "V")
 
 
 @saveable
 class GaussianMixture(FittableMixture):
-    """Gaussian mixture fitted by expectation-maximisation.
+    """Gaussian mixture fitted by expectation-maximisation (EM).
 
-    It has the interface, the defaults and, for equal data and `random_state`, the results of
-    ``sklearn.mixture.GaussianMixture``.
+    The density of a sample is a weighted sum of `n_components` normal densities. `fit` finds weights, means and
+    covariances of high likelihood; `predict`, `predict_proba` and `score_samples` use them for clustering and density
+    estimation. Interface, defaults and, for equal data and `random_state`, results are those of
+    `sklearn.mixture.GaussianMixture`.
 
     Parameters
     ----------
     n_components : int, default=1
-        Number of components, k.
+        Number of components.
     covariance_type : str, default='full'
-        'full', 'tied', 'diag' or 'spherical': each component its own matrix, all components one matrix, each its own diagonal,
-        each its own variance.
+        What the covariances of the components may be, and what they share.
 
-        Or one of mclust's names, whose three letters stand for the volume, the shape and the orientation of the components'
-        covariances. These are equal (E), varying (V), or (I) along the axes, for the shape a sphere. 'EII', 'VII' (spherical);
-        'EEI', 'VEI', 'EVI', 'VVI' (diag); 'EEE' (tied), 'VEE', 'EVE', 'VVE', 'EEV', 'VEV', 'EVV', 'VVV' (full); for one
-        feature also 'E' and 'V'. Celeux & Govaert, Pattern Recognition 28(5), 1995. scikit-learn's
+        'full'
+            Each component has its own matrix.
+        'tied'
+            All components have the same matrix.
+        'diag'
+            Each component has its own diagonal matrix.
+        'spherical'
+            Each component has its own variance, the same for all features.
+
+        Or a model of mclust [1]_, whose three letters stand for the volume, the shape and the orientation of the
+        covariances: equal (E) or varying (V) between components, or the identity (I), which makes a shape spherical and
+        an orientation parallel to the axes. The names are 'EII' and 'VII' (spherical); 'EEI', 'VEI', 'EVI' and 'VVI'
+        (diagonal); 'EEE', 'VEE', 'EVE', 'VVE', 'EEV', 'VEV', 'EVV' and 'VVV' (matrices); for a single feature also 'E'
+        and 'V'. 'VVV', 'EEE', 'VVI' and 'VII' are 'full', 'tied', 'diag' and 'spherical'. scikit-learn's
         'tied-diagonal' and 'tied-spherical' are 'EEI' and 'EII'.
     tol : float, default=1e-3
-        EM stops when the mean log-likelihood per sample changes by less than this.
+        EM stops when the mean log-likelihood per sample changes by less than this between two iterations.
     reg_covar : float, default=1e-6
-        Added to the variances, in squared units of the data.
+        Added to the variances of each component, in squared units of the data. Scale the data, or choose another value,
+        if their variances are near it.
     max_iter : int, default=100
-        Maximum number of EM iterations per start. With 0 the start itself is the result.
+        Maximum number of EM iterations of each start. With 0 the start itself is the result.
     n_init : int, default=1
-        Number of starts; the one with the highest `lower_bound_` is kept, the first of several equal ones. A start is stopped
-        early if it would not reach the best bound even if each iteration left up to `max_iter` gained twice as much as its
-        last one. This happens only after 5 iterations, and not while gains grow. A start is stopped at once if it begins with
-        the parameters that the best one began with. A larger `max_iter` stops fewer starts early.
+        Number of starts. The one with the highest `lower_bound_` is kept; the first of several equal ones.
 
-        With more than 80 000 samples (and than 480 numbers for each free parameter) all starts are first run on a sample of a
-        quarter of that. EM on all samples then resumes from the best three with different final bounds.
-    init_params : str, or array-like of shape (n,) or (n, k), default='kmeans'
-        How first parameters that are not supplied are found.
+        A start is stopped early if it would not reach the best bound even if every iteration left until `max_iter`
+        gained twice as much as its last one. This happens only after 5 iterations, and not while the gains grow; a
+        larger `max_iter` stops fewer starts. A start is stopped at once if it begins with the parameters that the best
+        one began with.
+
+        With more than 80 000 samples (and more than 480 numbers for each free parameter) all starts are first run on a
+        sample of a quarter of that size. EM on all samples resumes from the best three with different final bounds.
+    init_params : str or array-like of shape (n_samples,) or (n_samples, n_components), default='kmeans'
+        How the initial parameters that are not supplied are found.
 
         'kmeans', 'k-means++', 'random', 'random_from_data'
             As in scikit-learn.
         'whitened'
-            k-means in the space where all directions have variance 1: it finds clusters that differ along one of low variance.
+            k-means after a linear map that gives the data variance 1 in every direction. It finds clusters that differ
+            along a direction of low variance.
         'hierarchical'
-            Model-based agglomeration (Banfield & Raftery 1993, Fraley 1998) of at most 2000 samples, drawn by weight, extended
-            to all of them by an E-step. With up to 2000 samples nothing is drawn, and all starts are equal.
+            Model-based agglomerative clustering [2]_ [3]_ of at most 2000 samples, drawn by weight, extended to all
+            samples by an E-step. With up to 2000 samples nothing is drawn, and all starts are equal.
         'em-em'
-            20 short EM runs from random means on a subsample, of 2000 samples or 120 numbers (d a sample) per free parameter.
-            The best 3 are ranked on all samples (Biernacki, Celeux & Govaert 2003).
+            20 short EM runs from random means on a subsample, of 2000 samples or of 120 numbers (n_features in each
+            sample) for each free parameter. The best 3 are ranked on all samples [4]_.
         'auto'
             The one of 'kmeans', 'whitened', 'hierarchical' and 'em-em' with the highest likelihood after 5 EM steps.
-        array-like of int, shape (n,)
-            Known groups of the samples, numbered 0 to k - 1, each with a sample of positive weight.
-        array-like of float, shape (n, k)
-            Known responsibilities: not negative, rows adding up to 1.
+        array-like of int of shape (n_samples,)
+            Known groups of the samples, numbered from 0 to n_components - 1, each with a sample of positive weight.
+        array-like of float of shape (n_samples, n_components)
+            Known responsibilities: non-negative, with rows that add up to 1.
 
-        EM from known groups starts with their M-step, on any data but a Dask collection; there is one such start, whatever
-        `n_init`. The groups belong to the data of `fit`, or to the first batch of `partial_fit`.
-    weights_init : array-like of shape (k,), optional
-        Initial weights; they add up to 1.
-    means_init : array-like of shape (k, d), optional
-        Initial means.
+        EM from known groups begins with their M-step, on any data but a Dask collection. There is only one such start,
+        whatever `n_init`. The groups are of the data of `fit`, or of the first batch of `partial_fit`.
+    weights_init : array-like of shape (n_components,), optional
+        Initial weights, which add up to 1. By default `init_params` finds them.
+    means_init : array-like of shape (n_components, n_features), optional
+        Initial means, in units of the data. By default `init_params` finds them.
     precisions_init : array-like, optional
-        Initial inverse covariances, in the shape of `precisions_`; they need not have the structure.
-    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
-        Source of all random draws.
+        Initial precisions (inverse covariances), in the shape of `precisions_`. They need not have the structure of
+        `covariance_type`. By default `init_params` finds them.
     prior : {None, 'default'} or NormalInverseWishart, default=None
-        Conjugate prior of means and covariances, for any `covariance_type`. EM then climbs the log-posterior to its mode, and
-        components on few or equal samples do not collapse, even with ``reg_covar=0``. `score`, `bic` and the other criteria
-        are of the likelihood at the mode, as in mclust.
+        Conjugate prior of the means and covariances, for any `covariance_type`. EM then maximises the posterior
+        density, and a component on few or equal samples does not collapse, even with ``reg_covar=0``. 'default' is
+        scaled to the data [5]_, in `partial_fit` to the first batch; see `NormalInverseWishart`. `score`, `bic` and the
+        other criteria use the likelihood at the mode of the posterior, as in mclust. A prior weighs against the number
+        of samples, which is the sum of the weights, so that their scale matters.
+    noise : bool or array-like of bool of shape (n_samples,), default=False
+        Whether to add a noise component of constant density, for samples that belong to no cluster [2]_. `predict`
+        returns -1 for it, and `predict_proba` has a last column for it. Its volume is that of the bounding box of the
+        data along the axes or along the principal components, whichever is smaller; in `partial_fit` that of the first
+        batch. `bic` counts two more parameters, as in mclust.
 
-        'default' is scaled to the data (Fraley & Raftery 2007, see `NormalInverseWishart`), with `partial_fit` to its first
-        batch. A prior weighs against the number of samples, which weights add up to: their scale matters, as in `bic`.
-    noise : bool or array-like of bool, shape (n,), default=False
-        Whether there is a further component, noise, of constant density over the volume of the data: for samples that belong
-        to none of the others (Banfield & Raftery 1993). The volume is that of the box of the data, or of their principal
-        components if it is smaller; with `partial_fit` that of the first batch. `predict` says -1 for noise, and
-        `predict_proba` has a column for it, the last one. BIC counts two more parameters, as in mclust.
-
-        With True noise begins with the samples that are far from their neighbours (Byers & Raftery 1998), of at most 5000, or
-        200 for each component, that the start is then found from. An array marks the samples it begins with, of the data of
-        `fit` or of the first batch.
+        With True the noise starts from samples that are far from their nearest neighbours [6]_, among at most 5000
+        samples, or 200 for each component, from which the start is then found. An array marks the samples that it
+        starts from, of the data of `fit` or of the first batch.
     fixed : dict, optional
-        Parameters that stay as they are, by component: ``{"means": [0, 2], "weights": True, "covariances": [True, False, False]}``.
-        A value is True for all components, a list of some, or a mask. They are held at `weights_init`, `means_init` and the
-        inverses of `precisions_init`, which must then be given; with `warm_start`, and in later calls of `partial_fit`, at the
-        fitted ones. The others are still the most likely: free weights share what the fixed ones leave, and the scatter of a
-        component with a fixed mean is about that mean. Covariances that share a part are fixed all or none. BIC does not
-        count fixed parameters.
+        Parameters to hold constant, such as ``{"means": [0, 2], "weights": True, "covariances": [True, False,
+        False]}``. A value is True for all components, a list of indices, or a mask. The parameters stay at
+        `weights_init`, `means_init` and the inverses of `precisions_init`, which must be given; with `warm_start`, and
+        in later calls of `partial_fit`, at the fitted ones. All others are still those of the highest likelihood: free
+        weights share what the fixed ones leave, and the covariance of a component with a fixed mean is about that mean.
+        Covariances that share a part can only be fixed all together. `bic` does not count fixed parameters. By default
+        nothing is fixed.
     on_collapse : {'raise', 'reset'}, default='raise'
-        What `fit` does if the covariance of a component is not positive definite: raise an error, or start that component anew
-        about samples that the mixture fits worst. 'reset' does so also for components that, at the end of a run, sit on too few
-        distinct samples or hold none. EM then runs again, up to 10 times for each start. `n_resets_` and a warning say how often.
+        What `fit` does if the covariance of a component is not positive definite: raise an error, or restart that
+        component around samples that the mixture fits worst. 'reset' also restarts components that, at the end of a
+        run, rest on too few distinct samples or hold none. EM then runs again, up to 10 times for each start.
+        `n_resets_` and a warning say how often.
     missing_values : {'raise', 'marginalize'}, default='raise'
-        What NaN is, and what stands for it (None, the NA of pandas and polars, masked values): an error, or a missing value.
+        What to do with NaN and its equivalents (None, the NA of pandas and polars, masked values): raise an error, or
+        treat them as missing.
 
-        With 'marginalize' a sample counts by the features that it has, and nothing is filled in: the fit maximises the
-        likelihood of the observed values (Ghahramani & Jordan 1994), which is right if values are missing at random. All methods
-        take such samples. One without any value counts for nothing in a fit, `score` and the criteria, with a warning; its
-        `score_samples` is 0, and its probabilities are the weights. Complete data give the bits of 'raise'. See `impute`.
+        With 'marginalize' each sample counts by its observed features, and nothing is filled in. The fit maximises the
+        likelihood of the observed values [7]_, which is right if values are missing at random. All methods accept such
+        samples; `impute` fills them in. A sample without any value counts for nothing in a fit, in `score` and in the
+        criteria, with a warning; its `score_samples` is 0, and its probabilities are the weights. Complete data give
+        the bits of 'raise'.
 
-        Starts: 'kmeans' and 'k-means++' measure distances by the observed features, and average what was observed; 'whitened' and
-        'hierarchical' place a sample where the most likely normal distribution of all samples expects it, given its values;
-        points of 'k-means++', 'random_from_data' and 'em-em' get missing coordinates from there. With known groups, missing
-        values first have the mean and the variance of their group.
+        Starts: 'kmeans' and 'k-means++' measure distances by the observed features, and average the observed values.
+        'whitened' and 'hierarchical' complete each sample by its expected value under one normal distribution fitted to
+        all samples; so do 'k-means++', 'random_from_data' and 'em-em' for the points that they draw. With known groups,
+        missing values first have the mean and the variance of their group.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+        Source of all random draws. An int gives the same result on each call.
     warm_start : bool, default=False
-        Whether `fit` resumes from the last result instead of starting anew.
+        Whether `fit` resumes from the last result rather than starting anew.
     verbose : int, default=0
-        1 prints starts and every `verbose_interval`-th iteration, 2 also the change of the bound.
+        0 prints nothing, 1 prints starts and every `verbose_interval`-th iteration, 2 also the change of the bound.
     verbose_interval : int, default=10
-        Iterations between two printed lines.
+        Number of iterations between two printed lines.
     acceleration : {None, 'auto', 'over-relaxation', 'squarem'}, default=None
-        How `fit` reaches the same optimum in fewer passes over the data. None is plain EM, with scikit-learn's `n_iter_`.
+        How to reach the optimum of EM in fewer passes over the data. None is plain EM, with scikit-learn's `n_iter_`.
 
         'over-relaxation'
-            Each step goes further than EM would, the more so the longer the likelihood keeps rising (Salakhutdinov & Roweis
-            2003).
+            Each step goes further than that of EM; the further, the longer the likelihood has kept rising [8]_.
         'squarem'
-            Two steps of EM and an extrapolation of them (Varadhan & Roland 2008).
+            Two EM steps and an extrapolation from them [9]_.
         'auto'
-            At present 'squarem', which took the fewest passes on every data set tried (`bench/passes.py`).
+            Currently 'squarem', which took the fewest passes on every data set that was tried.
 
-        The likelihood never falls, as in EM: a proposal at which it would fall is rejected, and costs a pass. A fit converges
-        when a plain step of EM gains less than `tol`. It pays if clusters overlap, so that EM takes hundreds of iterations; with
-        a small `tol`, since EM is far from its limit when it stops at 1e-3.
+        The likelihood never falls, as in EM: a proposal that would lower it is rejected, at the cost of a pass. A fit
+        converges when a plain EM step gains less than `tol`. Acceleration pays if clusters overlap, so that EM takes
+        hundreds of iterations, and if `tol` is small, since EM stops far from its limit with 1e-3.
     algorithm : {'dense', 'pruned'}, default='dense'
         How `fit` goes through samples that are an array in memory.
 
         'dense'
-            Each sample with each component.
+            Compute the density of each sample under each component.
         'pruned'
-            Leave out components that are too far from 64 neighbouring samples to count: whose densities are below 1e-17 of the
-            best one. The samples are ordered once by the labels of the start. Bounds of distances are carried from iteration
-            to iteration. The results are those of 'dense' up to rounding, on any number of threads the same to the bit. It pays
-            if there are hundreds of components, most of them apart, and needs up to as much memory as `X`. If too few can be
-            left out, some iterations are dense.
+            Leave out components that are too far from a block of 64 neighbouring samples to matter, with densities
+            below 1e-17 of the largest. Samples are sorted once, by the labels of the start, and bounds of distances are
+            carried over from one iteration to the next. Results are those of 'dense' up to rounding, and the same to
+            the bit for any number of threads. It pays with hundreds of components that are mostly well apart, and needs
+            up to as much memory again as `X`. If too few components can be left out, some iterations are dense.
     n_threads : int, optional
-        Threads to use; by default Numba's setting, which is also the maximum that Numba was started with. The results do not
-        depend on it, to the bit.
+        Number of threads. By default Numba's setting, which is also the maximum that Numba was started with. Results do
+        not depend on it, to the bit.
     learning_decay : float, default=0.6
-        For `partial_fit` and ``fit(batch_size=...)``: a in the step size (t + t0)^-a of batch t, above 0.5 and at most 1. The
-        larger it is, the less the parameters follow single batches, and the longer they remember the first ones.
+        Exponent a of the step size (t + t0)^-a of batch t, in `partial_fit` and ``fit(batch_size=...)``; above 0.5 and
+        at most 1. The larger it is, the less the parameters follow single batches, and the longer they remember the
+        first ones.
     learning_offset : float, default=3.0
-        t0 in the step size, not negative: the larger it is, the less the first batches move the parameters of an earlier
-        fit from which `partial_fit` resumes. With 0 the first batch leaves nothing of them.
+        Offset t0 of the step size, non-negative. The larger it is, the less the first batches move the parameters of an
+        earlier fit from which `partial_fit` continues. With 0 the first batch replaces them.
     forgetting : float, optional
-        For `partial_fit` on a stream that drifts: a half-life in samples, in place of steps that shrink. Samples count half when as
-        many others have come after them. The parameters follow the stream, and are never more certain than a fit to 1.44
-        half-lives: let that be 20 numbers (d a sample) or more for each free parameter. By default nothing is forgotten on purpose.
+        Half-life in samples, for `partial_fit` on a stream that drifts, instead of step sizes that shrink: a sample
+        counts half after this many further samples. The parameters are never more certain than those of a fit to 1.44
+        half-lives. Choose at least 20 numbers (n_features in each sample) for each free parameter. By default step
+        sizes shrink.
 
     Attributes
     ----------
-    weights_ : ndarray of shape (k,)
-    means_ : ndarray of shape (k, d)
-    covariances_, precisions_, precisions_cholesky_ : ndarray
-        (k,), one variance for each component: spherical, EII, VII, E, V. (k, d), its variances: diag, EEI, VEI, EVI, VVI.
-        (d, d), one matrix for all: tied, EEE. (k, d, d), one for each: full and the others. ``precisions_cholesky_`` is U,
-        upper triangular (the root of the precision if that is diagonal), with precision = U U^T. All are float32 if the data
-        were.
+    weights_ : ndarray of shape (n_components,)
+        Weights of the components. With a noise component they add up to 1 minus its weight, else to 1.
+    means_ : ndarray of shape (n_components, n_features)
+        Means of the components, in units of the data.
+    covariances_ : ndarray
+        Covariances of the components, in squared units of the data. The shape depends on `covariance_type`:
+        (n_components,) for 'spherical', 'EII', 'VII', 'E' and 'V'; (n_components, n_features) for 'diag', 'EEI', 'VEI',
+        'EVI' and 'VVI'; (n_features, n_features) for 'tied' and 'EEE'; (n_components, n_features, n_features) for
+        'full' and all others. All of these arrays are float32 if the data were, else float64.
+    precisions_ : ndarray
+        Inverses of the covariances, in the shape of `covariances_`.
+    precisions_cholesky_ : ndarray
+        Factors U, upper triangular, with precision = U U^T, in the shape of `covariances_`. For diagonal and spherical
+        covariances they are the square roots of the precisions.
     converged_ : bool
-        Whether the kept start reached `tol` within `max_iter`.
+        Whether the kept start reached `tol` within `max_iter` iterations.
     n_iter_ : int
-        Iterations of the kept start; epochs, with `batch_size`; batches, after `partial_fit`.
+        Number of EM iterations of the kept start; of epochs with `batch_size`; of batches after `partial_fit`.
     n_passes_ : int
-        Passes over the data that the kept start took: `n_iter_`, and with `acceleration` those of rejected proposals as well.
-        With `batch_size` one more than the epochs.
+        Number of passes over the data of the kept start: `n_iter_`, plus those of rejected proposals with
+        `acceleration`. With `batch_size` one more than the number of epochs.
     lower_bound_ : float
-        Mean log-likelihood per sample of the parameters that entered the last iteration, as in scikit-learn. With a `prior`, plus
-        the prior's log-density per sample, up to a constant. Those in
-        ``means_`` etc. are one M-step further; ``score(X)`` is theirs. With `batch_size`, that of the fitted parameters on all
-        of X. After `partial_fit`, that of the last batch under the parameters before its step.
+        Mean log-likelihood per sample under the parameters that entered the last iteration, as in scikit-learn; the
+        fitted ones are one M-step further, and ``score(X)`` is their value. With a `prior` the log-density of the prior
+        per sample is added, up to a constant. With `batch_size` it is the value of the fitted parameters on all of `X`.
+        After `partial_fit` it is that of the last batch under the parameters before its step.
     lower_bounds_ : list of float
-        The same for each iteration of the kept start. With `batch_size` for each epoch, with each batch under the parameters
-        before its step. After `partial_fit` for the last 1000 batches.
-    prior_ : NormalInverseWishart
-        With `prior` only: the one of the fit, with every hyper-parameter as a number or an array.
-    noise_ : Noise
-        With `noise` only: its ``weight``, the ``volume`` over which its density is constant, and the box of that volume, ``low``
-        and ``high`` along the columns of ``axes``. All weights add up to 1: ``weights_`` to 1 less that of noise.
-    n_resets_ : int
-        With ``on_collapse='reset'`` only: how often components of the kept start were started anew. `n_iter_` and
-        `lower_bounds_` are those since the last time, `n_passes_` counts all.
+        The same value for each iteration of the kept start. With `batch_size` for each epoch, with every batch under
+        the parameters before its step; after `partial_fit` for each of the last 1000 batches.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Column names, if X was a data frame whose column names are strings.
+        Number of features of the fit.
+    feature_names_in_ : ndarray of str of shape (n_features,)
+        Names of the columns; only if `X` was a data frame whose column names are all strings.
+    prior_ : NormalInverseWishart
+        The prior of the fit, with each hyper-parameter as a number or an array; only with `prior`.
+    noise_ : fastgmm.model.noise.Noise
+        The noise component; only with `noise`. It has a ``weight``, the ``volume`` over which its density is constant,
+        and the box of that volume: ``low`` and ``high`` along the columns of ``axes``.
+    n_resets_ : int
+        How often components of the kept start were restarted; only with ``on_collapse='reset'``. `n_iter_` and
+        `lower_bounds_` count from the last restart, `n_passes_` counts all.
+    component_labels_ : ndarray of int of shape (n_components,)
+        Label that each component belongs to, -1 for none; only after ``fit(labels=...)``.
+
+    See Also
+    --------
+    BayesianGaussianMixture : Let the data decide how many components are needed.
+    GaussianMixtureClassifier : Classify with mixtures of known classes.
+    GaussianMixtureOutlierDetector : Find samples of low density.
+    GaussianMixtureRegressor : Predict some features from others.
+    select : Choose the number of components and the covariance structure.
+    fastgmm.plotting : Draw mixtures, their criteria and their convergence.
+
+    Notes
+    -----
+    EM [10]_ alternates two steps. With weights w_k, means mu_k and covariances Sigma_k, the E-step computes
+    responsibilities, and the M-step (here for 'full') the parameters of the highest likelihood, given these ::
+
+        r_ik    = w_k N(x_i | mu_k, Sigma_k) / sum_j w_j N(x_i | mu_j, Sigma_j)
+        n_k     = sum_i r_ik
+        w_k     = n_k / n
+        mu_k    = sum_i r_ik x_i / n_k
+        Sigma_k = sum_i r_ik (x_i - mu_k) (x_i - mu_k)^T / n_k + reg_covar I
+
+    The likelihood never falls from one iteration to the next, up to the effect of `reg_covar`. It has many local
+    maxima: use several starts (`n_init`) or a better one (``init_params='auto'``). k-means starts and `reg_covar`
+    depend on the units of the features: scale features of very different variance first. Take logarithms of positive,
+    skewed ones such as amounts.
+
+    The first call for a new combination of data type and `covariance_type` compiles code for several seconds. The
+    compiled code is cached on disk.
+
+    References
+    ----------
+    .. [1] G. Celeux and G. Govaert, "Gaussian parsimonious clustering models", Pattern Recognition 28(5), pp. 781-793,
+       1995.
+    .. [2] J. D. Banfield and A. E. Raftery, "Model-based Gaussian and non-Gaussian clustering", Biometrics 49(3), pp.
+       803-821, 1993.
+    .. [3] C. Fraley, "Algorithms for model-based Gaussian hierarchical clustering", SIAM Journal on Scientific
+       Computing 20(1), pp. 270-281, 1998.
+    .. [4] C. Biernacki, G. Celeux and G. Govaert, "Choosing starting values for the EM algorithm for getting the
+       highest likelihood in multivariate Gaussian mixture models", Computational Statistics & Data Analysis 41(3-4),
+       pp. 561-575, 2003.
+    .. [5] C. Fraley and A. E. Raftery, "Bayesian regularization for normal mixture estimation and model-based
+       clustering", Journal of Classification 24(2), pp. 155-181, 2007.
+    .. [6] S. Byers and A. E. Raftery, "Nearest-neighbor clutter removal for estimating features in spatial point
+       processes", Journal of the American Statistical Association 93(442), pp. 577-584, 1998.
+    .. [7] Z. Ghahramani and M. I. Jordan, "Supervised learning from incomplete data via an EM approach", Advances in
+       Neural Information Processing Systems 6, pp. 120-127, 1994.
+    .. [8] R. Salakhutdinov and S. Roweis, "Adaptive overrelaxed bound optimization methods", Proceedings of the
+       Twentieth International Conference on Machine Learning, pp. 664-671, 2003.
+    .. [9] R. Varadhan and C. Roland, "Simple and globally convergent methods for accelerating the convergence of any EM
+       algorithm", Scandinavian Journal of Statistics 35(2), pp. 335-353, 2008.
+    .. [10] A. P. Dempster, N. M. Laird and D. B. Rubin, "Maximum likelihood from incomplete data via the EM algorithm",
+       Journal of the Royal Statistical Society: Series B 39(1), pp. 1-38, 1977.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastgmm import GaussianMixture
-    >>> X = np.array([[1, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
-    >>> GaussianMixture(n_components=2, random_state=0).fit(X).predict([[0, 0], [12, 3]])
-    array([1, 0])
+    >>> X = np.array([[0.0, 0.3], [0.2, -0.1], [-0.3, 0.1], [7.0, 7.2], [7.3, 6.9], [6.8, 7.1]])
+    >>> model = GaussianMixture(n_components=2, means_init=[[0.0, 0.0], [7.0, 7.0]]).fit(X)
+    >>> model.means_.round(3).tolist()
+    [[-0.033, 0.1], [7.033, 7.067]]
+    >>> model.predict([[1.0, 1.0], [6.0, 5.0]]).tolist()
+    [0, 1]
+    >>> model.weights_.round(3).tolist()
+    [0.5, 0.5]
     """
 
     prior_: NormalInverseWishart
@@ -306,23 +393,51 @@ class GaussianMixture(FittableMixture):
         random_state: Any = None,
         n_threads: int | None = None,
     ) -> GaussianMixture:
-        """Return a model with known parameters, to be used without `fit`.
+        """Build a model from known parameters, to be used without `fit`.
 
         Parameters
         ----------
-        weights : array-like of shape (k,)
-            They add up to 1.
-        means : array-like of shape (k, d)
+        weights : array-like of shape (n_components,)
+            Weights of the components: non-negative, adding up to 1.
+        means : array-like of shape (n_components, n_features)
+            Means of the components.
         covariances : array-like
-            In the shape of `covariances_`; positive definite, with the structure that `covariance_type` names.
+            Covariances in the shape of `covariances_` for this `covariance_type`; positive definite, with the structure
+            that it names.
         covariance_type : str, default='full'
-        random_state, n_threads
-            As in the constructor.
+            What the covariances share, as in the constructor.
+        random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+            Source of the draws of `sample`.
+        n_threads : int, optional
+            Number of threads; by default Numba's setting.
+
+        Returns
+        -------
+        GaussianMixture
+            A fitted model with float64 parameters, 0 iterations and the lower bound -inf.
 
         Raises
         ------
         ValueError
-            If shapes are wrong, weights do not add up to 1, or covariances are not positive definite or lack the structure.
+            If shapes do not fit each other, weights do not add up to 1, or covariances are not positive definite or do
+            not have the structure.
+
+        See Also
+        --------
+        from_sklearn : Convert a model of scikit-learn.
+        fastgmm.load : Read a model that was saved.
+        fit : Find the parameters from data.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture.from_parameters(
+        ...     weights=[0.5, 0.5], means=[[0.0, 0.0], [3.0, 3.0]], covariances=[1.0, 2.0], covariance_type="spherical"
+        ... )
+        >>> model.predict([[0.5, 1.0], [3.0, 2.0]]).tolist()
+        [0, 1]
+        >>> model.precisions_.round(6).tolist()
+        [1.0, 0.5]
         """
         structure = STRUCTURES[_validation.check_choice("covariance_type", covariance_type, STRUCTURES)]
         params = check_parameters(weights, means, covariances, structure.layout, covariance_type)
@@ -330,9 +445,8 @@ class GaussianMixture(FittableMixture):
         structure.check_features(d)
         if not has_structure(structure, params.covariances, params.weights):
             raise ValueError(
-                f"covariances are not of the structure {covariance_type!r}, whose E means equal for all components: pass "
-                f"covariance_type={structure.layout.name!r}, or covariances such as a fit with {covariance_type!r} would have "
-                "found"
+                f"covariances do not have the structure {covariance_type!r}, in which E means equal for all components: pass "
+                f"covariance_type={structure.layout.name!r}, or covariances of that structure"
             )
         model = cls(k, covariance_type=covariance_type, random_state=random_state, n_threads=n_threads)
         model.n_features_in_ = d
@@ -349,34 +463,68 @@ class GaussianMixture(FittableMixture):
         relevance: float = 16.0,
         what: str | Sequence[str] = "means",
     ) -> Self:
-        """Return a copy of this model, the background, adapted to a few samples (Reynolds, Quatieri & Dunn 2000).
+        """Return a copy of this model, the background, adapted to a few samples.
 
-        Each component moves towards the mean of the samples that belong to it, the further the more of them there are: with n_k of
-        them by the share n_k / (n_k + `relevance`). Components without samples stay as they are, so that the components of models
-        adapted from one background correspond to each other. In one pass over `X`; this model is unchanged.
+        Each component moves towards the mean of the samples that belong to it; the further, the more there are.
+        Components without samples stay where they are, so that the components of models that were adapted from the same
+        background correspond to each other. This takes one pass over `X`. This model does not change.
 
         Parameters
         ----------
-        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-            A single sample suffices.
-        y : ignored
-        sample_weight, noise_covariance
-            As in `fit`. The scale of weights matters: they are numbers of samples.
-        relevance : float, default=16
-            Number of samples that each component of the background counts for, not negative. With 0 the adapted parts are those of
-            an M-step.
-        what : {'weights', 'means', 'covariances'} or several of them, default='means'
-            What is adapted. Covariances are if each component has its own ('full', 'diag', 'spherical', 'VVV', 'VVI', 'VII').
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples to adapt to, in any form that `fit` takes. A single one suffices.
+        y : None
+            Ignored; present for scikit-learn's interface.
+        sample_weight : array-like of shape (n_samples,), optional
+            How many times each sample counts. The scale of the weights matters, since they are numbers of samples.
+        noise_covariance : array-like, optional
+            Known covariances of the measurement errors, as in `fit`, in squared units of `X`.
+        relevance : float, default=16.0
+            Number of samples that each component of the background is worth, non-negative. With 0 the adapted parts are
+            those of an M-step.
+        what : {'weights', 'means', 'covariances'} or sequence of these, default='means'
+            Parameters to adapt. Covariances can be adapted if each component has its own: 'full', 'diag', 'spherical',
+            'VVV', 'VVI', 'VII' and 'V'.
 
         Returns
         -------
         GaussianMixture
-            Its `lower_bound_` is the mean log-likelihood of `X` in the background.
+            The adapted model. Its `lower_bound_` is the mean log-likelihood of `X` under the background.
 
         Raises
         ------
-        ValueError, TypeError, OSError
-            If input or arguments cannot be used, or an adapted covariance is not positive definite.
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If data or arguments cannot be used, or if an adapted covariance is not positive definite.
+        OSError
+            If a file cannot be read.
+
+        See Also
+        --------
+        partial_fit : Update all parameters by batches of a stream.
+
+        Notes
+        -----
+        With n_k samples that belong to component k (the sum of its responsibilities), a mean moves from mu_k to ::
+
+            a_k xbar_k + (1 - a_k) mu_k,    a_k = n_k / (n_k + relevance)
+
+        where xbar_k is the mean of these samples. Weights and second moments are mixed with the same a_k [1]_.
+
+        References
+        ----------
+        .. [1] D. A. Reynolds, T. F. Quatieri and R. B. Dunn, "Speaker verification using adapted Gaussian mixture
+           models", Digital Signal Processing 10(1-3), pp. 19-41, 2000.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> background = GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [9.0]], [[[1.0]], [[1.0]]])
+        >>> background.adapt([[1.0]] * 16).means_.round(3).tolist()
+        [[0.5], [9.0]]
+        >>> background.means_.tolist()
+        [[0.0], [9.0]]
         """
         params = self._params()
         relevance = _validation.check_non_negative("relevance", relevance)
@@ -396,7 +544,7 @@ class GaussianMixture(FittableMixture):
             found = adapted(params, stats.times(source.weight_unit), relevance, parts)
         except NotPositiveDefinite as error:
             raise ValueError(
-                f"the adapted covariance of component {error.component} is not positive definite: raise relevance, or leave "
+                f"the adapted covariance of component {error.component} is not positive definite: increase relevance, or leave "
                 "'covariances' out of what"
             ) from error
         model = copy(self)
@@ -409,18 +557,18 @@ class GaussianMixture(FittableMixture):
         step, stop = super()._check_arguments()
         if check_prior(self.prior) is not None and type(step) is not MaximumLikelihood:
             raise ValueError(
-                f"prior={self.prior!r} is for maximum likelihood, and {type(self).__name__} has a step of its own: leave one of "
-                "them out"
+                f"prior={self.prior!r} is for maximum likelihood, but {type(self).__name__} has its own step: leave one of them "
+                "out"
             )
         if self._has_noise and type(step) is not MaximumLikelihood:
             raise ValueError(
-                f"noise is for maximum likelihood, and {type(self).__name__} has a step of its own: pass noise=False"
+                f"noise is for maximum likelihood, but {type(self).__name__} has its own step: pass noise=False"
             )
         self._check_fixed(step)
         return step, stop
 
     def _check_fixed(self, step: Step) -> None:
-        """Raise ValueError or TypeError if `fixed` cannot be used, or not with the other arguments."""
+        """Raise ValueError or TypeError if `fixed` cannot be used, by itself or together with other arguments."""
         masks = check_fixed(self.fixed, self.n_components)
         if not masks:
             return
@@ -429,16 +577,16 @@ class GaussianMixture(FittableMixture):
             f"prior={self.prior!r}": self.prior is not None,
             "noise": self._has_noise and "weights" in masks,
             f"on_collapse={self.on_collapse!r}": self.on_collapse != "raise",
-            f"a step of {type(self).__name__}'s own": type(step) is not MaximumLikelihood,
+            f"the step of {type(self).__name__}": type(step) is not MaximumLikelihood,
         }
         if together := [what for what, given in others.items() if given]:
             raise ValueError(
-                f"fixed={self.fixed!r} and {' and '.join(together)} do not go together, since both say what parameters become: "
+                f"fixed={self.fixed!r} and {' and '.join(together)} cannot be combined, since both determine parameters: "
                 "leave one of them out"
             )
 
     def _fixed(self, structure: Structure, d: int, resumes: bool) -> Fixed | None:
-        """Return what is fixed, and at which values: the fitted ones if the fit continues from them, else those supplied."""
+        """Return the fixed parameters: the fitted values if the fit continues from them, else the supplied ones."""
         masks, k = check_fixed(self.fixed, self.n_components), self.n_components
         if not masks:
             return None
@@ -454,13 +602,13 @@ class GaussianMixture(FittableMixture):
         return fixed_of(masks, supplied.weights, supplied.means, d)
 
     def _step(self, structure: Structure, reg_covar: float) -> Step:
-        """Return the step that maximises the likelihood. A subclass with another objective returns its own step."""
+        """Return the step that maximises the likelihood; a subclass with another objective returns its own."""
         return MaximumLikelihood(structure, reg_covar)
 
     def _adapted(self, step: Step, source: Source, *, resumes: bool = False) -> tuple[Step, dict[str, Any]]:
-        """Return the step with the prior and the noise of the data, and the attributes that the fit has of the prior.
+        """Return the step with the prior and the noise of the data, and the fitted attributes of the prior.
 
-        A stream that resumes keeps those of its first batch.
+        A stream that resumes keeps the prior and the noise of its first batch.
         """
         if (fixed := self._fixed(step.structure, source.n_features, resumes)) is not None:
             assert isinstance(step, MaximumLikelihood)
@@ -487,12 +635,12 @@ class GaussianMixture(FittableMixture):
         return not isinstance(self.noise, (bool, np.bool_)) or bool(self.noise)
 
     def _clean(self, X: Any, sample_weight: ArrayLike | None, source: Source) -> tuple[Source, float] | None:
-        """Return the samples that are not marked as noise, and the share of the weight of the others; None if none are marked."""
+        """Return the samples that are not marked as noise, and the share of the weight of those that are; None without marks."""
         if isinstance(self.noise, (bool, np.bool_)):
             return None
         if source.local is None:
             raise ValueError(
-                "noise cannot mark samples if X lies elsewhere, as a Dask collection does: pass noise=True, which finds some"
+                "noise cannot mark samples if X is distributed, such as a Dask collection: pass noise=True, which chooses them"
             )
         n = source.n_samples if source.local.present is None else len(source.local.present)
         marked = _validation.check_mask("noise", self.noise, n)
@@ -503,8 +651,8 @@ class GaussianMixture(FittableMixture):
             kept = np.where(source.local.present, kept, 0.0)
         if n_marked == 0 or n_kept < max(self.n_components, 2):
             raise ValueError(
-                f"noise marks {n_marked} of {n_marked + n_kept} samples (of positive weight), and there are to be noise and "
-                f"n_components={self.n_components}: mark some samples, but not all, or pass noise=True, which finds some"
+                f"noise marks {n_marked} of {n_marked + n_kept} samples of positive weight, but both noise and n_components="
+                f"{self.n_components} need samples: mark some of them, not all, or pass noise=True, which chooses them"
             )
         return self._valued(X, kept), float((weights * marked).sum() / weights.sum())
 
@@ -514,7 +662,7 @@ class GaussianMixture(FittableMixture):
             return start
         if start.on_all:
             raise ValueError(
-                "init_params cannot be labels or responsibilities if there is noise, which they do not know: pass one of "
+                "init_params cannot be labels or responsibilities if there is noise, which they do not include: pass one of "
                 f"{', '.join(map(repr, STARTS))}"
             )
         return noisy(start) if clean is None else noisy(start, *clean)
@@ -533,14 +681,14 @@ class GaussianMixture(FittableMixture):
         )
 
     def _earlier(self, step: Step) -> Params:
-        """Return the fitted parameters for a step to continue from, with noise if it has noise."""
+        """Return the fitted parameters for a step to continue from, with noise if the step has noise."""
         params = super()._earlier(step)
         return continued(params, step.noise) if isinstance(step, MaximumLikelihood) else params
 
     def _refuse_order(self) -> None:
         if any(not mask.all() for mask in check_fixed(self.fixed, len(self.means_)).values()):
             raise ValueError(
-                f"fixed={self.fixed!r} names components by their number: set fixed=None to sort them, and name them anew"
+                f"fixed={self.fixed!r} refers to components by index, which sorting changes: set fixed=None first"
             )
 
     def _n_parameters(self) -> int:

@@ -1,4 +1,4 @@
-"""Constant features of the data, which a selected model leaves out."""
+"""Constant features of the data, which `select` leaves out of a model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from fastgmm._errors import listed
 from fastgmm.data.source import Source
 from fastgmm.em import sweep
 
-#: Values that differ by at most this many units in the last place are equal: sums of columns in another order differ.
+#: Values that differ by at most this many units in the last place are equal, since sums in another order differ.
 _ULPS = 8
 
 
 class LeftOut(NamedTuple):
-    """Features of the user's data that a model does not have.
+    """Features of the data that a model does not have.
 
-    indices : among those of the data, ascending, (c,)
-    names : of the columns of the data, all of them, or None
+    indices : of these features among all of the data, ascending, (c,)
+    names : of all columns of the data, or None
     """
 
     indices: NDArray[np.int64]
@@ -31,7 +31,7 @@ class LeftOut(NamedTuple):
         return np.setdiff1d(np.arange(d + len(self.indices)), self.indices)
 
     def are_in(self, d: int, names: NDArray | None, n_features: int) -> bool:
-        """Return whether data of `d` features are such as the model with `n_features` of them was selected for."""
+        """Return whether data of `d` features match those from which a model of `n_features` was selected."""
         same = names is None or self.names is None or np.array_equal(names, self.names)
         return d == n_features + len(self.indices) and same
 
@@ -49,6 +49,6 @@ def without(X: Any, kept: NDArray[np.int64]) -> Any:
 
 
 def features(indices: NDArray[np.int64], names: Sequence[Any] | NDArray | None, most: int = 8) -> str:
-    """Name or number features, such as "features 2 and 4 (counted from 0)"."""
+    """Return features in words, by name or index, such as "features 2 and 4 (counted from 0)"."""
     words = [str(j) if names is None else repr(str(names[j])) for j in indices]
     return f"feature{'s' * (len(indices) > 1)} {listed(words, most=most)}{' (counted from 0)' if names is None else ''}"

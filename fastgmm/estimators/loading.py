@@ -22,7 +22,7 @@ from fastgmm.model.structures import STRUCTURES
 
 __all__ = ["load"]
 
-# imported, they are in `SAVED` and `COMPOSITES`
+# the imports have registered them in `SAVED` and `COMPOSITES`
 assert classifier.GaussianMixtureClassifier in COMPOSITES.values()
 assert outlier_detector.GaussianMixtureOutlierDetector in COMPOSITES.values()
 assert regressor.GaussianMixtureRegressor in COMPOSITES.values()
@@ -31,26 +31,45 @@ assert gaussian_mixture.GaussianMixture in SAVED.values()
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read a model or estimator that `save` wrote.
+    """Read a model or estimator from a file that its method `save` wrote.
 
-    Nothing in the file is executed, whoever wrote it; its contents are checked before a model is made of them.
+    Nothing in the file is executed, whoever wrote it. Its contents are checked before a model is made of them.
 
     Parameters
     ----------
     path : str or path-like
+        File to read.
 
     Returns
     -------
-    model : GaussianMixture, BayesianGaussianMixture, or an estimator made of mixtures, such as GaussianMixtureRegressor
-        With the parameters and fitted attributes of the one that was saved.
+    GaussianMixture, BayesianGaussianMixture or an estimator made of mixtures
+        An object of the class that was saved, such as `GaussianMixtureRegressor`, with the same arguments and fitted
+        attributes, to the bit. A generator in `random_state` was saved as None; `candidates_` of a classifier is empty.
 
     Raises
     ------
     ValueError
-        If the file is not a model, is damaged or incomplete, contradicts itself, or has a newer format than this
+        If the file does not hold a model, is damaged or incomplete, contradicts itself, or has a newer format than this
         version of fastgmm knows.
     OSError
         If the file cannot be opened.
+
+    See Also
+    --------
+    GaussianMixture.save : Write a model.
+    GaussianMixture.from_sklearn : Convert a model of scikit-learn.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastgmm
+    >>> model = fastgmm.GaussianMixture.from_parameters([0.3, 0.7], [[5.0], [1.0]], [[[1.0]], [[2.0]]])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.npz")
+    ...     model.save(path)
+    ...     again = fastgmm.load(path)
+    >>> again.predict([[4.0], [0.0]]).tolist()
+    [0, 1]
     """
     known, composed = (
         {name: cls._parameter_names() for name, cls in classes.items()} for classes in (SAVED, COMPOSITES)
@@ -71,7 +90,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def _mixture(contents: model_file.Contents) -> Any:
-    """Return the mixture of checked contents."""
+    """Return the mixture that checked contents describe."""
     entries = contents.entries
     model: Any = SAVED[contents.class_name](**contents.params)
     for entry in model_file.PARAMETERS:
@@ -111,6 +130,6 @@ def _mixture(contents: model_file.Contents) -> Any:
 
 def _averages(parts: Mapping[str, NDArray[Any]], layout: Layout, noise: float) -> Averages:
     counts, sums, scatter, origin = (parts[part] for part in model_file.STATS)
-    # the likelihood of the batches is part of no M-step
+    # no M-step uses the likelihood of the batches
     stats = Stats(layout, int(parts["n_samples"]), math.nan, counts, sums, scatter, origin, noise=noise)
     return Averages(stats, int(parts["n_steps"]), float(parts["weight"]), bool(parts["ready"]))

@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
     from fastgmm.estimators.gaussian_mixture import GaussianMixture
 
-#: Methods that scikit-learn's class computes densities with, in any of its versions 1.6 to 1.9, and that are not called here.
+#: Methods by which scikit-learn's class, in versions 1.6 to 1.9, computes densities; they are not called here.
 DENSITY_HOOKS = (
     "_estimate_log_prob",
     "_estimate_log_prob_resp",
     "_estimate_log_weights",
     "_estimate_weighted_log_prob",
 )
-#: Those that its `fit` calls, likewise.
+#: Methods that its `fit` calls; they are not called here either.
 FIT_HOOKS = (
     "_check_parameters",
     "_compute_lower_bound",
@@ -60,7 +60,7 @@ FIT_HOOKS = (
 )
 
 
-#: Outcomes of a fit that a notebook shows beside its parameters, and the most components and features of these.
+#: Outcomes of a fit that a notebook shows beside the parameters, and the maximum numbers of components and features shown.
 _OUTCOME = ("converged_", "n_iter_", "lower_bound_")
 _SHOWN_COMPONENTS, _SHOWN_FEATURES = 10, 8
 
@@ -75,7 +75,7 @@ def _is_ours(method: Any) -> bool:
 
 
 class Criteria(NamedTuple):
-    """Weighted log-likelihood of all samples, the sum of the weights, and the criteria that follow from them."""
+    """Log-likelihood of all samples, the sum of their weights, and the information criteria that follow from them."""
 
     log_likelihood: float
     total_weight: float
@@ -84,39 +84,40 @@ class Criteria(NamedTuple):
 
     @classmethod
     def of(cls, log_likelihood: float, total_weight: float, n_parameters: int) -> Criteria:
-        """Compute -2 log L + p log n (Schwarz, Ann. Stat. 6, 1978) and -2 log L + 2 p (Akaike 1974): lower is better."""
+        """Return -2 log L + p log n (Schwarz, Ann. Stat. 6, 1978) and -2 log L + 2 p (Akaike 1974); lower is better."""
         penalty = n_parameters * math.log(total_weight)
         return cls(log_likelihood, total_weight, -2 * log_likelihood + penalty, -2 * log_likelihood + 2 * n_parameters)
 
     def icl(self, classification: float) -> float:
-        """Return BIC less twice the classification term, sum_i log max_k z_ik."""
+        """Return BIC minus twice the classification term, sum_i log max_k z_ik."""
         return self.bic - 2 * classification
 
 
-#: Weights that add up to less than this share of the samples of positive weight, or to 1, are taken for relative ones.
+#: Weights are considered relative if they add up to 1, or to less than this share of the number of samples of positive weight.
 _PLAUSIBLE = 0.1
 
 
-#: What takes the sum of weights for the number of samples, and what comes of it if that is wrong.
-CRITERIA_TAKE = "the criteria (bic, icl, aic) take that for the number of samples, so that they cannot compare models"
-PRIOR_TAKES = "the prior takes that for the number of samples that it weighs against"
+#: What uses the sum of the weights as the number of samples, and the consequence if that is wrong: ends of a warning.
+CRITERIA_TAKE = "the criteria (bic, icl, aic) use that as the number of samples, so that they cannot compare models"
+PRIOR_TAKES = "the prior uses that as the number of samples that it weighs against"
 
 
 def warn_of_relative_weights(source: Source, what: str = CRITERIA_TAKE) -> None:
     """Warn if weights do not add up to a plausible number of samples, which criteria and priors take their sum to be.
 
-    They do if they count repeated rows (their sum is not below the number of samples that have a weight). So do weights that
-    add up to the number of samples, or are from a bootstrap. Shares and probabilities of membership add up to less. A sum of
-    1, or below a tenth of the samples of positive weight, means that only the ratios of the weights matter.
+    Weights that count repeated rows are plausible: their sum is not below the number of samples of positive weight. So
+    are weights that add up to the number of samples, and those of a bootstrap. Shares and membership probabilities add
+    up to less. If the sum is 1, or below a tenth of the number of samples of positive weight, only the ratios of the
+    weights have a meaning.
     """
     total = source.total_weight * source.weight_unit
     weights = None if source.local is None else source.local.weights
     n = source.n_samples if weights is None else int(np.count_nonzero(weights))
     if n > 1 and total <= max(1.0 + 1e-5, _PLAUSIBLE * n):
         warn(
-            f"sample_weight adds up to {total:.6g} for {n} samples of positive weight, and {what}. Multiply the weights by n over "
-            f"their sum, where n is the number of samples that they stand for, such as {n} (in Python: sample_weight * (n / "
-            "sample_weight.sum()))",
+            f"sample_weight adds up to {total:.6g} for {n} samples of positive weight, and {what}. Multiply the weights by n / "
+            f"sum(weights), where n is the number of samples that they represent, such as {n} (in Python: sample_weight * "
+            "(n / sample_weight.sum()))",
             UserWarning,
         )
 
@@ -150,12 +151,15 @@ def _fitted(fit: FitResult, dtype: np.dtype) -> dict[str, Any]:
 
 
 class FittedMixture(Estimator):
-    """Methods that need only the fitted attributes and the constructor's `covariance_type`, `n_threads` and `random_state`."""
+    """Base class of fitted mixtures: methods that need only the fitted attributes and three constructor arguments.
+
+    The arguments are `covariance_type`, `n_threads` and `random_state`.
+    """
 
     covariance_type: str
     n_threads: int | None
     random_state: Any
-    #: What NaN is; an estimator with this argument has it as an attribute of its own.
+    #: Whether NaN is an error or a missing value; an estimator with this argument sets its own attribute.
     missing_values: str = "raise"
     weights_: NDArray
     means_: NDArray
@@ -169,19 +173,19 @@ class FittedMixture(Estimator):
     lower_bounds_: list[float]
     n_features_in_: int
     feature_names_in_: NDArray
-    #: Features that `select` left out of the data, None if there are none.
+    #: Features of the data that `select` left out of the model; None if it left out none.
     _left_out: LeftOut | None = None
     #: The class of scikit-learn with the same interface.
     _sklearn_name: ClassVar[str] = "GaussianMixture"
 
     def _set_fitted(self, fit: FitResult, dtype: np.dtype, *gone: str, **others: Any) -> None:
-        """Set the result of a fit and `others`, and remove the attributes that are `gone`."""
+        """Set the result of a fit and `others`, and remove the attributes named in `gone`."""
         kept = {name: value for name, value in vars(self).items() if name not in gone}
-        # one assignment, so that Ctrl-C finds the old ones or the new ones
+        # a single assignment: after Ctrl-C the attributes are all old or all new
         self.__dict__ = kept | self._attributes(fit, dtype) | others
 
     def _attributes(self, fit: FitResult, dtype: np.dtype) -> dict[str, Any]:
-        """Return the parameters and outcomes of a fit as attributes."""
+        """Return the parameters and the outcome of a fit as attributes."""
         return _fitted(fit, dtype)
 
     def _params(self, *, drawn: bool = False) -> Params:
@@ -189,7 +193,7 @@ class FittedMixture(Estimator):
         return attributes.params(self, drawn=drawn)
 
     def _structure(self) -> Structure:
-        """Return the structure of the fitted parameters; raise ValueError if `covariance_type` was changed since."""
+        """Return the structure of the fitted parameters; raise ValueError if `covariance_type` was changed after the fit."""
         return attributes.structure(self)
 
     def _check_is_fitted(self) -> None:
@@ -216,14 +220,14 @@ class FittedMixture(Estimator):
         return _validation.check_choice("missing_values", self.missing_values, MISSING_VALUES) != "raise"
 
     def _valued(self, X: Any, sample_weight: Any = None, *, min_samples: int = 1) -> Source:
-        """Return data to be fitted, or to sum over: samples without any value have no weight."""
+        """Return data to fit to or to sum over; samples without any value get weight 0."""
         return open_source(X, sample_weight, min_samples=min_samples, missing=self._marginalizes, valued=True)
 
     def _all_of(self, X: Any) -> Any:
-        """Return samples that may have missing values, also those without any value."""
+        """Return samples that may have missing values, including those without any value."""
         source = self._source(X, valued=False, missing=True)
         if source.n_features != attributes.n_features(self):
-            raise ValueError("impute needs the features of the model alone: leave out those that `select` left out")
+            raise ValueError("impute needs exactly the features of the model: leave out those that `select` left out")
         return source
 
     def _source(
@@ -235,10 +239,10 @@ class FittedMixture(Estimator):
         valued: bool = True,
         missing: bool | None = None,
     ) -> Source:
-        """Return data for a fitted model: checked, with the features that the model knows.
+        """Return checked data for a fitted model, with the features of the model.
 
-        They are for sums over samples, or without `valued` for answers to each of them, also to those without any value. `missing`
-        says whether NaN is a missing value, by default as `missing_values` does.
+        With `valued` they are for sums over samples; otherwise every sample gets an answer, even one without any value.
+        `missing` says whether NaN is a missing value; by default `missing_values` decides.
         """
         self._check_is_fitted()
         _validation.check_threads(self.n_threads)
@@ -252,7 +256,7 @@ class FittedMixture(Estimator):
         return with_noise(source, noise_covariance)
 
     def _left_out_of(self, d: int, names: NDArray | None) -> LeftOut | None:
-        """Return the features of such data, of `d` features, that `select` left out of the model, or None."""
+        """Return the features that `select` left out of the model if data of `d` features have them, else None."""
         left_out = self._left_out
         return left_out if left_out is not None and left_out.are_in(d, names, self.n_features_in_) else None
 
@@ -289,34 +293,168 @@ class FittedMixture(Estimator):
         return each_block(X, on_part, columns, dtype, d, self.n_threads, missing=missing)
 
     def predict(self, X: Any, noise_covariance: ArrayLike | None = None) -> NDArray[np.int64]:
-        """Return the most probable component of each sample, shape (n,); -1 for noise. `X` and `noise_covariance` as in `fit`.
+        """Predict the most probable component of each sample.
 
-        For Dask it is computed lazily: for an array as a Dask array; for a data frame as a series, ``label``, in the same
-        partitions and with the same index, so that ``X.assign(label=model.predict(X))`` works. For other frames it is an array.
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples, in any form that `fit` takes, with the features of the fit in the same order. float32 data are
+            evaluated in float32 and summed in float64; all other numbers are converted to float64.
+        noise_covariance : array-like, optional
+            Known covariances of the measurement errors, as in `fit`: shape (n_samples, n_features), (n_samples,
+            n_features, n_features), (n_features,) or (n_features, n_features), in squared units of `X`. They are added
+            to the covariances of the components. By default `X` has no errors.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), dtype int64
+            Index of the component with the highest posterior probability, from 0 to n_components - 1, or -1 for the
+            noise component of a model that was fitted with ``noise``. The lower index wins a tie. For a Dask array a
+            lazy Dask array; for a Dask data frame a lazy series called ``label`` with the same partitions and index, so
+            that ``X.assign(label=model.predict(X))`` works. A pandas or polars frame gives an ndarray.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If `X` does not have the features of the fit, holds NaN (unless ``missing_values='marginalize'``) or
+            infinity, or `noise_covariance` has the wrong shape or is not positive semi-definite.
+        TypeError
+            If a subclass overrides a density method of scikit-learn's class, which would not be called here.
+        OSError
+            If a file cannot be read.
+
+        See Also
+        --------
+        predict_proba : Return the probability of each component.
+        fit_predict : Fit and predict the same samples.
+        score_samples : Return the log-density of each sample, such as to find outliers.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]])
+        >>> model.predict([[-0.3], [1.9], [2.1]]).tolist()
+        [0, 0, 1]
         """
         self._refuse_overridden(DENSITY_HOOKS, "predict")
         return self._each(X, evaluate.labels, "label", noise_covariance, dtype=np.int64)
 
     def predict_proba(self, X: Any, noise_covariance: ArrayLike | None = None) -> NDArray:
-        """Return the posterior probability of each component for each sample, (n, k). `X` and `noise_covariance` as in `fit`.
+        """Compute the posterior probability of each component for each sample.
 
-        With noise (n, k + 1), its own last. For Dask lazily, as `predict`; for a Dask data frame a frame with the columns ``p0``,
-        ``p1``, ... (and ``noise``) and the same index. A sample too far from all components, with likelihood 0 (log -inf), has
-        probability 0 for each of them.
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples, in any form that `fit` takes, with the features of the fit in the same order.
+        noise_covariance : array-like, optional
+            Known covariances of the measurement errors, as in `fit`, in squared units of `X`. By default `X` has no
+            errors.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+            Probabilities (responsibilities); each row adds up to 1. float32 if `X` is float32, else float64. With a
+            noise component the shape is (n_samples, n_components + 1), and the last column is that of noise. For a Dask
+            array a lazy Dask array; for a Dask data frame a lazy frame with the columns ``p0``, ``p1``, ... (and
+            ``noise``) and the same index.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If `X` or `noise_covariance` cannot be used, as in `predict`.
+        TypeError
+            If a subclass overrides a density method of scikit-learn's class, which would not be called here.
+        OSError
+            If a file cannot be read.
+
+        See Also
+        --------
+        predict : Return the most probable component only.
+        score_samples : Return the denominator of these probabilities, the log-density.
+
+        Notes
+        -----
+        With the weights w_k and the densities N(x | mu_k, Sigma_k) of the components, Bayes' rule gives ::
+
+            r_k(x) = w_k N(x | mu_k, Sigma_k) / sum_j w_j N(x | mu_j, Sigma_j)
+
+        It is computed from logarithms, so that a small denominator does not matter. A sample so far away that all
+        log-densities are -inf has probability 0 for every component. Under `BayesianGaussianMixture`, expectations over
+        the posterior take the place of log w_k and log N.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]])
+        >>> model.predict_proba([[0.0], [1.9], [2.0]]).round(3).tolist()
+        [[1.0, 0.0], [0.599, 0.401], [0.5, 0.5]]
         """
         self._refuse_overridden(DENSITY_HOOKS, "predict_proba")
         self._check_is_fitted()
         return self._each(X, evaluate.responsibilities, self._columns(), noise_covariance)
 
     def _columns(self) -> list[str]:
-        """Return the names of the components in tables: p0, p1, ... and noise, if there is some."""
+        """Return the names of the components in tables: p0, p1, ... and, if the model has noise, ``noise``."""
         return [f"p{c}" for c in range(len(self.means_))] + ["noise"] * hasattr(self, "noise_")
 
     def score_samples(self, X: Any, noise_covariance: ArrayLike | None = None) -> NDArray:
-        """Return the log-likelihood of each sample, shape (n,). `X` and `noise_covariance` as in `fit`.
+        """Compute the log-density of the mixture at each sample.
 
-        For Dask it is computed lazily, as by `predict`.
-        With errors it is that of the measured value, N(mean, covariance + noise) in each component.
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples, in any form that `fit` takes, with the features of the fit in the same order.
+        noise_covariance : array-like, optional
+            Known covariances of the measurement errors, as in `fit`, in squared units of `X`. The density is then that
+            of the measured value, whose covariance in each component is the component's plus that of the error.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Natural logarithm of the density, in units of 1 over the product of the units of the features. float32 if
+            `X` is float32, else float64. For a Dask collection a lazy Dask array or series, as in `predict`.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If `X` or `noise_covariance` cannot be used, as in `predict`.
+        TypeError
+            If a subclass overrides a density method of scikit-learn's class, which would not be called here.
+        OSError
+            If a file cannot be read.
+
+        See Also
+        --------
+        score : Return the mean over the samples.
+        GaussianMixtureOutlierDetector : Find samples of low density with a threshold.
+
+        Notes
+        -----
+        The value is log sum_k w_k N(x | mu_k, Sigma_k), computed as a log-sum-exp. With missing values each density is
+        that of the observed features; a sample without any value has log-density 0. Under `BayesianGaussianMixture` it
+        is log sum_k exp(E[log w_k] + E[log N(x | mu_k, Lambda_k)]), as in scikit-learn.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture.from_parameters([1.0], [[0.0]], [[[1.0]]])
+        >>> model.score_samples([[0.0], [3.0]]).round(3).tolist()
+        [-0.919, -5.419]
+
+        A threshold for outliers: the log-density that one sample in a hundred of the training data lies below.
+
+        >>> import numpy as np
+        >>> from fastgmm.datasets import load_iris
+        >>> X = load_iris().data
+        >>> density = GaussianMixture(n_components=2, random_state=0).fit(X).score_samples(X)
+        >>> int((density < np.quantile(density, 0.01)).sum())
+        2
         """
         self._refuse_overridden(DENSITY_HOOKS, "score_samples")
         return self._each(X, evaluate.log_prob, "log_likelihood", noise_covariance)
@@ -328,9 +466,49 @@ class FittedMixture(Estimator):
         sample_weight: ArrayLike | None = None,
         noise_covariance: ArrayLike | None = None,
     ) -> float:
-        """Return the (weighted) mean log-likelihood per sample; `y` is ignored. `X` and `noise_covariance` as in `fit`.
+        """Compute the mean log-density of the samples.
 
-        The scale of the weights has no influence on it.
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples, in any form that `fit` takes, with the features of the fit in the same order.
+        y : None
+            Ignored; present for scikit-learn's interface.
+        sample_weight : array-like of shape (n_samples,), optional
+            Non-negative weights of the samples in the mean; their scale has no influence. By default all weigh the
+            same.
+        noise_covariance : array-like, optional
+            Known covariances of the measurement errors, as in `fit`, in squared units of `X`.
+
+        Returns
+        -------
+        float
+            Mean of `score_samples`; higher is better. For a Dask collection it is computed at once.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If `X`, `sample_weight` or `noise_covariance` cannot be used.
+        TypeError
+            If a subclass overrides a density method of scikit-learn's class, which would not be called here.
+        OSError
+            If a file cannot be read.
+
+        See Also
+        --------
+        score_samples : Return the log-density of each sample.
+        bic : Compare models of different size on the same samples.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture.from_parameters([1.0], [[0.0]], [[[1.0]]])
+        >>> round(model.score([[0.0], [3.0]]), 3)
+        -3.169
+        >>> round(model.score([[0.0], [3.0]], sample_weight=[9, 1]), 3)
+        -1.369
         """
         source = self._source(X, sample_weight, noise_covariance)
         return self._log_likelihood(source, X, sample_weight, noise_covariance) / (
@@ -354,29 +532,188 @@ class FittedMixture(Estimator):
         return Criteria.of(self._log_likelihood(source, X, sample_weight, noise_covariance), n, self._n_parameters())
 
     def bic(self, X: Any, sample_weight: ArrayLike | None = None, noise_covariance: ArrayLike | None = None) -> float:
-        """Return the Bayesian information criterion on `X`, -2 log L + p log n; lower is better.
+        """Compute the Bayesian information criterion of the model on samples.
 
-        n is the number of samples, with weights their sum, as for integer weights that stand for repeated rows. So the scale
-        of the weights matters, unlike in `fit`: multiply relative ones by n / ``sample_weight.sum()`` first. `noise_covariance` as
-        in `fit`.
+        Compare models that were fitted to the same samples: the lowest value is best. mclust prints the negative of it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples, in any form that `fit` takes, with the features of the fit in the same order.
+        sample_weight : array-like of shape (n_samples,), optional
+            How many times each sample counts. n is the sum of the weights, so that their scale matters, unlike in
+            `fit`. Multiply relative weights by n_samples / ``sample_weight.sum()`` first.
+        noise_covariance : array-like, optional
+            Known covariances of the measurement errors, as in `fit`, in squared units of `X`.
+
+        Returns
+        -------
+        float
+            -2 log L + p log n; lower is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If `X`, `sample_weight` or `noise_covariance` cannot be used.
+        TypeError
+            If a subclass overrides a density method of scikit-learn's class, which would not be called here.
+        OSError
+            If a file cannot be read.
 
         Warns
         -----
         UserWarning
-            If the weights add up to 1, or to less than a tenth of the samples that have one: that is not their number.
+            If the weights add up to 1, or to less than a tenth of the number of samples of positive weight: their sum
+            cannot be a number of samples.
+
+        See Also
+        --------
+        aic : Penalise parameters less.
+        icl : Penalise overlapping components too.
+        select : Fit many numbers of components and covariance structures, and choose by a criterion.
+
+        Notes
+        -----
+        L is the likelihood of all samples, n their number or the sum of their weights, and p the number of free
+        parameters [1]_. These are n_components - 1 weights, n_components * n_features means, and the parameters of the
+        covariances, which depend on ``covariance_type``. A noise component adds two, as in mclust; parameters in
+        ``fixed`` are not counted.
+
+        References
+        ----------
+        .. [1] G. Schwarz, "Estimating the dimension of a model", The Annals of Statistics 6(2), pp. 461-464, 1978.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> from fastgmm.datasets import load_iris
+        >>> X = load_iris().data
+        >>> [round(GaussianMixture(k, random_state=0).fit(X).bic(X)) for k in (1, 2, 3)]
+        [830, 574, 581]
         """
         return self._criteria(X, sample_weight, noise_covariance).bic
 
     def aic(self, X: Any, sample_weight: ArrayLike | None = None, noise_covariance: ArrayLike | None = None) -> float:
-        """Return Akaike's information criterion on `X`, -2 log L + 2 p; lower is better. L and the warning as in `bic`."""
+        """Compute Akaike's information criterion of the model on samples.
+
+        It penalises parameters less than `bic` does from 8 samples on, and so prefers larger models.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples, in any form that `fit` takes, with the features of the fit in the same order.
+        sample_weight : array-like of shape (n_samples,), optional
+            How many times each sample counts. Their scale matters, as in `bic`.
+        noise_covariance : array-like, optional
+            Known covariances of the measurement errors, as in `fit`, in squared units of `X`.
+
+        Returns
+        -------
+        float
+            -2 log L + 2 p; lower is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If `X`, `sample_weight` or `noise_covariance` cannot be used.
+        TypeError
+            If a subclass overrides a density method of scikit-learn's class, which would not be called here.
+        OSError
+            If a file cannot be read.
+
+        Warns
+        -----
+        UserWarning
+            If the sum of the weights cannot be a number of samples, as in `bic`.
+
+        See Also
+        --------
+        bic : Penalise parameters by log n rather than by 2.
+        icl : Penalise overlapping components too.
+
+        Notes
+        -----
+        L is the likelihood of all samples and p the number of free parameters [1]_, counted as in `bic`.
+
+        References
+        ----------
+        .. [1] H. Akaike, "A new look at the statistical model identification", IEEE Transactions on Automatic Control
+           19(6), pp. 716-723, 1974.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> from fastgmm.datasets import load_iris
+        >>> X = load_iris().data
+        >>> [round(GaussianMixture(k, random_state=0).fit(X).aic(X)) for k in (1, 2, 3)]
+        [788, 487, 448]
+        """
         return self._criteria(X, sample_weight, noise_covariance).aic
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None, noise_covariance: ArrayLike | None = None) -> float:
-        """Return the integrated completed likelihood on `X`, -2 log L - 2 sum_i log max_k z_ik + p log n; lower is better.
+        """Compute the integrated completed likelihood criterion of the model on samples.
 
-        This is BIC with a penalty for samples that do not clearly belong to one component: z_ik are the responsibilities, and
-        each sample counts for its most probable component (Biernacki, Celeux & Govaert, IEEE Trans. Pattern Anal. Mach. Intell.
-        22, 2000). mclust prints the negative. L, n and the warning as in `bic`.
+        This is `bic` plus a penalty for samples that do not clearly belong to one component. It chooses a number of
+        clusters rather than the best density: components that overlap do not pay.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples, in any form that `fit` takes, with the features of the fit in the same order.
+        sample_weight : array-like of shape (n_samples,), optional
+            How many times each sample counts. Their scale matters, as in `bic`.
+        noise_covariance : array-like, optional
+            Known covariances of the measurement errors, as in `fit`, in squared units of `X`.
+
+        Returns
+        -------
+        float
+            -2 log L + p log n - 2 sum_i log max_k z_ik; lower is better. mclust prints the negative of it.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If `X`, `sample_weight` or `noise_covariance` cannot be used.
+        TypeError
+            If a subclass overrides a density method of scikit-learn's class, which would not be called here.
+        OSError
+            If a file cannot be read.
+
+        Warns
+        -----
+        UserWarning
+            If the sum of the weights cannot be a number of samples, as in `bic`.
+
+        See Also
+        --------
+        bic : Choose the best density, without this penalty.
+        select : Choose a model by ``criterion='icl'``.
+        fastgmm.merge : Join components that overlap after a choice by `bic`.
+
+        Notes
+        -----
+        z_ik is the responsibility of component k for sample i, and each sample counts for its most probable component,
+        as in [1]_. L, p and n are those of `bic`.
+
+        References
+        ----------
+        .. [1] C. Biernacki, G. Celeux and G. Govaert, "Assessing a mixture model for clustering with the integrated
+           completed likelihood", IEEE Transactions on Pattern Analysis and Machine Intelligence 22(7), pp. 719-725,
+           2000.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> from fastgmm.datasets import load_iris
+        >>> X = load_iris().data
+        >>> [round(GaussianMixture(k, random_state=0).fit(X).icl(X)) for k in (1, 2, 3)]
+        [830, 574, 584]
         """
         self._refuse_overridden(DENSITY_HOOKS, "icl")
         source = self._source(X, sample_weight, noise_covariance)
@@ -386,27 +723,68 @@ class FittedMixture(Estimator):
         return Criteria.of(sums.log_likelihood, n, self._n_parameters()).icl(sums.classification)
 
     def impute(self, X: Any, *, n_draws: int | None = None, random_state: Any = None) -> Any:
-        """Return `X` with what the mixture says of its missing values, given the observed ones; nothing of X is changed.
+        """Fill in missing values from what the mixture says of them, given the observed values.
 
-        By default that is their conditional mean: with the probabilities r_k of the components given the observed features o, it is
-        sum_k r_k (mu_k + Sigma_k,:o Sigma_k,oo^-1 (x_o - mu_k,o)). Imputed means understate how much values vary: for what depends
-        on that, draw several data sets, analyse each, and combine the results (Rubin, Multiple Imputation for Nonresponse in
-        Surveys, 1987). A sample without any value gets the mean of the mixture, or draws from it.
+        `X` itself is not changed. By default each missing value is replaced by its conditional mean. Such values vary
+        less than real ones: if the analysis depends on the spread, draw several data sets with `n_draws`, analyse each,
+        and combine the results [1]_.
 
         Parameters
         ----------
-        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-            With missing values, NaN or what stands for it, whatever `missing_values` of the model is.
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples with missing values: NaN, None, the NA of pandas and polars, or masked values. They are accepted
+            whatever ``missing_values`` is. The features must be those of the model.
         n_draws : int, optional
-            Number of draws: of the component first, then of the missing values given it and the observed ones. By default the mean.
-        random_state : None, int, numpy.random.RandomState or numpy.random.Generator
-            Source of the draws.
+            Number of random data sets. Each draw takes a component from the posterior first, then the missing values
+            from their distribution given that component and the observed values. By default the conditional mean is
+            returned.
+        random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+            Source of the draws; without effect unless `n_draws` is given.
 
         Returns
         -------
-        ndarray of shape (n, d), or (n_draws, n, d) for draws
-            float32 if X is, else float64. The mean of a frame of pandas or polars is such a frame, with the same columns and
-            index; that of a Dask collection is one, computed lazily.
+        ndarray of shape (n_samples, n_features) or (n_draws, n_samples, n_features)
+            The completed data, float32 if `X` is float32, else float64. The conditional mean of a pandas or polars
+            frame is a frame of the same kind, columns and index; that of a Dask collection is a lazy Dask collection.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If `X` does not have the features of the model, or `n_draws` is not positive.
+        TypeError
+            If `n_draws` is given for a Dask collection.
+        OSError
+            If a file cannot be read.
+
+        See Also
+        --------
+        condition : Return the distribution of some features given others as a mixture.
+        GaussianMixtureRegressor : Predict features that are always missing from the others.
+
+        Notes
+        -----
+        With the observed features o of a sample, the missing ones m, and the probabilities r_k of the components given
+        x_o, the conditional mean is ::
+
+            E[x_m | x_o] = sum_k r_k (mu_k,m + Sigma_k,mo Sigma_k,oo^-1 (x_o - mu_k,o))
+
+        A sample without any value gets the mean of the mixture, or draws from it.
+
+        References
+        ----------
+        .. [1] D. B. Rubin, "Multiple Imputation for Nonresponse in Surveys", Wiley, 1987.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> nan = float("nan")
+        >>> model = GaussianMixture.from_parameters([1.0], [[0.0, 10.0]], [[[1.0, 0.5], [0.5, 1.0]]])
+        >>> model.impute([[2.0, nan], [nan, 10.0], [1.0, 1.0]]).round(3).tolist()
+        [[2.0, 11.0], [0.0, 10.0], [1.0, 1.0]]
+        >>> model.impute([[2.0, nan]], n_draws=5, random_state=0).shape
+        (5, 1, 2)
         """
         self._refuse_overridden(DENSITY_HOOKS, "impute")
         self._check_is_fitted()
@@ -415,7 +793,7 @@ class FittedMixture(Estimator):
             rng = _validation.check_random_state(random_state)
             if is_dask(X):
                 raise TypeError(
-                    "n_draws is for data that are read here, and X is a Dask collection: draw for parts of X, or leave n_draws out"
+                    "n_draws cannot be used with a Dask collection: draw for parts of X in memory, or leave n_draws out"
                 )
             return impute.drawn(self._all_of(X), self._params(), n_draws, rng, self.n_threads)
         if not is_dask(X):
@@ -425,16 +803,53 @@ class FittedMixture(Estimator):
         return self._each(X, impute.imputed, columns, missing=True)
 
     def sample(self, n_samples: int = 1) -> tuple[NDArray, NDArray[np.int64]]:
-        """Draw from the mixture: samples (n_samples, d) ordered by component, and their components (n_samples,).
+        """Draw random samples from the mixture.
 
-        Noise, with the component -1, comes last, uniform in its box.
+        Draws come from ``random_state`` of the model. With an integer each call returns the same samples.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of samples, at least 1.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features), dtype float64
+            The samples, ordered by component; those of noise, uniform in its box, come last.
+        y : ndarray of shape (n_samples,), dtype int64
+            The component of each sample; -1 for noise.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If `n_samples` is not a positive integer, or assigned covariances are not positive definite.
+
+        See Also
+        --------
+        GaussianMixture.from_parameters : Build a model to draw from without data.
+        fastgmm.datasets.make_mixture : Draw samples of a random mixture.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture.from_parameters(
+        ...     [0.25, 0.75], [[0.0], [100.0]], [[[1.0]], [[1.0]]], random_state=0
+        ... )
+        >>> X, y = model.sample(1000)
+        >>> X.shape, y.shape
+        ((1000, 1), (1000,))
+        >>> bool(np.array_equal(y, (X[:, 0] > 50).astype(int)))
+        True
         """
         self._check_is_fitted()
         n_samples = _validation.check_integer("n_samples", n_samples, 1)
         rng = _validation.check_random_state(self.random_state)
         params = self._params(drawn=True)
         k = len(params.means)
-        # unchanged: draws from float32 parameters differ in their bits from those from the same numbers in float64
+        # not converted: draws from float32 parameters differ in their bits from draws from the same numbers in float64
         means, covariances = np.asarray(self.means_), np.asarray(getattr(self, "covariances_", params.covariances))
         weights, labels = params.weights, np.arange(k, dtype=np.int64)
         if params.noise is not None:
@@ -446,20 +861,32 @@ class FittedMixture(Estimator):
         return np.vstack(drawn), np.repeat(labels, counts)
 
     def sort_components(self, by: Any = "weight") -> Self:
-        """Bring the components into another order, in all attributes at once, and return the model.
+        """Reorder the components in all fitted attributes at once.
 
         Parameters
         ----------
-        by : 'weight', int, str, callable or array-like of shape (k,), default='weight'
-            'weight' sorts by weight, the largest first; the index or the name of a feature by its mean, the least first; a
-            function of the model by the keys (k,) that it returns, ascending. An array is the new order itself: component
-            ``by[0]`` comes first. Ties keep their order.
+        by : 'weight', int, str, callable or array-like of shape (n_components,), default='weight'
+            The order. 'weight' puts the largest weight first. The index or the name of a feature sorts by its means,
+            ascending. A function gets the model and returns a key for each component, shape (n_components,); keys are
+            sorted in ascending order. An array is the new order itself: component ``by[0]`` comes first. Ties keep
+            their order.
+
+        Returns
+        -------
+        self
+            The model, changed in place.
 
         Raises
         ------
+        NotFittedError
+            If the model is not fitted.
         ValueError
-            If `by` is none of these, or the order of the components has a meaning: that of the sticks of a Dirichlet process,
-            or that of components named in `fixed`.
+            If `by` is none of these, or if the order of the components has a meaning: under a Dirichlet process their
+            weights follow from it, and ``fixed`` names components by their index.
+
+        See Also
+        --------
+        summary : Print the components in their order.
 
         Examples
         --------
@@ -467,6 +894,8 @@ class FittedMixture(Estimator):
         >>> model = GaussianMixture.from_parameters([0.3, 0.7], [[5.0], [1.0]], [[[1.0]], [[2.0]]])
         >>> model.sort_components().means_.tolist()
         [[1.0], [5.0]]
+        >>> model.sort_components(by=lambda model: model.covariances_[:, 0, 0]).means_.tolist()
+        [[5.0], [1.0]]
         """
         self._check_is_fitted()
         self._refuse_order()
@@ -478,11 +907,65 @@ class FittedMixture(Estimator):
         """Raise ValueError if the order of the components has a meaning."""
 
     def summary(self, X: Any = None, sample_weight: ArrayLike | None = None) -> str:
-        """Return a readable account of the mixture as a text: how it was fitted, weights, means and variances.
+        """Describe the fitted mixture in a text to print.
 
-        With data `X`, as in `fit`, also the likelihood, the criteria, the number of samples of each component, and how sure the
-        assignments are: the entropy of the responsibilities, sum_i sum_k -z_ik log z_ik, absolute and as a share of its largest
-        possible value, n log k, and the geometric mean of the probability of the most probable component.
+        The text has the settings, the outcome of the fit, weights, means and variances. With data it also has the
+        log-likelihood, the criteria, the number of samples of each component, and how certain the assignments are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection, optional
+            Samples to describe the model on, in any form that `fit` takes. By default only the model is described.
+        sample_weight : array-like of shape (n_samples,), optional
+            How many times each sample counts in the log-likelihood, the criteria and the entropy.
+
+        Returns
+        -------
+        str
+            The text, of several lines. At most 50 components and 12 features are listed.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If `X` or `sample_weight` cannot be used.
+        OSError
+            If a file cannot be read.
+
+        See Also
+        --------
+        bic : Compute one criterion as a number.
+        fastgmm.plotting.plot_classification : Draw the components and the samples.
+
+        Notes
+        -----
+        With the responsibilities z_ik, the entropy is sum_i sum_k -z_ik log z_ik; its largest possible value is n log k
+        for k components, noise included. The mean certainty is the geometric mean, over the samples, of the probability
+        of the most probable component.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture.from_parameters([0.3, 0.7], [[5.0], [1.0]], [[[1.0]], [[2.0]]])
+        >>> print(model.summary())
+        GaussianMixture, covariance_type='full', with 2 components of 1 feature
+        <BLANKLINE>
+             free parameters  5
+                   converged  yes
+                  iterations  0
+        <BLANKLINE>
+        component    weight
+                0    0.3000
+                1    0.7000
+        <BLANKLINE>
+             mean           x0
+                0            5
+                1            1
+        <BLANKLINE>
+         variance           x0
+                0            1
+                1            2
         """
         self._check_is_fitted()
         params = self._params()
@@ -507,85 +990,226 @@ class FittedMixture(Estimator):
         return account(self, params, figures, sizes)
 
     def to_sklearn(self) -> Any:
-        """Return the fitted model as one of scikit-learn's class of the same name, in copies; it must be installed.
+        """Convert the fitted model to scikit-learn's class of the same name.
 
-        A structure of mclust becomes the type that lays its covariances out: 'full', 'tied', 'diag' or 'spherical'.
+        Arrays are copied. A structure of mclust such as 'VEV' becomes the covariance type that stores its covariances:
+        'full', 'tied', 'diag' or 'spherical'.
+
+        Returns
+        -------
+        sklearn.mixture.GaussianMixture or sklearn.mixture.BayesianGaussianMixture
+            A fitted model with the same parameters. Arguments that scikit-learn does not have are left out; a start
+            that it does not know becomes 'kmeans'.
 
         Raises
         ------
         ImportError
-            Without scikit-learn.
+            If scikit-learn is not installed.
+        NotFittedError
+            If the model is not fitted.
         ValueError
             If the model has a noise component, which scikit-learn does not know.
+
+        See Also
+        --------
+        from_sklearn : Convert in the other direction.
+        save : Write the model to a file that needs neither scikit-learn nor pickle.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture.from_parameters([0.3, 0.7], [[5.0], [1.0]], [[[1.0]], [[2.0]]])
+        >>> theirs = model.to_sklearn()
+        >>> theirs.predict([[4.0], [0.0]])
+        array([0, 1])
         """
         self._check_is_fitted()
         return exchange.to_sklearn(self, self._sklearn_name)
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:
-        """Return a fitted model with the parameters and outcomes of one of scikit-learn's class of the same name, in copies.
+        """Convert a fitted model of scikit-learn's class of the same name.
+
+        Parameters
+        ----------
+        model : sklearn.mixture.GaussianMixture or sklearn.mixture.BayesianGaussianMixture
+            A fitted model: of the first class for `GaussianMixture`, of the second for `BayesianGaussianMixture`. It is
+            not changed.
+
+        Returns
+        -------
+        self
+            A new fitted model with copies of the parameters, the posterior and the outcome of the fit.
 
         Raises
         ------
-        TypeError, ValueError
-            If `model` is of another class, or not fitted.
+        TypeError
+            If `model` is of another class.
+        ValueError
+            If `model` is not fitted.
+
+        See Also
+        --------
+        to_sklearn : Convert in the other direction.
+        GaussianMixture.from_parameters : Build a model from arrays.
+
+        Examples
+        --------
+        >>> import sklearn.mixture
+        >>> from fastgmm import GaussianMixture
+        >>> from fastgmm.datasets import load_iris
+        >>> theirs = sklearn.mixture.GaussianMixture(2, random_state=0).fit(load_iris().data)
+        >>> GaussianMixture.from_sklearn(theirs).means_.shape
+        (2, 4)
         """
         found: Self = exchange.from_sklearn(cls, model, cls._sklearn_name)
         return found
 
     def marginal(self, features: int | str | Sequence[int | str]) -> GaussianMixture:
-        """Return the fitted mixture of some of the features.
+        """Return the mixture of some of the features.
+
+        The marginal of a mixture has the same weights; its means and covariances are the parts of the chosen features.
 
         Parameters
         ----------
         features : int or str, or sequence of these
-            By index or name (`feature_names_in_`), in the order that the new model has.
+            Indices or names (`feature_names_in_`) of the features, all different, in the order of the new model.
 
         Returns
         -------
         GaussianMixture
-            With weights, means and covariances as here, float32 if these are. Its `covariance_type` is that of the model, but
-            for fewer features 'VVI' of 'EVI', and 'VVV' of 'EVE', 'VVE', 'EEV', 'VEV' and 'EVV': what components share there
-            is shared in all features only. Of a `BayesianGaussianMixture` it has the expected parameters.
+            A fitted model, float32 if this one is. Its `covariance_type` is that of this model, with two exceptions if
+            there are fewer features: 'EVI' becomes 'VVI', and 'EVE', 'VVE', 'EEV', 'VEV' and 'EVV' become 'VVV', since
+            the components share their part in all features only. The marginal of a `BayesianGaussianMixture` has the
+            expected parameters.
 
         Raises
         ------
-        ValueError, TypeError
-            If features are not the model's, or noise lies in a box that is not along the axes of the features.
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If a feature is not the model's or is named twice, or if the box of a noise component is not along the axes
+            of the features.
+        TypeError
+            If `features` are neither indices nor names.
+
+        See Also
+        --------
+        condition : Return the mixture of some features given values of the others.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture.from_parameters([1.0], [[0.0, 10.0]], [[[1.0, 0.5], [0.5, 4.0]]])
+        >>> part = model.marginal(1)
+        >>> part.means_.tolist(), part.covariances_.tolist()
+        ([[10.0]], [[[4.0]]])
         """
         return derived.marginal(self, features)
 
     def condition(
         self, features: int | str | Sequence[int | str], values: ArrayLike
     ) -> GaussianMixture | list[GaussianMixture]:
-        """Return the fitted mixture of the other features, given values of some.
-
-        Component k has the weight w_k N(x; mu_x, S_xx), divided by the sum of these, the mean mu_y + S_yx S_xx^-1 (x - mu_x) and
-        the covariance S_yy - S_yx S_xx^-1 S_xy.
+        """Return the mixture of the other features, given values of some.
 
         Parameters
         ----------
         features : int or str, or sequence of these
-            The p features that are given, by index or name.
+            Indices or names of the p features whose values are given, all different; at least one feature must be left.
         values : array-like of shape (p,) or (n, p)
-            Their values, in the same order; a number for a single feature.
+            Their values in the same order, in the units of the data; a number for a single feature. With two
+            dimensions, n sets of values.
 
         Returns
         -------
-        GaussianMixture, or list of n of them
-            Of the features that are not given, in their order, with the `covariance_type` of `marginal`; a list if `values` has
-            two dimensions. `GaussianMixtureRegressor.from_mixture` predicts means and standard deviations for many samples.
+        GaussianMixture or list of GaussianMixture
+            Fitted model of the features that are not given, in their order, with the `covariance_type` of `marginal`.
+            If `values` has two dimensions, a list of n models.
 
         Raises
         ------
-        ValueError, TypeError
-            If features are not the model's or are all given, values do not fit or have the density 0, or noise lies in a box
-            that is not along the axes of the features.
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If a feature is not the model's or is named twice, if all are given, if values have the wrong shape or
+            density 0, or if the box of a noise component is not along the axes of the features.
+        TypeError
+            If `features` are neither indices nor names.
+
+        See Also
+        --------
+        marginal : Return the mixture of some features, whatever the others are.
+        GaussianMixtureRegressor.from_mixture : Predict conditional means and standard deviations of many samples.
+
+        Notes
+        -----
+        Given x, component k of the mixture of y has ::
+
+            weight      w_k N(x | mu_x, S_xx), divided by the sum of these
+            mean        mu_y + S_yx S_xx^-1 (x - mu_x)
+            covariance  S_yy - S_yx S_xx^-1 S_xy
+
+        with mu and S of the component [1]_.
+
+        References
+        ----------
+        .. [1] Z. Ghahramani and M. I. Jordan, "Supervised learning from incomplete data via an EM approach", Advances
+           in Neural Information Processing Systems 6, pp. 120-127, 1994.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture
+        >>> model = GaussianMixture.from_parameters([1.0], [[0.0, 10.0]], [[[1.0, 0.5], [0.5, 1.0]]])
+        >>> given = model.condition(0, 2.0)
+        >>> given.means_.round(3).tolist(), given.covariances_.round(3).tolist()
+        ([[11.0]], [[[0.75]]])
         """
         return derived.condition(self, features, values)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to `path` (npz without pickle; see `fastgmm.load`)."""
+        """Write the fitted model to a file that `fastgmm.load` reads back to the bit.
+
+        The file is an npz archive without pickle, so that loading it executes nothing. It is written completely or not
+        at all: if writing fails, an existing file stays as it is.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write, named exactly so: no extension is added, and an existing file is replaced.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If the fitted attributes contradict each other or the arguments, such as after ``set_params`` with another
+            `covariance_type`.
+        TypeError
+            If the model is of a subclass, or an argument can be stored neither as JSON nor as an array.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        fastgmm.load : Read the file.
+        to_sklearn : Convert the model to scikit-learn's class.
+
+        Notes
+        -----
+        Averages of `partial_fit` are stored, so that a stream resumes with the same bits. A `random_state` that is a
+        generator is stored as None, since its state is not part of the fit.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import fastgmm
+        >>> model = fastgmm.GaussianMixture.from_parameters([0.3, 0.7], [[5.0], [1.0]], [[[1.0]], [[2.0]]])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(os.path.join(folder, "model.npz"))
+        ...     again = fastgmm.load(os.path.join(folder, "model.npz"))
+        >>> again.means_.tolist()
+        [[5.0], [1.0]]
+        """
         self._check_is_fitted()
         saving.save(self, path)
 
@@ -613,10 +1237,10 @@ class FittedMixture(Estimator):
         means = Table("Weights and means", ("component", "weight", *names[:_SHOWN_FEATURES], *more), rows)
         return state, [Table("Fit", (), found), means] if found else [means]
 
-    # --- private methods of scikit-learn's class that programs call ---
+    # --- private methods of scikit-learn's class that other programs call ---
 
     def _n_parameters(self) -> int:
-        """Return the number of free parameters, which `bic`, `aic` and `icl` use."""
+        """Return the number of free parameters, as `bic`, `aic` and `icl` count them."""
         self._check_is_fitted()
         of_noise = N_PARAMETERS if hasattr(self, "noise_") else 0
         return self._structure().n_parameters(*np.shape(self.means_)) + of_noise

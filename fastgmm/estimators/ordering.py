@@ -1,4 +1,4 @@
-"""A new order of the components of a fitted mixture."""
+"""Reordering of the components of a fitted mixture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastgmm.model.layouts import Layout
 
 #: Attributes that have a value for each component in every layout.
 _BY_COMPONENT = ("weights_", "means_", "component_labels_", "mean_precision_", "weight_concentration_")
-#: Those that have one unless the layout has one for all.
+#: Attributes that have a value for each component, unless the layout shares one.
 _BY_LAYOUT = ("covariances_", "precisions_", "precisions_cholesky_", "degrees_of_freedom_")
 
 

@@ -30,33 +30,80 @@ Float = NDArray[np.float64]
 
 @composite
 class GaussianMixtureRegressor(Composite):
-    """Regression by a Gaussian mixture of features and targets together.
+    """Regression by a Gaussian mixture of features and targets together (Gaussian mixture regression).
 
-    A `GaussianMixture` is fitted to the rows (x, y); predictions are its E[y | x], a mean of linear regressions with weights that
-    depend on x, and the standard deviation of y given x (Ghahramani & Jordan, Advances in Neural Information Processing
-    Systems 6, 1994). With one component this is linear regression. It scales with x and y in their own units: choose
-    `reg_covar` below 1e-6 of the smallest of their variances.
+    A `GaussianMixture` is fitted to the rows (x, y). The prediction is its conditional mean E[y | x], an average of
+    linear regressions with weights that depend on x; the conditional standard deviation is available too [1]_. With one
+    component this is linear regression.
 
     Parameters
     ----------
     n_components : int, default=1
+        Number of components of the mixture.
     covariance_type : str, default='full'
-        Of the features and targets together, as in `GaussianMixture`. Diagonal and spherical ones have no slopes within
-        components: the prediction is a mean of the components' means.
-    tol, reg_covar, max_iter, n_init, init_params, prior, on_collapse, random_state
-        As in `GaussianMixture`, of the rows (x, y).
-    verbose, verbose_interval, acceleration, algorithm, n_threads
-        As in `GaussianMixture`.
+        What the covariances of features and targets together share, as in `GaussianMixture`. With diagonal and
+        spherical ones the regressions have no slope: the prediction is an average of the means of the components.
+    tol : float, default=1e-3
+        EM stops when the mean log-likelihood per sample changes by less than this.
+    reg_covar : float, default=1e-6
+        Added to the variances, in squared units of the data. Predictions follow the units of x and y only if it is
+        small: choose it below 1e-6 times the smallest variance.
+    max_iter : int, default=100
+        Maximum number of EM iterations of each start.
+    n_init : int, default=1
+        Number of starts, of which the best is kept.
+    init_params : str or array-like of shape (n_samples,) or (n_samples, n_components), default='kmeans'
+        How the initial parameters are found, as in `GaussianMixture`.
+    prior : {None, 'default'} or NormalInverseWishart, default=None
+        Prior of means and covariances, as in `GaussianMixture`.
+    on_collapse : {'raise', 'reset'}, default='raise'
+        What `fit` does if the covariance of a component is not positive definite, as in `GaussianMixture`.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+        Source of all random draws. An int gives the same result on each call.
+    verbose : int, default=0
+        0 prints nothing, 1 prints starts and every `verbose_interval`-th iteration, 2 also the change of the bound.
+    verbose_interval : int, default=10
+        Number of iterations between two printed lines.
+    acceleration : {None, 'auto', 'over-relaxation', 'squarem'}, default=None
+        How to reach the optimum of EM in fewer passes, as in `GaussianMixture`.
+    algorithm : {'dense', 'pruned'}, default='dense'
+        How `fit` goes through the samples, as in `GaussianMixture`.
+    n_threads : int, optional
+        Number of threads. By default Numba's setting. Results do not depend on it, to the bit.
 
     Attributes
     ----------
     mixture_ : GaussianMixture
-        The fitted mixture of the d features followed by the targets; `from_mixture` has the one that was passed.
-    targets_ : ndarray of int
-        The features of `mixture_` that are predicted.
+        The fitted mixture of the features followed by the targets; the one that was passed to `from_mixture`.
+    targets_ : ndarray of int of shape (n_targets,)
+        Indices of the features of `mixture_` that are predicted.
+    n_iter_ : int
+        Number of EM iterations of the mixture.
+    converged_ : bool
+        Whether the fit of the mixture converged.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Column names, if X was a data frame whose column names are strings.
+        Number of features to predict from.
+    feature_names_in_ : ndarray of str of shape (n_features,)
+        Names of the columns; only if `X` was a data frame whose column names are all strings.
+
+    See Also
+    --------
+    GaussianMixture.condition : Return the whole conditional distribution for given values.
+    GaussianMixture.impute : Predict whichever values are missing.
+
+    Notes
+    -----
+    With the probabilities r_k(x) of the components given x alone, and mu and S the means and covariances of component k
+    ::
+
+        m_k(x)    = mu_y + S_yx S_xx^-1 (x - mu_x)
+        E[y | x]  = sum_k r_k(x) m_k(x)
+        var[y | x] = sum_k r_k(x) (S_yy - S_yx S_xx^-1 S_xy + m_k(x)^2) - E[y | x]^2
+
+    References
+    ----------
+    .. [1] Z. Ghahramani and M. I. Jordan, "Supervised learning from incomplete data via an EM approach", Advances in
+       Neural Information Processing Systems 6, pp. 120-127, 1994.
 
     Examples
     --------
@@ -64,8 +111,8 @@ class GaussianMixtureRegressor(Composite):
     >>> from fastgmm import GaussianMixtureRegressor
     >>> X = np.array([[0.0], [1.0], [2.0], [3.0]])
     >>> model = GaussianMixtureRegressor().fit(X, [0.1, 0.9, 2.1, 2.9])
-    >>> model.predict([[1.5]]).round(3)
-    array([1.5])
+    >>> model.predict([[1.5]]).round(3).tolist()
+    [1.5]
     """
 
     mixture_: GaussianMixture
@@ -109,25 +156,40 @@ class GaussianMixtureRegressor(Composite):
 
     @one_task
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the mixture of `X` (n, d) and `y` (n,) or (n, q).
+        """Fit the mixture of features and targets.
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
-            In memory. For larger data fit a `GaussianMixture` to features and targets together, in chunks or on Dask, and call
-            `from_mixture`.
-        y : array-like of shape (n,) or (n, q)
-        sample_weight : array-like of shape (n,), optional
-            How many times each sample counts, as in `GaussianMixture`.
+        X : array-like of shape (n_samples, n_features)
+            Features, in memory. For larger data fit a `GaussianMixture` to features and targets together, in chunks or
+            on Dask, and call `from_mixture`.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            How many times each sample counts.
 
         Returns
         -------
         self
+            The fitted regressor.
 
         Raises
         ------
         ValueError, TypeError
-            As `GaussianMixture.fit`, or if y is missing or does not fit. The estimator is then unchanged.
+            As `GaussianMixture.fit`, or if `y` is missing or does not fit `X`. The regressor is then unchanged.
+
+        See Also
+        --------
+        from_mixture : Use a mixture that is fitted already.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixtureRegressor
+        >>> from fastgmm.datasets import load_iris
+        >>> X = load_iris().data
+        >>> model = GaussianMixtureRegressor(3, random_state=0).fit(X[:, :2], X[:, 2:])
+        >>> model.mixture_.means_.shape
+        (3, 4)
         """
         names = _validation.feature_names(X)
         data = _validation.check_data(X, min_samples=2)
@@ -142,14 +204,41 @@ class GaussianMixtureRegressor(Composite):
     def from_mixture(
         cls, mixture: GaussianMixture, targets: int | str | Sequence[int | str]
     ) -> GaussianMixtureRegressor:
-        """Return a fitted regressor that predicts some features of a fitted mixture from the others.
+        """Build a regressor that predicts some features of a fitted mixture from the others.
 
         Parameters
         ----------
         mixture : GaussianMixture
-            Fitted to features and targets together, to data of any kind.
+            A mixture fitted to features and targets together, on data of any kind.
         targets : int or str, or sequence of these
-            What to predict, by index or name. For a single index or name predictions have the shape (n,), else (n, q).
+            Indices or names of the features to predict. For a single index or name predictions have the shape
+            (n_samples,), for a sequence (n_samples, n_targets).
+
+        Returns
+        -------
+        GaussianMixtureRegressor
+            A fitted regressor that refers to `mixture`.
+
+        Raises
+        ------
+        TypeError
+            If `mixture` is not a `GaussianMixture`.
+        NotFittedError
+            If `mixture` is not fitted.
+        ValueError
+            If a target is not a feature of the mixture or is named twice, or if no feature is left to predict from.
+
+        See Also
+        --------
+        fit : Fit the mixture too.
+        GaussianMixture.condition : Return conditional mixtures.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture, GaussianMixtureRegressor
+        >>> mixture = GaussianMixture.from_parameters([1.0], [[0.0, 10.0]], [[[1.0, 0.5], [0.5, 1.0]]])
+        >>> GaussianMixtureRegressor.from_mixture(mixture, 1).predict([[2.0]]).round(3).tolist()
+        [11.0]
         """
         if not isinstance(mixture, GaussianMixture):
             raise TypeError(f"mixture must be a fitted GaussianMixture, got a {type(mixture).__name__}")
@@ -161,12 +250,12 @@ class GaussianMixtureRegressor(Composite):
         return model
 
     def _take(self, mixture: GaussianMixture, targets: NDArray[np.int64], single: bool) -> None:
-        """Set the fitted attributes of a mixture whose `targets` are predicted."""
+        """Set the fitted attributes for a mixture whose `targets` are predicted."""
         d = len(mixture.means_[0])
         others = np.setdiff1d(np.arange(d), targets)
         if not len(others):
             raise ValueError(
-                f"targets are all {d} features of the mixture, which leaves none to predict from: name some of them only"
+                f"targets are all {d} features of the mixture, which leaves none to predict from: name fewer"
             )
         names = getattr(mixture, "feature_names_in_", None)
         fitted = {"mixture_": mixture, "targets_": targets, "_single": single, "n_features_in_": len(others)}
@@ -178,19 +267,42 @@ class GaussianMixtureRegressor(Composite):
         return conditional(params, others, self.targets_)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Return E[y | x] of each sample, float64, (n,) or (n, q) as y was; with `return_std` also the standard deviations.
+        """Predict the targets of each sample: the conditional mean, and optionally the standard deviation.
 
         Parameters
         ----------
-        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-            For Dask the results are computed lazily: arrays for an array, series or frames with the same index for a frame.
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples with the features of the fit in the same order.
         return_std : bool, default=False
-            Whether to return the standard deviation of y given x as well: what components scatter about their regressions, and
-            how much these differ. It does not count how uncertain the parameters are.
+            Whether to return the standard deviation of y given x too. It covers the scatter of the components about
+            their regressions and the differences between these, but not the uncertainty of the parameters.
 
         Returns
         -------
-        mean, or (mean, std) : ndarray of shape (n,) or (n, q), float64
+        mean : ndarray of shape (n_samples,) or (n_samples, n_targets), dtype float64
+            E[y | x], in the shape and units of the targets. Lazy for a Dask collection: an array, or a series or frame
+            with the same index.
+        std : ndarray of the same shape, dtype float64
+            Standard deviation of y given x, in units of the targets; only with `return_std`.
+
+        Raises
+        ------
+        NotFittedError
+            If the regressor is not fitted.
+        ValueError, TypeError, OSError
+            If `X` cannot be used.
+
+        See Also
+        --------
+        score : Compute R^2 of the predictions.
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixture, GaussianMixtureRegressor
+        >>> mixture = GaussianMixture.from_parameters([1.0], [[0.0, 10.0]], [[[1.0, 0.5], [0.5, 1.0]]])
+        >>> mean, std = GaussianMixtureRegressor.from_mixture(mixture, 1).predict([[0.0], [2.0]], return_std=True)
+        >>> mean.round(3).tolist(), std.round(3).tolist()
+        ([10.0, 11.0], [0.866, 0.866])
         """
         with_std = _validation.check_bool("return_std", return_std)
         if is_dask(X):
@@ -198,7 +310,7 @@ class GaussianMixtureRegressor(Composite):
             return (mean, self._lazily(X, std=True)) if with_std else mean
         source: Any = self._source(X)
         if source.local is None:
-            raise TypeError("predict takes data that are read here, or a Dask collection: pass X in parts")
+            raise TypeError("X is distributed, but it is not a Dask collection: predict parts of it")
         mean, variance = expected(source, self._rule(), self.n_threads, with_variance=with_std)
         return (self._shaped(mean), self._shaped(np.sqrt(variance))) if with_std else self._shaped(mean)
 
@@ -216,10 +328,46 @@ class GaussianMixtureRegressor(Composite):
         return each_block(X, evaluate, columns, np.float64, d, self.n_threads)
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return R^2, 1 - sum w (y - E[y | x])^2 / sum w (y - mean y)^2, for several targets its mean over these.
+        """Compute the coefficient of determination R^2 of the predictions.
 
-        The best value is 1; 0 is what the mean of y would get. For a constant target it is 1 if the predictions are exact,
-        else 0.
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), path, chunks or Dask collection
+            Samples with the features of the fit in the same order.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            True targets.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the samples in both sums. By default all weigh the same.
+
+        Returns
+        -------
+        float
+            R^2; the mean over several targets. The best value is 1; the mean of `y` would get 0. For a constant target
+            it is 1 if all predictions are exact, else 0.
+
+        Raises
+        ------
+        NotFittedError
+            If the regressor is not fitted.
+        ValueError, TypeError, OSError
+            If `X`, `y` or `sample_weight` cannot be used.
+
+        See Also
+        --------
+        predict : Return the predictions.
+
+        Notes
+        -----
+        With the weights w_i and their weighted mean ybar of the targets ::
+
+            R^2 = 1 - sum_i w_i (y_i - E[y | x_i])^2 / sum_i w_i (y_i - ybar)^2
+
+        Examples
+        --------
+        >>> from fastgmm import GaussianMixtureRegressor
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.1, 0.9, 2.1, 2.9]
+        >>> round(GaussianMixtureRegressor().fit(X, y).score(X, y), 3)
+        0.993
         """
         found = np.asarray(self.predict(X))
         known = _validation.check_targets(y, len(found), type(self).__name__).astype(np.float64)

@@ -17,26 +17,26 @@ from fastgmm.io.archive import of_noise
 from fastgmm.model.layouts import Layout
 from fastgmm.model.structures import STRUCTURES
 
-#: The outcome of a fit to record if parameters were assigned, as in `GaussianMixture.from_parameters`.
+#: Outcome to record if parameters were assigned, as by `GaussianMixture.from_parameters`.
 _UNFITTED = {"converged_": True, "n_iter_": 0, "n_passes_": 0, "lower_bound_": -math.inf, "lower_bounds_": []}
 
-#: Estimators that files hold, by name: `save` writes no other, and `load` makes one of them.
+#: Estimators that can be saved, by name: `save` refuses all others, and `load` returns one of them.
 SAVED: dict[str, type[Any]] = {}
 
-#: Those that are made of fitted mixtures, likewise.
+#: The same for estimators made of fitted mixtures.
 COMPOSITES: dict[str, type[Any]] = {}
 
 _Class = TypeVar("_Class", bound=type[Any])
 
 
 def saveable(cls: _Class) -> _Class:
-    """Register an estimator that files hold; subclasses are not, since `load` could not make one."""
+    """Register an estimator that can be saved; its subclasses cannot, since `load` would not find them."""
     SAVED[cls.__name__] = cls
     return cls
 
 
 def composite(cls: _Class) -> _Class:
-    """Register an estimator made of mixtures (`estimators.composite`) that files hold."""
+    """Register an estimator made of mixtures (`estimators.composite`) that can be saved."""
     COMPOSITES[cls.__name__] = cls
     return cls
 
@@ -76,7 +76,7 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
 
 
 def save_composite(model: Any, path: str | os.PathLike[str]) -> None:
-    """Write a fitted estimator that is made of mixtures; as `save`."""
+    """Write a fitted estimator that is made of mixtures, as `save` does a single one."""
     name = type(model).__name__
     if COMPOSITES.get(name) is not type(model):
         raise TypeError(
@@ -99,7 +99,7 @@ def _unsaveable(name: str, problem: ValueError) -> ValueError:
 
 
 def contents_of(model: Any) -> model_file.Contents:
-    """Return what the file of a fitted mixture holds; errors as of `save`."""
+    """Return the contents of the file of a fitted mixture; raise the errors of `save`."""
     name = type(model).__name__
     if SAVED.get(name) is not type(model):
         raise TypeError(f"a {name} cannot be saved, only {listed(list(SAVED))}; copy the fitted attributes into one")
@@ -134,7 +134,7 @@ def contents_of(model: Any) -> model_file.Contents:
 
 
 def _parameters(model: Any, name: str) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a model: those that a fit has set, else those computed from the assigned ones."""
+    """Return the arrays of a model: those set by a fit, else those computed from assigned ones."""
     try:
         params = model._params(drawn=True)
     except NotFittedError:
@@ -165,7 +165,7 @@ def _posterior(model: Any, name: str) -> dict[str, NDArray[Any]]:
 
 def _of_averages(averages: Averages, layout: Layout) -> dict[str, NDArray[Any]]:
     assert averages.stats is not None
-    if averages.stats.layout is not layout:  # of the same shape: diag and tied if k = d
+    if averages.stats.layout is not layout:  # the shapes may agree: those of diag and tied do if k = d
         raise ValueError(
             f"the averages of partial_fit are of covariance_type={averages.stats.layout.name!r}, which was changed since, so the "
             "model cannot be saved: set it back, or fit it again"

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks, from 1.9 on, during a fit: the tasks fit, start and iteration, one within the other."""
+"""Callbacks of scikit-learn, from 1.9 on, during a fit: nested tasks of the fit, its starts and their iterations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _module() -> ModuleType:
 
 
 def set_callbacks(estimator: Any, callbacks: Sequence[Any]) -> None:
-    """Set the callbacks of an estimator; TypeError if they are not scikit-learn's."""
+    """Set the callbacks of an estimator; raise TypeError if they are not scikit-learn's."""
     _module().CallbackSupportMixin.set_callbacks(estimator, *callbacks)
 
 
@@ -42,13 +42,13 @@ def has_callbacks(estimator: Any) -> bool:
 
 
 def managed(estimator: Any, fit: Callable[..., T], *arguments: Any) -> T:
-    """Return ``fit(*arguments)``; whatever its end, callbacks that were set up are torn down."""
+    """Return ``fit(*arguments)``; however it ends, callbacks that were set up are torn down."""
     found: T = _module().with_callbacks(lambda estimator: fit(*arguments))(estimator)
     return found
 
 
 def one_task(fit: F) -> F:
-    """Decorate the `fit` of an estimator that is made of mixtures: for callbacks it is one task."""
+    """Decorate the `fit` of an estimator made of mixtures, so that it is a single task for callbacks."""
 
     @wraps(fit)
     def within(estimator: Any, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -70,8 +70,8 @@ def _as_task(fit: Callable[..., T], estimator: Any, data: dict[str, Any]) -> T:
 class Listener(Callback):
     """Callback that passes the events of a fit on to scikit-learn's callbacks.
 
-    attributes : makes the fitted attributes of a result, for those that look at a fitted estimator
-    data : X, y and metadata, as `call_on_fit_task_end` takes them
+    attributes : function that returns the fitted attributes of a result, for callbacks that inspect a fitted estimator
+    data : X, y and metadata, as arguments of `call_on_fit_task_end`
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Listener(Callback):
         self._fit.call_on_fit_task_begin(estimator=estimator, **data)
 
     def asked(self, bounds: Sequence[float]) -> Reason | None:
-        """Return the reason to stop, a rule of `Stop`, if a callback asked for it after an iteration."""
+        """Return a reason to stop if a callback asked for it after an iteration: a rule of `Stop`."""
         return Reason(False, "a callback stopped it") if self.stopped else None
 
     def begin(self, start: int, n_iter: int) -> None:
@@ -108,7 +108,7 @@ class Listener(Callback):
         self._iteration = None if last else self._opened(self._start, "iteration", 0)
 
     def end(self, result: FitResult) -> None:
-        # the iteration in which it converged, of which nobody was told
+        # the iteration in which it converged, which `reached` has not reported
         self._closed(self._iteration, result)
         self._closed(self._start, result)
         self._iteration = self._start = None
@@ -135,6 +135,6 @@ class Listener(Callback):
 
 
 def data_of(X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
-    """Return the data of a fit as the hooks take them."""
+    """Return the data of a fit as arguments of the hooks."""
     metadata = None if sample_weight is None else {"sample_weight": np.asarray(sample_weight)}
     return {"X": X, "y": y, "metadata": metadata}

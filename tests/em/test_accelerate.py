@@ -320,6 +320,6 @@ def test_wrong_arguments():
         ValueError, match="acceleration must be one of 'auto', 'over-relaxation', 'squarem', got 'fast'"
     ):
         GaussianMixture(acceleration="fast").fit(X)
-    message = "acceleration='auto' is for EM on all samples, and batch_size makes a step after each batch"
+    message = "acceleration='auto' needs EM on all samples, but batch_size makes a step after each batch"
     with pytest.raises(ValueError, match=re.escape(message)):
         GaussianMixture(acceleration="auto").fit(X, batch_size=50)

@@ -223,6 +223,6 @@ def test_wrong_arguments():
     with pytest.raises(ValueError, match=r"algorithm.*dense.*pruned.*'prune'"):
         GaussianMixture(3, algorithm="prune").fit(X)
     with pytest.raises(
-        ValueError, match=r"algorithm='pruned' is for EM on all samples.*leave algorithm or batch_size out"
+        ValueError, match=r"algorithm='pruned' needs EM on all samples.*leave algorithm or batch_size out"
     ):
         GaussianMixture(3, algorithm="pruned").fit(X, batch_size=100)

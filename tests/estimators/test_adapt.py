@@ -115,7 +115,7 @@ def test_noise_errors_and_shared_covariances():
         background().adapt(X, what="mean")
     with pytest.raises(ValueError, match="relevance must be a finite number of at least 0"):
         background().adapt(X, relevance=-1)
-    with pytest.raises(ValueError, match="component 0 is not positive definite: raise relevance"):
+    with pytest.raises(ValueError, match="component 0 is not positive definite: increase relevance"):
         GaussianMixture(1, random_state=0).fit(few(50)).adapt(X[:1], relevance=0, what=PARTS)
     with pytest.raises(fastgmm.NotFittedError):
         GaussianMixture().adapt(X)

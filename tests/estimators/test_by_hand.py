@@ -131,8 +131,8 @@ def test_a_missing_attribute_is_named_and_from_parameters_too(names, method, tmp
         ),
         ("weights_", np.full((3, 1), 1 / 3), r"weights_ was assigned the shape \(3, 1\), but must have \(3,\)"),
         ("weights_", np.full(4, 0.25), r"weights_ was assigned the shape \(4,\), but must have \(3,\)"),
-        ("weights_", [0.6, 0.6, -0.2], r"weights_ must not be negative and be finite, got weights_\[2\] = -0\.2"),
-        ("weights_", [0.6, np.nan, 0.2], r"weights_ must not be negative and be finite, got weights_\[1\] = nan"),
+        ("weights_", [0.6, 0.6, -0.2], r"weights_ must be finite and not negative, got weights_\[2\] = -0\.2"),
+        ("weights_", [0.6, np.nan, 0.2], r"weights_ must be finite and not negative, got weights_\[1\] = nan"),
         ("means_", np.zeros(4), r"means_ was assigned the shape \(4,\), but must have the shape \(n_components"),
         ("means_", np.zeros((3, 5)), r"n_features_in_ is 4, but means_ has the shape \(3, 5\)|X has 4 features"),
         (

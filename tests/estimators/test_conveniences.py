@@ -81,11 +81,11 @@ def test_features_are_known_by_name(X):
 
 
 def test_an_order_that_has_a_meaning_stays(X):
-    with pytest.raises(ValueError, match="sticks"):
+    with pytest.raises(ValueError, match="depend on the order"):
         BayesianGaussianMixture(n_components=K, random_state=0).fit(X).sort_components()
     start = GaussianMixture(K, random_state=0).fit(X)
     fixed = GaussianMixture(K, means_init=start.means_, fixed={"means": [0]}).fit(X)
-    with pytest.raises(ValueError, match="names components by their number"):
+    with pytest.raises(ValueError, match="refers to components by index"):
         fixed.sort_components()
 
 

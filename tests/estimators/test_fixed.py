@@ -165,9 +165,9 @@ def test_criteria_count_free_parameters(X, fixed, n_fixed):
         ({"fixed": {"means": [0]}, "means_init": None}, ValueError, "means_init, which was not given"),
         ({"fixed": {"covariances": [0]}, "covariance_type": "tied"}, ValueError, "share a part of their covariances"),
         ({"fixed": {"covariances": [0]}, "covariance_type": "VEI"}, ValueError, "fix all of them"),
-        ({"fixed": {"means": [0]}, "prior": NormalInverseWishart()}, ValueError, "do not go together"),
-        ({"fixed": {"weights": [0]}, "noise": True}, ValueError, "noise do not go together"),
-        ({"fixed": {"means": [0]}, "on_collapse": "reset"}, ValueError, "on_collapse='reset' do not go together"),
+        ({"fixed": {"means": [0]}, "prior": NormalInverseWishart()}, ValueError, "cannot be combined"),
+        ({"fixed": {"weights": [0]}, "noise": True}, ValueError, "noise cannot be combined"),
+        ({"fixed": {"means": [0]}, "on_collapse": "reset"}, ValueError, "on_collapse='reset' cannot be combined"),
     ],
 )
 def test_what_cannot_be_fixed_is_said(X, options, error, match):

@@ -165,7 +165,7 @@ def test_files_checkpoints_float32_and_the_variational_fit(X, y, tmp_path):
         (np.zeros(N, int), {"label_components": {0: [0], 1: [0]}}, ValueError, "names a component twice"),
         (np.zeros(N, int), {"label_components": [0]}, TypeError, "must be a dictionary"),
         (None, {"label_components": {0: [0]}}, ValueError, "there are no labels"),
-        (np.zeros(N, int), {"batch_size": 10}, ValueError, "labels and batch_size do not go together"),
+        (np.zeros(N, int), {"batch_size": 10}, ValueError, "labels and batch_size cannot be combined"),
     ],
 )
 def test_what_cannot_be_used_is_said(X, labels, options, error, match):
@@ -176,9 +176,9 @@ def test_what_cannot_be_used_is_said(X, labels, options, error, match):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"init_params": "random"}, "init_params='random' does not know the labels"),
-        ({"on_collapse": "reset"}, "on_collapse='reset' do not go together"),
-        ({"noise": True}, "labels and noise do not go together"),
+        ({"init_params": "random"}, "init_params='random' ignores the labels"),
+        ({"on_collapse": "reset"}, "on_collapse='reset' cannot be combined"),
+        ({"noise": True}, "labels and noise cannot be combined"),
     ],
 )
 def test_arguments_that_contradict_labels(X, y, arguments, match):
@@ -188,5 +188,5 @@ def test_arguments_that_contradict_labels(X, y, arguments, match):
 
 def test_dask_has_no_labels(X, y):
     dask_array = pytest.importorskip("dask.array")
-    with pytest.raises(ValueError, match="labels need data that are read here"):
+    with pytest.raises(ValueError, match="labels cannot be used if X is distributed"):
         GaussianMixture(K).fit(dask_array.from_array(X, chunks=(100, D)), labels=y)

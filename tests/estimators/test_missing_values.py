@@ -230,7 +230,7 @@ class TestData:
             frame = dd.from_pandas(pd.DataFrame(Y, columns=list("abc")), npartitions=3)
             by_name = model(init_params="random").fit(frame)
             assert list(by_name.impute(frame).compute().columns) == ["a", "b", "c"]
-            with pytest.raises(TypeError, match="n_draws is for data that are read here"):
+            with pytest.raises(TypeError, match="n_draws cannot be used with a Dask collection"):
                 found.impute(array, n_draws=2)
 
     def test_streams_of_batches(self):

@@ -357,7 +357,7 @@ class TestWrong:
             ("yes", r"noise must be True, False or an array of these"),
             (
                 np.zeros(400, bool),
-                r"noise marks 0 of 400 samples .* mark some samples, but not all, or pass noise=True",
+                r"noise marks 0 of 400 samples .* mark some of them, not all, or pass noise=True",
             ),
             (np.ones(400, bool), r"noise marks 400 of 400 samples"),
         ],
@@ -371,7 +371,7 @@ class TestWrong:
 
     def test_marks_of_samples_elsewhere(self):
         X, labels = cluttered()
-        with pytest.raises(ValueError, match=r"noise cannot mark samples if X lies elsewhere.*pass noise=True"):
+        with pytest.raises(ValueError, match=r"noise cannot mark samples if X is distributed.*pass noise=True"):
             model(noise=labels < 0).fit(da.from_array(X, chunks=(100, 2)))
 
     def test_groups_do_not_know_noise(self):
@@ -384,5 +384,5 @@ class TestWrong:
             def _step(self, structure, reg_covar):
                 return object()
 
-        with pytest.raises(ValueError, match="noise is for maximum likelihood, and Other has a step of its own"):
+        with pytest.raises(ValueError, match="noise is for maximum likelihood, but Other has its own step"):
             Other(2, noise=True).fit(cluttered()[0])

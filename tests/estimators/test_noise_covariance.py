@@ -291,7 +291,7 @@ def test_dask_with_shared_errors():
         assert_allclose(fit.covariances_, local.covariances_, rtol=1e-9)
         assert_allclose(fit.score_samples(parts, shared).compute(), local.score_samples(X, shared), rtol=1e-7)
         assert_allclose(fit.score(parts, noise_covariance=shared), local.score(X, noise_covariance=shared))
-        with pytest.raises(ValueError, match="and X lies elsewhere, as a Dask collection does: pass errors"):
+        with pytest.raises(ValueError, match="but X is distributed, such as a Dask collection: pass errors"):
             model().fit(parts, noise_covariance=np.zeros((900, 2)))
         with pytest.raises(TypeError, match="noise_covariance cannot be a Dask collection: pass an array"):
             model().fit(parts, noise_covariance=da.zeros((900, 2)))

@@ -79,7 +79,7 @@ def test_the_scale_of_weights_is_that_of_the_evidence():
     again = model(**start).fit(np.tile(X, (10, 1)))
     assert_allclose(tens.means_, again.means_, rtol=1e-9)
     assert np.abs(ones.means_ - tens.means_).max() > 1e-3
-    with pytest.warns(UserWarning, match=r"adds up to 1 for 150 samples of positive weight, and the prior takes that"):
+    with pytest.warns(UserWarning, match=r"adds up to 1 for 150 samples of positive weight, and the prior uses that"):
         model(**start).fit(X, sample_weight=np.full(len(X), 1.0 / len(X)))
 
 
@@ -296,7 +296,7 @@ class TestWrong:
             def _step(self, structure, reg_covar):
                 return fastgmm.em.step.MaximumAPosteriori(structure, reg_covar)
 
-        with pytest.raises(ValueError, match="is for maximum likelihood, and Other has a step of its own"):
+        with pytest.raises(ValueError, match="is for maximum likelihood, but Other has its own step"):
             Other(2, prior="default").fit(blobs())
 
     def test_a_damaged_prior_in_a_file(self, tmp_path):

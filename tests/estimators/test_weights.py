@@ -246,7 +246,7 @@ class TestTheSumOfWeights:
             "dask": lambda: pytest.importorskip("dask.array").from_array(self.X, chunks=(300, 2)),
         }
         told = self.criteria(weights, make[given]())
-        expected = "sample_weight adds up to 1 for 500 samples of positive weight, and the criteria (bic, icl, aic) take that for"
+        expected = "sample_weight adds up to 1 for 500 samples of positive weight, and the criteria (bic, icl, aic) use that as"
         for name in ("bic", "aic", "icl"):
             (message,) = told[name]
             assert message.startswith(expected)

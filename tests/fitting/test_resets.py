@@ -231,8 +231,8 @@ class TestWrong:
     def test_batches(self):
         X, _ = three()
         with pytest.raises(
-            ValueError, match=r"on_collapse='reset' is for EM on all samples, and batch_size makes a step after"
+            ValueError, match=r"on_collapse='reset' needs EM on all samples, but batch_size makes a step after"
         ):
             model().fit(X, batch_size=100)
-        with pytest.raises(ValueError, match=r"on_collapse='reset' is for EM on all samples, and partial_fit makes"):
+        with pytest.raises(ValueError, match=r"on_collapse='reset' needs EM on all samples, but partial_fit makes"):
             model().partial_fit(X)

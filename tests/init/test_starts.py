@@ -319,7 +319,7 @@ def test_a_component_of_which_all_samples_have_weight_zero():
 def test_known_groups_and_dask():
     array = pytest.importorskip("dask.array")
     X = np.random.default_rng(0).normal(size=(60, 3))
-    with pytest.raises(ValueError, match="cannot be labels or responsibilities if X lies elsewhere"):
+    with pytest.raises(ValueError, match="cannot be labels or responsibilities if X is distributed"):
         GaussianMixture(2, init_params=Y).fit(array.from_array(X, chunks=(30, 3)))
 
 

@@ -422,8 +422,8 @@ class TestBadInput:
 
     def test_covariances_that_are_not_of_the_structure(self):
         matrices = np.array([np.eye(2), 2.0 * np.eye(2)])
-        with pytest.raises(ValueError, match=r"covariances are not of the structure 'EEV'.*covariance_type='full'"):
+        with pytest.raises(ValueError, match=r"covariances do not have the structure 'EEV'.*covariance_type='full'"):
             GaussianMixture.from_parameters([0.5, 0.5], np.zeros((2, 2)), matrices, covariance_type="EEV")
         GaussianMixture.from_parameters([0.5, 0.5], np.zeros((2, 2)), matrices, covariance_type="VEE")
-        with pytest.raises(ValueError, match=r"not of the structure 'EII'"):
+        with pytest.raises(ValueError, match=r"do not have the structure 'EII'"):
             GaussianMixture.from_parameters([0.5, 0.5], np.zeros((2, 2)), [1.0, 2.0], covariance_type="EII")

@@ -68,7 +68,7 @@ DERIVED: list[Row] = [
         "condition: density 0",
         lambda: partial(fitted(X).condition, 0, 1e200),
         ValueError,
-        "density is 0.*there is no mixture|leave",
+        "density is 0.*no conditional mixture exists|leave",
     ),
     (
         "cdf: two features",
@@ -193,7 +193,7 @@ CLASSIFIER: list[Row] = [
         "classifier: cv of a dict",
         lambda: classify(n_components={0: [1, 2], 1: 1, 2: 1}, method="mclustda", criterion="cv"),
         ValueError,
-        "pass lists and no dict",
+        "pass lists instead of dicts",
     ),
     (
         "classifier: too many",

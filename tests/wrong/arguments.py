@@ -329,7 +329,7 @@ ROWS: list[Row] = [
         "forgetting with batch_size",
         lambda: partial(GaussianMixture(2, forgetting=100).fit, X, batch_size=10),
         ValueError,
-        r"forgetting=100 is for streams that drift, and batch_size goes",
+        r"forgetting=100 is for streams that drift, but batch_size reads",
     ),
     # covariance types
     ("type in lower case", lambda: fit(X, covariance_type="vev"), ValueError, r"got 'vev'; did you mean 'VEV'\?"),

@@ -525,7 +525,7 @@ ROWS: list[Row] = [
             f"build: covariances that are not {name}",
             partial(not_of, name),
             ValueError,
-            rf"covariances are not of the structure '{name}'.*pass covariance_type=",
+            rf"covariances do not have the structure '{name}'.*pass covariance_type=",
         )
         for name in restricted()
     ],
@@ -967,7 +967,7 @@ ROWS: list[Row] = [
         "dask: batches",
         lambda: partial(GaussianMixture(2).fit, dask_array(), batch_size=10),
         ValueError,
-        r"X lies elsewhere, as a Dask collection does: leave",
+        r"X is distributed, such as a Dask collection: leave",
     ),
     (
         "dask: weights",
