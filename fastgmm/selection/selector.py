@@ -70,66 +70,54 @@ def select(
 ) -> Selection:
     """Fit mixtures of several sizes and covariance structures, and compare them.
 
-    The models share the work that `GaussianMixture` would repeat for each: the data are opened once, and all structures of a
-    size share their starts, among them the hierarchical one that mclust has. A structure also begins from the fits of those it
-    contains (EEE contains EEI, VVV all others), so that it is never less likely than these. A size also begins from the fit of
-    one component less, with each component in turn cut in two. Candidates are compared after a few iterations, and the best ones
-    run to the end. With more than 5000 samples the grid is fitted to 5000 first, in which those that are improbable under a
-    coarse mixture are enriched, so that a rare population that lies apart is not lost; EM on all resumes from there.
-
-    Spurious models do not count as fits: they are left out, as NaN with a reason, and never win. A model is spurious if a
-    component holds fewer samples than d + 1, or 2 if it has but a volume of its own; if two or more components have a common
-    covariance matrix (EEE, VEE) and n - k is 2 d or less; or if a component is flat, its variance in some direction
-    `reg_covar` beside that of the data. `fit` warns of such components. Models are left out before they run if there
-    are too few distinct samples for them, if they need features that are not linear combinations of others, or if the two sizes
-    below, tried as well, have no valid fit of the same type.
-
-    The units of the data do not matter, nor do those of single features to structures that are the same in all units. EII and
-    VII, and those whose orientation is common or whose shape is (EVE, VVE, EEV, VEV), do depend on the units of features, as in
-    mclust: scale the features if these mean nothing.
-
-    A feature that is constant, up to rounding and among samples of positive weight, is left out with a warning. The models and
-    the number of their parameters are those of the other features (`Selection.features`), in ``means_`` and all else. Methods of
-    the models accept data with the columns passed to `select`, and ignore the constant ones whatever their values there; they
-    also accept data without these. Only `fit` starts anew with all columns that it is passed.
+    The models share the work that `GaussianMixture` would repeat for each. Models that are spurious, with a component on too few
+    or equal samples, do not count as fits: they are left out, as NaN with a reason, and never win.
 
     Parameters
     ----------
     X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-        As in `GaussianMixture.fit`.
+        Data as in `GaussianMixture.fit`.
     n_components : int or iterable of int, default=range(1, 10)
-    covariance_types : 'all', str or iterable of str
-        Names of `GaussianMixture`'s; 'all' are mclust's 14, for one feature 'E' and 'V'.
+        Numbers of components to try.
+    covariance_types : 'all', str or iterable of str, default='all'
+        Covariance structures to try, named as in `GaussianMixture`. 'all' are mclust's 14, for one feature 'E' and 'V'.
     criterion : {'bic', 'icl', 'aic', 'stability'}, default='bic'
-        Criterion that ranks the models. 'stability' is the mean adjusted Rand index of the partitions that a dozen subsamples
-        of 80 % lead to, of up to 5000 samples; it takes as many searches more, and one component, which has but one partition,
-        never wins. The others are in the result as well.
+        Criterion that ranks the models. 'stability' is the mean adjusted Rand index of the partitions of a dozen subsamples of
+        80 %, of up to 5000 samples. It takes as many searches more, and one component, which has a single partition, never wins.
+        The others are in the result as well.
     sample_weight : array-like of shape (n,), optional
-        As in `GaussianMixture.fit`.
+        How many times each sample counts, as in `GaussianMixture.fit`. By default once.
     weight_type : {'frequency', 'importance'}, default='frequency'
-        Meaning of the weights. 'frequency': how often a sample was seen. n in the criteria is their sum, so their scale
-        matters. 'importance': only their ratios matter, as of survey weights and probabilities. n is then the effective size,
-        ``w.sum()**2 / (w**2).sum()`` (Kish, Survey Sampling, 1965), and the log-likelihood that of so many samples.
+        Meaning of the weights.
+
+        'frequency'
+            How often a sample was seen. n in the criteria is the sum of the weights, so their scale matters.
+        'importance'
+            Only the ratios of the weights matter, as of survey weights and probabilities. n is then the effective size,
+            ``w.sum()**2 / (w**2).sum()`` [1]_, and the log-likelihood is that of so many samples.
     init_params : str, default='hierarchical'
-        As in `GaussianMixture`. 'hierarchical' needs one tree for all sizes; for up to 2000 samples it depends on the data alone.
+        Initialisation, as in `GaussianMixture`. 'hierarchical' needs one tree for all sizes; for up to 2000 samples it depends
+        on the data alone.
     n_init : int, default=1
         Starts for each size.
-    tol, max_iter
-        As in `GaussianMixture`, `tol` stricter: differences between models are small.
+    tol : float, default=1e-5
+        Convergence threshold as in `GaussianMixture`, stricter since differences between models are small.
     reg_covar : float, default=1e-9
         Share of the smallest variance of a feature that is added to every variance. The models found have that product as
         their `reg_covar`.
+    max_iter : int, default=1000
+        Maximum number of EM iterations of each model.
     prior : {None, 'default'} or NormalInverseWishart, default=None
-        As in `GaussianMixture`; 'default' for each size its own. No model is then left out for components on few or equal
+        Prior as in `GaussianMixture`; 'default' is one for each size. No model is then left out for components on few or equal
         samples, and criteria are of the likelihood at the posterior mode. A structure may have a lower one than those it contains.
     missing_values : {'raise', 'marginalize'}, default='raise'
         As in `GaussianMixture`. Criteria are of the likelihood of the observed values, and n counts the samples that have any.
-    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
         Source of all random draws.
     n_threads : int, optional
-        As in `GaussianMixture`; the results do not depend on it, to the bit.
+        Number of threads; by default all that numba would use. The results do not depend on it, to the bit.
     progress : bool, default=False
-        Show which model is being fitted, on standard error: as a bar or as lines, as `GaussianMixture.fit` does.
+        Show which model is being fitted, on standard error: as a progress bar or as lines, as `GaussianMixture.fit` does.
     checkpoint : path, optional
         File for the models that are fitted so far, as in `GaussianMixture.fit`: call select again with the same arguments to
         resume. It is removed when the search has ended; after Ctrl-C it stays.
@@ -139,7 +127,7 @@ def select(
     Returns
     -------
     Selection
-        It holds nothing that is as large as the data.
+        The criteria of all models, the best model, and methods for the others. It holds nothing that is as large as the data.
 
     Raises
     ------
@@ -159,6 +147,44 @@ def select(
         If the sum of the weights cannot be a number of samples, as `GaussianMixture.bic` says; if features are constant; if no
         model of two components or more has a fit, so that only one component can be chosen; if the best of the default sizes
         is the largest one.
+
+    See Also
+    --------
+    GaussianMixture : One model.
+    likelihood_ratio_test : Test of the number of components for one structure.
+    merge : Clusters of components, if one cluster needs several of them.
+    fastgmm.plotting.plot_criterion : Draw the criteria.
+
+    Notes
+    -----
+    *Starts.* The data are opened once, and all structures of a size share their starts, among them the hierarchical one that
+    mclust has. A structure also begins from the fits of those it contains (EEE contains EEI, VVV all others), so that it is
+    never less likely than these. A size also begins from the fit of one component less, with each component in turn cut in two.
+    Candidates are compared after a few iterations, and the best ones run to the end.
+
+    *Many samples.* With more than 5000 samples the grid is fitted to 5000 first, in which those that are improbable under a
+    coarse mixture are enriched, so that a rare population that lies apart is not lost; EM on all resumes from there.
+
+    *Spurious models.* A model is spurious if a component holds fewer samples than d + 1, or 2 if only its volume is its own; if
+    two or more components have a common covariance matrix (EEE, VEE) and n - k is 2 d or less; or if a component is flat: in
+    some direction its variance is `reg_covar`, or rounding, beside that of the data. `fit` warns of such components. Models
+    are left out before they run if there are too few distinct samples for them, if they need features that are not linear
+    combinations of others, or if the two sizes below, tried as well, have no valid fit of the same type.
+
+    *Units.* The units of the data do not matter, nor do those of single features to structures that are the same in all units.
+    EII and VII, and those whose orientation is common or whose shape is (EVE, VVE, EEV, VEV), do depend on the units of
+    features, as in mclust: scale the features if their units mean nothing.
+
+    *Constant features.* A feature that is constant, up to rounding and among samples of positive weight, is left out with a
+    warning. The models and the number of their parameters are those of the other features (`Selection.features`), in ``means_``
+    and all else. Methods of the models accept data with the columns passed to `select`, and ignore the constant ones whatever
+    their values there; they also accept data without these. Only `fit` starts anew with all columns that it is passed.
+
+    References
+    ----------
+    .. [1] L. Kish, "Survey Sampling", Wiley, 1965.
+    .. [2] L. Scrucca, M. Fop, T. B. Murphy and A. E. Raftery, "mclust 5: clustering, classification and density estimation
+       using Gaussian finite mixture models", The R Journal 8(1), 2016, 289-317.
 
     Examples
     --------
