@@ -53,9 +53,9 @@ def fit(args: Namespace) -> None:
     """Fit a mixture to a file."""
     files = {"model": args.output, "labels": args.labels, "proba": args.proba, "plot": args.plot}
     if args.checkpoint_every is not None and args.checkpoint is None:
-        raise ValueError("--checkpoint-every has a meaning with --checkpoint only; add --checkpoint FILE")
+        raise ValueError("--checkpoint-every needs --checkpoint; add --checkpoint FILE")
     if args.plot_features is not None and args.plot is None:
-        raise ValueError("--plot-features has a meaning with --plot only; add --plot FILE")
+        raise ValueError("--plot-features needs --plot; add --plot FILE")
     _check_bayesian(args)
     paths = {"--output": args.output, "--labels": args.labels, "--proba": args.proba, "--plot": args.plot}
     paths["--checkpoint"] = args.checkpoint
@@ -114,7 +114,7 @@ def _check_bayesian(args: Namespace) -> None:
     """Raise ValueError for options that do not go with --bayesian, or without it."""
     for option, value in (("--weight-prior", args.weight_prior), ("--concentration", args.concentration)):
         if value is not None and not args.bayesian:
-            raise ValueError(f"{option} has a meaning with --bayesian only; add --bayesian")
+            raise ValueError(f"{option} needs --bayesian; add --bayesian")
     for option, value in (
         ("--prior", args.prior),
         ("--noise", args.noise or None),

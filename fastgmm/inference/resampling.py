@@ -348,7 +348,8 @@ def _checked(model: Any, X: Any) -> tuple[ArraySource, Step, Params]:
     """Return the samples, the step that the model was fitted with, and its parameters."""
     if not isinstance(model, GaussianMixture):
         raise TypeError(
-            f"model must be a fitted GaussianMixture, got a {type(model).__name__}: a posterior says itself how uncertain it is"
+            f"model must be a fitted GaussianMixture, got a {type(model).__name__}: the posterior of a "
+            "BayesianGaussianMixture describes its uncertainty itself"
         )
     model._check_is_fitted()
     source: Any = model._source(X)

@@ -162,7 +162,7 @@ def plot_criterion(
     needed = ("n_components", "covariance_types", "criterion", "best_n_components", "best_covariance_type", *CRITERIA)
     if missing := [name for name in needed if not hasattr(selection, name)]:
         raise TypeError(
-            f"selection must be what fastgmm.select returned, got a {type(selection).__name__}, which has no {missing[0]!r}"
+            f"selection must be a result of fastgmm.select, got a {type(selection).__name__}, which has no {missing[0]!r}"
         )
     known_criteria = (*CRITERIA, "stability")
     name = _validation.check_choice(
