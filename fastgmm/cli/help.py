@@ -315,5 +315,7 @@ def overview() -> str:
         "  --version   show the version",
         "",
         'Start with "fastgmm demo". "fastgmm fit --help" explains what DATA may be.',
+        "To complete words with the Tab key, install fastgmm[completion], and add to",
+        'the start-up file of the shell: eval "$(register-python-argcomplete fastgmm)"',
     ]
     return "\n".join(lines) + "\n"

@@ -123,7 +123,7 @@ def read_with_classes(args: Namespace) -> tuple[Table, NDArray[Any]]:
 
 
 def tell_of_doubts(args: Namespace, table: Table) -> None:
-    """Note on standard error what is taken for data but may not be: an index, a header of numbers."""
+    """Note on standard error what was read as data but may be an index, or a header of numbers."""
     again = "" if hasattr(args, "components") else "fit again with "
     if (column := table.numbered) is not None:
         report.note(

@@ -17,7 +17,7 @@ from fastgmm.model.params import Params
 
 Float = NDArray[np.float64]
 
-#: Steps at most: brackets that are halved so often are as narrow as float64 knows.
+#: Maximum number of steps: brackets halved so often are as narrow as float64 can be.
 _MOST = 1100
 
 
@@ -214,7 +214,7 @@ def _bracket(params: Params, p: Float, sign: Float) -> tuple[Float, Float]:
         mine = sign == side
         with np.errstate(invalid="ignore"):
             own = side * means + deviations * ndtri(p[mine])[:, None]
-        # dense about every component, so that a step of the table is a fraction of a standard deviation wherever there is one
+        # dense about every component, so that near any component a step of the table is a fraction of its standard deviation
         table = (side * means + deviations * np.linspace(-8.0, 8.0, 65)[:, None]).ravel()
         if params.noise is not None and params.noise.weight > 0:
             (start,), (end,) = _box(params, np.array([side]))

@@ -1,4 +1,4 @@
-"""Clusters of components: components that overlap are merged until the entropy says that the rest lies apart."""
+"""Clusters of components: components that overlap are merged until the entropy shows that the others lie apart."""
 
 from __future__ import annotations
 

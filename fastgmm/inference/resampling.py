@@ -28,7 +28,7 @@ Float = NDArray[np.float64]
 _TOL, _MAX_ITER = 1e-4, 2000
 #: Bytes of the weights of replicates that share a read of the samples, and the most of these.
 _SHARED, _MOST = 128 * 2**20, 128
-#: Replicates from which on the linear map is worth its making.
+#: Number of replicates from which on making the linear map is worth it.
 _WORTH = 8
 
 
@@ -379,7 +379,7 @@ def _replicates(
                 ArraySource(_drawn(params, source.n_samples, rng).astype(source.dtype)), step, params, n_threads
             )
         return
-    # a quarter of the time that a RandomState takes, of which it is made
+    # seeded by the RandomState, and four times as fast
     generator = np.random.Generator(np.random.PCG64(rng.randint(0, 2**32, size=4, dtype=np.uint64)))
     linear = _linear(source, step, params, n, n_threads)
     together = 1 if linear is None else max(1, min(_MOST, _SHARED // (8 * source.n_samples)))

@@ -29,7 +29,7 @@ Float = NDArray[np.float64]
 
 #: Points of the mixture that masses of regions are counted with, in all; and places along an axis.
 _POINTS, _PLACES = 40_000, 161
-#: Standard deviations of components that are drawn, and the weight from which on they are.
+#: Standard deviations to which components are drawn, and the least weight of those that are.
 _REACH, _MATTERS = 4.0, 1e-3
 
 

@@ -16,6 +16,7 @@ from fastgmm._names import CRITERIA
 from fastgmm.em.result import FitResult
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.left_out import LeftOut
+from fastgmm.estimators.notebook import Table, page
 from fastgmm.model.priors import NormalInverseWishart
 
 Float = NDArray[np.float64]
@@ -555,6 +556,39 @@ class Selection:  # numpydoc ignore=PR01
         ]
         head = f"Top {len(top)} models by {name}:"
         return "\n\n".join([*parts, "\n".join([head, *top, *self._at_the_end()]), *self._failures()])
+
+    def _repr_html_(self) -> str:
+        """Return HTML for a notebook: the criterion of all models, the row of the best size in bold, and the best models."""
+        name, values = self.criterion.upper(), getattr(self, self.criterion)
+        rows = [
+            (str(k), *("-" if math.isnan(value) else f"{value:.3f}" for value in values[i].tolist()))
+            for i, k in enumerate(self.n_components)
+        ]
+        ranking = self.differences(5)
+        best = ranking[0][0]
+        size = f"{best.n_components} component{'s' * (best.n_components > 1)}"
+        columns = ("covariance type", "components", "parameters", name, "difference")
+        top = [
+            (
+                row.covariance_type,
+                str(row.n_components),
+                str(row.n_parameters),
+                f"{getattr(row, self.criterion):.3f}",
+                f"{difference:.3f}",
+            )
+            for row, difference in ranking
+        ]
+        direction = "higher is better" if self.criterion == STABILITY else "lower is better"
+        tables = [
+            Table(f"Best {len(top)} models", columns, top, frozenset([0])),
+            Table(
+                f"{name} by number of components ({direction})",
+                ("components", *self.covariance_types),
+                rows,
+                frozenset([self.n_components.index(best.n_components)]),
+            ),
+        ]
+        return page("Selection", f"{best.covariance_type} with {size} is the best by {name}", tables)
 
     def _at_the_end(self) -> list[str]:
         """Return a line if the best size is the largest one tried, or the largest that has a fit."""

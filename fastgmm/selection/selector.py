@@ -250,7 +250,7 @@ def select(
 def _for_data(
     settings: Settings, source: Source, prior: NormalInverseWishart | None, kept: NDArray[np.int64], n_given: int
 ) -> Settings:
-    """Return the settings for a source of the features `kept` of `n_given`: what `reg_covar` adds, and the marginal prior."""
+    """Return the settings for the features `kept` of `n_given`: with the variance to be added, and the marginal prior."""
     variances = np.diagonal(total(source, settings.n_threads).scatter) / source.total_weight
     added = settings.reg_covar * float(variances.min())
     return replace(settings, added=added, prior=None if prior is None else prior.of_features(kept, n_given))
@@ -271,12 +271,12 @@ def _read(
 
 
 def _called(names: NDArray | None, kept: NDArray[np.int64]) -> list[str]:
-    """Return what messages call the features that are kept."""
+    """Return the names of the features that are kept, for messages."""
     return [f"feature {j}" if names is None else repr(str(names[j])) for j in kept]
 
 
 def _effective(source: Source, weight_type: str, n_threads: int | None) -> float | None:
-    """Return the effective number of samples if only the ratios of the weights matter; otherwise warn if they are no numbers."""
+    """Return the effective number of samples if only ratios of weights matter; otherwise warn if weights cannot be counts."""
     if weight_type == "importance":
         return kish(source, n_threads)
     warn_of_relative_weights(source)
@@ -374,7 +374,7 @@ def _of_little(
     checkpoint: SearchCheckpoint | None = None,
     **options: Any,
 ) -> Cells:
-    """Return the cells of little data, fitted: by races, whose compiled loop knows no prior and no missing values, or by a grid."""
+    """Fit the cells of little data: by races, or with a prior or missing values, which their compiled loop lacks, by a grid."""
     if settings.prior is not None or sample.incomplete:
         # the checkpoint is that of all samples, if these are a sample of them
         file = checkpoint if stands_for in (None, sample.n_samples) else None
