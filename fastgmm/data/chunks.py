@@ -146,7 +146,9 @@ def expand(path: str) -> list[str]:
     if not os.path.exists(path) and glob.has_magic(path):
         found = sorted(glob.glob(path, recursive=True))
         if not found:
-            raise ValueError(f"no file matches the pattern {path!r}: choose one that does, seen from {os.getcwd()}")
+            raise ValueError(
+                f"no file matches the pattern {path!r}: choose another one; the current directory is {os.getcwd()}"
+            )
         return found
     return [path]
 

@@ -330,7 +330,7 @@ def bootstrap(
         warn(f"interrupted after {len(found)} of {n} replicates, which are kept", UserWarning)
     if failures:
         warn(
-            f"{len(failures)} of {n} replicates collapsed and are left out, so that what is left may vary too little: pass "
+            f"{len(failures)} of {n} replicates collapsed and are left out, so the others may vary too little: pass "
             "method='weighted', or fit with prior='default'",
             UserWarning,
         )
@@ -340,7 +340,7 @@ def bootstrap(
 def _check_level(value: Any) -> float:
     level = _validation.check_within("confidence_level", value, 0.0, 1.0)
     if level == 1.0:
-        raise ValueError("confidence_level must be a number above 0 and below 1, got 1: pass 0.95, say")
+        raise ValueError("confidence_level must be a number above 0 and below 1, got 1: pass 0.95, for example")
     return level
 
 

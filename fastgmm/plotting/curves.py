@@ -308,6 +308,6 @@ def _history(name: str, model: FittedMixture, gap: bool) -> tuple[NDArray[np.int
     if not len(values):
         raise ValueError(
             f"{name} has no {'two different values' if gap else 'iterations'} to draw: its lower_bounds_ has length "
-            f"{len(bounds)}: pass a model that fit has fitted, for gap in several iterations"
+            f"{len(bounds)}: pass a fitted model, which for gap needs several iterations"
         )
     return iterations, values

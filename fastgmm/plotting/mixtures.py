@@ -637,7 +637,7 @@ def _complete(source: ArraySource) -> ArraySource:
         return source
     kept = ~np.isnan(source.X).any(axis=1)
     if not kept.any():
-        raise ValueError("no sample has a value of each feature, so that there are none to draw: pass model.impute(X)")
+        raise ValueError("no sample has a value of each feature, so there is none to draw: pass model.impute(X)")
     weights = None if source.weights is None else source.weights[kept]
     return ArraySource(source.X[kept], weights, source.weight_unit)
 

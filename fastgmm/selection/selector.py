@@ -519,8 +519,8 @@ def _warn_of_size(found: Selection, *, by_default: bool) -> None:
     if sizes == {1} and rejected:
         reason, count = Counter(rejected).most_common(1)[0]
         warn(
-            f"None of the {len(rejected)} models of two components or more could be fitted, so that one component is the best for "
-            f"lack of others. This does not mean that there is one cluster. {count} of them: {reason}",
+            f"None of the {len(rejected)} models of two components or more could be fitted, so that one component is the best only "
+            f"because there is no other. This does not mean that there is one cluster. {count} of them: {reason}",
             UserWarning,
         )
     elif by_default and found.best_n_components == max(found.n_components):
