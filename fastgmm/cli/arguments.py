@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from fastgmm._names import (
     ACCELERATIONS,
@@ -13,34 +11,13 @@ from fastgmm._names import (
     CLASSIFIERS,
     COVARIANCE_TYPES,
     CRITERIA,
-    MCLUST_NAMES,
     ON_COLLAPSE,
-    ONE_FEATURE,
     PRIORS,
     RESAMPLING,
     STARTS,
-    TIED_NAMES,
 )
-from fastgmm.cli import values
-
-DTYPES = ("float64", "float32")
-_HEADERS = ("auto", "yes", "no")
-_TYPES = (
-    f"{', '.join((*COVARIANCE_TYPES, *TIED_NAMES))}, or mclust's {', '.join(MCLUST_NAMES)}, for one feature "
-    f"{', '.join(ONE_FEATURE)}"
-)
-
-_PRIOR = "default: a conjugate prior of means and covariances, scaled to the data (without this option: none)"
-
-Parser = argparse.ArgumentParser
-Group = Any  # argparse has no public class of groups
-
-
-def add_general(parser: Parser) -> None:
-    """Add the arguments that every command has, as the last group."""
-    group = parser.add_argument_group("general")
-    group.add_argument("-h", "--help", action="help", help="show this text")
-    group.add_argument("--json", action="store_true", help="print one JSON object (keys below)")
+from fastgmm.cli import options, values
+from fastgmm.cli.options import Group, Parser
 
 
 def _nothing(parser: Parser) -> None:
@@ -48,9 +25,9 @@ def _nothing(parser: Parser) -> None:
 
 
 def _fit(parser: Parser) -> None:
-    _data(parser)
+    options.data(parser)
     _mixture(parser.add_argument_group("the mixture"))
-    _weights(_reading(parser))
+    options.weights(options.reading(parser))
     _em(
         parser.add_argument_group("EM"),
         tol="1e-3",
@@ -61,13 +38,13 @@ def _fit(parser: Parser) -> None:
         init="kmeans",
     )
     group = parser.add_argument_group("priors, noise and collapse")
-    _choice(group, "--prior", PRIORS, help=_PRIOR)
+    options.choice(group, "--prior", PRIORS, help=options.PRIOR)
     group.add_argument(
         "--noise",
         action="store_true",
         help="add a component of constant density, for samples that belong to no other: its label is -1",
     )
-    _choice(
+    options.choice(
         group,
         "--on-collapse",
         ON_COLLAPSE,
@@ -79,7 +56,7 @@ def _fit(parser: Parser) -> None:
         action="store_true",
         help="variational inference of the posterior, in which components that are not needed end with almost no weight",
     )
-    _choice(
+    options.choice(
         group,
         "--weight-prior",
         ("process", "distribution"),
@@ -114,7 +91,7 @@ def _fit(parser: Parser) -> None:
     )
     group = parser.add_argument_group("output")
     group.add_argument("-o", "--output", metavar="FILE", help="save the model, for the other commands (.npz)")
-    _labels(group)
+    options.labels(group)
     group.add_argument("--proba", metavar="FILE", help="write the probability of each component (.csv or .npy)")
     group.add_argument("--plot", metavar="FILE", help="draw mixture and data (.png, .pdf or .svg; extra plot)")
     group.add_argument(
@@ -123,7 +100,7 @@ def _fit(parser: Parser) -> None:
         type=values.items,
         help="columns to draw, among those used: names, or indices from 0 (default: all, 8 at most)",
     )
-    _force(group)
+    options.force(group)
 
 
 def _mixture(group: Group) -> None:
@@ -135,14 +112,14 @@ def _mixture(group: Group) -> None:
         required=True,
         help="number of components (required); --n-components is the same",
     )
-    _choice(
+    options.choice(
         group,
         "--covariance",
         values.EVERY_TYPE,
         what="covariance type",
         metavar="TYPE",
         default="full",
-        help=f"covariance structure: {_TYPES}",
+        help=f"covariance structure: {options.TYPES}",
     )
 
 
@@ -158,7 +135,7 @@ def _em(
     added: str = "added",
 ) -> None:
     """Add the arguments for the start and end of EM: with defaults, and at least `least` iterations."""
-    _choice(group, "--init", STARTS, metavar="METHOD", default=init, help=f"initialisation: {', '.join(STARTS)}")
+    options.choice(group, "--init", STARTS, metavar="METHOD", default=init, help=f"initialisation: {', '.join(STARTS)}")
     group.add_argument("--n-init", metavar="N", type=values.count, default=1, help=f"{starts} (default: 1)")
     group.add_argument(
         "--tol",
@@ -182,26 +159,26 @@ def _em(
         help=f"{added} to every variance (default: {reg_covar})",
     )
     if least == 0:
-        _choice(
+        options.choice(
             group,
             "--acceleration",
             ACCELERATIONS,
             metavar="METHOD",
             help=f"reach the same optimum in fewer passes: {', '.join(ACCELERATIONS)} (default: plain EM)",
         )
-        _choice(
+        options.choice(
             group,
             "--algorithm",
             ALGORITHMS,
             default="dense",
             help="dense, or pruned, which skips components that are far away: for hundreds of them",
         )
-    _seed(group)
-    _threads(group)
+    options.seed(group)
+    options.threads(group)
 
 
 def _select(parser: Parser) -> None:
-    _data(parser)
+    options.data(parser)
     group = parser.add_argument_group("the mixtures")
     group.add_argument(
         "-k",
@@ -211,10 +188,12 @@ def _select(parser: Parser) -> None:
         default=list(range(1, 10)),
         help="numbers of components, such as 1:9 or 1,2,3 (default: 1:9); --n-components is the same",
     )
-    _covariance_list(group, "types to try")
-    _choice(group, "--criterion", CRITERIA, default="bic", help="criterion that ranks the models: bic, icl or aic")
-    _choice(group, "--prior", PRIORS, help=_PRIOR)
-    _weights(_reading(parser))
+    options.covariance_list(group, "types to try")
+    options.choice(
+        group, "--criterion", CRITERIA, default="bic", help="criterion that ranks the models: bic, icl or aic"
+    )
+    options.choice(group, "--prior", PRIORS, help=options.PRIOR)
+    options.weights(options.reading(parser))
     _em(
         parser.add_argument_group("EM"),
         tol="1e-5",
@@ -227,55 +206,55 @@ def _select(parser: Parser) -> None:
     )
     group = parser.add_argument_group("output")
     group.add_argument("-o", "--output", metavar="FILE", help="save the best model, for the other commands (.npz)")
-    _labels(group)
+    options.labels(group)
     group.add_argument("--plot", metavar="FILE", help="draw the criterion (.png, .pdf or .svg; extra plot)")
     group.add_argument("--table", metavar="FILE", help="write all models and their criteria (.csv)")
-    _force(group)
+    options.force(group)
     group.add_argument("--progress", action="store_true", help="show which model is being fitted on standard error")
 
 
 def _predict(parser: Parser) -> None:
-    _model(parser)
-    _data(parser)
-    _reading(parser)
+    options.model(parser)
+    options.data(parser)
+    options.reading(parser)
     group = parser.add_argument_group("output")
     group.add_argument("--proba", action="store_true", help="write probabilities (p0, p1, ...) instead of labels")
-    _output(group)
-    _threads(group)
+    options.output(group)
+    options.threads(group)
 
 
 def _score(parser: Parser) -> None:
-    _model(parser)
-    _data(parser)
-    _weights(_reading(parser))
+    options.model(parser)
+    options.data(parser)
+    options.weights(options.reading(parser))
     group = parser.add_argument_group("output")
     group.add_argument("--per-sample", metavar="FILE", help="write the log-likelihood of each sample (.csv or .npy)")
-    _force(group)
-    _threads(group)
+    options.force(group)
+    options.threads(group)
 
 
 def _merge(parser: Parser) -> None:
-    _model(parser)
-    _data(parser)
-    _weights(_reading(parser))
+    options.model(parser)
+    options.data(parser)
+    options.weights(options.reading(parser))
     group = parser.add_argument_group("output")
     group.add_argument(
         "--clusters", metavar="N", type=values.count, help="number of clusters (default: where the entropy bends)"
     )
     group.add_argument("-o", "--output", metavar="FILE", help="write the cluster of each sample (.csv or .npy)")
-    _force(group)
-    _threads(group)
+    options.force(group)
+    options.threads(group)
 
 
 def _bootstrap(parser: Parser) -> None:
-    _model(parser)
-    _data(parser)
-    _reading(parser)
+    options.model(parser)
+    options.data(parser)
+    options.reading(parser)
     group = parser.add_argument_group("replicates")
     group.add_argument(
         "--resamples", metavar="N", type=values.integer(2), default=999, help="number of replicates (default: 999)"
     )
-    _choice(
+    options.choice(
         group, "--method", RESAMPLING, metavar="METHOD", default=RESAMPLING[0], help=f"method: {', '.join(RESAMPLING)}"
     )
     group.add_argument(
@@ -285,8 +264,8 @@ def _bootstrap(parser: Parser) -> None:
         default=0.95,
         help="confidence level of the intervals (default: 0.95)",
     )
-    _seed(group)
-    _threads(group)
+    options.seed(group)
+    options.threads(group)
     group.add_argument("--progress", action="store_true", help="show progress on standard error")
 
 
@@ -294,20 +273,20 @@ def _classify(parser: Parser) -> None:
     parser.add_argument(
         "classes", metavar="CLASSES", help="the column of DATA that holds the classes, by name or index"
     )
-    _data(parser)
-    _reading(parser)
+    options.data(parser)
+    options.reading(parser)
     group = parser.add_argument_group("the classifier")
     group.add_argument(
         "--new", metavar="FILE", help="samples to classify, a table like DATA; without it DATA itself is classified"
     )
-    _choice(
+    options.choice(
         group,
         "--method",
         CLASSIFIERS,
         default=CLASSIFIERS[0],
         help="edda: a component for each class, all of one type; mclustda: a mixture for each",
     )
-    _covariance_list(group, "types to choose from")
+    options.covariance_list(group, "types to choose from")
     group.add_argument(
         "-k",
         "--components",
@@ -315,40 +294,40 @@ def _classify(parser: Parser) -> None:
         type=values.size_list,
         help="mclustda: components of a class to choose from, such as 1:5 (default: 1:5)",
     )
-    _choice(
+    options.choice(
         group,
         "--criterion",
         CLASS_CRITERIA,
         default="bic",
         help="criterion that chooses: bic, or cv, errors in ten-fold cross-validation",
     )
-    _seed(group)
-    _threads(group)
+    options.seed(group)
+    options.threads(group)
     group = parser.add_argument_group("output")
     group.add_argument("-o", "--output", metavar="FILE", help="write the classes (.csv)")
     group.add_argument("--proba", action="store_true", help="write the probability of each class as well (.csv)")
     group.add_argument("--model", metavar="FILE", help="save the classifier, for fastgmm.load (.npz)")
-    _force(group)
+    options.force(group)
 
 
 def _sample(parser: Parser) -> None:
-    _model(parser)
+    options.model(parser)
     group = parser.add_argument_group("output")
     group.add_argument(
         "-n", "--samples", metavar="N", type=values.count, default=100, help="number of samples (default: 100)"
     )
-    _seed(group)
+    options.seed(group)
     group.add_argument("--with-labels", action="store_true", help="add a last column, label: the component (.csv only)")
-    _output(group)
+    options.output(group)
 
 
 def _info(parser: Parser) -> None:
-    _model(parser)
+    options.model(parser)
 
 
 def _warmup(parser: Parser) -> None:
     group = parser.add_argument_group("kernels")
-    _choice(
+    options.choice(
         group,
         "--covariance",
         (*COVARIANCE_TYPES, "all"),
@@ -357,7 +336,9 @@ def _warmup(parser: Parser) -> None:
         default="all",
         help=f"{', '.join(COVARIANCE_TYPES)} or all",
     )
-    _choice(group, "--dtype", (*DTYPES, "all"), metavar="TYPE", default="all", help="float64, float32 or all")
+    options.choice(
+        group, "--dtype", (*options.DTYPES, "all"), metavar="TYPE", default="all", help="float64, float32 or all"
+    )
 
 
 #: Functions that add the arguments of the commands.
@@ -374,140 +355,3 @@ ADD: dict[str, Callable[[Parser], None]] = {
     "info": _info,
     "warmup": _warmup,
 }
-
-
-# --- arguments that several commands have ---
-
-
-def _choice(
-    group: Group,
-    option: str,
-    known: Sequence[str],
-    *,
-    help: str,
-    what: str | None = None,
-    metavar: str = "NAME",
-    default: str | None = None,
-) -> None:
-    """Add an option whose value is one of the known words, which a shell can complete."""
-    parse = values.one_of(option.lstrip("-") if what is None else what, known)
-    told = help if default is None else f"{help} (default: {default})"
-    _completed(group.add_argument(option, metavar=metavar, type=parse, default=default, help=told), known)
-
-
-def _completed(action: argparse.Action, known: Sequence[str]) -> None:
-    """Let a shell complete the value of an option: argcomplete looks for this attribute."""
-    action.completer = lambda **_: known  # type: ignore[attr-defined]
-
-
-def _covariance_list(group: Group, what: str) -> None:
-    action = group.add_argument(
-        "--covariances",
-        metavar="LIST",
-        type=values.covariance_list,
-        default="all",
-        help=f"{what}, with commas between them: {_TYPES}; all: mclust's (default: all)",
-    )
-    _completed(action, (*values.EVERY_TYPE, "all"))
-
-
-def _model(parser: Parser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="a file that fit --output or model.save wrote")
-
-
-def _data(parser: Parser) -> None:
-    parser.add_argument(
-        "data",
-        metavar="DATA",
-        help=".csv, .tsv, .txt (also with .gz, .bz2, .xz), .npy, .npz, .parquet; a directory or pattern of them; - is text from "
-        "standard input",
-    )
-
-
-def _reading(parser: Parser) -> Group:
-    group = parser.add_argument_group("reading DATA")
-    group.add_argument(
-        "--columns",
-        metavar="LIST",
-        type=values.items,
-        help="columns to use: names, indices from 0 or ranges, such as a,b,0-3 (default: all; of a model: those that it was "
-        "fitted with, if both have names)",
-    )
-    group.add_argument("--drop", metavar="LIST", type=values.items, help="columns to leave out")
-    group.add_argument(
-        "--missing",
-        action="store_true",
-        help="treat empty fields, NA, NaN and the like as missing values; samples count by the values that they have",
-    )
-    _choice(
-        group,
-        "--header",
-        _HEADERS,
-        metavar="WHEN",
-        default="auto",
-        help="text: whether the first line holds names: auto, yes or no",
-    )
-    group.add_argument(
-        "--delimiter",
-        metavar="CHAR",
-        help="text: one character, or tab, space, comma, semicolon (default: found from the first line)",
-    )
-    _choice(
-        group,
-        "--decimal",
-        (".", ","),
-        what="decimal sign",
-        metavar="CHAR",
-        default=".",
-        help="text: the decimal sign, a point or a comma",
-    )
-    group.add_argument(
-        "--comment", metavar="CHAR", help="text: a sign, such as '#'; it and the rest of the line are ignored"
-    )
-    group.add_argument("--key", metavar="NAME", help=".npz: which array (default: the only one with two dimensions)")
-    _choice(
-        group,
-        "--dtype",
-        DTYPES,
-        metavar="TYPE",
-        help="type to compute in: float64 or float32 (default: that of the data, float64 for text)",
-    )
-    return group
-
-
-def _weights(group: Group) -> None:
-    group.add_argument(
-        "--weights",
-        metavar="WHAT",
-        help="how often each sample counts: a file with one column of weights, if WHAT ends in .npy or .csv; otherwise a "
-        "column of DATA, by name or index, which is then not a feature",
-    )
-
-
-def _labels(group: Group) -> None:
-    group.add_argument("--labels", metavar="FILE", help="write the component of each sample (.csv or .npy)")
-
-
-def _seed(group: Group) -> None:
-    group.add_argument(
-        "--seed",
-        metavar="N",
-        type=values.seed,
-        default=0,
-        help="seed of all randomness; none: a new one each time (default: 0)",
-    )
-
-
-def _threads(group: Group) -> None:
-    group.add_argument("--threads", metavar="N", type=values.count, help="number of threads (default: all)")
-
-
-def _force(group: Group) -> None:
-    group.add_argument("--force", action="store_true", help="replace output files that exist")
-
-
-def _output(group: Group) -> None:
-    group.add_argument(
-        "-o", "--output", metavar="FILE", default="-", help=".csv or .npy; - is standard output (default)"
-    )
-    _force(group)

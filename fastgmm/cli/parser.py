@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from fastgmm._version import __version__
-from fastgmm.cli import arguments, values
+from fastgmm.cli import arguments, options, values
 from fastgmm.cli.help import COMMANDS, overview
 from fastgmm.cli.wording import one_line, option_for
 
@@ -71,7 +71,7 @@ def build() -> tuple[Parser, dict[str, Parser]]:
         )
         command._positionals.title = "arguments"
         arguments.ADD[name](command)
-        arguments.add_general(command)
+        options.general(command)
     return parser, commands
 
 
