@@ -18,27 +18,109 @@ T = TypeVar("T")
 
 
 class NotFittedError(ValueError, AttributeError):
-    """A method that needs a fitted model was called before ``fit``."""
+    """Signal that a method that needs a fitted model was called before ``fit``.
+
+    If scikit-learn is loaded, the error is also an instance of its class of this name.
+
+    See Also
+    --------
+    GaussianMixture.fit : Fit a model.
+
+    Examples
+    --------
+    >>> import fastgmm
+    >>> try:
+    ...     fastgmm.GaussianMixture(2).predict([[0.0], [1.0]])
+    ... except fastgmm.NotFittedError as error:
+    ...     print("fit" in str(error))
+    True
+    """
 
 
 class ConvergenceWarning(UserWarning):
-    """EM or k-means stopped before it converged, or found fewer clusters than asked for."""
+    """Warn that EM or k-means stopped before it converged, or found fewer clusters than asked for.
+
+    If scikit-learn is loaded, the warning is also of its class of this name. ``converged_`` of the model says the same.
+
+    See Also
+    --------
+    LocalOptimumWarning : EM converged, to an optimum that only one of several starts reached.
+
+    Examples
+    --------
+    >>> import warnings, fastgmm
+    >>> from fastgmm.datasets import load_iris
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     model = fastgmm.GaussianMixture(3, max_iter=1, random_state=0).fit(load_iris().data)
+    >>> any(issubclass(one.category, fastgmm.ConvergenceWarning) for one in caught), model.converged_
+    (True, False)
+    """
 
 
 class LocalOptimumWarning(UserWarning):
-    """EM converged, to an optimum that only one of several starts reached: a better one may be left to find."""
+    """Warn that EM converged to an optimum that only one of several starts reached: there may be a better one.
+
+    See Also
+    --------
+    ConvergenceWarning : EM did not converge.
+
+    Examples
+    --------
+    >>> import warnings, fastgmm
+    >>> warnings.filterwarnings("ignore", category=fastgmm.LocalOptimumWarning)
+    """
 
 
 class DataConversionWarning(UserWarning):
-    """An array was taken in another shape than it has: labels in one column."""
+    """Warn that an array was taken in another shape than it has: labels in one column.
+
+    See Also
+    --------
+    ConvergenceWarning : EM did not converge.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from fastgmm._errors import DataConversionWarning
+    >>> warnings.filterwarnings("ignore", category=DataConversionWarning)
+    """
 
 
 class DegenerateWarning(UserWarning):
-    """EM ended with components that sit on a few equal samples, or hold none: likelihood and criteria mean nothing then."""
+    """Warn that EM ended with components on a few equal samples, or on none: likelihood and criteria mean nothing then.
+
+    The message names the components, and says what to do.
+
+    See Also
+    --------
+    ConvergenceWarning : EM did not converge.
+    NormalInverseWishart : A prior, with which components cannot degenerate.
+
+    Examples
+    --------
+    >>> import warnings, fastgmm
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     model = fastgmm.GaussianMixture(2, random_state=0).fit([[0.0], [0.0], [0.0], [5.0], [6.0]])
+    >>> any(issubclass(one.category, fastgmm.DegenerateWarning) for one in caught)
+    True
+    """
 
 
 class OutOfMemory(MemoryError):
-    """Memory ran out, or a thread could not be started: the message says what for, how much was needed, and what to do."""
+    """Signal that memory ran out or a thread could not be started; the message says for what, how much, and what to do.
+
+    See Also
+    --------
+    fastgmm.chunks : Data that need not fit into memory.
+
+    Examples
+    --------
+    >>> from fastgmm._errors import OutOfMemory
+    >>> issubclass(OutOfMemory, MemoryError)
+    True
+    """
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, update_wrapper
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -242,7 +242,7 @@ def choose(
         key = type(first)
         return table[key if key in table else next(reversed(table))](first, *rest)
 
-    call.__name__, call.__doc__ = stub.__name__, stub.__doc__
+    update_wrapper(call, stub, ("__name__", "__doc__"))
     if not JIT_DISABLED:
         options: Any = {
             "fastmath": fastmath,

@@ -1,4 +1,4 @@
-"""The steps of EM and k-means as plain functions, for people who replace a slow loop of their own.
+"""Steps of EM and k-means as plain functions, for people who replace a slow loop of their own.
 
 Arrays in, arrays out, with the same checks and kernels as the estimators. `covariance_type`, any of `GaussianMixture`'s,
 determines the shape of `covariances`: (k, d, d) for 'full', (d, d) for 'tied', (k, d) for 'diag', (k,) for 'spherical'.
@@ -37,8 +37,34 @@ __all__ = [
 ]
 
 
-class EMStep(NamedTuple):
-    """Result of `em_step`: parameters after the step, and log-likelihood of those before it (sum over samples)."""
+class EMStep(NamedTuple):  # numpydoc ignore=PR01
+    """Hold the result of `em_step`: the parameters after the step, and the log-likelihood before it.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (k,), float64
+        Weights after the step; they add up to 1.
+    means : ndarray of shape (k, d), float64
+        Means after the step.
+    covariances : ndarray, float64
+        Covariances after the step, in the shape for the `covariance_type` of the step.
+    log_likelihood : float
+        Weighted sum over samples of ``log p(x_i)`` under the parameters *before* the step.
+
+    See Also
+    --------
+    em_step : Make the step.
+
+    Examples
+    --------
+    >>> from fastgmm import em_step
+    >>> X = [[0.0], [1.0], [5.0], [6.0]]
+    >>> step = em_step(X, [0.5, 0.5], [[0.0], [6.0]], [[[1.0]], [[1.0]]], reg_covar=0.0)
+    >>> step._fields
+    ('weights', 'means', 'covariances', 'log_likelihood')
+    >>> step.means.round(3).tolist()
+    [[0.5], [5.5]]
+    """
 
     weights: NDArray
     means: NDArray
@@ -93,21 +119,42 @@ def log_density(
     Parameters
     ----------
     X : array-like of shape (n, d)
+        Samples, float32 or float64; other numbers are converted to float64.
     means : array-like of shape (k, d)
+        Means of the Gaussians.
     covariances : array-like
-        Positive definite; in the shape for `covariance_type`.
+        Covariances of the Gaussians, positive definite: of shape (k, d, d) for 'full', (d, d) for 'tied', (k, d) for
+        'diag' and (k,) for 'spherical'.
     covariance_type : str, default='full'
+        Covariance structure, any of those of `GaussianMixture`; it determines the shape of `covariances`.
     n_threads : int, optional
+        Number of threads; by default all that numba would use. The result does not depend on it, to the bit.
 
     Returns
     -------
     ndarray of shape (n, k)
+        Log-densities in the dtype of X:
         ``-1/2 (d log 2 pi + log |C_k| + (x_i - m_k)^T C_k^-1 (x_i - m_k))``.
 
     Raises
     ------
-    ValueError, TypeError
+    TypeError
+        If X, `means` or `covariances` do not hold real numbers.
+    ValueError
         If shapes do not fit, values are not finite, or covariances are not positive definite.
+
+    See Also
+    --------
+    log_prob : Log-likelihood of every sample under the mixture.
+    responsibilities : Posterior probability of every component.
+    GaussianMixture.score_samples : Log-likelihood under a fitted model.
+
+    Examples
+    --------
+    >>> from fastgmm import log_density
+    >>> means, variances = [[0.0, 0.0], [5.0, 5.0]], [1.0, 1.0]
+    >>> log_density([[0.0, 0.0], [5.0, 4.0]], means, variances, covariance_type="spherical").round(3).tolist()
+    [[-1.838, -26.838], [-22.338, -2.338]]
     """
     source, params = _model(X, None, means, covariances, covariance_type)
     return evaluate.log_density(source, params, _validation.check_threads(n_threads))
@@ -122,9 +169,47 @@ def log_prob(
     covariance_type: str = "full",
     n_threads: int | None = None,
 ) -> NDArray:
-    """Return the log-likelihood of every sample under the mixture, shape (n,): ``log sum_k w_k N(x_i | m_k, C_k)``.
+    """Return the log-likelihood of every sample under the mixture.
 
-    Parameters as in `log_density`; `weights`, array-like of shape (k,), add up to 1. Raises as `log_density`.
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Samples, float32 or float64; other numbers are converted to float64.
+    weights : array-like of shape (k,)
+        Weights of the components; they add up to 1.
+    means : array-like of shape (k, d)
+        Means of the components.
+    covariances : array-like
+        Covariances of the components, positive definite: of shape (k, d, d) for 'full', (d, d) for 'tied', (k, d) for
+        'diag' and (k,) for 'spherical'.
+    covariance_type : str, default='full'
+        Covariance structure, any of those of `GaussianMixture`; it determines the shape of `covariances`.
+    n_threads : int, optional
+        Number of threads; by default all that numba would use. The result does not depend on it, to the bit.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        ``log sum_k w_k N(x_i | m_k, C_k)`` in the dtype of X.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If shapes do not fit, values are not finite, weights do not add up to 1, or covariances are not positive definite.
+
+    See Also
+    --------
+    log_density : Log-density under every component, without the weights.
+    responsibilities : Posterior probability of every component.
+    GaussianMixture.score_samples : Log-likelihood under a fitted model.
+
+    Examples
+    --------
+    >>> from fastgmm import log_prob
+    >>> log_prob([[0.0], [2.0]], [0.5, 0.5], [[0.0], [2.0]], [1.0, 1.0], covariance_type="spherical").round(3).tolist()
+    [-1.485, -1.485]
     """
     source, params = _model(X, weights, means, covariances, covariance_type)
     return evaluate.log_prob(source, params, _validation.check_threads(n_threads))
@@ -139,9 +224,48 @@ def responsibilities(
     covariance_type: str = "full",
     n_threads: int | None = None,
 ) -> NDArray:
-    """Return the posterior probability of every component for every sample, shape (n, k).
+    """Return the posterior probability of every component for every sample.
 
-    Parameters as in `log_prob`. Raises as `log_density`.
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Samples, float32 or float64; other numbers are converted to float64.
+    weights : array-like of shape (k,)
+        Weights of the components; they add up to 1.
+    means : array-like of shape (k, d)
+        Means of the components.
+    covariances : array-like
+        Covariances of the components, positive definite: of shape (k, d, d) for 'full', (d, d) for 'tied', (k, d) for
+        'diag' and (k,) for 'spherical'.
+    covariance_type : str, default='full'
+        Covariance structure, any of those of `GaussianMixture`; it determines the shape of `covariances`.
+    n_threads : int, optional
+        Number of threads; by default all that numba would use. The result does not depend on it, to the bit.
+
+    Returns
+    -------
+    ndarray of shape (n, k)
+        ``w_k N(x_i | m_k, C_k) / p(x_i)`` in the dtype of X; each row adds up to 1.
+
+    Raises
+    ------
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If shapes do not fit, values are not finite, weights do not add up to 1, or covariances are not positive definite.
+
+    See Also
+    --------
+    sufficient_statistics : Statistics for an M-step, from responsibilities.
+    em_step : E-step and M-step in one pass.
+    GaussianMixture.predict_proba : Responsibilities under a fitted model.
+
+    Examples
+    --------
+    >>> from fastgmm import responsibilities
+    >>> means, variances = [[0.0], [2.0]], [1.0, 1.0]
+    >>> responsibilities([[0.0], [1.0]], [0.5, 0.5], means, variances, covariance_type="spherical").round(3).tolist()
+    [[0.881, 0.119], [0.5, 0.5]]
     """
     source, params = _model(X, weights, means, covariances, covariance_type)
     return evaluate.responsibilities(source, params, _validation.check_threads(n_threads))
@@ -161,15 +285,18 @@ def sufficient_statistics(
     Parameters
     ----------
     X : array-like of shape (n, d)
+        Samples, float32 or float64; other numbers are converted to float64.
     resp : array-like of shape (n, k)
-        Non-negative; rows need not add up to 1.
+        Responsibilities, not negative; rows need not add up to 1.
     sample_weight : array-like of shape (n,), optional
-        Non-negative; row i of `resp` counts that many times.
+        How many times each sample counts, not negative: row i of `resp` counts that many times. By default once.
     origin : array-like of shape (k, d), optional
         Point that moments are taken about; by default the mean of X for every component. An origin close to the
         components' means is best for the precision of the scatter.
     covariance_type : str, default='full'
+        Covariance structure, any of those of `GaussianMixture`; it determines the shape of the scatter.
     n_threads : int, optional
+        Number of threads; by default all that numba would use. The result does not depend on it, to the bit.
 
     Returns
     -------
@@ -179,8 +306,23 @@ def sufficient_statistics(
 
     Raises
     ------
-    ValueError, TypeError
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
         If shapes do not fit, values are not finite, or responsibilities are negative.
+
+    See Also
+    --------
+    responsibilities : Responsibilities under given parameters.
+    em_step : E-step and M-step in one pass.
+
+    Examples
+    --------
+    >>> from fastgmm import sufficient_statistics
+    >>> X = [[0.0], [2.0], [10.0]]
+    >>> stats = sufficient_statistics(X, [[1, 0], [1, 0], [0, 1]], origin=[[1.0], [10.0]])
+    >>> stats.counts.tolist(), stats.sums.tolist(), stats.scatter.tolist()
+    ([2.0, 1.0], [[0.0], [0.0]], [[[2.0]], [[0.0]]])
     """
     structure = _structure(covariance_type)
     data = _validation.check_data(X)
@@ -217,22 +359,57 @@ def em_step(
 ) -> EMStep:
     """Run one EM iteration in one pass over the data.
 
-    Parameters as in `log_prob`; `sample_weight`, array-like of shape (n,), says how many times each sample counts;
-    `reg_covar` is added to the variances.
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Samples, float32 or float64; other numbers are converted to float64.
+    weights : array-like of shape (k,)
+        Weights of the components before the step; they add up to 1.
+    means : array-like of shape (k, d)
+        Means before the step.
+    covariances : array-like
+        Covariances before the step, positive definite: of shape (k, d, d) for 'full', (d, d) for 'tied', (k, d) for
+        'diag' and (k,) for 'spherical'.
+    sample_weight : array-like of shape (n,), optional
+        How many times each sample counts, not negative. By default once.
+    covariance_type : str, default='full'
+        Covariance structure, any of those of `GaussianMixture`; it determines the shape of `covariances`.
+    reg_covar : float, default=1e-6
+        Added to the variances, in squared units of X; not negative.
+    n_threads : int, optional
+        Number of threads; by default all that numba would use. The result does not depend on it, to the bit.
 
     Returns
     -------
     EMStep
         ``weights``, ``means``, ``covariances`` after the step, float64, and ``log_likelihood``, the weighted sum over samples
-        of ``log p(x_i)`` under the parameters *before* it. A component without samples keeps its mean and its covariance. If
-        a component that holds fewer samples than its covariance needs (d + 1, for 'full') would have a singular one, all
-        such components keep their covariances.
+        of ``log p(x_i)`` under the parameters *before* it.
 
     Raises
     ------
-    ValueError, TypeError
-        As `log_density`; ValueError if a component with enough samples collapses, or if a sample is too far from all
-        components, so that its likelihood is 0.
+    TypeError
+        If an array does not hold real numbers.
+    ValueError
+        If shapes do not fit, values are not finite, or covariances are not positive definite; if a component with enough
+        samples collapses; or if a sample is so far from all components that its likelihood is 0.
+
+    See Also
+    --------
+    GaussianMixture.fit : Run EM until it converges.
+    sufficient_statistics : Statistics for an M-step of one's own.
+
+    Notes
+    -----
+    A component without samples keeps its mean and its covariance. If a component that holds fewer samples than its covariance
+    needs (d + 1, for 'full') would have a singular one, all such components keep their covariances.
+
+    Examples
+    --------
+    >>> from fastgmm import em_step
+    >>> X = [[0.0], [1.0], [5.0], [6.0]]
+    >>> step = em_step(X, [0.5, 0.5], [[0.0], [6.0]], [1.0, 1.0], covariance_type="spherical", reg_covar=0.0)
+    >>> step.weights.round(3).tolist(), step.means.round(3).tolist(), round(step.log_likelihood, 3)
+    ([0.5, 0.5], [[0.5], [5.5]], -7.448)
     """
     found, params = _model(X, weights, means, covariances, covariance_type, sample_weight)
     source = sweep.precise(found, params.layout, len(params.weights))
@@ -260,30 +437,59 @@ def kmeans_plusplus(
     n_local_trials: int | None = None,
     n_threads: int | None = None,
 ) -> tuple[NDArray, NDArray[np.intp]]:
-    """Pick centres by greedy k-means++ (Arthur & Vassilvitskii 2007).
+    """Pick centres by greedy k-means++.
 
     Parameters
     ----------
     X : array-like of shape (n, d)
+        Samples, float32 or float64; other numbers are converted to float64.
     n_clusters : int
+        Number of centres, from 1 to the number of samples.
     sample_weight : array-like of shape (n,), optional
-        Non-negative; how many times each sample counts, in the draws as in the sums.
-    random_state : None, int, RandomState or Generator
-        A seed picks the samples that scikit-learn picks with it.
+        How many times each sample counts, in the draws as in the sums; not negative. By default once.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+        Source of the draws. A seed picks the samples that scikit-learn picks with it.
     n_local_trials : int, optional
         Candidates per centre, by default ``2 + int(log(n_clusters))``.
     n_threads : int, optional
+        Number of threads; by default all that numba would use. The result does not depend on it, to the bit.
 
     Returns
     -------
     centers : ndarray of shape (n_clusters, d)
-    indices : ndarray of shape (n_clusters,)
-        ``X[indices]`` are the centres.
+        The centres, in the dtype of X.
+    indices : ndarray of shape (n_clusters,), intp
+        Indices of the centres: ``X[indices]`` are the centres.
 
     Raises
     ------
-    ValueError, TypeError
+    TypeError
+        If an array does not hold real numbers, or a count is not an int.
+    ValueError
         If X is not a finite matrix, or has fewer samples than clusters.
+
+    See Also
+    --------
+    kmeans : Run k-means from these centres.
+    sklearn.cluster.kmeans_plusplus : The same for scikit-learn.
+
+    Notes
+    -----
+    The first centre is drawn uniformly. Each further centre is the best of `n_local_trials` candidates, which are drawn with
+    probability proportional to the squared distance to the nearest centre so far.
+
+    References
+    ----------
+    .. [1] D. Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding", Proc. 18th ACM-SIAM Symposium on
+       Discrete Algorithms, 2007, 1027-1035.
+
+    Examples
+    --------
+    >>> from fastgmm import kmeans_plusplus
+    >>> X = [[0.0, 0.0], [0.0, 0.1], [9.0, 9.0], [9.0, 9.1]]
+    >>> centers, indices = kmeans_plusplus(X, 2, random_state=0)
+    >>> sorted(int(i) // 2 for i in indices)
+    [0, 1]
     """
     data = _validation.check_data(X)
     of_samples = _validation.check_sample_weight(sample_weight, len(data))
@@ -315,33 +521,57 @@ def kmeans(
     Parameters
     ----------
     X : array-like of shape (n, d)
+        Samples, float32 or float64; other numbers are converted to float64.
     n_clusters : int
+        Number of clusters, from 1 to the number of samples.
     sample_weight : array-like of shape (n,), optional
-        Non-negative; how many times each sample counts. A sample of weight zero gets the label of the nearest centre.
+        How many times each sample counts, not negative; by default once. A sample of weight zero gets the label of the nearest
+        centre.
     init : array-like of shape (n_clusters, d), optional
         Initial centres; by default greedy k-means++.
     max_iter : int, default=300
+        Maximum number of iterations.
     tol : float, default=1e-4
         Stop when the squared shift of the centres is at most `tol` times the mean variance of the features.
-    random_state : None, int, RandomState or Generator
-        A seed gives the labels that scikit-learn's ``KMeans(n_init=1)`` gives with it. (With weights, `tol` refers to the
-        weighted variance here, and to the plain one there.)
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
+        Source of the draws of the initial centres. A seed gives the labels that scikit-learn's ``KMeans(n_init=1)`` gives with
+        it. (With weights, `tol` refers to the weighted variance here, and to the plain one there.)
     n_threads : int, optional
+        Number of threads; by default all that numba would use. The result does not depend on it, to the bit.
 
     Returns
     -------
     KMeansResult
-        ``centers`` (n_clusters, d), ``labels`` (n,), ``inertia``, ``n_iter``.
+        Centres, labels, inertia and number of iterations.
 
     Raises
     ------
-    ValueError, TypeError
+    TypeError
+        If an array does not hold real numbers, or a count is not an int.
+    ValueError
         If X or `init` is not a finite matrix of the right shape, or there are fewer samples than clusters.
 
     Warns
     -----
     ConvergenceWarning
         If fewer distinct clusters were found than asked for.
+
+    See Also
+    --------
+    kmeans_plusplus : Initial centres alone.
+    sklearn.cluster.KMeans : The estimator of scikit-learn.
+
+    References
+    ----------
+    .. [1] S. P. Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory 28(2), 1982, 129-137.
+
+    Examples
+    --------
+    >>> from fastgmm import kmeans
+    >>> X = [[0.0, 0.0], [0.0, 1.0], [9.0, 9.0], [9.0, 8.0]]
+    >>> found = kmeans(X, 2, init=[[0.0, 0.0], [9.0, 9.0]])
+    >>> found.labels.tolist(), found.centers.tolist(), round(found.inertia, 6)
+    ([0, 0, 1, 1], [[0.0, 0.5], [9.0, 8.5]], 1.0)
     """
     data = _validation.check_data(X)
     of_samples = _validation.check_sample_weight(sample_weight, len(data))

@@ -85,7 +85,7 @@ def read(args: Namespace, columns: Sequence[str] | None, dtype: Any) -> Table:
         column = _weight_column(files[0], option, names, n_columns)
         picked = [j for j in picked if j != column]
         if not picked:
-            raise ValueError(f"{files[0]}: no column is left of {n_columns} beside that of the weights")
+            raise ValueError(f"{files[0]}: no column of {n_columns} is left besides that of the weights")
         weights = _column(_open(args, files, names, [column], None))
     data = _open(args, files, names, picked, dtype)
     table = Table(data, None if names is None else tuple(names[j] for j in picked), len(picked), weights)
@@ -105,11 +105,11 @@ def read_with_classes(args: Namespace) -> tuple[Table, NDArray[Any]]:
     names, n_columns, _ = _describe(args, file)
     found = resolve_columns(file, "classes", [args.classes], names, n_columns)
     if len(found) != 1:
-        raise ValueError(f"--classes is {args.classes!r}, which are {len(found)} columns; it must be one")
+        raise ValueError(f"--classes is {args.classes!r}, which names {len(found)} columns; it must name one")
     picked = choose_columns(file, names, n_columns, args.columns, args.drop)
     args.columns, args.drop = [str(j) if names is None else names[j] for j in picked if j != found[0]], None
     if not args.columns:
-        raise ValueError(f"{file}: no column is left of {n_columns} beside that of the classes")
+        raise ValueError(f"{file}: no column of {n_columns} is left besides that of the classes")
     values = read_column(_file(args, file), found[0], **_options(args))
     with contextlib.suppress(ValueError):
         whole = values.astype(np.float64)
@@ -123,7 +123,7 @@ def read_with_classes(args: Namespace) -> tuple[Table, NDArray[Any]]:
 
 
 def tell_of_doubts(args: Namespace, table: Table) -> None:
-    """Note on standard error what is taken for data but may not be: an index, a header of numbers."""
+    """Note on standard error what was read as data but may be an index, or a header of numbers."""
     again = "" if hasattr(args, "components") else "fit again with "
     if (column := table.numbered) is not None:
         report.note(
@@ -246,9 +246,11 @@ def _weight_column(path: str, option: str, names: tuple[str, ...] | None, n_colu
     try:
         found = resolve_columns(path, "weights", [option], names, n_columns)
     except ValueError as error:
-        raise ValueError(f"{error}. It is taken for a column; a file of weights must end in .npy or .csv") from None
+        raise ValueError(
+            f"{error}. --weights is read as the name of a column; a file of weights must end in .npy or .csv"
+        ) from None
     if len(found) != 1:
-        raise ValueError(f"--weights is {option!r}, which are {len(found)} columns; it must be one")
+        raise ValueError(f"--weights is {option!r}, which names {len(found)} columns; it must name one")
     return found[0]
 
 

@@ -42,10 +42,10 @@ def check_outputs(
             raise ValueError(f"{option} is {path!r}; it must be the name of a file")
         known = _EXTENSIONS.get(option, _TABLES)
         if option not in models and os.path.splitext(path)[1].lower() not in known:
-            raise ValueError(f"{path} is to be written, but its extension must be {listed(known, 'or')}")
+            raise ValueError(f"{path} cannot be written: its extension must be {listed(known, 'or')}")
         real = os.path.realpath(path)
         if real in taken:
-            raise ValueError(f"{path} is to be written, but it is also {taken[real]!r} of this command; choose another")
+            raise ValueError(f"{path} cannot be written: it is also {taken[real]!r} of this command; choose another")
         if os.path.isdir(real):
             raise ValueError(f"{path} is a directory, not a file to write")
         if os.path.isfile(real) and not force and option not in gone_on:
@@ -54,7 +54,7 @@ def check_outputs(
         if not os.path.isdir(directory):
             raise ValueError(f"{path} cannot be written, because {directory} is not a directory; make it first")
         if not os.access(directory, os.W_OK):
-            raise ValueError(f"{path} cannot be written, because the directory {directory} is read-only for you")
+            raise ValueError(f"{path} cannot be written, because you may not write into the directory {directory}")
         taken[real] = path
 
 

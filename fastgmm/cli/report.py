@@ -59,7 +59,7 @@ def seconds(value: float) -> str:
 
 
 def _criteria(summary: Summary) -> str:
-    """Return BIC and AIC; of a posterior, which has none, the lower bound of the evidence if it is known."""
+    """Return BIC and AIC; of a posterior, which has neither, the lower bound of the evidence if it is known."""
     if math.isnan(summary["bic"]):
         return f"lower bound {criterion(summary['lower_bound'])}" if "lower_bound" in summary else ""
     return f"BIC {criterion(summary['bic'])}   AIC {criterion(summary['aic'])}"

@@ -53,6 +53,11 @@ _DTYPE = re.compile(r"(?<=pass )(float64|float32)\b")
 _ASIDE = " (in Python: "
 
 
+def one_line(text: str) -> str:
+    """Return a text on one line."""
+    return " ".join(text.split())
+
+
 def in_options(text: str, command: str = "fit") -> str:
     """Return a message with a command's options in place of names of arguments, and without the asides for Python."""
 

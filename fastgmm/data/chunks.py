@@ -32,12 +32,14 @@ def chunks(
 ) -> Chunks:
     """Return data that are read chunk by chunk, to be passed to `fit` and the other methods in place of an array.
 
-    Every pass over the data, one for each EM iteration, reads all chunks anew, with only a few in memory at a time. Chunks
+    Every pass over the data, one for each EM iteration, reads all chunks again, with only a few in memory at a time. Chunks
     may have different numbers of samples.
 
     Parameters
     ----------
     data : path, glob pattern, sequence, pyarrow data set or table, callable, or iterable
+        The data, as one of these:
+
         - a file (``.npy``, ``.parquet``, ``.csv``, ``.tsv``, ``.txt``, ``.npz``; text also compressed, ``.csv.gz``, ``.bz2``
           or ``.xz``), a directory of such files, taken in the order of their names, or a pattern such as ``"part-*.npy"``;
           ``.npy`` and Parquet files are read piece by piece, the others one file at a time;
@@ -47,22 +49,23 @@ def chunks(
         - anything else that ``iter()`` reads from the beginning each time, such as a data loader. Items are arrays,
           data frames or tensors of shape (n_samples, n_features), or sequences that hold one such array.
     columns : sequence of int or str, optional
-        Columns to use: of files as in ``fastgmm fit --columns``, of arrow data by name, of arrays by index.
-    header : {"auto", "yes", "no"}, default "auto"
-        Text files only: whether the first line holds names. "auto" finds out, or raises ValueError if that is not clear.
+        Columns to use: of files as in ``fastgmm fit --columns``, of arrow data by name, of arrays by index. By default all.
+    header : {'auto', 'yes', 'no'}, default='auto'
+        Whether the first line holds names, for text files only. 'auto' finds out, or raises ValueError if that is not clear.
     delimiter : str, optional
-        Text files only: one character, or "comma", "semicolon", "tab", "space". By default found from the first line.
-    decimal : {".", ","}, default "."
-        Text files only: the decimal sign.
+        One character, or 'comma', 'semicolon', 'tab', 'space', for text files only. By default found from the first line.
+    decimal : {'.', ','}, default='.'
+        The decimal sign, for text files only.
     comment : str, optional
-        Text files only: a sign, such as ``"#"``. It and the rest of the line are left out.
-    missing : bool, default False
-        Text and Parquet files only: whether empty fields, NA and the like become NaN. A model with
+        A sign, such as ``"#"``, for text files only. It and the rest of the line are ignored.
+    missing : bool, default=False
+        Whether empty fields, NA and the like become NaN, for text and Parquet files only. A model with
         ``missing_values='marginalize'`` reads them so in any case.
 
     Returns
     -------
     Chunks
+        The data; iterating over it yields the chunks as arrays.
 
     Raises
     ------
@@ -70,6 +73,11 @@ def chunks(
         If `data` is an iterator or generator, which could be read only once, or is not a collection of chunks.
     ValueError
         If no file matches a path, or files of that kind cannot be read.
+
+    See Also
+    --------
+    GaussianMixture.fit : Fit a mixture to chunks.
+    GaussianMixture.partial_fit : Fit a mixture to a stream that is read once.
 
     Examples
     --------
@@ -138,13 +146,29 @@ def expand(path: str) -> list[str]:
     if not os.path.exists(path) and glob.has_magic(path):
         found = sorted(glob.glob(path, recursive=True))
         if not found:
-            raise ValueError(f"no file matches the pattern {path!r}: choose one that does, seen from {os.getcwd()}")
+            raise ValueError(
+                f"no file matches the pattern {path!r}: choose another one; the current directory is {os.getcwd()}"
+            )
         return found
     return [path]
 
 
-class Chunks:
-    """See `fastgmm.chunks`. Iterating yields the chunks as arrays, from the first on each time."""
+class Chunks:  # numpydoc ignore=PR01
+    """Hold data that are read chunk by chunk; `fastgmm.chunks` makes it.
+
+    Iterating over it yields the chunks as arrays, from the first one each time.
+
+    See Also
+    --------
+    fastgmm.chunks : Make it from files, arrays, functions or loaders.
+
+    Examples
+    --------
+    >>> import numpy as np, fastgmm
+    >>> data = fastgmm.chunks([np.zeros((3, 2)), np.ones((1, 2))])
+    >>> [chunk.shape for chunk in data]
+    [(3, 2), (1, 2)]
+    """
 
     def __init__(self, parts: Sequence[_FileChunk] | _Given) -> None:
         self._parts = parts
@@ -154,7 +178,29 @@ class Chunks:
             yield np.asarray(piece)
 
     def reader(self, *, missing: bool = False) -> Reader:
-        """Return the reader for a `StreamSource`; with `missing` values in text and Parquet files may be missing."""
+        """Return the reader of the chunks that a pass over the data uses.
+
+        Parameters
+        ----------
+        missing : bool, default=False
+            Whether values in text and Parquet files may be missing.
+
+        Returns
+        -------
+        Reader
+            An object whose ``pieces()`` yields the index of a chunk and a piece of it in turn.
+
+        See Also
+        --------
+        fastgmm.chunks : Make the chunks.
+
+        Examples
+        --------
+        >>> import numpy as np, fastgmm
+        >>> reader = fastgmm.chunks([np.zeros((3, 2)), np.ones((1, 2))]).reader()
+        >>> [(chunk, piece.shape) for chunk, piece in reader.pieces()]
+        [(0, (3, 2)), (1, (1, 2))]
+        """
         if isinstance(self._parts, _Given):
             return self._parts
         parts = self._parts

@@ -18,18 +18,32 @@ _BLOCK = 65536
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """A data set.
+class Table:  # numpydoc ignore=PR01
+    """Hold a data set and its description.
 
     Attributes
     ----------
-    data : (n_samples, n_features) float64 array, C-contiguous
+    data : ndarray of shape (n_samples, n_features), float64
+        The samples, C-contiguous.
     feature_names : tuple of str
-    target : (n_samples,) int64 array, or None
+        Names of the features.
+    target : ndarray of shape (n_samples,), int64, or None
         The class of each sample as an index into `target_names`; None if the data have no classes.
     target_names : tuple of str
+        Names of the classes.
     description : str
         The measurements, their units, and the origin of the table.
+
+    See Also
+    --------
+    load_iris : Fisher's iris.
+    load_faithful : Eruptions of Old Faithful.
+
+    Examples
+    --------
+    >>> from fastgmm.datasets import load_faithful
+    >>> load_faithful().feature_names
+    ('eruptions', 'waiting')
     """
 
     data: NDArray[np.float64]
@@ -39,17 +53,32 @@ class Table:
     description: str
 
 
-class Mixture(NamedTuple):
-    """Samples of a Gaussian mixture, and the mixture that they were drawn from.
+class Mixture(NamedTuple):  # numpydoc ignore=PR01
+    """Hold samples of a Gaussian mixture, and the mixture that they were drawn from.
 
     Attributes
     ----------
-    X : (n_samples, n_features) float array
-    labels : (n_samples,) int64 array
+    X : ndarray of shape (n_samples, n_features), float32 or float64
+        The samples.
+    labels : ndarray of shape (n_samples,), int64
         The component that each sample was drawn from.
-    weights : (n_components,) float64 array
-    means : (n_components, n_features) float64 array
-    covariances : (n_components, n_features, n_features) float64 array
+    weights : ndarray of shape (n_components,), float64
+        Weights of the mixture.
+    means : ndarray of shape (n_components, n_features), float64
+        Means of the mixture.
+    covariances : ndarray of shape (n_components, n_features, n_features), float64
+        Covariances of the mixture.
+
+    See Also
+    --------
+    make_mixture : Draw one.
+
+    Examples
+    --------
+    >>> from fastgmm.datasets import make_mixture
+    >>> X, labels, weights, means, covariances = make_mixture(100, 2, 3, random_state=0)
+    >>> X.shape, covariances.shape
+    ((100, 2), (3, 2, 2))
     """
 
     X: NDArray[Any]
@@ -67,6 +96,22 @@ def load_iris() -> Table:
     table : Table
         `data` is (150, 4); `target` holds 50 each of setosa (0), versicolor (1) and virginica (2). The arrays are new
         on each call.
+
+    See Also
+    --------
+    load_faithful : Another table.
+    make_mixture : Samples of a random mixture.
+
+    References
+    ----------
+    .. [1] R. A. Fisher, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7(2), 1936, 179-188.
+
+    Examples
+    --------
+    >>> from fastgmm.datasets import load_iris
+    >>> iris = load_iris()
+    >>> iris.data.shape, iris.target_names
+    ((150, 4), ('setosa', 'versicolor', 'virginica'))
     """
     names, rows = _rows("iris.csv")
     species = tuple(dict.fromkeys(row[-1] for row in rows))
@@ -90,6 +135,22 @@ def load_faithful() -> Table:
     -------
     table : Table
         `data` is (272, 2); `target` is None. The arrays are new on each call.
+
+    See Also
+    --------
+    load_iris : Another table.
+    make_mixture : Samples of a random mixture.
+
+    References
+    ----------
+    .. [1] A. Azzalini and A. W. Bowman, "A look at some data on the Old Faithful geyser", Applied Statistics 39(3), 1990,
+       357-365.
+
+    Examples
+    --------
+    >>> from fastgmm.datasets import load_faithful
+    >>> load_faithful().data[0].tolist()
+    [3.6, 79.0]
     """
     names, rows = _rows("faithful.csv")
     return Table(
@@ -122,23 +183,23 @@ def make_mixture(
 ) -> Mixture:
     """Draw a Gaussian mixture at random, then samples of it.
 
-    The mixture has weights ~ Dirichlet(10, ..., 10), hence uneven but none near zero, and means ~ N(0, separation^2 /
-    (2 n_features) I). The covariances are Q diag(v) Q^T with Q a random rotation and each v_d log-uniform in [1/2, 2], hence
-    variances around 1 in every direction and a condition number of at most 4.
-
     Parameters
     ----------
-    n_samples, n_features, n_components : int
-        At least 1 each.
-    separation : float, default 4.0
+    n_samples : int
+        Number of samples, at least 1.
+    n_features : int
+        Number of features, at least 1.
+    n_components : int
+        Number of components, at least 1.
+    separation : float, default=4.0
         Root mean square of the distance between two component means, in units of a component's typical standard
         deviation. It means the same in any number of features: at 1 two components are one heap, at 4 they
         overlap at the edges, at 10 they are far apart. Single pairs may come closer, especially with many components and
         few features.
-    random_state : int, numpy.random.Generator or None
+    random_state : None, int or numpy.random.Generator, default=None
         Seed of the draw. One seed gives one mixture; its samples are the same in float32 up to rounding.
-    dtype : float32 or float64, default float64
-        Of `X` only.
+    dtype : {numpy.float64, numpy.float32}, default=numpy.float64
+        Dtype of `X`; the parameters are float64.
 
     Returns
     -------
@@ -148,7 +209,25 @@ def make_mixture(
     Raises
     ------
     ValueError, TypeError
-        If a count is not an integer or below 1, `separation` is negative or not finite, or `dtype` is another one.
+        If a count is not an int or below 1, `separation` is negative or not finite, or `dtype` is another one.
+
+    See Also
+    --------
+    load_iris : A real table.
+    GaussianMixture.sample : Samples of a fitted model.
+
+    Notes
+    -----
+    Weights are drawn from Dirichlet(10, ..., 10), hence uneven but none near zero. Means are drawn from N(0, separation^2 /
+    (2 n_features) I). The covariances are Q diag(v) Q^T with Q a random rotation and each v_d log-uniform in [1/2, 2], hence
+    variances around 1 in every direction and a condition number of at most 4.
+
+    Examples
+    --------
+    >>> from fastgmm.datasets import make_mixture
+    >>> mixture = make_mixture(1000, 2, 3, random_state=0)
+    >>> mixture.X.shape, sorted(set(mixture.labels.tolist()))
+    ((1000, 2), [0, 1, 2])
     """
     counts = {"n_samples": n_samples, "n_features": n_features, "n_components": n_components}
     for name, value in counts.items():

@@ -1,4 +1,4 @@
-"""Progress reporting: the lines of `verbose` and the progress bar."""
+"""Progress reporting: the lines of `verbose`, and progress bars in terminals and notebooks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TextIO
@@ -19,7 +20,7 @@ from fastgmm.em.result import FitResult
 
 
 class Lines(Callback):
-    """Printed lines of a fit: starts and iterations at verbose=1, changes and result as well at 2."""
+    """Print lines about a fit: starts and iterations at verbose=1, also changes and the result at 2."""
 
     def __init__(self, verbose: int, interval: int) -> None:
         self._verbose, self._interval = verbose, interval
@@ -44,7 +45,7 @@ class Lines(Callback):
 
 
 def announced(verbose: bool, with_bar: bool) -> AbstractContextManager[object]:
-    """Return a context that says when the body compiles, which no line or bar would show: where those go."""
+    """Return a context that prints a line when the body compiles, to the stream of `verbose` or of the bar."""
     if not (verbose or with_bar):
         return contextlib.nullcontext()
     stream = sys.stdout if verbose else sys.stderr
@@ -54,12 +55,15 @@ def announced(verbose: bool, with_bar: bool) -> AbstractContextManager[object]:
 
 
 def progress_bar(n_samples: int, n_starts: int) -> Callback:
-    """Return a bar on standard error if that is a terminal and tqdm is installed, else a line on it now and then."""
+    """Return a progress bar if tqdm is installed and standard error is a terminal or a notebook; otherwise lines on it."""
     return _timed(n_samples, n_starts) or SILENT
 
 
 def steps(n: int) -> Callable[[int, str], None]:
-    """Return a callback that shows progress as `progress_bar` does: `n` steps, the next one's name, '' at the end."""
+    """Return a callback that shows progress as `progress_bar` does.
+
+    It is called with the number of steps done, of `n`, and a text about the next one; the text '' means the end.
+    """
     timed = _timed(n, 1, "the work")
 
     def tell(n_done: int, text: str) -> None:
@@ -73,7 +77,7 @@ def _timed(n_samples: int, n_starts: int, whole: str = "the pass") -> _Timed | N
     stream = sys.stderr
     if stream is None:  # a program without a console
         return None
-    tqdm = if_installed("tqdm") if _draws_bars(stream) else None
+    tqdm = _tqdm() if _draws_bars(stream) else None
     return (
         ProgressLines(n_samples, n_starts, stream, whole)
         if tqdm is None
@@ -81,9 +85,22 @@ def _timed(n_samples: int, n_starts: int, whole: str = "the pass") -> _Timed | N
     )
 
 
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules
+
+
+def _tqdm() -> Any:
+    """Return the module of tqdm whose bar suits: in a notebook with ipywidgets its widget, otherwise text; None without tqdm."""
+    if not _in_notebook():
+        return if_installed("tqdm")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that ipywidgets is not installed: the text bar needs none
+        return if_installed("tqdm.auto")
+
+
 def _draws_bars(stream: TextIO) -> bool:
     if not stream.isatty():
-        return "ipykernel" in sys.modules  # a notebook is not a terminal, but draws a bar as one does
+        return _in_notebook()  # which is not a terminal, but draws a bar as one does
     with contextlib.suppress(OSError):
         # the terminal of some containers says that it has no lines, and tqdm then shows nothing on it
         return os.get_terminal_size(stream.fileno()).lines > 1
@@ -91,20 +108,21 @@ def _draws_bars(stream: TextIO) -> bool:
 
 
 class _Timed(Callback):
-    """Callback that shows a fit with at least `_seconds` between two updates; how it looks is left to `_show`."""
+    """Show a fit with at least `_seconds` between two updates; subclasses decide how, in `_show`."""
 
     def __init__(self, n_samples: int, n_starts: int, stream: TextIO, whole: str = "the pass") -> None:
         self._n_samples, self._n_starts, self._stream, self._whole = n_samples, n_starts, stream, whole
         self._shown = -math.inf
         self._text = ""
         self._since: tuple[int, float] | None = None
+        self._steps_done: int | None = None
 
     def _seconds(self) -> float:
         """Return the least time between two updates."""
         raise NotImplementedError
 
     def _show(self, text: str, n_done: int, left: str) -> None:
-        """Show the progress of the fit: `n_done` samples of a pass, the rest of which takes about `left`, '' if not yet known."""
+        """Show a text and that `n_done` samples of a pass are done; the rest takes about `left`, '' if not yet known."""
         raise NotImplementedError
 
     def _show_if_due(self, n_done: int = 0, now: float | None = None, *, always: bool = False) -> None:
@@ -128,13 +146,14 @@ class _Timed(Callback):
     def step(self, n_done: int, text: str) -> None:
         """Show that `n_done` steps are done, in place of samples, and that `text` comes next."""
         now = time.monotonic()
+        self._steps_done = n_done
         self._since, self._text = self._since or (n_done, now), text
         self._show_if_due(n_done, now)
 
     def block(self, n_done: int) -> None:
         now = time.monotonic()
-        # a pass is timed from the end of its first block: that one may have waited for a file. It may be the pass of a proposal
-        # that was rejected, and begin anew without an iteration
+        # a pass is timed from the end of its first block, since that one may have waited for a file. A pass for a proposal that
+        # was rejected is followed by another one without an iteration between them
         if self._since is None or n_done <= self._since[0]:
             self._since, self._text = (n_done, now), self._next
         self._show_if_due(n_done, now)
@@ -153,7 +172,7 @@ class _Timed(Callback):
 
 
 class ProgressLines(_Timed):
-    """A line now and then."""
+    """Show a fit as a line every few seconds."""
 
     def _seconds(self) -> float:
         return LIMITS.line_seconds
@@ -164,7 +183,7 @@ class ProgressLines(_Timed):
 
 
 class Bar(_Timed):
-    """A bar of the pass, and beside it the result of the iterations before."""
+    """Show a fit as a bar of the current pass, with the result of the iterations before next to it."""
 
     def _seconds(self) -> float:
         return LIMITS.bar_seconds
@@ -184,14 +203,16 @@ class Bar(_Timed):
 
     def _draw(self) -> Any:
         class Quiet(self._tqdm.tqdm):  # type: ignore[name-defined]
-            monitor_interval = 0  # no thread that watches over the bar
+            monitor_interval = 0  # no thread that monitors the bar
 
         form = "{desc} |{bar}| {percentage:3.0f}%{postfix}"
-        # a delay, so that nothing is shown before there is a text beside it
+        # with a delay, so that nothing is shown before there is a text next to the bar
         return Quiet(total=self._n_samples, file=self._stream, bar_format=form, dynamic_ncols=True, delay=1e-9)
 
     def close(self) -> None:
         if self._bar is not None:
+            if self._steps_done is not None:  # the last ones may not be shown yet; a widget is red if some are missing
+                self._bar.n = self._steps_done
             self._bar.close()
 
 

@@ -1,4 +1,4 @@
-"""What follows from a fitted model: distribution functions, merged components, uncertainty, tests."""
+"""Inference from a fitted model: distribution functions, merged components, uncertainty, tests."""
 
 from fastgmm.inference.distribution import cdf, quantile
 from fastgmm.inference.likelihood_ratio import LikelihoodRatioTest, likelihood_ratio_test

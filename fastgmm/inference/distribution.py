@@ -17,31 +17,52 @@ from fastgmm.model.params import Params
 
 Float = NDArray[np.float64]
 
-#: Steps at most: brackets that are halved so often are as narrow as float64 knows.
+#: Maximum number of steps: brackets halved so often are as narrow as float64 can be.
 _MOST = 1100
 
 
 def cdf(model: FittedMixture, x: ArrayLike) -> Any:
     """Return P(X <= x) of a fitted mixture of one feature.
 
-    It is a sum over components of w_k Phi((x - mu_k) / sigma_k), exact to rounding also where it is close to 0. Noise is uniform
-    in its box.
-
     Parameters
     ----------
     model : GaussianMixture or BayesianGaussianMixture
-        Fitted to one feature; ``model.marginal(feature)`` is, of any model.
+        A model fitted to one feature. Of a model of several features pass ``model.marginal(feature)``.
     x : array-like of any shape
-        Infinity is allowed.
+        Values of the feature; infinity is allowed.
 
     Returns
     -------
-    ndarray of the shape of x, float64; a float for a number
+    float or ndarray of the shape of x, float64
+        Probabilities from 0 to 1; a float if x is a number.
 
     Raises
     ------
-    NotFittedError, ValueError, TypeError
-        If the model is not fitted or has several features, or x does not hold numbers.
+    NotFittedError
+        If the model is not fitted.
+    ValueError
+        If the model has several features, or x contains NaN.
+    TypeError
+        If `model` is not a mixture, or x does not hold numbers.
+
+    See Also
+    --------
+    quantile : The inverse.
+    GaussianMixture.marginal : The mixture of some of the features.
+
+    Notes
+    -----
+    The result is a sum over components of w_k Phi((x - mu_k) / sigma_k). It is exact to rounding also where it is close to 0.
+    Noise is uniform in its box.
+
+    Examples
+    --------
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> model = fastgmm.GaussianMixture(2, random_state=0).fit(load_faithful().data)
+    >>> waiting = model.marginal(1)
+    >>> round(float(fastgmm.cdf(waiting, 70.0)), 2)
+    0.39
     """
     params = _of_one_feature(model, "cdf")
     return _by_blocks(partial(_reached, params, 1.0), _numbers("x", x), params)
@@ -50,24 +71,44 @@ def cdf(model: FittedMixture, x: ArrayLike) -> Any:
 def quantile(model: FittedMixture, q: ArrayLike) -> Any:
     """Return the x with P(X <= x) = q of a fitted mixture of one feature.
 
-    All are found at once, by Newton's method within brackets: between the least and the greatest quantile of a component. Above
-    1/2 the equation is that of 1 - q, so that both tails are as precise.
-
     Parameters
     ----------
     model : GaussianMixture or BayesianGaussianMixture
-        Fitted to one feature; ``model.marginal(feature)`` is, of any model.
+        A model fitted to one feature. Of a model of several features pass ``model.marginal(feature)``.
     q : array-like of any shape
-        Probabilities; 0 and 1 give the ends of the real line.
+        Probabilities from 0 to 1, where 0 and 1 give the ends of the real line.
 
     Returns
     -------
-    ndarray of the shape of q, float64; a float for a number
+    float or ndarray of the shape of q, float64
+        Quantiles in units of the feature; a float if q is a number.
 
     Raises
     ------
-    NotFittedError, ValueError, TypeError
-        If the model is not fitted or has several features, or q is not within 0 and 1.
+    NotFittedError
+        If the model is not fitted.
+    ValueError
+        If the model has several features, or q is not within 0 and 1.
+    TypeError
+        If `model` is not a mixture, or q does not hold numbers.
+
+    See Also
+    --------
+    cdf : The inverse.
+    GaussianMixture.marginal : The mixture of some of the features.
+
+    Notes
+    -----
+    All quantiles are found at once, by Newton's method within brackets: between the least and the greatest quantile of a
+    component. Above 1/2 the equation is that of 1 - q, so that both tails are as precise.
+
+    Examples
+    --------
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> model = fastgmm.GaussianMixture(2, random_state=0).fit(load_faithful().data)
+    >>> fastgmm.quantile(model.marginal(1), [0.25, 0.5]).round().tolist()
+    [58.0, 75.0]
     """
     params = _of_one_feature(model, "quantile")
     shares = _numbers("q", q)
@@ -173,7 +214,7 @@ def _bracket(params: Params, p: Float, sign: Float) -> tuple[Float, Float]:
         mine = sign == side
         with np.errstate(invalid="ignore"):
             own = side * means + deviations * ndtri(p[mine])[:, None]
-        # dense about every component, so that a step of the table is a fraction of a standard deviation wherever there is one
+        # dense about every component, so that near any component a step of the table is a fraction of its standard deviation
         table = (side * means + deviations * np.linspace(-8.0, 8.0, 65)[:, None]).ravel()
         if params.noise is not None and params.noise.weight > 0:
             (start,), (end,) = _box(params, np.array([side]))

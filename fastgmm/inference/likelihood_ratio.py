@@ -22,20 +22,35 @@ Float = NDArray[np.float64]
 
 
 @dataclass
-class LikelihoodRatioTest:
-    """Results of `likelihood_ratio_test`, one for each number of components that was tested against one more.
+class LikelihoodRatioTest:  # numpydoc ignore=PR01
+    """Hold the results of `likelihood_ratio_test`, one for each number of components that was tested against one more.
 
     Attributes
     ----------
-    n_components : list of int
-    statistics : list of float
-        2 (log L(k + 1) - log L(k)).
-    p_values : list of float
-        (1 + number of replicates with as large a statistic) / (replicates + 1).
-    replicates : list of ndarray
-        Statistics of samples that were drawn from the model of k components.
     level : float
+        Significance level: a p-value above it ended the sequence.
     covariance_type : str
+        Covariance structure of all models.
+    n_components : list of int
+        The numbers of components k that were tested against k + 1.
+    statistics : list of float
+        ``2 (log L(k + 1) - log L(k))`` for each of them.
+    p_values : list of float
+        (1 + number of replicates with as large a statistic) / (replicates + 1), for each of them.
+    replicates : list of ndarray
+        Statistics of the samples that were drawn from the model of k components, for each of them.
+
+    See Also
+    --------
+    likelihood_ratio_test : Run the tests.
+
+    Examples
+    --------
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> found = fastgmm.likelihood_ratio_test(load_faithful().data, 1, "EEE", 9, random_state=0)
+    >>> found.n_components, [round(p, 3) for p in found.p_values], len(found.replicates[0])
+    ([1], [0.1], 9)
     """
 
     level: float
@@ -47,7 +62,18 @@ class LikelihoodRatioTest:
 
     @property
     def chosen(self) -> int:
-        """Return the first number of components that is not rejected at `level`; one more than the last if all are."""
+        """Return the first number of components that is not rejected at `level`; one more than the last if all are.
+
+        See Also
+        --------
+        likelihood_ratio_test : Run the tests.
+
+        Examples
+        --------
+        >>> from fastgmm.inference import LikelihoodRatioTest
+        >>> LikelihoodRatioTest(0.05, "full", [1, 2], [90.0, 5.0], [0.01, 0.4]).chosen
+        2
+        """
         kept = (k for k, p in zip(self.n_components, self.p_values, strict=True) if p > self.level)
         return next(kept, self.n_components[-1] + 1)
 
@@ -77,30 +103,42 @@ def likelihood_ratio_test(
     """Test k components against k + 1, for k = 1, 2, ... until one is not rejected, by the parametric bootstrap.
 
     The likelihood ratio has no known distribution here. So samples of the size of X are drawn from the fitted model of k
-    components, and both models are fitted to each, as they are to X (McLachlan, Applied Statistics 36(3), 1987).
+    components, and both models are fitted to each, as they are to X [1]_.
 
     Parameters
     ----------
     X : array-like of shape (n, d)
-        In memory.
+        Samples, in memory.
     n_components : int or iterable of int, default=9
-        The greatest k that is tested against k + 1, from 1 on; or the numbers that are tested, in turn.
+        The greatest k that is tested against k + 1, from 1 on; or the numbers that are tested, in ascending order.
     covariance_type : str, default='full'
-        As in `GaussianMixture`.
+        Covariance structure, as in `GaussianMixture`.
     n_resamples : int, default=999
         Samples that are drawn for each k. The least p-value that there can be is 1 / (n_resamples + 1).
     level : float, default=0.05
-        A p-value above it ends the sequence.
-    reg_covar, init_params, n_init, tol, max_iter, n_threads
-        As in `GaussianMixture`, for all fits. Better starts, such as 'auto', find better maxima, in ten times the time.
-    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+        Significance level, from 0 to 1. A p-value above it ends the sequence.
+    reg_covar : float, default=1e-6
+        Added to the variances in all fits, in squared units of X.
+    init_params : str, default='kmeans'
+        Initialisation of all fits, as in `GaussianMixture`. Better ones, such as 'auto', find better maxima, in ten times the
+        time.
+    n_init : int, default=3
+        Starts of each fit.
+    tol : float, default=1e-5
+        Each fit stops when the mean log-likelihood of a sample gains less than this.
+    max_iter : int, default=1000
+        Maximum number of iterations of each fit.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
         Source of all draws.
     progress : bool, default=False
-        Show a bar, or lines, on standard error.
+        Show a progress bar, or lines, on standard error.
+    n_threads : int, optional
+        Number of threads; by default all that numba would use. The result does not depend on it, to the bit.
 
     Returns
     -------
     LikelihoodRatioTest
+        Statistics and p-values of the tests that were made, and the number of components that they choose.
 
     Raises
     ------
@@ -113,6 +151,16 @@ def likelihood_ratio_test(
     -----
     UserWarning
         After Ctrl-C; or if samples could not be fitted and were left out.
+
+    See Also
+    --------
+    select : Choose the number of components by BIC, ICL, AIC or stability, much faster.
+    bootstrap : Standard errors and intervals of the parameters of one model.
+
+    References
+    ----------
+    .. [1] G. J. McLachlan, "On bootstrapping the likelihood ratio test statistic for the number of components in a normal
+       mixture", Applied Statistics 36(3), 1987, 318-324.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Clusters of components: components that overlap are merged until the entropy says that the rest lies apart."""
+"""Clusters of components: components that overlap are merged until the entropy shows that the others lie apart."""
 
 from __future__ import annotations
 
@@ -27,23 +27,39 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 
 
-class Merging:
-    """Hierarchy of clusters of components; `fastgmm.merge` makes it.
+class Merging:  # numpydoc ignore=PR01
+    """Hold the hierarchy of clusters of components that `fastgmm.merge` makes.
 
     Attributes
     ----------
     merges : list of (int, int)
-        The clusters merged at each step, from k clusters to 1: each by the least of its components. The first of a pair stays.
-    entropies : ndarray of shape (k,)
-        ``entropies[j]`` is that of j + 1 clusters, -sum_i sum_a t_ia log t_ia of the (weighted) samples; 0 for one, if there is no
-        noise.
-    moved : ndarray of shape (k,)
-        ``moved[j]`` is how many samples belonged to clusters that were merged on the way to j + 1 clusters, each time counted.
-    gains : ndarray of shape (k, k)
-        What merging each pair of components takes off the entropy.
+        The clusters merged at each step, from k clusters to 1: each is named by the least of its components. The first of a pair
+        stays.
+    entropies : ndarray of shape (k,), float64
+        ``entropies[j]`` is the entropy of j + 1 clusters, ``-sum_i sum_a t_ia log t_ia`` of the (weighted) samples; 0 for one
+        cluster, unless there is noise.
+    moved : ndarray of shape (k,), float64
+        ``moved[j]`` is how many samples belonged to clusters that were merged on the way to j + 1 clusters. A sample counts once
+        for each such merge.
+    gains : ndarray of shape (k, k), float64
+        ``gains[a, b]`` with a < b is how much merging components a and b reduces the entropy.
     elbow : int or None
         Number of clusters where the entropy, as a function of `moved`, bends: two lines fit best if they meet there. None for
         fewer than three components.
+
+    See Also
+    --------
+    merge : Make it.
+    fastgmm.plotting.plot_entropy : Draw the entropies.
+
+    Examples
+    --------
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_iris
+    >>> X = load_iris().data
+    >>> found = fastgmm.merge(fastgmm.GaussianMixture(3, random_state=0).fit(X), X)
+    >>> len(found.merges), found.entropies.shape
+    (2, (3,))
     """
 
     def __init__(
@@ -61,25 +77,145 @@ class Merging:
         return "\n".join([*rows, *([f"elbow at {self.elbow} clusters"] if self.elbow else [])])
 
     def groups(self, n_clusters: int | None = None) -> NDArray[np.int64]:
-        """Return the cluster of each component, (k,): 0 to n_clusters - 1, in the order of their first components.
+        """Return the cluster of each component.
 
-        By default there are as many as at the `elbow`.
+        Parameters
+        ----------
+        n_clusters : int, optional
+            Number of clusters, from 1 to k; by default as many as at the `elbow`.
+
+        Returns
+        -------
+        ndarray of shape (k,), int64
+            Clusters from 0 to n_clusters - 1, in the order of their first components.
+
+        Raises
+        ------
+        ValueError
+            If there is no `elbow` and no number is given, or it is above k.
+
+        See Also
+        --------
+        predict : The cluster of each sample.
+
+        Examples
+        --------
+        >>> import fastgmm
+        >>> from fastgmm.datasets import load_iris
+        >>> X = load_iris().data
+        >>> found = fastgmm.merge(fastgmm.GaussianMixture(3, random_state=0).fit(X), X)
+        >>> sorted(found.groups(3).tolist()), sorted(found.groups(2).tolist())
+        ([0, 1, 2], [0, 0, 1])
         """
         return _groups(self.merges, len(self.entropies), self._number(n_clusters))
 
     def predict(self, X: Any, n_clusters: int | None = None) -> Any:
-        """Return the most probable cluster of each sample, (n,); -1 for noise. `X` as in ``model.predict``; for Dask lazily."""
+        """Return the most probable cluster of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
+            Samples, as in ``model.predict``.
+        n_clusters : int, optional
+            Number of clusters, from 1 to k; by default as many as at the `elbow`.
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+            Clusters as in `groups`; -1 for noise. For a Dask collection a lazy one.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `groups` and ``model.predict``.
+
+        See Also
+        --------
+        predict_proba : The probability of each cluster.
+
+        Examples
+        --------
+        >>> import fastgmm
+        >>> from fastgmm.datasets import load_iris
+        >>> iris = load_iris()
+        >>> found = fastgmm.merge(fastgmm.GaussianMixture(3, random_state=0).fit(iris.data), iris.data)
+        >>> labels = found.predict(iris.data, 2)  # setosa, and the other two
+        >>> sorted({(int(species) > 0, int(label)) for species, label in zip(iris.target, labels)})
+        [(False, 1), (True, 0)]
+        """
         groups = self.groups(n_clusters)
         return self._model._each(X, partial(_labels, groups=groups), "label", dtype=np.int64)
 
     def predict_proba(self, X: Any, n_clusters: int | None = None) -> Any:
-        """Return the probability of each cluster for each sample, (n, n_clusters); with noise one more column."""
+        """Return the probability of each cluster for each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
+            Samples, as in ``model.predict_proba``.
+        n_clusters : int, optional
+            Number of clusters, from 1 to k; by default as many as at the `elbow`.
+
+        Returns
+        -------
+        ndarray of shape (n, n_clusters)
+            Probabilities in the dtype of X; each row adds up to 1. With noise there is one more column, the last. For a Dask
+            collection a lazy one.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `groups` and ``model.predict_proba``.
+
+        See Also
+        --------
+        predict : The most probable cluster.
+
+        Examples
+        --------
+        >>> import fastgmm
+        >>> from fastgmm.datasets import load_iris
+        >>> X = load_iris().data
+        >>> found = fastgmm.merge(fastgmm.GaussianMixture(3, random_state=0).fit(X), X)
+        >>> found.predict_proba(X[:2], 2).round(3).tolist()
+        [[0.0, 1.0], [0.0, 1.0]]
+        """
         groups = self.groups(n_clusters)
         names = [f"p{c}" for c in range(int(groups.max()) + 1)] + ["noise"] * hasattr(self._model, "noise_")
         return self._model._each(X, partial(_shares, groups=groups), names)
 
     def plot(self, ax: Axes | FigureBase | None = None) -> EntropyArtists:
-        """Draw the entropy over the number of clusters and over `moved`, with the two lines that meet at the `elbow`."""
+        """Draw the entropy of 1 to k clusters over the samples `moved`, with the two lines that meet at the `elbow`.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, or Figure or SubFigure without axes, optional
+            Target of the drawing, as in `fastgmm.plotting.plot_entropy`.
+
+        Returns
+        -------
+        EntropyArtists
+            Everything that was drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        See Also
+        --------
+        fastgmm.plotting.plot_entropy : The function that draws.
+
+        Examples
+        --------
+        >>> import fastgmm
+        >>> from fastgmm.datasets import load_iris
+        >>> from matplotlib.figure import Figure
+        >>> X = load_iris().data
+        >>> found = fastgmm.merge(fastgmm.GaussianMixture(3, random_state=0).fit(X), X)
+        >>> [text.get_text() for text in found.plot(Figure()).texts]
+        ['1', '2', '3']
+        """
         return plot_entropy(self.entropies, self.moved, self.elbow, ax=ax)
 
     def _number(self, n_clusters: Any) -> int:
@@ -97,9 +233,8 @@ class Merging:
 def merge(model: FittedMixture, X: Any, *, sample_weight: ArrayLike | None = None) -> Merging:
     """Merge components to clusters, by entropy.
 
-    At each step the pair is merged that takes most off the entropy -sum_i sum_a t_ia log t_ia, t_ia being the probability of
-    cluster a for sample i (Baudry, Raftery, Celeux, Lo & Gottardo, J. Comput. Graph. Stat. 19(2), 2010). The density stays as it
-    is: only what counts as a cluster changes. Noise is never merged.
+    At each step the pair is merged that reduces the entropy ``-sum_i sum_a t_ia log t_ia`` most, where t_ia is the probability of
+    cluster a for sample i [1]_. The density stays as it is: only what counts as a cluster changes. Noise is never merged.
 
     Parameters
     ----------
@@ -108,16 +243,39 @@ def merge(model: FittedMixture, X: Any, *, sample_weight: ArrayLike | None = Non
     X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
         Data as in ``model.predict``. They are read k + 1 times; nothing of size n x k is kept.
     sample_weight : array-like of shape (n,), optional
-        How many times each sample counts.
+        How many times each sample counts, not negative. By default once.
 
     Returns
     -------
     Merging
+        The hierarchy of clusters, and methods that assign samples to them.
 
     Raises
     ------
-    NotFittedError, ValueError, TypeError
-        If the model is not fitted, or ``model.predict`` refuses the data.
+    NotFittedError
+        If the model is not fitted.
+    ValueError, TypeError
+        If `model` is not a mixture, or ``model.predict`` refuses the data.
+
+    See Also
+    --------
+    select : Choose the number of components; its criterion 'icl' prefers components that lie apart.
+
+    References
+    ----------
+    .. [1] J.-P. Baudry, A. E. Raftery, G. Celeux, K. Lo and R. Gottardo, "Combining mixture components for clustering",
+       Journal of Computational and Graphical Statistics 19(2), 2010, 332-353.
+
+    Examples
+    --------
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_iris
+    >>> X = load_iris().data
+    >>> found = fastgmm.merge(fastgmm.GaussianMixture(3, random_state=0).fit(X), X)
+    >>> bool(found.entropies[1] < found.entropies[2])
+    True
+    >>> sorted(found.groups(2).tolist())
+    [0, 0, 1]
     """
     if not isinstance(model, FittedMixture):
         raise TypeError(f"model must be a fitted mixture, got a {type(model).__name__}")

@@ -28,29 +28,70 @@ Float = NDArray[np.float64]
 _TOL, _MAX_ITER = 1e-4, 2000
 #: Bytes of the weights of replicates that share a read of the samples, and the most of these.
 _SHARED, _MOST = 128 * 2**20, 128
-#: Replicates from which on the linear map is worth its making.
+#: Number of replicates from which on making the linear map is worth it.
 _WORTH = 8
 
 
-class Estimates(NamedTuple):
-    """Something of each parameter: weights (k,), means (k, d), covariances in the shape of `covariances_`."""
+class Estimates(NamedTuple):  # numpydoc ignore=PR01
+    """Hold one number for each parameter of a mixture, such as its standard error.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (k,), float64
+        Numbers for the weights.
+    means : ndarray of shape (k, d), float64
+        Numbers for the means, in units of the features.
+    covariances : ndarray, float64
+        Numbers for the covariances, in the shape of ``model.covariances_``.
+
+    See Also
+    --------
+    Bootstrap : The replicates that they come from.
+
+    Examples
+    --------
+    >>> from fastgmm.inference.resampling import Estimates
+    >>> Estimates._fields
+    ('weights', 'means', 'covariances')
+    """
 
     weights: Float
     means: Float
     covariances: Float
 
 
-class Bootstrap:
-    """Replicates of a fit; `fastgmm.bootstrap` makes it.
+class Bootstrap:  # numpydoc ignore=PR01
+    """Hold the replicates of a fit that `fastgmm.bootstrap` makes.
 
     Attributes
     ----------
-    weights, means, covariances : ndarray
-        Estimates of the replicates, (n_done, k), (n_done, k, d), (n_done, *covariances_.shape), components in the model's order.
-    n_done, n_failed : int
-        Replicates that there are, and that collapsed and were left out.
-    method : str
+    weights : ndarray of shape (n_done, k), float64
+        Weights of the replicates, with the components in the model's order.
+    means : ndarray of shape (n_done, k, d), float64
+        Means of the replicates.
+    covariances : ndarray of shape (n_done, *covariances_.shape), float64
+        Covariances of the replicates.
+    n_done : int
+        Number of replicates.
+    n_failed : int
+        Number of replicates that collapsed and were left out.
+    method : {'weighted', 'nonparametric', 'parametric'}
+        How the replicates were made.
     confidence_level : float
+        Default level of `interval`.
+
+    See Also
+    --------
+    bootstrap : Make it.
+
+    Examples
+    --------
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> found = fastgmm.bootstrap(fastgmm.GaussianMixture(2, random_state=0).fit(X), X, 20, random_state=0)
+    >>> found.n_done, found.means.shape, found.confidence_level
+    (20, (20, 2, 2), 0.95)
     """
 
     def __init__(
@@ -67,16 +108,77 @@ class Bootstrap:
 
     @property
     def standard_error(self) -> Estimates:
-        """Return the standard deviation of each parameter over the replicates."""
+        """Return the standard deviation of each parameter over the replicates, as `Estimates`.
+
+        See Also
+        --------
+        interval : Percentile intervals.
+
+        Examples
+        --------
+        >>> import fastgmm
+        >>> from fastgmm.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> found = fastgmm.bootstrap(fastgmm.GaussianMixture(2, random_state=0).fit(X), X, 20, random_state=0)
+        >>> error = found.standard_error
+        >>> error.weights.round(1).tolist(), error.means.shape
+        ([0.0, 0.0], (2, 2))
+        """
         return Estimates(*(values.std(axis=0, ddof=1) for values in self._values))
 
     @property
     def bias(self) -> Estimates:
-        """Return the mean of each parameter over the replicates less the model's estimate."""
+        """Return the mean of each parameter over the replicates less the model's estimate, as `Estimates`.
+
+        See Also
+        --------
+        standard_error : Standard deviations over the replicates.
+
+        Examples
+        --------
+        >>> import fastgmm
+        >>> from fastgmm.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> found = fastgmm.bootstrap(fastgmm.GaussianMixture(2, random_state=0).fit(X), X, 20, random_state=0)
+        >>> bool(abs(found.bias.weights).max() < 0.05)
+        True
+        """
         return Estimates(*(values.mean(axis=0) - own for values, own in zip(self._values, self._estimate, strict=True)))
 
     def interval(self, confidence_level: float | None = None) -> tuple[Estimates, Estimates]:
-        """Return the lower and the upper ends of percentile intervals of each parameter."""
+        """Return the lower and the upper ends of percentile intervals of each parameter.
+
+        Parameters
+        ----------
+        confidence_level : float, optional
+            Probability of the intervals, above 0 and below 1; by default the `confidence_level` that `bootstrap` was called with.
+
+        Returns
+        -------
+        low : Estimates
+            Lower ends.
+        high : Estimates
+            Upper ends.
+
+        Raises
+        ------
+        ValueError
+            If the level is not above 0 and below 1.
+
+        See Also
+        --------
+        standard_error : Standard deviations over the replicates.
+
+        Examples
+        --------
+        >>> import fastgmm
+        >>> from fastgmm.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> model = fastgmm.GaussianMixture(2, random_state=0).fit(X)
+        >>> low, high = fastgmm.bootstrap(model, X, 20, random_state=0).interval(0.9)
+        >>> bool((low.means < model.means_).all()), bool((model.means_ < high.means).all())
+        (True, True)
+        """
         level = self.confidence_level if confidence_level is None else confidence_level
         tail = 50.0 * (1.0 - _check_level(level))
         low, high = (
@@ -123,35 +225,41 @@ def bootstrap(
     Parameters
     ----------
     model : GaussianMixture
-        A model fitted to X; its maximum of the likelihood should be a converged one.
+        A model fitted to X; it should have converged to its maximum of the likelihood.
     X : array-like of shape (n, d)
         The data, in memory.
     n_resamples : int, default=999
-        Replicates. The standard error of a standard error is about 1 / sqrt(2 n_resamples) of it.
+        Number of replicates, at least 2. The standard error of a standard error is about 1 / sqrt(2 n_resamples) of it.
     method : {'weighted', 'nonparametric', 'parametric'}, default='weighted'
+        How replicates are made.
 
         'weighted'
-            Samples get weights from a flat Dirichlet distribution (weighted likelihood bootstrap: Newton & Raftery, J. R. Stat.
-            Soc. B 56(1), 1994; Rubin's Bayesian bootstrap). No sample drops out, so that no component is left with too few.
+            Samples get weights from a flat Dirichlet distribution (weighted likelihood bootstrap [1]_, Rubin's Bayesian
+            bootstrap [2]_). No sample drops out, so that no component is left with too few.
         'nonparametric'
-            n draws from the samples, with replacement (Efron 1979).
+            n draws from the samples, with replacement [3]_.
         'parametric'
             n draws from the model.
     confidence_level : float, default=0.95
-        Of the intervals, above 0 and below 1.
-    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+        Probability of the intervals, above 0 and below 1.
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
         Source of all draws. Replicate i has the same weights or draws whatever `n_resamples` is.
     progress : bool, default=False
-        Show a bar, or lines, on standard error.
+        Show a progress bar, or lines, on standard error.
 
     Returns
     -------
     Bootstrap
+        The replicates, their standard errors and their intervals.
 
     Raises
     ------
-    NotFittedError, ValueError, TypeError
-        If the model is not a fitted `GaussianMixture`, or all replicates collapse.
+    NotFittedError
+        If the model is not fitted.
+    TypeError
+        If the model is not a `GaussianMixture`, or X is not in memory.
+    ValueError
+        If X cannot be used, or fewer than two replicates do not collapse.
     KeyboardInterrupt
         On Ctrl-C before the second replicate is done. Later the replicates so far are returned, with a warning.
 
@@ -160,12 +268,34 @@ def bootstrap(
     UserWarning
         If replicates collapsed and were left out, or after Ctrl-C.
 
+    See Also
+    --------
+    likelihood_ratio_test : Test of the number of components.
+    BayesianGaussianMixture : A posterior of the parameters.
+
     Notes
     -----
     Up to 1024 samples replicates are fits by EM. With more, and up to 600 statistics (of full covariances there are
     k (1 + d + d (d + 1) / 2)), a replicate takes two or three passes, however slowly EM converges: Newton's method with the
-    derivative of the iteration at the estimate (`fastgmm.em.linearised`). First steps are taken together, in one read of X for up
-    to 128 replicates. A replicate that this does not lead to a maximum is fitted by EM.
+    derivative of the iteration at the estimate. First steps are taken together, in one read of X for up to 128 replicates. A
+    replicate that this does not lead to a maximum is fitted by EM.
+
+    References
+    ----------
+    .. [1] M. A. Newton and A. E. Raftery, "Approximate Bayesian inference with the weighted likelihood bootstrap", Journal of
+       the Royal Statistical Society B 56(1), 1994, 3-48.
+    .. [2] D. B. Rubin, "The Bayesian bootstrap", Annals of Statistics 9(1), 1981, 130-134.
+    .. [3] B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979, 1-26.
+
+    Examples
+    --------
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> model = fastgmm.GaussianMixture(2, random_state=0).fit(X)
+    >>> found = fastgmm.bootstrap(model, X, 50, random_state=0)
+    >>> found.standard_error.weights.round(2).tolist()
+    [0.03, 0.03]
     """
     source, step, params = _checked(model, X)
     n = _validation.check_integer("n_resamples", n_resamples, 2)
@@ -200,7 +330,7 @@ def bootstrap(
         warn(f"interrupted after {len(found)} of {n} replicates, which are kept", UserWarning)
     if failures:
         warn(
-            f"{len(failures)} of {n} replicates collapsed and are left out, so that what is left may vary too little: pass "
+            f"{len(failures)} of {n} replicates collapsed and are left out, so the others may vary too little: pass "
             "method='weighted', or fit with prior='default'",
             UserWarning,
         )
@@ -210,7 +340,7 @@ def bootstrap(
 def _check_level(value: Any) -> float:
     level = _validation.check_within("confidence_level", value, 0.0, 1.0)
     if level == 1.0:
-        raise ValueError("confidence_level must be a number above 0 and below 1, got 1: pass 0.95, say")
+        raise ValueError("confidence_level must be a number above 0 and below 1, got 1: pass 0.95, for example")
     return level
 
 
@@ -218,7 +348,8 @@ def _checked(model: Any, X: Any) -> tuple[ArraySource, Step, Params]:
     """Return the samples, the step that the model was fitted with, and its parameters."""
     if not isinstance(model, GaussianMixture):
         raise TypeError(
-            f"model must be a fitted GaussianMixture, got a {type(model).__name__}: a posterior says itself how uncertain it is"
+            f"model must be a fitted GaussianMixture, got a {type(model).__name__}: the posterior of a "
+            "BayesianGaussianMixture describes its uncertainty itself"
         )
     model._check_is_fitted()
     source: Any = model._source(X)
@@ -248,7 +379,7 @@ def _replicates(
                 ArraySource(_drawn(params, source.n_samples, rng).astype(source.dtype)), step, params, n_threads
             )
         return
-    # a quarter of the time that a RandomState takes, of which it is made
+    # seeded by the RandomState, and four times as fast
     generator = np.random.Generator(np.random.PCG64(rng.randint(0, 2**32, size=4, dtype=np.uint64)))
     linear = _linear(source, step, params, n, n_threads)
     together = 1 if linear is None else max(1, min(_MOST, _SHARED // (8 * source.n_samples)))

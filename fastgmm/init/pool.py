@@ -16,8 +16,31 @@ from fastgmm.em.lanes import lanes
 from fastgmm.kernels import kmeans as kernels
 
 
-class KMeansResult(NamedTuple):
-    """Centres (k, d) in the dtype of the data, labels (n,) int32, inertia, iterations."""
+class KMeansResult(NamedTuple):  # numpydoc ignore=PR01
+    """Hold the result of `kmeans`.
+
+    Attributes
+    ----------
+    centers : ndarray of shape (n_clusters, d)
+        Centres of the clusters, in the dtype of the data.
+    labels : ndarray of shape (n,), int32
+        The cluster of each sample: the index of the nearest centre.
+    inertia : float
+        Weighted sum of the squared distances of samples to their centres, in squared units of the data.
+    n_iter : int
+        Number of iterations.
+
+    See Also
+    --------
+    kmeans : Run k-means.
+
+    Examples
+    --------
+    >>> from fastgmm import kmeans
+    >>> centers, labels, inertia, n_iter = kmeans([[0.0], [1.0], [9.0]], 2, init=[[0.0], [9.0]])
+    >>> labels.tolist(), round(inertia, 6)
+    ([0, 0, 1], 0.5)
+    """
 
     centers: NDArray
     labels: NDArray[np.int32]

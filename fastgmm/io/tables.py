@@ -226,14 +226,14 @@ def _kind(text: TextFile | None, path: str, form: Format, key: str | None) -> st
     if kind not in _TEXT:
         refuse_form(path, form)
     if key is not None and kind != ".npz":
-        raise ValueError(f"{path}: key is given, but it has a meaning for .npz only")
+        raise ValueError(f"{path}: key is given, but it is for .npz only")
     return kind
 
 
 def refuse_form(path: str, form: Format) -> None:
     """Raise ValueError if options for text are given for a file of another kind."""
     for option in form.given():
-        raise ValueError(f"{path}: {option} is given, but it has a meaning for {listed(_PLAIN, 'or')} only")
+        raise ValueError(f"{path}: {option} is given, but it is for {listed(_PLAIN, 'or')} only")
 
 
 def choose_columns(

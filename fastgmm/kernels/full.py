@@ -21,13 +21,36 @@ from fastgmm.kernels.ir_moments import (
 from fastgmm.kernels.tile import gather, padded, weigh, worth_gathering
 
 
-class Full(NamedTuple):
-    """Parameters of the full layout.
+class Full(NamedTuple):  # numpydoc ignore=PR01
+    """Hold parameters packed for the full layout, as ``Params.packed`` returns them.
 
-    constant : (k,) float, log w_k + log det U_k - d/2 log 2 pi
-    means : (k, d) float, d padded with zeros
-    tile : samples in a tile
-    u : (k, size) float, the upper triangular U_k as `ir_density.pack_panels` lays them out, precision_k = U_k U_k^T
+    Attributes
+    ----------
+    constant : ndarray of shape (k,), float
+        ``log w_k + log det U_k - d/2 log 2 pi``.
+    means : ndarray of shape (k, padded d), float
+        Means, padded with zeros to a multiple of 4 features.
+    u : ndarray of shape (k, size), float
+        The upper triangular U_k as `ir_density.pack_panels` lays them out, where precision_k = U_k U_k^T.
+    n_features : int
+        Number of features d.
+    tile : int
+        Samples in a tile.
+
+    See Also
+    --------
+    tile_density : Densities under packed parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> from fastgmm.model.checks import check_parameters
+    >>> from fastgmm.model.layouts import FULL
+    >>> means, covariances = np.array([[0.0, 0.0], [5.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1))
+    >>> packed = check_parameters([0.5, 0.5], means, covariances, FULL, "full").packed(np.float64)
+    >>> type(packed).__name__, packed.constant.round(3).tolist()
+    ('Full', [-2.531, -2.531])
     """
 
     constant: np.ndarray

@@ -12,12 +12,41 @@ from fastgmm.kernels.ir_moments import moments
 from fastgmm.kernels.tile import gather, padded, weigh, worth_gathering
 
 
-class Tied(NamedTuple):
-    """Parameters of the tied layout.
+class Tied(NamedTuple):  # numpydoc ignore=PR01
+    """Hold parameters packed for the tied layout, as ``Params.packed`` returns them.
 
-    constant, factor : (k,) float, factor = -1/2; means : (k, d) float
-    u : (size,) float, upper triangular U as `ir_density.pack_panels` lays it out, precision = U U^T
-    centre : (d,) float, any point amid the data; transformed : (k, d) float, U^T (mean_k - centre)
+    Attributes
+    ----------
+    constant : ndarray of shape (k,), float
+        ``log w_k + log det U - d/2 log 2 pi``.
+    factor : ndarray of shape (k,), float
+        -1/2 for each component.
+    means : ndarray of shape (k, padded d), float
+        Means, padded with zeros to a multiple of 4 features.
+    u : ndarray of shape (size,), float
+        The upper triangular U as `ir_density.pack_panels` lays it out, where precision = U U^T.
+    centre : ndarray of shape (padded d,), float
+        Any point amid the data.
+    transformed : ndarray of shape (k, padded d), float
+        ``U^T (mean_k - centre)``.
+    n_features : int
+        Number of features d.
+    tile : int
+        Samples in a tile.
+
+    See Also
+    --------
+    tile_density : Densities under packed parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> from fastgmm.model.checks import check_parameters
+    >>> from fastgmm.model.layouts import TIED
+    >>> packed = check_parameters([0.5, 0.5], np.array([[0.0, 0.0], [5.0, 5.0]]), np.eye(2), TIED, "tied").packed(np.float64)
+    >>> type(packed).__name__, packed.factor.tolist()
+    ('Tied', [-0.5, -0.5])
     """
 
     constant: np.ndarray
@@ -30,10 +59,38 @@ class Tied(NamedTuple):
     tile: int
 
 
-class Diag(NamedTuple):
-    """Parameters of the diagonal layout.
+class Diag(NamedTuple):  # numpydoc ignore=PR01
+    """Hold parameters packed for the diagonal layout, as ``Params.packed`` returns them.
 
-    constant, factor : (k,) float, factor = -1/2; means, scale : (k, d) float, scale = 1 / standard deviation
+    Attributes
+    ----------
+    constant : ndarray of shape (k,), float
+        ``log w_k - sum_j log sigma_kj - d/2 log 2 pi``.
+    factor : ndarray of shape (k,), float
+        -1/2 for each component.
+    means : ndarray of shape (k, padded d), float
+        Means, padded with zeros to a multiple of 4 features.
+    scale : ndarray of shape (k, padded d), float
+        1 / standard deviation.
+    n_features : int
+        Number of features d.
+    tile : int
+        Samples in a tile.
+
+    See Also
+    --------
+    tile_density : Densities under packed parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> from fastgmm.model.checks import check_parameters
+    >>> from fastgmm.model.layouts import DIAG
+    >>> means, variances = np.array([[0.0, 0.0], [5.0, 5.0]]), np.full((2, 2), 4.0)
+    >>> packed = check_parameters([0.5, 0.5], means, variances, DIAG, "diag").packed(np.float64)
+    >>> type(packed).__name__, packed.scale[:, :2].tolist()
+    ('Diag', [[0.5, 0.5], [0.5, 0.5]])
     """
 
     constant: np.ndarray
@@ -44,8 +101,37 @@ class Diag(NamedTuple):
     tile: int
 
 
-class Spherical(NamedTuple):
-    """Parameters of the spherical layout: constant, factor (k,) float, factor = -1 / (2 variance); means (k, d) float."""
+class Spherical(NamedTuple):  # numpydoc ignore=PR01
+    """Hold parameters packed for the spherical layout, as ``Params.packed`` returns them.
+
+    Attributes
+    ----------
+    constant : ndarray of shape (k,), float
+        ``log w_k - d log sigma_k - d/2 log 2 pi``.
+    factor : ndarray of shape (k,), float
+        -1 / (2 variance) for each component.
+    means : ndarray of shape (k, padded d), float
+        Means, padded with zeros to a multiple of 4 features.
+    n_features : int
+        Number of features d.
+    tile : int
+        Samples in a tile.
+
+    See Also
+    --------
+    tile_density : Densities under packed parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> from fastgmm.model.checks import check_parameters
+    >>> from fastgmm.model.layouts import SPHERICAL
+    >>> means, variances = np.array([[0.0, 0.0], [5.0, 5.0]]), np.array([4.0, 1.0])
+    >>> packed = check_parameters([0.5, 0.5], means, variances, SPHERICAL, "spherical").packed(np.float64)
+    >>> type(packed).__name__, packed.factor.tolist()
+    ('Spherical', [-0.125, -0.5])
+    """
 
     constant: np.ndarray
     factor: np.ndarray

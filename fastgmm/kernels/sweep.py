@@ -43,11 +43,80 @@ LOG_PROB, RESPONSIBILITIES, LOG_DENSITY = 0, 1, 2
 
 
 def _density(parameters, work, m):
-    """Compute the weighted log-densities of a tile."""
+    """Compute the weighted log-densities of a tile, and their maximum over components.
+
+    Parameters
+    ----------
+    parameters : Full, Tied, Diag or Spherical
+        Packed parameters; their type determines the layout.
+    work : Scratch
+        Working memory: `x` is the input; ``resp[k, s] = log(w_k N(x_s | k))`` and ``top[s] = max_k resp[k, s]`` are the output.
+    m : int
+        Number of samples in the tile.
+
+    See Also
+    --------
+    load_tile : Fill the tile.
+    log_sum_exp_tile : Responsibilities from log-densities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> from fastgmm.model.checks import check_parameters
+    >>> from fastgmm.model.layouts import FULL
+    >>> means, covariances = np.array([[0.0, 0.0], [5.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1))
+    >>> packed = check_parameters([0.5, 0.5], means, covariances, FULL, "full").packed(np.float64)
+    >>> X = np.array([[0.0, 0.0], [5.0, 4.0], [1.0, 0.0]])
+    >>> samples = kernels.Samples(X.ravel(), offset=0, row=2, column=1, n_samples=3, n_features=2)
+    >>> work = kernels.new_scratch(packed)
+    >>> kernels.load_tile(samples, 0, 3, work.x)
+    >>> kernels.tile_density(packed, work, 3)
+    >>> work.resp[:, :3].round(3).tolist()
+    [[-2.531, -23.031, -3.031], [-27.531, -3.031, -23.031]]
+    """
 
 
 def _accumulate(parameters, work, m, lane, out):
-    """Add the statistics of a tile."""
+    """Add the statistics of a tile, about the means of the parameters.
+
+    Parameters
+    ----------
+    parameters : Full, Tied, Diag or Spherical
+        Packed parameters; their type determines the layout.
+    work : Scratch
+        Working memory: `x`, and `resp` whose product with `total` is the responsibility. Both are overwritten.
+    m : int
+        Number of samples in the tile.
+    lane : int
+        Index of the slice of `out` to add to.
+    out : Sums
+        Accumulators; `counts`, `sums` and `scatter` are added to, `log_likelihood` is not.
+
+    See Also
+    --------
+    log_sum_exp_tile : Responsibilities; afterwards set `total` to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> from fastgmm.model.checks import check_parameters
+    >>> from fastgmm.model.layouts import FULL
+    >>> means, covariances = np.array([[0.0, 0.0], [5.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1))
+    >>> packed = check_parameters([0.5, 0.5], means, covariances, FULL, "full").packed(np.float64)
+    >>> X = np.array([[0.0, 0.0], [5.0, 4.0], [1.0, 0.0]])
+    >>> samples = kernels.Samples(X.ravel(), offset=0, row=2, column=1, n_samples=3, n_features=2)
+    >>> work = kernels.new_scratch(packed)
+    >>> kernels.load_tile(samples, 0, 3, work.x)
+    >>> kernels.tile_density(packed, work, 3)
+    >>> likelihood = kernels.log_sum_exp_tile(work.resp, work.top, work.total, 3)
+    >>> work.total[:3] = 1.0  # responsibilities are complete
+    >>> out = kernels.Sums(np.zeros(1), np.zeros((1, 2)), np.zeros((2, 4)), np.zeros(FULL.accumulator_shape(2, 2)))
+    >>> kernels.tile_accumulate(packed, work, 3, 0, out)
+    >>> out.counts.round(3).tolist(), (out.sums[:, :2].round(3) + 0.0).tolist()
+    ([[2.0, 1.0]], [[1.0, 0.0], [0.0, -1.0]])
+    """
 
 
 tile_density = choose(

@@ -26,10 +26,36 @@ NEGLIGIBLE = 1e-24
 _ZERO, _ONE = np.float64(0.0), np.float64(1.0)
 
 
-class Samples(NamedTuple):
-    """X as flat memory, so that C- and Fortran-ordered, sliced and read-only input share one compiled kernel.
+class Samples(NamedTuple):  # numpydoc ignore=PR01
+    """Describe X as flat memory, so that C- and Fortran-ordered, sliced and read-only input share one compiled kernel.
 
-    flat : 1-D float, in; element (i, j) of X is ``flat[offset + i * row + j * column]``.
+    Attributes
+    ----------
+    flat : ndarray of shape (size,), float
+        Memory: element (i, j) of X is ``flat[offset + i * row + j * column]``.
+    offset : int
+        Index of the first element.
+    row : int
+        Distance between samples, in elements.
+    column : int
+        Distance between features, in elements.
+    n_samples : int
+        Number of samples.
+    n_features : int
+        Number of features.
+
+    See Also
+    --------
+    load_tile : Copy some samples into working memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> X = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> samples = kernels.Samples(X.ravel(), offset=0, row=2, column=1, n_samples=2, n_features=2)
+    >>> samples.flat[samples.offset + 1 * samples.row + 0 * samples.column].item()
+    3.0
     """
 
     flat: np.ndarray
@@ -40,13 +66,41 @@ class Samples(NamedTuple):
     n_features: int
 
 
-class Scratch(NamedTuple):
-    """A lane's working memory, allocated once per lane.
+class Scratch(NamedTuple):  # numpydoc ignore=PR01
+    """Hold the working memory for tiles of B samples, allocated once per lane.
 
-    x : (d, B) float, the tile; diff : (d, B) float, what is made of it for one component
-    resp : (k, B) float, weighted log-densities, then exponentials, then responsibilities
-    top, total : (B,) float, maximum and sum over components (or its reciprocal)
-    chosen : (B,) int64, samples that a component is responsible for; dense : (k,) bool, components that are for most
+    Attributes
+    ----------
+    x : ndarray of shape (padded d, B), float
+        The tile.
+    diff : ndarray of shape (padded d, B), float
+        Differences of the tile and the mean of one component, or what is computed from them.
+    resp : ndarray of shape (k, B), float
+        Weighted log-densities, then exponentials, then responsibilities.
+    top : ndarray of shape (B,), float
+        Maximum over components.
+    total : ndarray of shape (B,), float
+        Sum over components, or its reciprocal.
+    chosen : ndarray of shape (B,), int64
+        Samples that a component is responsible for.
+    dense : ndarray of shape (k,), bool
+        Components that are responsible for most samples of the tile.
+
+    See Also
+    --------
+    new_scratch : Allocate it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> from fastgmm.model.checks import check_parameters
+    >>> from fastgmm.model.layouts import FULL
+    >>> means, covariances = np.array([[0.0, 0.0], [5.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1))
+    >>> packed = check_parameters([0.5, 0.5], means, covariances, FULL, "full").packed(np.float64)
+    >>> work = kernels.new_scratch(packed)
+    >>> work.x.shape[0], work.resp.shape[0], len(work.top) == packed.tile
+    (4, 2, True)
     """
 
     x: np.ndarray
@@ -58,11 +112,33 @@ class Scratch(NamedTuple):
     dense: np.ndarray
 
 
-class Sums(NamedTuple):
-    """Accumulators, a slice per lane, float64.
+class Sums(NamedTuple):  # numpydoc ignore=PR01
+    """Hold the accumulators of a sweep, a slice per lane, float64.
 
-    log_likelihood : (lanes,); counts : (lanes, k); sums : (lanes * k, d); scatter : 2-D, rows by lane, as the layout
-    wants.
+    Attributes
+    ----------
+    log_likelihood : ndarray of shape (lanes,)
+        Log-likelihood of the samples of a lane.
+    counts : ndarray of shape (lanes, k)
+        Sums of responsibilities.
+    sums : ndarray of shape (lanes * k, padded d)
+        First moments; d is padded with zeros to a multiple of 4.
+    scatter : ndarray of two dimensions
+        Second moments, rows by lane, in the shape that the layout's ``accumulator_shape`` gives for one lane.
+
+    See Also
+    --------
+    tile_accumulate : Add the statistics of a tile.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> from fastgmm.model.layouts import FULL
+    >>> k, d = 3, 2
+    >>> sums = kernels.Sums(np.zeros(1), np.zeros((1, k)), np.zeros((k, 4)), np.zeros(FULL.accumulator_shape(k, d)))
+    >>> sums.scatter.shape
+    (6, 2)
     """
 
     log_likelihood: np.ndarray
@@ -82,7 +158,33 @@ def tile_width(most_bytes: int, n_features: int, itemsize: int) -> int:
 
 @helper(ELEMENTWISE)
 def new_scratch(parameters):
-    """Allocate a Scratch for packed parameters, in their dtype. The length of `top` is the width of its tiles."""
+    """Allocate the working memory for packed parameters, in their dtype.
+
+    Parameters
+    ----------
+    parameters : Full, Tied, Diag or Spherical
+        Packed parameters.
+
+    Returns
+    -------
+    Scratch
+        Working memory; the length of its `top` is the width B of a tile.
+
+    See Also
+    --------
+    load_tile : Copy samples into it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> from fastgmm.model.checks import check_parameters
+    >>> from fastgmm.model.layouts import FULL
+    >>> means, covariances = np.array([[0.0, 0.0], [5.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1))
+    >>> packed = check_parameters([0.5, 0.5], means, covariances, FULL, "full").packed(np.float64)
+    >>> kernels.new_scratch(packed).resp.dtype.name
+    'float64'
+    """
     means, width = parameters.means, parameters.tile
     k, d = means.shape
     x = aligned(d, width + _SKEW, means)
@@ -112,7 +214,39 @@ def padded(m):
 
 @helper(ELEMENTWISE)
 def load_tile(samples, start, m, x):
-    """Copy samples start..start+m into `x` (d, B), feature-major; the padding up to a whole step repeats the last."""
+    """Copy some samples into working memory, feature-major.
+
+    Parameters
+    ----------
+    samples : Samples
+        All samples.
+    start : int
+        Index of the first sample to copy.
+    m : int
+        Number of samples to copy, up to the width B of the tile.
+    x : ndarray of shape (padded d, B), float
+        Output: ``x[j, s]`` is feature j of sample start + s. The padding up to a whole step repeats the last sample.
+
+    See Also
+    --------
+    new_scratch : Allocate `x`.
+    tile_density : Densities of the tile.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> from fastgmm.model.checks import check_parameters
+    >>> from fastgmm.model.layouts import FULL
+    >>> means, covariances = np.array([[0.0, 0.0], [5.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1))
+    >>> packed = check_parameters([0.5, 0.5], means, covariances, FULL, "full").packed(np.float64)
+    >>> X = np.array([[0.0, 0.0], [5.0, 4.0], [1.0, 0.0]])
+    >>> samples = kernels.Samples(X.ravel(), offset=0, row=2, column=1, n_samples=3, n_features=2)
+    >>> work = kernels.new_scratch(packed)
+    >>> kernels.load_tile(samples, 0, 3, work.x)
+    >>> work.x[:2, :3].tolist()
+    [[0.0, 5.0, 1.0], [0.0, 4.0, 0.0]]
+    """
     for j in range(samples.n_features):
         base = samples.offset + j * samples.column + start * samples.row
         if samples.row == 1:
@@ -129,12 +263,49 @@ def load_tile(samples, start, m, x):
 def log_sum_exp_tile(resp, top, total, m):
     """Turn weighted log-densities into responsibilities, in place, and return the log-likelihood of the tile.
 
-    resp : (k, B) float, inout: in, log(w_k N(x | k)); out, responsibilities, zero in the padding
-    top : (B,) float, in, the maximum over k; total : (B,) float, out, 1 / sum_k exp(resp - top), zero in the padding
-    Cost: k m exponentials, m logarithms and reciprocals.
+    Parameters
+    ----------
+    resp : ndarray of shape (k, B), float
+        Input: ``log(w_k N(x | k))``. Output: responsibilities, zero in the padding.
+    top : ndarray of shape (B,), float
+        Input: the maximum of `resp` over components.
+    total : ndarray of shape (B,), float
+        Output: ``1 / sum_k exp(resp - top)``, zero in the padding.
+    m : int
+        Number of samples in the tile.
 
-    log p(x) = top + log sum_k exp(resp_k - top). A sample that no component reaches (top = -inf) has likelihood 0 and
+    Returns
+    -------
+    float64
+        Sum over samples of ``log p(x) = top + log sum_k exp(resp_k - top)``.
+
+    See Also
+    --------
+    tile_density : Compute `resp` and `top`.
+    tile_accumulate : Statistics from responsibilities.
+
+    Notes
+    -----
+    Cost: k m exponentials, m logarithms and reciprocals. A sample that no component reaches (top = -inf) has likelihood 0 and
     responsibilities 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import kernels
+    >>> from fastgmm.model.checks import check_parameters
+    >>> from fastgmm.model.layouts import FULL
+    >>> means, covariances = np.array([[0.0, 0.0], [5.0, 5.0]]), np.tile(np.eye(2), (2, 1, 1))
+    >>> packed = check_parameters([0.5, 0.5], means, covariances, FULL, "full").packed(np.float64)
+    >>> X = np.array([[0.0, 0.0], [5.0, 4.0], [1.0, 0.0]])
+    >>> samples = kernels.Samples(X.ravel(), offset=0, row=2, column=1, n_samples=3, n_features=2)
+    >>> work = kernels.new_scratch(packed)
+    >>> kernels.load_tile(samples, 0, 3, work.x)
+    >>> kernels.tile_density(packed, work, 3)
+    >>> round(kernels.log_sum_exp_tile(work.resp, work.top, work.total, 3), 3)
+    -8.593
+    >>> work.resp[:, :3].round(3).tolist()
+    [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
     """
     mp = padded(m)
     likelihood = exponentials_tile(resp, top, total, m)

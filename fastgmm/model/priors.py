@@ -43,26 +43,55 @@ _ROUNDINGS = 64.0
 
 
 class NormalInverseWishart:
-    """Conjugate prior of the mean and the covariance of each component (Fraley & Raftery, J. Classification 24, 2007).
+    """Describe a conjugate prior of the mean and the covariance of each component.
 
     The mean of a component is normal about `mean`, with the component's covariance divided by `shrinkage`; the covariance is
-    inverse-Wishart with `dof` degrees of freedom and the matrix `scale`. In a diagonal structure each variance is
+    inverse-Wishart with `dof` degrees of freedom and the matrix `scale` [1]_. In a diagonal structure each variance is
     inverse-gamma with its diagonal element of `scale`, and in a spherical one with the mean of the diagonal.
 
-    What is left out is as with ``prior="default"``, which is ``NormalInverseWishart()``: adapted to the data.
+    Defaults are adapted to the data: ``NormalInverseWishart()`` is the same as ``prior="default"``.
 
     Parameters
     ----------
     mean : array-like of shape (d,), optional
-        m; by default the mean of the data.
+        m, in units of the data; by default the mean of the data.
     shrinkage : float, default=0.01
         kappa, not negative: how many samples at `mean` the prior is worth. With 0 means are not drawn to `mean`.
     dof : float, optional
         nu, above d - 1; by default d + 2.
     scale : float or array-like of shape (d,) or (d, d), optional
-        Lambda: a symmetric, positive definite matrix, its diagonal, or one variance for all features. By default the
-        covariance of the data divided by k^(2/d), and in diagonal and spherical structures the mean of its diagonal, likewise.
-        If that covariance is singular, its diagonal, in which a constant feature has the smallest of the other variances.
+        Lambda, in squared units of the data: a symmetric, positive definite matrix, its diagonal, or one variance for all
+        features. By default the covariance of the data divided by k^(2/d), and in diagonal and spherical structures the mean of
+        its diagonal, likewise. If that covariance is singular, its diagonal, in which a constant feature has the smallest of
+        the other variances.
+
+    See Also
+    --------
+    GaussianMixture : Takes it as `prior`.
+    select : Takes it as `prior`.
+
+    Notes
+    -----
+    Each component has a prior of its own, restricted to the covariances of the structure. A covariance that all components
+    share (EII, EEI, EEE) has a single one. Up to a constant, the log-density of a covariance Sigma is
+
+    - full, tied: ``-(nu + d + 1)/2 log |Sigma| - 1/2 tr(Sigma^-1 Lambda)``;
+    - diag: ``sum_j -(nu + 2)/2 log sigma_j^2 - Lambda_jj / (2 sigma_j^2)``;
+    - spherical: ``-(nu + 2)/2 log sigma^2 - (tr Lambda / d) / (2 sigma^2)``.
+
+    References
+    ----------
+    .. [1] C. Fraley and A. E. Raftery, "Bayesian regularization for normal mixture estimation and model-based clustering",
+       Journal of Classification 24(2), 2007, 155-181.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import GaussianMixture, NormalInverseWishart
+    >>> X = [[0.0], [0.0], [0.0], [5.0], [6.0]]  # maximum likelihood would put a component on the three equal samples
+    >>> model = GaussianMixture(2, prior=NormalInverseWishart(scale=1.0), random_state=0).fit(X)
+    >>> bool((model.covariances_ > 0.1).all())
+    True
     """
 
     def __init__(
@@ -87,7 +116,33 @@ class NormalInverseWishart:
     __hash__ = None  # type: ignore[assignment]
 
     def checked(self, d: int) -> NormalInverseWishart:
-        """Return the prior with what is given as float64 arrays, `scale` as a matrix; ValueError if it is not a prior."""
+        """Return the prior with its parameters as checked float64 arrays.
+
+        Parameters
+        ----------
+        d : int
+            Number of features.
+
+        Returns
+        -------
+        NormalInverseWishart
+            A prior with `scale` as a matrix; what was left out is still None.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, `dof` or `shrinkage` is too small, or `scale` is not positive definite.
+
+        See Also
+        --------
+        completed : The prior with defaults in place of what was left out.
+
+        Examples
+        --------
+        >>> from fastgmm import NormalInverseWishart
+        >>> NormalInverseWishart(scale=2.0).checked(2).scale.tolist()
+        [[2.0, 0.0], [0.0, 2.0]]
+        """
         mean, scale, dof = self.mean, self.scale, self.dof
         shrinkage = _validation.check_non_negative("prior.shrinkage", self.shrinkage)
         if mean is not None:
@@ -103,11 +158,63 @@ class NormalInverseWishart:
 
     @classmethod
     def of_arrays(cls, values: Iterable[Any]) -> NormalInverseWishart:
-        """Return the prior of arrays, in the order of the parameters, in which numbers are arrays without dimensions."""
+        """Return the prior of arrays, as model files hold them.
+
+        Parameters
+        ----------
+        values : iterable of array-like
+            `mean`, `shrinkage`, `dof` and `scale` in that order; numbers are arrays without dimensions.
+
+        Returns
+        -------
+        NormalInverseWishart
+            The prior.
+
+        See Also
+        --------
+        checked : The prior with its parameters checked.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastgmm import NormalInverseWishart
+        >>> NormalInverseWishart.of_arrays([np.zeros(1), np.array(0.5), np.array(3.0), np.eye(1)]).shrinkage
+        0.5
+        """
         return cls(*(value.item() if np.ndim(value) == 0 else value for value in values))
 
     def of_features(self, kept: NDArray[np.int64], d: int) -> NormalInverseWishart:
-        """Return the prior of some of d features; `dof` is that of fewer features."""
+        """Return the marginal prior of some of the features; its `dof` is that of fewer features.
+
+        Parameters
+        ----------
+        kept : ndarray of int64
+            Indices of the features.
+        d : int
+            Number of all features.
+
+        Returns
+        -------
+        NormalInverseWishart
+            The prior of ``len(kept)`` features.
+
+        Raises
+        ------
+        ValueError
+            As `checked`.
+
+        See Also
+        --------
+        checked : The prior of all features.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastgmm import NormalInverseWishart
+        >>> part = NormalInverseWishart(mean=[1.0, 2.0], dof=4.0, scale=1.0).of_features(np.array([1]), 2)
+        >>> part.mean.tolist(), part.dof, part.scale.tolist()
+        ([2.0], 3.0, [[1.0]])
+        """
         whole = self.checked(d)
         return NormalInverseWishart(
             None if whole.mean is None else np.asarray(whole.mean)[kept],
@@ -118,11 +225,57 @@ class NormalInverseWishart:
 
     @property
     def needs_data(self) -> bool:
-        """Return whether data are needed for what is not given."""
+        """Return whether data are needed for parameters that were left out.
+
+        See Also
+        --------
+        completed : The prior with defaults in place of what was left out.
+
+        Examples
+        --------
+        >>> from fastgmm import NormalInverseWishart
+        >>> NormalInverseWishart().needs_data, NormalInverseWishart(mean=[0.0], scale=1.0).needs_data
+        (True, False)
+        """
         return self.mean is None or self.scale is None
 
     def completed(self, mean: Float, covariance: Float, structure: Structure, k: int) -> NormalInverseWishart:
-        """Return a checked prior with the defaults in place of what is missing, for data of this mean and covariance (d, d)."""
+        """Return a checked prior with the defaults in place of what was left out.
+
+        Parameters
+        ----------
+        mean : ndarray of shape (d,), float64
+            Mean of the data.
+        covariance : ndarray of shape (d, d), float64
+            Covariance of the data.
+        structure : Structure
+            Covariance structure of the model.
+        k : int
+            Number of components.
+
+        Returns
+        -------
+        NormalInverseWishart
+            A prior without None.
+
+        Raises
+        ------
+        ValueError
+            If the default scale is needed, and all variances of the data are zero.
+
+        See Also
+        --------
+        checked : The prior with what was left out still None.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastgmm import NormalInverseWishart
+        >>> from fastgmm.model.structures import STRUCTURES
+        >>> prior = NormalInverseWishart().checked(2).completed(np.zeros(2), 4 * np.eye(2), STRUCTURES["full"], k=2)
+        >>> prior.dof, prior.scale.tolist()
+        (4.0, [[2.0, 0.0], [0.0, 2.0]])
+        """
         d = len(mean)
         scale = self.scale
         if scale is None:
@@ -135,7 +288,32 @@ class NormalInverseWishart:
         )
 
     def of(self, structure: Structure, k: int) -> Prior:
-        """Return the count and the scatter that a complete prior adds to the components of a structure."""
+        """Return the count and the scatter that a complete prior adds to the components of a structure.
+
+        Parameters
+        ----------
+        structure : Structure
+            Covariance structure of the model.
+        k : int
+            Number of components.
+
+        Returns
+        -------
+        Prior
+            Statistics of the prior, in the layout of the structure.
+
+        See Also
+        --------
+        completed : Complete a prior.
+
+        Examples
+        --------
+        >>> from fastgmm import NormalInverseWishart
+        >>> from fastgmm.model.structures import STRUCTURES
+        >>> prior = NormalInverseWishart(mean=[0.0, 0.0], dof=4.0, scale=1.0).checked(2).of(STRUCTURES["full"], k=3)
+        >>> prior.counts.tolist(), prior.scatter.shape
+        ([8.0, 8.0, 8.0], (3, 2, 2))
+        """
         scale, layout = np.asarray(self.scale), structure.layout
         assert self.dof is not None
         d = len(scale)

@@ -24,43 +24,82 @@ if TYPE_CHECKING:
 Float = NDArray[np.float64]
 
 
-class Selection(Protocol):
-    """Input of `plot_criterion`: criteria of a grid of models, lower is better, NaN for models that could not be fitted."""
+class Selection(Protocol):  # numpydoc ignore=PR01
+    """Describe the input of `plot_criterion`: criteria of a grid of models, lower is better, NaN for models without a fit.
+
+    `fastgmm.Selection` is one.
+
+    See Also
+    --------
+    fastgmm.select : Make a selection.
+
+    Examples
+    --------
+    >>> from fastgmm.plotting import Selection
+    >>> sorted(name for name in vars(Selection) if not name.startswith("_"))[:3]
+    ['aic', 'best_covariance_type', 'best_n_components']
+    """
 
     @property
-    def n_components(self) -> tuple[int, ...]: ...
+    def n_components(self) -> tuple[int, ...]:  # numpydoc ignore=SA01,EX01
+        """Return the numbers of components, one for each row of the arrays."""
 
     @property
-    def covariance_types(self) -> tuple[str, ...]: ...
+    def covariance_types(self) -> tuple[str, ...]:  # numpydoc ignore=SA01,EX01
+        """Return the covariance types, one for each column of the arrays."""
 
     @property
-    def criterion(self) -> str:
+    def criterion(self) -> str:  # numpydoc ignore=SA01,EX01
         """Return the criterion that the best model was chosen by."""
 
     @property
-    def bic(self) -> NDArray:
-        """Return the values, (len(n_components), len(covariance_types)), as do `icl` and `aic`."""
+    def bic(self) -> NDArray:  # numpydoc ignore=SA01,EX01
+        """Return the BIC, of shape (len(n_components), len(covariance_types))."""
 
     @property
-    def icl(self) -> NDArray: ...
+    def icl(self) -> NDArray:  # numpydoc ignore=SA01,EX01
+        """Return the ICL, of the same shape."""
 
     @property
-    def aic(self) -> NDArray: ...
+    def aic(self) -> NDArray:  # numpydoc ignore=SA01,EX01
+        """Return the AIC, of the same shape."""
 
     @property
-    def best_n_components(self) -> int: ...
+    def best_n_components(self) -> int:  # numpydoc ignore=SA01,EX01
+        """Return the number of components of the best model."""
 
     @property
-    def best_covariance_type(self) -> str: ...
+    def best_covariance_type(self) -> str:  # numpydoc ignore=SA01,EX01
+        """Return the covariance type of the best model."""
 
 
 @dataclass(frozen=True)
-class CriterionArtists:
-    """Artists of `plot_criterion`.
+class CriterionArtists:  # numpydoc ignore=PR01
+    """Hold what `plot_criterion` drew.
 
-    lines : list of Line2D, one for each covariance type shown, in their order
-    best : Line2D, the ring around the best model shown
+    Attributes
+    ----------
+    axes : Axes
+        The axes drawn into.
+    lines : list of Line2D
+        A line for each covariance type shown, in their order.
+    best : Line2D
+        The ring around the best model shown.
     legend : Legend
+        The legend.
+
+    See Also
+    --------
+    plot_criterion : The function that draws.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> found = fastgmm.select(load_faithful().data, [1, 2, 3], ["EEE", "VVV"])
+    >>> fastgmm.plotting.plot_criterion(found, ax=Figure()).best.get_label()
+    'best: EEE, 3'
     """
 
     axes: Axes
@@ -85,29 +124,45 @@ def plot_criterion(
     ----------
     selection : Selection
         The result of ``fastgmm.select``.
-    ax : Axes, or Figure or SubFigure without axes, optional
+    ax : matplotlib.axes.Axes, or Figure or SubFigure without axes, optional
         Target of the drawing. By default pyplot's current axes.
     criterion : {'bic', 'icl', 'aic', 'stability'}, optional
-        By default the one of the selection.
+        Criterion to draw. By default the one of the selection.
     covariance_types : str or sequence of str, optional
         Covariance types of the selection to show. By default all.
 
     Returns
     -------
-    artists : CriterionArtists
+    CriterionArtists
+        Everything that was drawn.
 
     Raises
     ------
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
     ValueError, TypeError
         If `selection` is not a selection, does not have a criterion or a type, or has no value for any model to be shown.
+
+    See Also
+    --------
+    fastgmm.select : Fit the models.
+    fastgmm.Selection.plot : The same as a method.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> found = fastgmm.select(load_faithful().data, [1, 2, 3], ["EEE", "VVV"])
+    >>> artists = fastgmm.plotting.plot_criterion(found, ax=Figure(), criterion="icl")
+    >>> artists.axes.get_ylabel()
+    'ICL (axis inverted: up is better)'
     """
     optional("matplotlib", "plot_criterion")
     needed = ("n_components", "covariance_types", "criterion", "best_n_components", "best_covariance_type", *CRITERIA)
     if missing := [name for name in needed if not hasattr(selection, name)]:
         raise TypeError(
-            f"selection must be what fastgmm.select returned, got a {type(selection).__name__}, which has no {missing[0]!r}"
+            f"selection must be a result of fastgmm.select, got a {type(selection).__name__}, which has no {missing[0]!r}"
         )
     known_criteria = (*CRITERIA, "stability")
     name = _validation.check_choice(
@@ -174,8 +229,9 @@ def plot_convergence(
 
     Parameters
     ----------
-    models : fitted model, sequence of them, or dict of name and model
-    ax : Axes, or Figure or SubFigure without axes, optional
+    models : fitted model, sequence of them, or dict of str to fitted model
+        The fits to draw. The keys of a dict are their names in the legend.
+    ax : matplotlib.axes.Axes, or Figure or SubFigure without axes, optional
         Target of the drawing. By default pyplot's current axes.
     gap : bool, default=False
         Draw the gap to the highest value of each fit instead, on a logarithmic axis: a straight line is linear convergence.
@@ -183,17 +239,33 @@ def plot_convergence(
 
     Returns
     -------
-    lines : list of Line2D
-        One for each model.
+    list of Line2D
+        A line for each model.
 
     Raises
     ------
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
     NotFittedError
-        If a model has not been fitted.
+        If a model is not fitted.
     ValueError
         If a model has no iterations, or with `gap` too few, to draw.
+    TypeError
+        If `models` holds something that is not a model.
+
+    See Also
+    --------
+    plot_criterion : A criterion over many models.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> model = fastgmm.GaussianMixture(2, random_state=0).fit(load_faithful().data)
+    >>> (line,) = fastgmm.plotting.plot_convergence({"EM": model}, ax=Figure())
+    >>> line.get_label(), len(line.get_xdata()) == len(model.lower_bounds_)
+    ('EM', True)
     """
     optional("matplotlib", "plot_convergence")
     _validation.check_bool("gap", gap)
@@ -236,6 +308,6 @@ def _history(name: str, model: FittedMixture, gap: bool) -> tuple[NDArray[np.int
     if not len(values):
         raise ValueError(
             f"{name} has no {'two different values' if gap else 'iterations'} to draw: its lower_bounds_ has length "
-            f"{len(bounds)}: pass a model that fit has fitted, for gap in several iterations"
+            f"{len(bounds)}: pass a fitted model, which for gap needs several iterations"
         )
     return iterations, values

@@ -29,25 +29,44 @@ Float = NDArray[np.float64]
 
 #: Points of the mixture that masses of regions are counted with, in all; and places along an axis.
 _POINTS, _PLACES = 40_000, 161
-#: Standard deviations of components that are drawn, and the weight from which on they are.
+#: Standard deviations to which components are drawn, and the least weight of those that are.
 _REACH, _MATTERS = 4.0, 1e-3
 
 
 @dataclass(frozen=True)
-class DensityArtists:
-    """Artists of `plot_density`, and what its regions are.
+class DensityArtists:  # numpydoc ignore=PR01
+    """Hold what `plot_density` drew, and the levels of its regions.
 
+    Attributes
+    ----------
     axes : Axes
-    levels : ndarray
-        Densities of the borders of the regions, ascending: {x : density(x) >= level} has the probability that was asked for.
+        The axes drawn into.
+    levels : ndarray of float64
+        Densities at the borders of the regions, ascending: {x : density(x) >= level} has the probability that was asked for.
     lines : list of Line2D
         The density of one feature.
     regions : list of PolyCollection, or of one QuadContourSet
         Regions of one feature for each probability; the filled contours of two.
     contours : list of QuadContourSet
         The borders of the regions of two features.
-    points, histograms : list of PathCollection, of StepPatch
-        Samples of two features, and of one.
+    points : list of PathCollection
+        Samples of two features.
+    histograms : list of StepPatch
+        Samples of one feature.
+
+    See Also
+    --------
+    plot_density : The function that draws.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> model = fastgmm.GaussianMixture(2, random_state=0).fit(load_faithful().data)
+    >>> artists = fastgmm.plotting.plot_density(model, ax=Figure())
+    >>> len(artists.levels), len(artists.regions), len(artists.points)
+    (3, 1, 0)
     """
 
     axes: Axes
@@ -72,39 +91,66 @@ def plot_density(
 ) -> DensityArtists:
     """Draw the density of a fitted mixture in one or two features, with its regions of the highest density.
 
-    The region of probability p is the smallest one that holds so much of the mixture: all places whose density is above a level
-    (Hyndman, The American Statistician 50(2), 1996). Of several features it is that of the marginal. Levels come from 40 000
-    points that are spread evenly over the components, so that masses of regions are right to about 0.2 %.
+    The region of probability p is the smallest one that has this probability under the mixture: all places whose density is
+    above a level [1]_. Of a model of several features it is that of the marginal.
 
     Parameters
     ----------
     model : GaussianMixture or BayesianGaussianMixture
         A fitted model.
     X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection, optional
-        Data as in ``model.predict``: of one feature a histogram, of two points.
-    ax : Axes, Figure or SubFigure, optional
-        By default pyplot's current axes.
+        Data as in ``model.predict``: one feature is drawn as a histogram, two as points.
+    ax : matplotlib.axes.Axes, or Figure or SubFigure without axes, optional
+        Target of the drawing. By default pyplot's current axes.
     features : int or str, or sequence of one or two of these, optional
-        By default the first two, or the only one.
+        Features to show, by index or name. By default the first two, or the only one.
     probabilities : float or sequence of float, default=(0.5, 0.8, 0.95)
-        Of the regions, above 0 and below 1.
+        Probabilities of the regions, above 0 and below 1.
     sample_weight : array-like of shape (n,), optional
         Weights of the histogram; samples of weight zero are left out.
     max_points : int, default=5000
-        Points that are drawn, at most; of more samples, this many chosen at random.
+        Maximum number of points that are drawn; of more samples, this many chosen at random.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=0
         Source of that choice.
 
     Returns
     -------
-    artists : DensityArtists
+    DensityArtists
+        Everything that was drawn, and the levels of the regions.
 
     Raises
     ------
     ImportError
-        Without matplotlib.
-    NotFittedError, ValueError, TypeError
-        If the model is not fitted, lacks features or refuses the data, or noise lies in a box that is not along the axes.
+        If matplotlib is not installed.
+    NotFittedError
+        If the model is not fitted.
+    ValueError, TypeError
+        If the model lacks features or refuses the data, or noise lies in a box that is not along the axes.
+
+    See Also
+    --------
+    plot_mixture : Draw the components, in any number of features.
+    GaussianMixture.marginal : The mixture of some of the features.
+
+    Notes
+    -----
+    Levels come from 40 000 points that are spread evenly over the components, so that probabilities of regions are right to
+    about 0.2 %.
+
+    References
+    ----------
+    .. [1] R. J. Hyndman, "Computing and graphing highest density regions", The American Statistician 50(2), 1996, 120-126.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> model = fastgmm.GaussianMixture(2, random_state=0).fit(X)
+    >>> artists = fastgmm.plotting.plot_density(model, X, ax=Figure(), features=1, probabilities=[0.5, 0.9])
+    >>> len(artists.lines), len(artists.regions), len(artists.histograms)
+    (1, 2, 1)
     """
     optional("matplotlib", "plot_density")
     if not isinstance(model, FittedMixture):

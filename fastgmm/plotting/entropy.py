@@ -21,8 +21,33 @@ Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class EntropyArtists:
-    """Artists of `plot_entropy`: points, the two lines that meet at the elbow, and the numbers of clusters beside the points."""
+class EntropyArtists:  # numpydoc ignore=PR01
+    """Hold what `plot_entropy` drew.
+
+    Attributes
+    ----------
+    axes : Axes
+        The axes drawn into.
+    points : list of Line2D
+        The points, all in one Line2D.
+    lines : list of Line2D
+        The two lines that meet at the elbow; none if there is no elbow.
+    texts : list of Text
+        The numbers of clusters beside the points.
+
+    See Also
+    --------
+    plot_entropy : The function that draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from matplotlib.figure import Figure
+    >>> from fastgmm.plotting import plot_entropy
+    >>> artists = plot_entropy(np.array([0.0, 1.0, 9.0]), np.array([90.0, 40.0, 0.0]), 2, ax=Figure())
+    >>> len(artists.points), len(artists.lines), len(artists.texts)
+    (1, 2, 3)
+    """
 
     axes: Axes
     points: list[Line2D] = field(default_factory=list)
@@ -33,20 +58,45 @@ class EntropyArtists:
 def plot_entropy(
     entropies: Float, moved: Float, elbow: int | None, *, ax: Axes | FigureBase | None = None
 ) -> EntropyArtists:
-    """Draw the entropies (k,) of 1 to k clusters over the samples `moved` (k,) by merging, and two lines that meet at `elbow`.
+    """Draw the entropies of 1 to k clusters over the samples moved by merging, and two lines that meet at the elbow.
 
     Parameters
     ----------
-    entropies, moved : ndarray of shape (k,)
-        As `fastgmm.merge` has them.
+    entropies : ndarray of shape (k,), float64
+        Entropies, as ``fastgmm.merge(...).entropies``.
+    moved : ndarray of shape (k,), float64
+        Samples in merged clusters, as ``fastgmm.merge(...).moved``.
     elbow : int or None
-        Number of clusters.
-    ax : Axes, Figure or SubFigure, optional
-        By default pyplot's current axes.
+        Number of clusters where the lines meet; None for no lines.
+    ax : matplotlib.axes.Axes, or Figure or SubFigure without axes, optional
+        Target of the drawing. By default pyplot's current axes.
 
     Returns
     -------
-    artists : EntropyArtists
+    EntropyArtists
+        Everything that was drawn.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError, TypeError
+        If `ax` is not one of those, or a figure has axes already.
+
+    See Also
+    --------
+    fastgmm.merge : Merge components, and find the elbow.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_iris
+    >>> X = load_iris().data
+    >>> found = fastgmm.merge(fastgmm.GaussianMixture(4, random_state=0).fit(X), X)
+    >>> artists = fastgmm.plotting.plot_entropy(found.entropies, found.moved, found.elbow, ax=Figure())
+    >>> artists.axes.get_ylabel()
+    'entropy of the clusters'
     """
     optional("matplotlib", "plot_entropy")
     axes = panels_of(ax, 1, "plot_entropy")()

@@ -45,24 +45,41 @@ _TINY = 0.01
 
 
 @dataclass(frozen=True)
-class MixtureArtists:
-    """Artists of `plot_mixture`: each list is ordered by panel, and within a panel by component.
+class MixtureArtists:  # numpydoc ignore=PR01
+    """Hold what `plot_mixture` drew: each list is ordered by panel, and within a panel by component.
 
+    Attributes
+    ----------
     axes : list of Axes
-        Those drawn into: one, or for a pair grid the lower triangle with the diagonal, row by row.
+        The axes drawn into: one, or for a pair grid the lower triangle with the diagonal, row by row.
     points : list of PathCollection, of LineCollection in one dimension
         Samples of each component that is the most probable one of any.
     ellipses : list of Ellipse
-        For each component, one for each of `n_std`.
+        Ellipses of each component, one for each of `n_std`.
     means : list of PathCollection, of LineCollection in one dimension
-        For each component.
+        The mean of each component.
     lines : list of Line2D
         Densities of one feature: of the mixture, and of each component times its weight.
     histograms : list of StepPatch
+        Histograms of single features.
     texts : list of Artist
         Numbers of the components at their means, the legend of a pair grid, and a note on samples outside the figure, if any.
     crosses : list of PathCollection
-        At the means of components that are too small to be seen, panel by panel.
+        Crosses at the means of components that are too small to be seen, panel by panel.
+
+    See Also
+    --------
+    plot_mixture : The function that draws.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> model = fastgmm.GaussianMixture(2, random_state=0).fit(load_faithful().data)
+    >>> artists = fastgmm.plotting.plot_mixture(model, ax=Figure(), n_std=[1, 2, 3])
+    >>> len(artists.axes), len(artists.ellipses), len(artists.means)
+    (1, 6, 2)
     """
 
     axes: list[Axes] = field(default_factory=list)
@@ -127,30 +144,21 @@ def plot_mixture(
     max_points: int = 5000,
     random_state: Any = 0,
 ) -> MixtureArtists:
-    """Draw a fitted mixture and its view of data.
+    """Draw a fitted mixture, and the samples by component.
 
     One feature: a histogram, the density of the mixture, that of each component times its weight, and below the axis a stem
     for each sample, whose length is its uncertainty. Two features: samples in the colour of their most probable component,
     larger if more uncertain, and the components as ellipses with their numbers at the means. More: a pair grid, with the
     marginal ellipses in the lower triangle and the marginal densities on the diagonal.
 
-    Uncertainty is 1 minus the probability of the most probable component: from 0 to 1 - 1/k. It and the component are
-    computed from all features, whichever are shown. Samples of noise are grey crosses; in densities of a single feature noise
-    is a grey line.
-
-    The axes show the bulk of the data and the components that hold 2 % of it or 10 samples. Samples and components far enough
-    away to hide everything else are left out of the figure, which says how many. A component whose standard deviations are
-    below a hundredth of the figure, such as one on equal samples, gets a cross of dashed lines. Densities that narrow do not
-    set the height of a figure.
-
     Parameters
     ----------
-    model : GaussianMixture
+    model : GaussianMixture or BayesianGaussianMixture
         A fitted model.
     X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection, optional
         Data as in ``model.predict``, with all d features; samples with missing values are not drawn. Without data only the
-        components are.
-    ax : Axes, Figure or SubFigure, or array of (m, m) Axes, optional
+        components are drawn.
+    ax : matplotlib.axes.Axes, Figure, SubFigure, or array of (m, m) Axes, optional
         Target of the drawing: Axes for one or two features, an array of them for a grid of m; a figure without axes gets
         these. By default pyplot's current axes, or for a grid a new pyplot figure.
     features : int or str, or sequence of these, optional
@@ -158,10 +166,10 @@ def plot_mixture(
     feature_names : sequence of d str, optional
         Names of the features, if the model has none (`feature_names_in_`) or to show others.
     sample_weight : array-like of shape (n,), optional
-        As in `fit`; histograms are weighted with it, and samples of weight zero are left out.
+        Weights as in `fit`; histograms are weighted with them, and samples of weight zero are left out.
     uncertainty : bool, default=True
         Whether the sizes of points and lengths of stems show the uncertainty.
-    n_std : float or sequence of float, default=(1, 2)
+    n_std : float or sequence of float, default=(1.0, 2.0)
         Mahalanobis radii r of the ellipses ``(x - mean)^T covariance^-1 (x - mean) = r^2``. A component of two features has
         the probability 1 - exp(-r^2 / 2) inside: 39 % and 86 % for 1 and 2. Single features have no ellipses.
     max_points : int, default=5000
@@ -172,16 +180,45 @@ def plot_mixture(
 
     Returns
     -------
-    artists : MixtureArtists
+    MixtureArtists
+        Everything that was drawn.
 
     Raises
     ------
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
     NotFittedError
-        If the model has not been fitted.
+        If the model is not fitted.
     ValueError, TypeError
         If ``model.predict`` refuses the data, the model does not have the features, or the axes do not suit.
+
+    See Also
+    --------
+    plot_classification : The same without uncertainty.
+    plot_density : The density of one or two features.
+
+    Notes
+    -----
+    Uncertainty is 1 minus the probability of the most probable component: from 0 to 1 - 1/k. It and the component are
+    computed from all features, whichever are shown. Samples of noise are grey crosses; in densities of a single feature noise
+    is a grey line.
+
+    The axes show the bulk of the data and the components that hold 2 % of it or 10 samples. Samples and components far enough
+    away to hide everything else are left out of the figure, which says how many. A component whose standard deviations are
+    below a hundredth of the figure, such as one on equal samples, gets a cross of dashed lines. Densities that narrow do not
+    set the height of a figure.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_iris
+    >>> iris = load_iris()
+    >>> model = fastgmm.GaussianMixture(3, random_state=0).fit(iris.data)
+    >>> figure = Figure(figsize=(8, 8))
+    >>> artists = fastgmm.plotting.plot_mixture(model, iris.data, ax=figure, feature_names=iris.feature_names)
+    >>> len(artists.axes)  # the lower triangle of 4 x 4 panels
+    10
     """
     optional("matplotlib", "plot_mixture")
     if not isinstance(model, FittedMixture):
@@ -216,20 +253,40 @@ def plot_mixture(
 def plot_classification(model: FittedMixture, X: Any, **options: Any) -> MixtureArtists:
     """Draw samples in the colour of their most probable component, all of one size, and the components.
 
-    As `plot_mixture` without uncertainty, whose options it takes.
+    The figure is that of `plot_mixture` without uncertainty.
 
     Parameters
     ----------
     model : GaussianMixture or BayesianGaussianMixture
         A fitted model.
     X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-        As in ``model.predict``.
+        Samples as in ``model.predict``.
     **options
-        Of `plot_mixture`.
+        Options of `plot_mixture`.
 
     Returns
     -------
-    artists : MixtureArtists
+    MixtureArtists
+        Everything that was drawn.
+
+    Raises
+    ------
+    ImportError, ValueError, TypeError
+        As `plot_mixture`, and ValueError if X is None.
+
+    See Also
+    --------
+    plot_uncertainty : Larger points where the component is less certain.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> model = fastgmm.GaussianMixture(2, random_state=0).fit(X)
+    >>> len(fastgmm.plotting.plot_classification(model, X, ax=Figure()).points)
+    2
     """
     return plot_mixture(model, _needed(X, "plot_classification"), **({"uncertainty": False} | options))
 
@@ -237,20 +294,42 @@ def plot_classification(model: FittedMixture, X: Any, **options: Any) -> Mixture
 def plot_uncertainty(model: FittedMixture, X: Any, **options: Any) -> MixtureArtists:
     """Draw samples in the colour of their most probable component, the larger the less certain it is, and the components.
 
-    As `plot_mixture`, whose options it takes; uncertainty is 1 minus the probability of the most probable component.
+    The figure is that of `plot_mixture`; uncertainty is 1 minus the probability of the most probable component.
 
     Parameters
     ----------
     model : GaussianMixture or BayesianGaussianMixture
         A fitted model.
     X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-        As in ``model.predict``.
+        Samples as in ``model.predict``.
     **options
-        Of `plot_mixture`.
+        Options of `plot_mixture`.
 
     Returns
     -------
-    artists : MixtureArtists
+    MixtureArtists
+        Everything that was drawn.
+
+    Raises
+    ------
+    ImportError, ValueError, TypeError
+        As `plot_mixture`, and ValueError if X is None.
+
+    See Also
+    --------
+    plot_classification : Points of one size.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> import fastgmm
+    >>> from fastgmm.datasets import load_faithful
+    >>> X = load_faithful().data
+    >>> model = fastgmm.GaussianMixture(2, random_state=0).fit(X)
+    >>> artists = fastgmm.plotting.plot_uncertainty(model, X, ax=Figure())
+    >>> areas = artists.points[0].get_sizes()
+    >>> bool(areas.max() > areas.min())
+    True
     """
     return plot_mixture(model, _needed(X, "plot_uncertainty"), **({"uncertainty": True} | options))
 
@@ -558,7 +637,7 @@ def _complete(source: ArraySource) -> ArraySource:
         return source
     kept = ~np.isnan(source.X).any(axis=1)
     if not kept.any():
-        raise ValueError("no sample has a value of each feature, so that there are none to draw: pass model.impute(X)")
+        raise ValueError("no sample has a value of each feature, so there is none to draw: pass model.impute(X)")
     weights = None if source.weights is None else source.weights[kept]
     return ArraySource(source.X[kept], weights, source.weight_unit)
 

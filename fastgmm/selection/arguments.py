@@ -25,7 +25,7 @@ def check_sizes(n_components: Any) -> tuple[int, ...]:
 
 
 def check_choices(sizes: Sequence[int], criterion: str, init_params: str, weight_type: str) -> None:
-    """Raise ValueError if one of the choices is none of those that there are."""
+    """Raise ValueError if a choice is unknown."""
     _validation.check_choice("criterion", criterion, (*CRITERIA, STABILITY))
     if criterion == STABILITY:
         _check_partitions(sizes)
@@ -60,7 +60,7 @@ def _check_once(name: str, values: Sequence[Any]) -> None:
 
 
 def structures_of(names: Sequence[str] | None, d: int) -> list[Structure]:
-    """Return the structures of d features by their names, of all that there are if `names` is None."""
+    """Return the structures of d features by their names; all of them if `names` is None."""
     if names is None:
         names = MCLUST_NAMES if d > 1 else ("E", "V")
     structures = [STRUCTURES[name] for name in names]
@@ -72,5 +72,5 @@ def structures_of(names: Sequence[str] | None, d: int) -> list[Structure]:
 def _check_partitions(sizes: Sequence[int]) -> None:
     if max(sizes) == 1:
         raise ValueError(
-            "criterion='stability' compares partitions, and one component has but one: pass an n_components of 2 or more"
+            "criterion='stability' compares partitions, and a single component has only one: pass an n_components of 2 or more"
         )

@@ -1,4 +1,4 @@
-"""Cells of a search, one for each size and structure: what is found of them, and why there is nothing."""
+"""Cells of a search, one for each size and structure: their fits, or the reasons why they have none."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Cells:
         self.interrupted = False
 
     def completed(self) -> int:
-        """Give cells that were not run a reason; return how many they are."""
+        """Give a reason to the cells that were not run; return how many there are."""
         left = [(k, one.name) for k in self._sizes for one in self._structures if (k, one.name) not in self.cells]
         self.cells |= {
             key: Cell(reason=Reason("the search was interrupted before it was fitted", -1.0)) for key in left
@@ -140,7 +140,7 @@ class Cells:
         return structure.mclust_name if self._source.n_features > 1 else structure.in_one_feature.name
 
     def _impossible(self, k: int, structure: Structure) -> Reason | None:
-        """Return why a cell cannot have a fit, from whatever start, or None."""
+        """Return why a cell cannot have a fit from any start, or None."""
         key = k, structure.name
         if key not in self._refusals:
             self._refusals[key] = self._refused_before(k, structure)

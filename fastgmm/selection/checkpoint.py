@@ -1,8 +1,8 @@
 """The state of a search in a file, so that it can be killed and resumed.
 
 The file is an archive (`io.archive`: ``.npz`` without pickle). The header lists what is done: cells of the data, and for little
-data, or the sample of large data, what the races of whole sizes found. Entries are called by stage, size, structure and array,
-such as ``cell.3.VVV.means``.
+data, or the sample of large data, the results of the races of complete sizes. Entries are named by stage, size, structure and
+array, such as ``cell.3.VVV.means``.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class SearchCheckpoint(Checkpoint):
         return {(k, name): self._cell(k, name, about) for k, name, about in self._header.get("cells", [])}
 
     def found(self) -> tuple[dict[Key, Found], dict[Key, Found], dict[Key, Reason]]:
-        """Return what races of whole sizes found, before and after the structures shared, and why they found nothing."""
+        """Return the results of complete sizes, before and after sharing among structures, and reasons for missing ones."""
         first = {(k, name): self._found("first", k, name) for k, name in self._header.get("first", [])}
         found = {(k, name): self._found("found", k, name) for k, name in self._header.get("found", [])}
         return first, found, {(k, name): _reason(about) for k, name, about in self._header.get("refused", [])}
 
     def store_cells(self, cells: Mapping[Key, Cell], *, now: bool = False) -> None:
-        """Write the cells that are done, if the last time is long enough ago."""
+        """Write the cells that are done, if enough time has passed since the last write."""
         with self._lock:
             self._header["cells"] = [[k, name, _about(cell)] for (k, name), cell in cells.items()]
             for (k, name), cell in cells.items():
@@ -81,7 +81,7 @@ class SearchCheckpoint(Checkpoint):
         *,
         now: bool = False,
     ) -> None:
-        """Write what the races of whole sizes found, if the last time is long enough ago."""
+        """Write the results of races of complete sizes, if enough time has passed since the last write."""
         with self._lock:
             for stage, results in (("first", first), ("found", found)):
                 self._header[stage] = [list(key) for key in results]

@@ -1,4 +1,4 @@
-"""What a race of a cell found."""
+"""Result of the race of a cell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Float = NDArray[np.float64]
 
 @dataclass(eq=False)
 class Found:
-    """What a race found: a mixture in the full layout, its bounds, and covariances of its components' own samples."""
+    """Result of a race: a mixture in the full layout, its bounds, and covariances of its components' own samples."""
 
     mixture: Mixture
     own: Float

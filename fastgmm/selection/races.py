@@ -37,7 +37,7 @@ _CUTS = 4
 
 
 class _Place(NamedTuple):
-    """Where the races of a size run: arrays for as many candidates as there may be, and what the compiled loop works in."""
+    """Memory for the races of a size: arrays for all candidates that there may be, and scratch of the compiled loop."""
 
     candidates: Mixture
     field: Field
@@ -47,7 +47,7 @@ class _Place(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """What the races of a structure have in common: its rule, the constants of its M-steps, and the plan but for the numbers."""
+    """Common settings of the races of a structure: its rule, the constants of its M-steps, and the plan without its numbers."""
 
     rule: Rule
     constants: Structured
@@ -125,7 +125,7 @@ class Races(Cells):
         return self.cells
 
     def _restored(self) -> list[int]:
-        """Take over what the checkpoint has of whole sizes; return the other sizes."""
+        """Take complete sizes from the checkpoint; return the other sizes."""
         if self._checkpoint is None:
             return list(self._sizes)
         first, found, refused = self._checkpoint.found()
@@ -149,7 +149,7 @@ class Races(Cells):
         self._whole.add(k)
 
     def _store(self, *, now: bool = False) -> None:
-        """Write what is done of whole sizes."""
+        """Write the sizes that are complete."""
         if self._checkpoint is not None:
             first, found, cells = dict(self._first), dict(self._found), dict(self.cells)
             refused = {
@@ -196,7 +196,7 @@ class Races(Cells):
         self._store()
 
     def _hopeless(self, k: int, structure: Structure) -> Reason | None:
-        """Return why a cell hardly has a valid fit: those of one and of two components less have none, or None if they have.
+        """Return why a cell is unlikely to have a valid fit, or None: those of one and of two components less have none.
 
         Of 415 such cells of 49 real tables 5 had a valid fit, and none was the best.
         """
@@ -336,7 +336,7 @@ class Races(Cells):
                 self.cells.pop(key, None)
 
     def _contained(self, k: int, structure: Structure) -> list[Found]:
-        """Return what was found for the richest structures that this one contains, among those with a fit of this size."""
+        """Return the results for the richest structures that this one contains, among those with a fit of this size."""
         inside = [other for other in self._inside[structure.name] if (k, other) in self._found]
         within = {name for other in inside for name in self._inside[other]}
         return [self._found[k, other] for other in inside if other not in within]
@@ -380,7 +380,7 @@ _GOOD = (UNDECIDED, CONVERGED, DOUBTFUL)
 
 
 def _axes(k: int, d: int) -> int:
-    """Return across how many axes each of k components is cut: with few components across several."""
+    """Return the number of axes across which each of k components is cut: several if there are few components."""
     return min(max(_CUTS // k, 1), d) if k else 0
 
 

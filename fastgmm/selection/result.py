@@ -16,6 +16,7 @@ from fastgmm._names import CRITERIA
 from fastgmm.em.result import FitResult
 from fastgmm.estimators.gaussian_mixture import GaussianMixture
 from fastgmm.estimators.left_out import LeftOut
+from fastgmm.estimators.notebook import Table, page
 from fastgmm.model.priors import NormalInverseWishart
 
 Float = NDArray[np.float64]
@@ -25,8 +26,43 @@ STABILITY = "stability"
 _COLUMNS = 7
 
 
-class Row(NamedTuple):
-    """One model of a selection; NaN and a `reason` if it has no fit."""
+class Row(NamedTuple):  # numpydoc ignore=PR01
+    """Hold the criteria of one model of a selection, or the reason why it has no fit.
+
+    Attributes
+    ----------
+    n_components : int
+        Number of components.
+    covariance_type : str
+        Covariance structure.
+    bic, icl, aic : float
+        Criteria, lower is better; NaN if there is no fit.
+    log_likelihood : float
+        Log-likelihood of all samples, each as often as its weight says; NaN if there is no fit.
+    entropy : float
+        ``-sum_ik z_ik log z_ik`` of the responsibilities; NaN if there is no fit.
+    n_parameters : int
+        Number of free parameters.
+    converged : bool
+        Whether EM reached `tol` within `max_iter`.
+    reason : str
+        Why there is no fit; empty if there is one.
+    stability : float
+        Mean adjusted Rand index of the partitions of subsamples, higher is better; NaN unless that was asked for.
+
+    See Also
+    --------
+    Selection.table : All rows.
+    Selection.ranking : Rows of the models that have a fit, the best first.
+
+    Examples
+    --------
+    >>> from fastgmm import select
+    >>> from fastgmm.datasets import load_faithful
+    >>> row = select(load_faithful().data, 2, "EEE").table[0]
+    >>> row.n_components, row.covariance_type, round(row.bic, 1), row.n_parameters
+    (2, 'EEE', 2325.2, 8)
+    """
 
     n_components: int
     covariance_type: str
@@ -41,40 +77,77 @@ class Row(NamedTuple):
     stability: float = math.nan
 
     def badness(self, criterion: str) -> float:
-        """Return what is lower for the better model: the criterion, or the negative of the stability."""
+        """Return a number that is lower for the better model: the criterion, or the negative of the stability.
+
+        Parameters
+        ----------
+        criterion : {'bic', 'icl', 'aic', 'stability'}
+            The criterion.
+
+        Returns
+        -------
+        float
+            Its value, with the sign changed for 'stability'; NaN if the model has no fit.
+
+        See Also
+        --------
+        Selection.ranking : Models sorted by it.
+
+        Examples
+        --------
+        >>> from fastgmm.selection import Row
+        >>> Row(2, "EEE", 10.0, 11.0, 9.0, -1.0, 0.5, 8, True, "", stability=0.75).badness("stability")
+        -0.75
+        """
         value = float(getattr(self, criterion))
         return -value if criterion == STABILITY else value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Selection:
-    """Models of several sizes and structures fitted to the same data, and their criteria.
+class Selection:  # numpydoc ignore=PR01
+    """Hold the models of several sizes and structures that `select` fitted to the same data, and their criteria.
 
     The arrays have a row for each number of components and a column for each covariance type; NaN if there is no fit.
 
     Attributes
     ----------
     n_components : tuple of int
+        The numbers of components, one for each row.
     covariance_types : tuple of str
+        The covariance types, one for each column.
     criterion : {'bic', 'icl', 'aic', 'stability'}
-        The one that `best_model` and `ranking` use.
+        The criterion that `best_model` and `ranking` use.
     bic, icl, aic : ndarray of float64
-        As `GaussianMixture.bic`, `icl` and `aic`: lower is better. mclust prints the negatives of the first two.
+        Criteria as `GaussianMixture.bic`, `icl` and `aic`: lower is better. mclust prints the negatives of the first two.
     log_likelihood : ndarray of float64
-        Of all samples, each as often as its weight says.
+        Log-likelihood of all samples, each as often as its weight says.
     entropy : ndarray of float64
         ``-sum_ik z_ik log z_ik`` of the responsibilities: 0 if every sample belongs to a component for certain.
     n_parameters : ndarray of int64
-        Free parameters.
+        Number of free parameters.
     converged : ndarray of bool
         Whether EM reached `tol` within `max_iter`.
     reasons : dict
-        (number of components, covariance type) -> why that model has no fit.
+        Why models have no fit: from (number of components, covariance type) to the reason.
     n_samples : float
-        n of the criteria: the sum of the weights, or their effective size.
+        The n of the criteria: the sum of the weights, or their effective size.
     stability : ndarray of float64
-        Mean adjusted Rand index of the partitions that subsamples lead to, at most 1, higher is better; NaN for a single
+        Mean adjusted Rand index of the partitions of subsamples, at most 1, higher is better. It is NaN for a single
         component, and everywhere unless ``criterion='stability'`` was asked for.
+
+    See Also
+    --------
+    select : Make it.
+
+    Examples
+    --------
+    >>> from fastgmm import select
+    >>> from fastgmm.datasets import load_faithful
+    >>> found = select(load_faithful().data, n_components=range(1, 4), covariance_types=["EEE", "VVV"])
+    >>> found.bic.round(1).tolist()
+    [[2607.6, 2607.6], [2325.2, 2322.2], [2314.3, 2324.2]]
+    >>> found.best_model.weights_.round(2).tolist()
+    [0.17, 0.36, 0.47]
     """
 
     n_components: tuple[int, ...]
@@ -97,13 +170,42 @@ class Selection:
 
     @property
     def features(self) -> tuple[int, ...]:
-        """Return the indices of the features of X that the models have: all but the constant ones."""
+        """Return the indices of the features of X that the models have, as a tuple of int: all but the constant ones.
+
+        See Also
+        --------
+        select : Leaves out constant features.
+
+        Examples
+        --------
+        >>> import warnings
+        >>> from fastgmm import select
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")  # feature 1 is constant and is left out
+        ...     found = select([[0.0, 5.0], [1.0, 5.0], [9.0, 5.0], [8.0, 5.0]], 1)
+        >>> found.features
+        (0,)
+        """
         d, _, _, left_out = self._data
         return tuple(range(d)) if left_out is None else tuple(left_out.kept(d).tolist())
 
     @property
     def table(self) -> list[Row]:
-        """Return all models as rows, by number of components, then in the order of the covariance types."""
+        """Return all models as a list of `Row`, by number of components, then in the order of the covariance types.
+
+        See Also
+        --------
+        to_pandas : The same as a data frame.
+        ranking : The models that have a fit, the best first.
+
+        Examples
+        --------
+        >>> from fastgmm import select
+        >>> from fastgmm.datasets import load_faithful
+        >>> table = select(load_faithful().data, [1, 2], ["EEE", "VVV"]).table
+        >>> [(row.covariance_type, row.n_components) for row in table]
+        [('EEE', 1), ('VVV', 1), ('EEE', 2), ('VVV', 2)]
+        """
         return [self._row(i, j) for i in range(len(self.n_components)) for j in range(len(self.covariance_types))]
 
     def _row(self, i: int, j: int) -> Row:
@@ -124,27 +226,125 @@ class Selection:
         )
 
     def to_pandas(self) -> Any:
-        """Return the table as a `pandas.DataFrame`; ImportError without pandas."""
+        """Return the table as a data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each model, and a column for each field of `Row`.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        See Also
+        --------
+        table : The same as a list.
+
+        Examples
+        --------
+        >>> from fastgmm import select
+        >>> from fastgmm.datasets import load_faithful
+        >>> select(load_faithful().data, [1, 2], ["EEE", "VVV"]).to_pandas().shape
+        (4, 11)
+        """
         return optional("pandas", "Selection.to_pandas").DataFrame(self.table, columns=Row._fields)
 
     def ranking(self, n: int | None = None) -> list[Row]:
-        """Return the models that have a fit, the best by `criterion` first: all of them, or the first `n`."""
+        """Return the models that have a fit, the best by `criterion` first.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many models to return; by default all.
+
+        Returns
+        -------
+        list of Row
+            The models; of equally good ones those with fewer components first.
+
+        See Also
+        --------
+        differences : The same with the difference to the best.
+        table : All models.
+
+        Examples
+        --------
+        >>> from fastgmm import select
+        >>> from fastgmm.datasets import load_faithful
+        >>> best, *others = select(load_faithful().data, [1, 2, 3], ["EEE", "VVV"]).ranking()
+        >>> best.covariance_type, best.n_components, round(best.bic, 1)
+        ('EEE', 3, 2314.3)
+        """
         if n is not None:
             _validation.check_integer("n", n, 1)
         fitted = [row for row in self.table if not math.isnan(getattr(row, self.criterion))]
         return sorted(fitted, key=lambda row: row.badness(self.criterion))[:n]
 
     def differences(self, n: int | None = None) -> list[tuple[Row, float]]:
-        """Return the ranking, each model with the difference of its criterion to that of the best, 0 or more.
+        """Return the ranking, each model with the difference of its criterion to that of the best.
 
-        A difference in BIC below 2 is hardly worth a mention, above 10 it is very strong (Kass & Raftery, JASA 90(430), 1995).
+        Parameters
+        ----------
+        n : int, optional
+            How many models to return; by default all.
+
+        Returns
+        -------
+        list of (Row, float)
+            The models and their differences, 0 or more.
+
+        See Also
+        --------
+        ranking : The models alone.
+        summary : A text that has them.
+
+        Notes
+        -----
+        A difference in BIC below 2 is hardly worth a mention; above 10 it is very strong evidence [1]_.
+
+        References
+        ----------
+        .. [1] R. E. Kass and A. E. Raftery, "Bayes factors", Journal of the American Statistical Association 90(430), 1995,
+           773-795.
+
+        Examples
+        --------
+        >>> from fastgmm import select
+        >>> from fastgmm.datasets import load_faithful
+        >>> found = select(load_faithful().data, [1, 2, 3], ["EEE", "VVV"])
+        >>> [(row.covariance_type, row.n_components, round(difference, 1)) for row, difference in found.differences(2)]
+        [('EEE', 3, 0.0), ('VVV', 2, 7.9)]
         """
         rows = self.ranking(n)
         best = rows[0].badness(self.criterion) if rows else 0.0
         return [(row, row.badness(self.criterion) - best) for row in rows]
 
     def summary(self, n: int = 5) -> str:
-        """Return a text: the best model, its components, and the `n` best models with their degrees of freedom and differences."""
+        """Return a text about the best model, its components, and the next best models.
+
+        Parameters
+        ----------
+        n : int, default=5
+            How many models to list, with their numbers of free parameters and their differences.
+
+        Returns
+        -------
+        str
+            The text, of several lines.
+
+        See Also
+        --------
+        differences : The same numbers as objects.
+
+        Examples
+        --------
+        >>> from fastgmm import select
+        >>> from fastgmm.datasets import load_faithful
+        >>> print(select(load_faithful().data, [1, 2, 3], ["EEE", "VVV"]).summary().splitlines()[0])
+        EEE with 3 components, the best of 6 models by BIC
+        """
         best, model, name = self._best, self.best_model, self.criterion.upper()
         d = model.means_.shape[1]
         samples = self.n_samples
@@ -180,26 +380,86 @@ class Selection:
 
     @property
     def best_n_components(self) -> int:
-        """Return the number of components of the best model."""
+        """Return the number of components of the best model, an int.
+
+        See Also
+        --------
+        best_model : The best model.
+
+        Examples
+        --------
+        >>> from fastgmm import select
+        >>> from fastgmm.datasets import load_faithful
+        >>> select(load_faithful().data, [1, 2], "EEE").best_n_components
+        2
+        """
         return self._best.n_components
 
     @property
     def best_covariance_type(self) -> str:
-        """Return the covariance type of the best model."""
+        """Return the covariance type of the best model, a str.
+
+        See Also
+        --------
+        best_model : The best model.
+
+        Examples
+        --------
+        >>> from fastgmm import select
+        >>> from fastgmm.datasets import load_faithful
+        >>> select(load_faithful().data, 2, ["EEE", "VVV"]).best_covariance_type
+        'VVV'
+        """
         return self._best.covariance_type
 
     @cached_property
     def best_model(self) -> GaussianMixture:
-        """Return the fitted mixture that is best by `criterion`; of equally good ones the one with fewer components."""
+        """Return the fitted `GaussianMixture` that is best by `criterion`; of equally good ones the one with fewer components.
+
+        See Also
+        --------
+        model : Any of the models.
+
+        Examples
+        --------
+        >>> from fastgmm import select
+        >>> from fastgmm.datasets import load_faithful
+        >>> X = load_faithful().data
+        >>> select(X, [1, 2], "EEE").best_model.predict(X[:3]).tolist()
+        [1, 0, 1]
+        """
         return self.model(self.best_n_components, self.best_covariance_type)
 
     def model(self, n_components: int, covariance_type: str) -> GaussianMixture:
-        """Return the fitted mixture of any cell.
+        """Return the fitted mixture of any size and structure of the selection.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of components, one of those of the selection.
+        covariance_type : str
+            Covariance structure, one of those of the selection.
+
+        Returns
+        -------
+        GaussianMixture
+            The fitted model; each call returns a new one.
 
         Raises
         ------
         ValueError
             If the selection does not have it, or it has no fit; the message says why.
+
+        See Also
+        --------
+        best_model : The best one.
+
+        Examples
+        --------
+        >>> from fastgmm import select
+        >>> from fastgmm.datasets import load_faithful
+        >>> select(load_faithful().data, [1, 2, 3], ["EEE", "VVV"]).model(2, "VVV").weights_.round(2).tolist()
+        [0.64, 0.36]
         """
         key = _validation.check_integer("n_components", n_components, 1), covariance_type
         _validation.check_choice("covariance_type", covariance_type, self.covariance_types)
@@ -227,21 +487,50 @@ class Selection:
 
         Parameters
         ----------
-        ax : Axes, Figure or SubFigure, optional
-        what : {'criterion', 'classification', 'uncertainty', 'density'}
-            'criterion' (or 'bic', 'icl', 'aic') over the number of components, a line for each covariance type
-            (`fastgmm.plotting.plot_criterion`); of the best model and samples `X`, the classification, without or with the
-            uncertainty of each sample (`fastgmm.plotting.plot_mixture`), or the density, with its regions of the highest density
-            if the model has one or two features or `features` names as many (`fastgmm.plotting.plot_density`), else all marginals.
+        ax : matplotlib.axes.Axes, or Figure or SubFigure without axes, optional
+            Target of the drawing. By default pyplot's current axes, or a new figure for a grid.
+        what : {'criterion', 'bic', 'icl', 'aic', 'classification', 'uncertainty', 'density'}, default='criterion'
+            What to draw.
+
+            'criterion', 'bic', 'icl' or 'aic'
+                The criterion over the number of components, a line for each covariance type: `fastgmm.plotting.plot_criterion`.
+            'classification' or 'uncertainty'
+                The best model and the samples `X`, without or with the uncertainty of each sample:
+                `fastgmm.plotting.plot_mixture`.
+            'density'
+                The density of the best model, with its regions of the highest density if the model has one or two features or
+                `features` names as many (`fastgmm.plotting.plot_density`), otherwise all marginals.
         X : array-like of shape (n, d), optional
             The samples, which a selection does not keep.
         **options
-            Of that function.
+            Options of the plotting function.
+
+        Returns
+        -------
+        CriterionArtists, MixtureArtists or DensityArtists
+            Everything that was drawn: the result of the plotting function.
 
         Raises
         ------
+        ImportError
+            If matplotlib is not installed.
         ValueError
             If `what` is unknown, or needs `X` and it is missing.
+
+        See Also
+        --------
+        fastgmm.plotting.plot_criterion : Draw criteria.
+        fastgmm.plotting.plot_mixture : Draw a mixture and samples.
+        fastgmm.plotting.plot_density : Draw a density.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> from fastgmm import select
+        >>> from fastgmm.datasets import load_faithful
+        >>> found = select(load_faithful().data, [1, 2, 3], ["EEE", "VVV"])
+        >>> [line.get_label() for line in found.plot(Figure()).lines]
+        ['EEE', 'VVV']
         """
         from fastgmm.plotting import plot_criterion, plot_density, plot_mixture
 
@@ -267,6 +556,39 @@ class Selection:
         ]
         head = f"Top {len(top)} models by {name}:"
         return "\n\n".join([*parts, "\n".join([head, *top, *self._at_the_end()]), *self._failures()])
+
+    def _repr_html_(self) -> str:
+        """Return HTML for a notebook: the criterion of all models, the row of the best size in bold, and the best models."""
+        name, values = self.criterion.upper(), getattr(self, self.criterion)
+        rows = [
+            (str(k), *("-" if math.isnan(value) else f"{value:.3f}" for value in values[i].tolist()))
+            for i, k in enumerate(self.n_components)
+        ]
+        ranking = self.differences(5)
+        best = ranking[0][0]
+        size = f"{best.n_components} component{'s' * (best.n_components > 1)}"
+        columns = ("covariance type", "components", "parameters", name, "difference")
+        top = [
+            (
+                row.covariance_type,
+                str(row.n_components),
+                str(row.n_parameters),
+                f"{getattr(row, self.criterion):.3f}",
+                f"{difference:.3f}",
+            )
+            for row, difference in ranking
+        ]
+        direction = "higher is better" if self.criterion == STABILITY else "lower is better"
+        tables = [
+            Table(f"Best {len(top)} models", columns, top, frozenset([0])),
+            Table(
+                f"{name} by number of components ({direction})",
+                ("components", *self.covariance_types),
+                rows,
+                frozenset([self.n_components.index(best.n_components)]),
+            ),
+        ]
+        return page("Selection", f"{best.covariance_type} with {size} is the best by {name}", tables)
 
     def _at_the_end(self) -> list[str]:
         """Return a line if the best size is the largest one tried, or the largest that has a fit."""

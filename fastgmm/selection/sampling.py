@@ -1,4 +1,4 @@
-"""The sample that a search of large data begins from: rare populations well apart from the others are in it."""
+"""Sample that a search of large data begins from; it has samples of rare populations that lie apart from the others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ENOUGH = 2000
 
 
 class _Improbable(NamedTuple):
-    """Improbable samples: rows (m, d), random keys (m,) of which the largest stay, and the weight of all that there are."""
+    """Improbable samples: rows (m, d), random keys (m,) of which the largest stay, and the weight of all of them."""
 
     X: NDArray
     keys: Float

@@ -163,7 +163,7 @@ class Grid(Cells):
         return [self.cells[k, one.name] for one in richest]
 
     def _floor(self, within: list[Cell]) -> float:
-        """Return what a structure reaches that contains those of these cells; with a prior it may be less likely than they are."""
+        """Return the log-likelihood that a structure containing those of these cells reaches; with a prior it may be lower."""
         return -math.inf if self._settings.prior else max((cell.log_likelihood for cell in within), default=-math.inf)
 
     def _candidates(

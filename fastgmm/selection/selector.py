@@ -70,66 +70,54 @@ def select(
 ) -> Selection:
     """Fit mixtures of several sizes and covariance structures, and compare them.
 
-    The models share the work that `GaussianMixture` would repeat for each: the data are opened once, and all structures of a
-    size share their starts, among them the hierarchical one that mclust has. A structure also begins from the fits of those it
-    contains (EEE contains EEI, VVV all others), so that it is never less likely than these. A size also begins from the fit of
-    one component less, with each component in turn cut in two. Candidates are compared after a few iterations, and the best ones
-    run to the end. With more than 5000 samples the grid is fitted to 5000 first, in which those that are improbable under a
-    coarse mixture are enriched, so that a rare population that lies apart is not lost; EM on all resumes from there.
-
-    Spurious models do not count as fits: they are left out, as NaN with a reason, and never win. A model is spurious if a
-    component holds fewer samples than d + 1, or 2 if it has but a volume of its own; if two or more components have a common
-    covariance matrix (EEE, VEE) and n - k is 2 d or less; or if a component is flat, its variance in some direction
-    `reg_covar` beside that of the data. `fit` warns of such components. Models are left out before they run if there
-    are too few distinct samples for them, if they need features that are not linear combinations of others, or if the two sizes
-    below, tried as well, have no valid fit of the same type.
-
-    The units of the data do not matter, nor do those of single features to structures that are the same in all units. EII and
-    VII, and those whose orientation is common or whose shape is (EVE, VVE, EEV, VEV), do depend on the units of features, as in
-    mclust: scale the features if these mean nothing.
-
-    A feature that is constant, up to rounding and among samples of positive weight, is left out with a warning. The models and
-    the number of their parameters are those of the other features (`Selection.features`), in ``means_`` and all else. Methods of
-    the models accept data with the columns passed to `select`, and ignore the constant ones whatever their values there; they
-    also accept data without these. Only `fit` starts anew with all columns that it is passed.
+    The models share the work that `GaussianMixture` would repeat for each. Models that are spurious, with a component on too few
+    or equal samples, do not count as fits: they are left out, as NaN with a reason, and never win.
 
     Parameters
     ----------
     X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-        As in `GaussianMixture.fit`.
+        Data as in `GaussianMixture.fit`.
     n_components : int or iterable of int, default=range(1, 10)
-    covariance_types : 'all', str or iterable of str
-        Names of `GaussianMixture`'s; 'all' are mclust's 14, for one feature 'E' and 'V'.
+        Numbers of components to try.
+    covariance_types : 'all', str or iterable of str, default='all'
+        Covariance structures to try, named as in `GaussianMixture`. 'all' are mclust's 14, for one feature 'E' and 'V'.
     criterion : {'bic', 'icl', 'aic', 'stability'}, default='bic'
-        Criterion that ranks the models. 'stability' is the mean adjusted Rand index of the partitions that a dozen subsamples
-        of 80 % lead to, of up to 5000 samples; it takes as many searches more, and one component, which has but one partition,
-        never wins. The others are in the result as well.
+        Criterion that ranks the models. 'stability' is the mean adjusted Rand index of the partitions of a dozen subsamples of
+        80 %, of up to 5000 samples. It takes as many searches more, and one component, which has a single partition, never wins.
+        The others are in the result as well.
     sample_weight : array-like of shape (n,), optional
-        As in `GaussianMixture.fit`.
+        How many times each sample counts, as in `GaussianMixture.fit`. By default once.
     weight_type : {'frequency', 'importance'}, default='frequency'
-        Meaning of the weights. 'frequency': how often a sample was seen. n in the criteria is their sum, so their scale
-        matters. 'importance': only their ratios matter, as of survey weights and probabilities. n is then the effective size,
-        ``w.sum()**2 / (w**2).sum()`` (Kish, Survey Sampling, 1965), and the log-likelihood that of so many samples.
+        Meaning of the weights.
+
+        'frequency'
+            How often a sample was seen. n in the criteria is the sum of the weights, so their scale matters.
+        'importance'
+            Only the ratios of the weights matter, as of survey weights and probabilities. n is then the effective size,
+            ``w.sum()**2 / (w**2).sum()`` [1]_, and the log-likelihood is that of so many samples.
     init_params : str, default='hierarchical'
-        As in `GaussianMixture`. 'hierarchical' needs one tree for all sizes; for up to 2000 samples it depends on the data alone.
+        Initialisation, as in `GaussianMixture`. 'hierarchical' needs one tree for all sizes; for up to 2000 samples it depends
+        on the data alone.
     n_init : int, default=1
         Starts for each size.
-    tol, max_iter
-        As in `GaussianMixture`, `tol` stricter: differences between models are small.
+    tol : float, default=1e-5
+        Convergence threshold as in `GaussianMixture`, stricter since differences between models are small.
     reg_covar : float, default=1e-9
         Share of the smallest variance of a feature that is added to every variance. The models found have that product as
         their `reg_covar`.
+    max_iter : int, default=1000
+        Maximum number of EM iterations of each model.
     prior : {None, 'default'} or NormalInverseWishart, default=None
-        As in `GaussianMixture`; 'default' for each size its own. No model is then left out for components on few or equal
+        Prior as in `GaussianMixture`; 'default' is one for each size. No model is then left out for components on few or equal
         samples, and criteria are of the likelihood at the posterior mode. A structure may have a lower one than those it contains.
     missing_values : {'raise', 'marginalize'}, default='raise'
         As in `GaussianMixture`. Criteria are of the likelihood of the observed values, and n counts the samples that have any.
-    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None
         Source of all random draws.
     n_threads : int, optional
-        As in `GaussianMixture`; the results do not depend on it, to the bit.
+        Number of threads; by default all that numba would use. The results do not depend on it, to the bit.
     progress : bool, default=False
-        Show which model is being fitted, on standard error: as a bar or as lines, as `GaussianMixture.fit` does.
+        Show which model is being fitted, on standard error: as a progress bar or as lines, as `GaussianMixture.fit` does.
     checkpoint : path, optional
         File for the models that are fitted so far, as in `GaussianMixture.fit`: call select again with the same arguments to
         resume. It is removed when the search has ended; after Ctrl-C it stays.
@@ -139,7 +127,7 @@ def select(
     Returns
     -------
     Selection
-        It holds nothing that is as large as the data.
+        The criteria of all models, the best model, and methods for the others. It holds nothing that is as large as the data.
 
     Raises
     ------
@@ -159,6 +147,44 @@ def select(
         If the sum of the weights cannot be a number of samples, as `GaussianMixture.bic` says; if features are constant; if no
         model of two components or more has a fit, so that only one component can be chosen; if the best of the default sizes
         is the largest one.
+
+    See Also
+    --------
+    GaussianMixture : One model.
+    likelihood_ratio_test : Test of the number of components for one structure.
+    merge : Clusters of components, if one cluster needs several of them.
+    fastgmm.plotting.plot_criterion : Draw the criteria.
+
+    Notes
+    -----
+    *Starts.* The data are opened once, and all structures of a size share their starts, among them the hierarchical one that
+    mclust has. A structure also begins from the fits of those it contains (EEE contains EEI, VVV all others), so that it is
+    never less likely than these. A size also begins from the fit of one component less, with each component in turn cut in two.
+    Candidates are compared after a few iterations, and the best ones run to the end.
+
+    *Many samples.* With more than 5000 samples the grid is fitted to 5000 first, in which those that are improbable under a
+    coarse mixture are enriched, so that a rare population that lies apart is not lost; EM on all resumes from there.
+
+    *Spurious models.* A model is spurious if a component holds fewer samples than d + 1, or 2 if only its volume is its own; if
+    two or more components have a common covariance matrix (EEE, VEE) and n - k is 2 d or less; or if a component is flat: in
+    some direction its variance is `reg_covar`, or rounding, beside that of the data. `fit` warns of such components. Models
+    are left out before they run if there are too few distinct samples for them, if they need features that are not linear
+    combinations of others, or if the two sizes below, tried as well, have no valid fit of the same type.
+
+    *Units.* The units of the data do not matter, nor do those of single features to structures that are the same in all units.
+    EII and VII, and those whose orientation is common or whose shape is (EVE, VVE, EEV, VEV), do depend on the units of
+    features, as in mclust: scale the features if their units mean nothing.
+
+    *Constant features.* A feature that is constant, up to rounding and among samples of positive weight, is left out with a
+    warning. The models and the number of their parameters are those of the other features (`Selection.features`), in ``means_``
+    and all else. Methods of the models accept data with the columns passed to `select`, and ignore the constant ones whatever
+    their values there; they also accept data without these. Only `fit` starts anew with all columns that it is passed.
+
+    References
+    ----------
+    .. [1] L. Kish, "Survey Sampling", Wiley, 1965.
+    .. [2] L. Scrucca, M. Fop, T. B. Murphy and A. E. Raftery, "mclust 5: clustering, classification and density estimation
+       using Gaussian finite mixture models", The R Journal 8(1), 2016, 289-317.
 
     Examples
     --------
@@ -224,7 +250,7 @@ def select(
 def _for_data(
     settings: Settings, source: Source, prior: NormalInverseWishart | None, kept: NDArray[np.int64], n_given: int
 ) -> Settings:
-    """Return the settings for a source of the features `kept` of `n_given`: what `reg_covar` adds, and the marginal prior."""
+    """Return the settings for the features `kept` of `n_given`: with the variance to be added, and the marginal prior."""
     variances = np.diagonal(total(source, settings.n_threads).scatter) / source.total_weight
     added = settings.reg_covar * float(variances.min())
     return replace(settings, added=added, prior=None if prior is None else prior.of_features(kept, n_given))
@@ -245,12 +271,12 @@ def _read(
 
 
 def _called(names: NDArray | None, kept: NDArray[np.int64]) -> list[str]:
-    """Return what messages call the features that are kept."""
+    """Return the names of the features that are kept, for messages."""
     return [f"feature {j}" if names is None else repr(str(names[j])) for j in kept]
 
 
 def _effective(source: Source, weight_type: str, n_threads: int | None) -> float | None:
-    """Return the effective number of samples if only the ratios of the weights matter; otherwise warn if they are no numbers."""
+    """Return the effective number of samples if only ratios of weights matter; otherwise warn if weights cannot be counts."""
     if weight_type == "importance":
         return kish(source, n_threads)
     warn_of_relative_weights(source)
@@ -348,7 +374,7 @@ def _of_little(
     checkpoint: SearchCheckpoint | None = None,
     **options: Any,
 ) -> Cells:
-    """Return the cells of little data, fitted: by races, whose compiled loop knows no prior and no missing values, or by a grid."""
+    """Fit the cells of little data: by races, or with a prior or missing values, which their compiled loop lacks, by a grid."""
     if settings.prior is not None or sample.incomplete:
         # the checkpoint is that of all samples, if these are a sample of them
         file = checkpoint if stands_for in (None, sample.n_samples) else None
@@ -493,8 +519,8 @@ def _warn_of_size(found: Selection, *, by_default: bool) -> None:
     if sizes == {1} and rejected:
         reason, count = Counter(rejected).most_common(1)[0]
         warn(
-            f"None of the {len(rejected)} models of two components or more could be fitted, so that one component is the best for "
-            f"lack of others. This does not mean that there is one cluster. {count} of them: {reason}",
+            f"None of the {len(rejected)} models of two components or more could be fitted, so that one component is the best only "
+            f"because there is no other. This does not mean that there is one cluster. {count} of them: {reason}",
             UserWarning,
         )
     elif by_default and found.best_n_components == max(found.n_components):

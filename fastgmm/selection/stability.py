@@ -1,4 +1,4 @@
-"""How well the partition of a model is found again in subsamples: the criterion 'stability'."""
+"""The criterion 'stability': how well subsamples reproduce the partition of a model."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stability(
 
     A search is made in each of `SUBSAMPLES` subsamples without replacement, of `SHARE` of the samples (Ben-Hur, Elisseeff &
     Guyon, Pac. Symp. Biocomput. 2002), and each mixture found labels all samples. A model counts if it has a fit in most
-    subsamples. A single component is NaN: it has but one partition.
+    subsamples. A single component is NaN: it has only one partition.
     """
     n = sample.n_samples
     shown = sample if n <= COMPARED else _rows(sample, np.sort(rng.permutation(n)[:COMPARED]))

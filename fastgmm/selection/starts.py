@@ -53,7 +53,7 @@ class Starts:
         return self._found[k, i]
 
     def groups(self, k: int) -> Groups:
-        """Return the moments of all draws for k components, without those that there are not."""
+        """Return the moments of all draws for k components, without draws that failed."""
         if k not in self._moments:
             self._moments[k] = self._groups_of(k)
         return self._moments[k]

@@ -86,8 +86,8 @@ def test_integers_of_other_files(call, frame, tmp_path, kind):
     [
         ("kind", [], "classes holds 'kind', which is not a column"),
         ("species", ["--components", "1:2"], "--components is for --method mclustda"),
-        ("species", ["--columns", "species"], "no column is left of 5 beside that of the classes"),
-        ("0-1", [], "--classes is '0-1', which are 2 columns"),
+        ("species", ["--columns", "species"], "no column of 5 is left besides that of the classes"),
+        ("0-1", [], "--classes is '0-1', which names 2 columns"),
         ("sl", ["--covariances", "EEE", "--method", "mclustda", "-k", "3"], "decrease --components"),
     ],
 )

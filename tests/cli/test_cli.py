@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ import fastgmm.datasets
 from fastgmm import BayesianGaussianMixture, GaussianMixture, cli
 from fastgmm._jit import on_compilation
 from fastgmm._names import COVARIANCE_TYPES, MCLUST_NAMES
-from fastgmm.cli import commands, wording
+from fastgmm.cli import commands, fitting, help, parser, wording
 from fastgmm.plotting import plot_mixture
 
 IRIS = str(Path(fastgmm.datasets.__file__).with_name("iris.csv"))
@@ -287,8 +288,7 @@ def test_messages_speak_of_options(text: str, expected: str) -> None:
 
 
 def test_options_that_messages_speak_of_are_there() -> None:
-    commands = cli._build()[1]
-    known = {option for command in commands.values() for option in command._option_string_actions}
+    known = {option for command in parser.build()[1].values() for option in command._option_string_actions}
     assert set(wording.OPTIONS.values()) <= known
     assert {f"--{name}" for name in wording._OPTIONS_OF_READING} <= known
     known_in_python = set(GaussianMixture().get_params()) | set(BayesianGaussianMixture().get_params())
@@ -536,8 +536,8 @@ def test_a_failure_while_writing_leaves_the_old_file(
 @pytest.mark.parametrize(
     ("option", "name", "message"),
     [
-        ("--output", "iris.npy", r"iris\.npy is to be written, but it is also '.*iris\.npy' of this command"),
-        ("--labels", "l.txt", r"l\.txt is to be written, but its extension must be \.csv or \.npy"),
+        ("--output", "iris.npy", r"iris\.npy cannot be written: it is also '.*iris\.npy' of this command"),
+        ("--labels", "l.txt", r"l\.txt cannot be written: its extension must be \.csv or \.npy"),
         ("--output", "none/m.npz", r"m\.npz cannot be written, because .*none is not a directory; make it first"),
         ("--output", "-", "--output is '-'; it must be the name of a file"),
         ("--output", "", "it must be the name of a file"),
@@ -553,7 +553,7 @@ def test_outputs_that_cannot_be(
 
 def test_two_outputs_of_one_name(fails: Any, plain: Path, tmp_path: Path) -> None:
     both = tmp_path / "x.csv"
-    fails("x.csv is to be written, but it is also", "fit", plain, "-k", 2, "--labels", both, "--proba", both)
+    fails("x.csv cannot be written: it is also", "fit", plain, "-k", 2, "--labels", both, "--proba", both)
 
 
 def test_verbose_goes_to_standard_error(run: Any, plain: Path) -> None:
@@ -598,7 +598,7 @@ def test_plot_has_names_and_weights(works: Any, tmp_path: Path, monkeypatch: pyt
         seen.update(options)
         return plot_mixture(model, X, **options)
 
-    monkeypatch.setattr(commands, "plot_mixture", spy)
+    monkeypatch.setattr(fitting, "plot_mixture", spy)
     argv = ["--drop", "species", "--weights", "petal_width", "--plot-features", "petal_length,0", "--plot"]
     works("fit", IRIS, "-k", 2, *argv, tmp_path / "p.svg")
     assert seen["feature_names"] == ("sepal_length", "sepal_width", "petal_length")
@@ -609,10 +609,10 @@ def test_plot_has_names_and_weights(works: Any, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--plot", "p.jpg"], r"p\.jpg is to be written, but its extension must be \.png, \.pdf or \.svg"),
+        (["--plot", "p.jpg"], r"p\.jpg cannot be written: its extension must be \.png, \.pdf or \.svg"),
         (["--plot", "old.png"], r"old\.png exists; add --force"),
         (["--plot", "none/p.png"], "none is not a directory; make it first"),
-        (["--plot-features", "0"], "--plot-features has a meaning with --plot only"),
+        (["--plot-features", "0"], "--plot-features needs --plot"),
         (["--plot", "p.png", "--plot-features", "0,11"], r"--plot-features asks for column 11, but there are 10"),
         (["--plot", "p.png", "--plot-features", ","], "--plot-features is empty"),
         (["--plot", "p.png"], r"--plot draws 8 features at most, and .*wide\.npy gives 10; choose .* --plot-features"),
@@ -645,7 +645,7 @@ def test_a_failure_while_plotting_leaves_the_old_picture(
     def broken(*_: object, **options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(commands, "plot_mixture", broken)
+    monkeypatch.setattr(fitting, "plot_mixture", broken)
     fails("No space left on device", "fit", plain, "-k", 2, "--plot", old, "--force")
     assert old.read_text() == "old"
     assert sorted(os.listdir(tmp_path)) == ["iris.npy", "p.png"]
@@ -725,8 +725,8 @@ def test_select_table_of_failed_models(run: Any, tmp_path: Path) -> None:
         (["--covariances", "E"], "for data of one feature, but there are 2"),
         (["--criterion", "bci"], "unknown criterion 'bci'; did you mean bic"),
         (["--init", "kmean"], "unknown init 'kmean'; did you mean kmeans"),
-        (["--table", "t.npy"], r"t\.npy is to be written, but its extension must be \.csv"),
-        (["--plot", "p.jpg"], r"p\.jpg is to be written, but its extension must be \.png, \.pdf or \.svg"),
+        (["--table", "t.npy"], r"t\.npy cannot be written: its extension must be \.csv"),
+        (["--plot", "p.jpg"], r"p\.jpg cannot be written: its extension must be \.png, \.pdf or \.svg"),
         (["--labels", "none/l.csv"], "none is not a directory; make it first"),
         (["--covariance", "VVV"], "unknown option '--covariance'; did you mean --covariances"),
     ],
@@ -749,7 +749,7 @@ def test_select_interrupted(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands.selection, "select", stop)
+    monkeypatch.setattr(fitting.selection, "select", stop)
     assert run("select", FAITHFUL) == (130, "", "fastgmm: interrupted; nothing was written\n")
 
 
@@ -887,7 +887,7 @@ def test_warmup(works: Any) -> None:
         (["fit", IRIS, "-k", "3"], "column 4 .*'species'.* is not numeric .*--drop species"),
         (["fit", IRIS, "-k", "3", "--drop", "specis"], r"did you mean 'species'\?"),
         (["fit", IRIS, "-k", "151", "--drop", "species"], "--components 151, n_samples = 150"),
-        (["fit", IRIS, "-k", "3", "--key", "X"], "key is given, but it has a meaning for .npz only"),
+        (["fit", IRIS, "-k", "3", "--key", "X"], "key is given, but it is for .npz only"),
         (["fit", "none.csv", "-k", "3"], "none.csv: No such file or directory"),
         (["fit", "none.xls", "-k", "3"], "none.xls: No such file or directory"),
         (["info", "none.npz"], "none.npz: No such file or directory"),
@@ -966,6 +966,87 @@ def test_warnings_are_restored(run: Any) -> None:
     before = warnings.showwarning
     run("info", "none.npz")
     assert warnings.showwarning is before
+
+
+# --- help and completion ---
+
+
+def test_help_fits_on_a_screen(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = works("--help")
+    lines = text.splitlines()
+    assert 24 <= len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} +\S.*\n +\$ fastgmm {command}", text, re.MULTILINE), command
+    for command in COMMANDS:
+        text = works(command, "--help")
+        assert max(map(len, text.splitlines())) <= 80, command
+        assert re.search(rf"^examples:\n  fastgmm {command}", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("example", [line for text in help.COMMANDS.values() for line in text.examples])
+def test_examples_of_help_can_be_parsed(example: str) -> None:
+    args = parser.parse(shlex.split(example))
+    assert args.command == example.split()[0]
+
+
+def test_the_examples_of_help_run_one_after_the_other(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 9.0])
+    for name in ("data.csv", "new.csv"):
+        np.savetxt(name, X, delimiter=",", header="height,weight", comments="")
+    species = np.repeat(["a", "b"], 60)
+    rows = [f"{x},{y},{kind}" for (x, y), kind in zip(X.tolist(), species, strict=True)]
+    Path("train.csv").write_text("\n".join(["height,weight,species", *rows]))
+    for name, text in help.COMMANDS.items():
+        if name != "warmup":  # it compiles
+            argv = shlex.split(text.examples[0]) + (["--resamples", "5"] if name == "bootstrap" else [])
+            result = run(*argv, *(["--force"] if name == "sample" else []))
+            assert result.status == 0, (argv, result.err)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("fastgmm pre", {"predict"}),
+        ("fastgmm ", {*COMMANDS, "--help", "--version", "-h"}),
+        ("fastgmm fit --covar", {"--covariance"}),
+        ("fastgmm fit data.csv -k 3 --covariance EE", {"EEE", "EEI", "EEV"}),
+        ("fastgmm select data.csv --criterion ", {"bic", "icl", "aic"}),
+        ("fastgmm fit dat", {"data.csv"}),
+    ],
+)
+def test_completion(tmp_path: Path, line: str, expected: set[str]) -> None:
+    """What a shell is answered by argcomplete, without numba or NumPy."""
+    pytest.importorskip("argcomplete")
+    (tmp_path / "data.csv").write_text("1\n")
+    asked = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_STDOUT_FILENAME": str(tmp_path / "out")}
+    asked |= {"COMP_LINE": line, "COMP_POINT": str(len(line)), "COMP_TYPE": "9", "_ARGCOMPLETE_SUPPRESS_SPACE": "1"}
+    command = [sys.executable, "-X", "importtime", "-m", "fastgmm"]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(fastgmm.__file__).parents[1]), *sys.path]),
+        **asked,
+    }
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert {word.strip() for word in (tmp_path / "out").read_text().split("\n")} == expected
+    assert not re.search(r"\| +(numba|numpy)$", done.stderr, re.MULTILINE)
+
+
+def test_completion_finds_the_marker() -> None:
+    """`register-python-argcomplete` and global completion look for it in the first 1024 bytes of the entry point's module."""
+    assert b"PYTHON_ARGCOMPLETE_OK" in Path(cli.__file__).read_bytes()[:1024]
+
+
+def test_without_argcomplete_the_command_runs(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_ARGCOMPLETE", "1")
+    monkeypatch.setitem(sys.modules, "argcomplete", None)
+    assert works("--version") == f"fastgmm {fastgmm.__version__}\n"
 
 
 # --- the process ---
@@ -1109,7 +1190,7 @@ def test_options_of_text_with_several_files(works: Any, fails: Any, folder: Path
     assert (told["n_samples"], told["feature_names"]) == (4, ["0", "1"])
     for option in (["--header", "yes"], ["--delimiter", ","], ["--key", "A"]):
         name = option[0][2:]
-        fails(f"0.npy: --{name} is given, but it has a meaning for", "fit", folder / "npy", "-k", 1, *option)
+        fails(f"0.npy: --{name} is given, but it is for", "fit", folder / "npy", "-k", 1, *option)
 
 
 def test_several_files_that_are_no_data(fails: Any, folder: Path) -> None:
@@ -1124,7 +1205,7 @@ def test_several_files_that_are_no_data(fails: Any, folder: Path) -> None:
         file.write("oops;1;2;3\n")
     fails(r"1\.csv, line 82, column 0 .*'oops' is not a number", "fit", folder / "csv", "-k", 1)
     fails(
-        r"0\.npy is to be written, but it is also '.*0\.npy' of this command",
+        r"0\.npy cannot be written: it is also '.*0\.npy' of this command",
         *("fit", folder / "npy" / "[01].npy", "-k", 1, "--labels", folder / "npy" / "0.npy", "--force"),
     )
 
@@ -1188,7 +1269,7 @@ def test_weights(
             r"t\.csv: --weights holds 'v', which is not a column; there are .* a file of weights must end in \.npy or \.csv",
         ),
         ("7", r"weights asks for column 7, but there are 5"),
-        ("0-1", r"--weights is '0-1', which are 2 columns; it must be one"),
+        ("0-1", r"--weights is '0-1', which names 2 columns; it must name one"),
         ("none.csv", r"none\.csv: No such file"),
         ("none.npy", r"none\.npy: No such file"),
         ("x.csv", r"x\.csv has 4 columns; a file of weights must have one"),
@@ -1215,7 +1296,7 @@ def test_bad_weights(fails: Any, weighted: Any, weights: str, message: str, monk
 
 def test_a_table_of_weights_alone(fails: Any, tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("w\n1\n2\n")
-    fails("no column is left of 1 beside that of the weights", "fit", tmp_path / "t.csv", "-k", 1, "--weights", "w")
+    fails("no column of 1 is left besides that of the weights", "fit", tmp_path / "t.csv", "-k", 1, "--weights", "w")
 
 
 # --- checkpoints and progress ---
@@ -1236,7 +1317,7 @@ def test_checkpoint_that_is_not_needed_is_gone(works: Any, plain: Path, tmp_path
 
 def test_bad_checkpoints(fails: Any, plain: Path, tmp_path: Path) -> None:
     checkpoint = tmp_path / "c.npz"
-    fails("--checkpoint-every has a meaning with --checkpoint only", "fit", plain, "-k", 1, "--checkpoint-every", 5)
+    fails("--checkpoint-every needs --checkpoint", "fit", plain, "-k", 1, "--checkpoint-every", 5)
     fails("argument --checkpoint-every: got '-1'", "fit", plain, "-k", 1, "--checkpoint-every", -1)
     fails("is also '.*iris.npy' of this command", "fit", plain, "-k", 1, "--checkpoint", plain)
     both = ["--checkpoint", checkpoint, "--output", checkpoint]

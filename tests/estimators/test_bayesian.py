@@ -505,8 +505,8 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--concentration", "0.1"], "--concentration has a meaning with --bayesian only"),
-        (["--weight-prior", "process"], "--weight-prior has a meaning with --bayesian only"),
+        (["--concentration", "0.1"], "--concentration needs --bayesian"),
+        (["--weight-prior", "process"], "--weight-prior needs --bayesian"),
         (["--bayesian", "--noise"], "--noise is for maximum likelihood"),
         (["--bayesian", "--prior", "default"], "--prior is for maximum likelihood"),
         (["--bayesian", "--on-collapse", "reset"], "--on-collapse is for maximum likelihood"),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import warnings
 from pathlib import Path
 from typing import Any
@@ -719,6 +720,74 @@ def test_progress_is_lines_elsewhere_and_without_tqdm(terminal, monkeypatch, lim
     assert lines[0] == "start 1, first parameters"
     assert any(line.startswith("start 1, iteration 2, log-likelihood -") and line.endswith(" left") for line in lines)
     assert lines[-1].startswith("start 1, not converged after 3 iterations, log-likelihood -")
+
+
+def test_a_notebook_gets_the_bar_of_tqdm_that_suits_it(monkeypatch, limits):
+    """Of ``tqdm.auto``: a widget if ipywidgets is there, else text. Here a class that notes what it shows."""
+    shown = []
+
+    class Widget:
+        def __init__(self, **options):
+            self.n, self.total, self.text = 0, options["total"], ""
+
+        def set_description_str(self, text, refresh):
+            self.text = text
+
+        def set_postfix_str(self, text, refresh):
+            pass
+
+        def refresh(self):
+            shown.append((self.text, self.n, self.total))
+
+        def close(self):
+            shown.append(("closed", self.n, self.total))
+
+    auto = types.ModuleType("tqdm.auto")
+    auto.tqdm = Widget
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    monkeypatch.setitem(sys.modules, "tqdm.auto", auto)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    limits(bar_seconds=0.0)
+    X = data()
+    fit(model(n_init=1, max_iter=3), X, progress=True)
+    assert shown[0] == ("start 1, first parameters", 0, len(X))
+    assert shown[-2][0].startswith("start 1, not converged after 3 iterations")
+    assert shown[-1] == ("closed", len(X), len(X))
+    shown.clear()
+    limits(bar_seconds=60.0)
+    tell = progress.steps(3)
+    for i in range(3):
+        tell(i + 1, f"step {i + 2}")
+    tell(0, "")
+    assert shown == [("step 2", 1, 3), ("closed", 3, 3)]  # all steps, though the last ones came too fast to be drawn
+    assert sys.stderr.getvalue() == ""
+
+
+NOTEBOOK = """
+import sys, warnings
+import numpy as np, fastgmm
+warnings.simplefilter("error")
+fastgmm.GaussianMixture(2, random_state=0).fit(np.random.default_rng(0).normal(size=(2000, 2)), progress=True)
+"""
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_real_notebook(widgets):
+    """A widget if ipywidgets is installed, otherwise the bar as text and no warning."""
+    for package in ("ipykernel", "ipywidgets", "nbclient", "nbformat"):
+        pytest.importorskip(package)
+    import nbclient
+    import nbformat
+
+    hidden = "" if widgets else "import sys; sys.modules['ipywidgets'] = None\n"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(hidden + NOTEBOOK)])
+    nbclient.NotebookClient(notebook, timeout=PATIENCE).execute()
+    outputs = notebook.cells[0].outputs
+    texts = "".join(one.get("text", "") for one in outputs)
+    data = [one["data"] for one in outputs if "data" in one]
+    assert any("application/vnd.jupyter.widget-view+json" in one for one in data) == widgets
+    assert ("converged after" in texts) != widgets
+    assert "Warning" not in texts
 
 
 @posix

@@ -212,5 +212,5 @@ def test_the_table_has_every_component():
 def test_of_a_posterior_there_is_none():
     X = blobs(60, 2, 2)
     model = BayesianGaussianMixture(n_components=2, tol=10.0).fit(X)
-    with pytest.raises(TypeError, match="a posterior says itself"):
+    with pytest.raises(TypeError, match="the posterior of a Bayesian"):
         fastgmm.bootstrap(model, X)

@@ -216,7 +216,7 @@ def test_bad_values_in_columns_not_chosen_do_no_harm(tmp_path: Path) -> None:
         ({"delimiter": ",,"}, "delimiter is ',,'; it must be one character"),
         ({"delimiter": "1"}, "delimiter is '1'"),
         ({"dtype": "int8"}, "dtype is int8; it must be float32 or float64"),
-        ({"key": "X"}, "key is given, but it has a meaning for .npz only"),
+        ({"key": "X"}, "key is given, but it is for .npz only"),
     ],
 )
 def test_bad_options(options: dict, message: str) -> None:
@@ -323,7 +323,7 @@ def test_damaged_npz(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", [{"header": "yes"}, {"delimiter": ","}, {"key": "X"}])
 def test_options_of_other_formats_are_refused(tmp_path: Path, option: dict) -> None:
     np.save(tmp_path / "x.npy", np.eye(2))
-    fails(tmp_path / "x.npy", f"x.npy: {next(iter(option))} is given, but it has a meaning for", **option)
+    fails(tmp_path / "x.npy", f"x.npy: {next(iter(option))} is given, but it is for", **option)
 
 
 # --- Parquet ---

@@ -548,7 +548,7 @@ def test_criterion_of_bad_arguments(options: dict, error: type[Exception], messa
 
 def test_criterion_of_what_is_no_selection(geyser: GaussianMixture) -> None:
     with pytest.raises(
-        TypeError, match=r"what fastgmm\.select returned, got a GaussianMixture, which has no 'covariance_types'"
+        TypeError, match=r"a result of fastgmm\.select, got a GaussianMixture, which has no 'covariance_types'"
     ):
         plotting.plot_criterion(geyser, ax=Figure())  # type: ignore[arg-type]
 

@@ -46,7 +46,7 @@ REMEDY = re.compile(
     r"[Cc]hoose |[Ee]ncode |[Mm]ake |[Tt]ake |[Cc]ount time|"
     r"must|should|need|[Pp]ass |choose|[Cc]onvert|[Cc]all |[Ss]cale|[Rr]aise|[Dd]rop|[Dd]ivide|decrease|[Aa]dd |[Aa]sk for|remove|"
     r"save|[Ww]rite |delete|leave|keep them|name it|name at least|make it|set it|say which|let it|fit again|upgrade|did you mean|"
-    r"see fastgmm|there are [\d']|it holds '|one row per|minimum of|No such file|[Ii]s a directory|has a meaning for"
+    r"see fastgmm|there are [\d']|it holds '|one row per|minimum of|No such file|[Ii]s a directory|but it is for"
 )
 
 

@@ -163,7 +163,7 @@ def test_stability_finds_the_clusters():
     again = select(X, range(1, 6), ["EEE", "VVV"], "stability", random_state=0, n_threads=1)
     np.testing.assert_array_equal(again.stability, found.stability)
     assert np.isnan(select(X, [2], ["EEE"]).stability).all()
-    with pytest.raises(ValueError, match="compares partitions, and one component has but one"):
+    with pytest.raises(ValueError, match="compares partitions, and a single component has only one"):
         select(X, [1], ["EEE"], "stability")
 
 

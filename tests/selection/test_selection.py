@@ -950,6 +950,23 @@ def test_parameters_in_another_layout(iris):
         np.testing.assert_allclose(evaluate.log_prob(source, moved), evaluate.log_prob(source, round_), rtol=1e-12)
 
 
+# --- in a notebook ---
+
+
+def test_a_notebook_shows_the_best_models_and_the_criterion():
+    rng = np.random.default_rng(0)
+    X = np.vstack([np.full((30, 2), 90.0), rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 9.0])
+    found = select(X, [1, 2, 3, 4], ["EEE", "VVV"])
+    page = found._repr_html_()
+    assert f"{found.best_covariance_type} with {found.best_n_components} component" in page
+    for row, difference in found.differences(5):
+        assert f"{row.bic:.3f}</td>" in page
+        assert f"{difference:.3f}</td>" in page
+    assert page.count(">-</td>") == np.isnan(found.bic).sum() > 0
+    # in bold the five cells of the best model, and the three of the row of its size
+    assert page.count("font-weight:bold") == 5 + 3
+
+
 # --- what ends early ---
 
 

@@ -884,7 +884,7 @@ ROWS: list[Row] = [
         "criterion: no selection",
         lambda: criterion_plot(X),
         TypeError,
-        r"selection must be what fastgmm\.select returned, got a",
+        r"selection must be a result of fastgmm\.select, got a",
     ),
     ("criterion: unknown", lambda: criterion_plot(criterion="bicc"), ValueError, r"got 'bicc'; did you mean 'bic'"),
     (

@@ -436,7 +436,7 @@ _TEXT: list[tuple[str, Any, dict[str, Any], Any, str]] = [
         "data.npy",
         {"comment": "#"},
         ValueError,
-        r"data\.npy: comment is given, but it has a meaning for \.csv",
+        r"data\.npy: comment is given, but it is for \.csv",
     ),
     ("another decimal sign", "data.csv", {"decimal": "'"}, ValueError, r"decimal is \"'\"; it must be \"\.\" or \",\""),
     ("a long comment sign", "data.csv", {"comment": "//"}, ValueError, r"comment is '//'; it must be one character"),

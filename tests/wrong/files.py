@@ -184,12 +184,12 @@ ROWS: list[Row] = [
         ValueError,
         r"delimiter is '::'; it must be one char",
     ),
-    ("read: key", lambda: read("data.csv", key="a"), ValueError, r"key is given, but it has a meaning for \.npz only"),
+    ("read: key", lambda: read("data.csv", key="a"), ValueError, r"key is given, but it is for \.npz only"),
     (
         "read: header of .npy",
         lambda: read("data.npy", header="no"),
         ValueError,
-        r"header is given, but it has a meaning for",
+        r"header is given, but it is for",
     ),
     (
         "read: dtype",
