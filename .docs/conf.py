@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ nitpicky = True
 # single backquotes in docstrings: a link if it is a public name, else code (see _ext/links.py)
 default_role = "py:obj"
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 maximum_signature_line_length = 88
 
 # --- docstrings ---
@@ -89,20 +91,37 @@ html_theme_options = {
     "logo": {"text": "fastgmm"},
     "show_prev_next": False,
     "navbar_align": "left",
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 5,
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
     "pygments_light_style": "tango",
     "pygments_dark_style": "monokai",
 }
-html_sidebars = {"index": [], "changelog": [], "glossary": [], "design": []}
+# pages without others beneath them need no navigation of a section
+html_sidebars = {page: [] for page in ("index", "from_*", "design", "glossary", "changelog")}
 
 
-def _unwrapped(app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> Any:
-    """Give compiled functions the signature of their Python source."""
+#: Classes whose methods are for the package itself; their parameters and attributes are public.
+PARAMETERS_ONLY = ("NormalInverseWishart", "Chunks")
+
+
+def _signature(app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returns: str) -> Any:
+    """Give compiled functions the signature of their Python source, and results, which nobody constructs, none."""
+    if what == "class" and (issubclass(obj, (tuple, Exception)) or is_dataclass(obj)):
+        return "", ""
     function = getattr(obj, "py_func", None)
     return None if function is None else (str(inspect.signature(function)), "")
 
 
+def _skip(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out fields of tuples, which the docstring lists, defaults of parameters, and what the package alone calls."""
+    function = getattr(obj, "fget", obj)
+    owner = getattr(getattr(function, "__func__", function), "__qualname__", "").partition(".")[0]
+    if type(obj).__name__ == "_tuplegetter" or isinstance(obj, str) or owner in PARAMETERS_ONLY:
+        return True
+    return None
+
+
 def setup(app: Any) -> None:
-    app.connect("autodoc-process-signature", _unwrapped)
+    app.connect("autodoc-process-signature", _signature)
+    app.connect("autodoc-skip-member", _skip)

@@ -63,7 +63,7 @@ def external(url: str, content: nodes.Node) -> nodes.reference:
 def on_missing(app: Any, env: Any, node: pending_xref, content: nodes.Node) -> nodes.Node | None:
     """Resolve what Sphinx cannot: another library's name is a link, and a backquoted word that is no name is code."""
     if node["reftarget"].startswith("python:"):  # numpydoc's links to Python's own types, which everyone knows
-        return content
+        return nodes.inline("", content.astext().removeprefix("python:"))
     if node.get("refdomain") != "py":
         return None
     if url := url_of(node["reftarget"]):
