@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import sys
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -122,6 +123,15 @@ def _skip(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) ->
     return None
 
 
+def _escape_types(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Escape names such as ``n_features_in_`` in the types of parameters, where they would be targets of links."""
+    for i, line in enumerate(lines):
+        if re.match(r"(\*{0,2}\w+(, \*{0,2}\w+)*) : ", line) and "`" not in line:
+            names, colon, kind = line.partition(" : ")
+            lines[i] = names + colon + re.sub(r"(?<=\w)_(?!\w)|\*(?=\w)", r"\\\g<0>", kind)
+
+
 def setup(app: Any) -> None:
+    app.connect("autodoc-process-docstring", _escape_types, priority=100)  # before numpydoc
     app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-skip-member", _skip)
