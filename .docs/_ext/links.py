@@ -56,6 +56,15 @@ def url_of(name: str) -> str | None:
     return None
 
 
+def documented(name: str, objects: dict[str, Any]) -> str | None:
+    """Return the full name of what is documented: `name` in `fastgmm`, or a class, or its member, wherever it is."""
+    if f"fastgmm.{name}" in objects:
+        return f"fastgmm.{name}"
+    if not name[:1].isupper():
+        return None
+    return next((full for full in objects if full.endswith(f".{name}")), None)
+
+
 def external(url: str, content: nodes.Node) -> nodes.reference:
     return nodes.reference("", "", content, internal=False, refuri=url)
 
@@ -66,6 +75,10 @@ def on_missing(app: Any, env: Any, node: pending_xref, content: nodes.Node) -> n
         return nodes.inline("", content.astext().removeprefix("python:"))
     if node.get("refdomain") != "py":
         return None
+    objects = env.get_domain("py").objects
+    if (name := documented(node["reftarget"], objects)) is not None:
+        entry = objects[name]
+        return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, content, name)
     if url := url_of(node["reftarget"]):
         return external(url, content)
     return content if node.get("reftype") == "obj" else None
@@ -84,7 +97,7 @@ class LinkNames(SphinxPostTransform):
             text = literal.astext().removesuffix("()")
             if section is None or not _NAME.fullmatch(text):
                 continue
-            candidates = (text, f"fastgmm.{text}", f"fastgmm.GaussianMixture.{text}")
+            candidates = (text, documented(text, objects), f"fastgmm.GaussianMixture.{text}")
             found = next((name for name in candidates if name in objects), None)
             url = None if found else url_of(text)
             if not (found or url) or text in linked.setdefault(id(section), set()):
