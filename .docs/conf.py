@@ -63,7 +63,8 @@ myst_heading_anchors = 3
 
 # --- the gallery ---
 
-if (HERE / "examples").is_dir():
+autosummary_context = {"gallery": (HERE / "examples").is_dir()}
+if autosummary_context["gallery"]:
     extensions.append("sphinx_gallery.gen_gallery")
     os.environ.setdefault("MPLBACKEND", "agg")
     sphinx_gallery_conf = {
