@@ -1,4 +1,4 @@
-"""Each of the README's Python blocks runs by itself, as someone runs it who copies it; its command lines are the program's."""
+"""Each Python block of the README and the documentation runs by itself, as someone runs it who copies it; command lines run too."""
 
 from __future__ import annotations
 
@@ -13,36 +13,56 @@ from fastgmm.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+#: The documentation is not part of the sdist. What its build writes beside the sources is left out.
+DOCS = sorted(path for path in (ROOT / ".docs").rglob("*.md") if not {"generated", "gallery"} & set(path.parts))
+PAGES = [ROOT / "README.md", *DOCS]
 #: Names in backquotes that look like a module in a room of the package.
 PYTHON_NAMES = ("model.predict", "model.save", "model.fit", "model.score")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def python_blocks() -> list:
+    """Each block once, with where it is: its page and its first line."""
+    found = {}
+    for page in PAGES:
+        for i, block in enumerate(blocks(page, "python")):
+            found.setdefault(block, f"{page.relative_to(ROOT)}-{i}")
+    return [pytest.param(block, where, id=where) for block, where in found.items()]
 
 
 def test_there_are_blocks():
-    assert len(blocks("python")) >= 4
+    assert len(blocks(ROOT / "README.md", "python")) >= 1
+    assert not DOCS or len(python_blocks()) >= 40
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.strip().splitlines()[-1][:40])
-def test_python_blocks_run(block, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("block", "where"), python_blocks())
+def test_python_blocks_run(block, where, tmp_path, monkeypatch):
+    if "set_callbacks" in block:
+        pytest.importorskip("sklearn.callback", reason="callbacks are in scikit-learn from 1.9 on")
     monkeypatch.chdir(tmp_path)  # files are written into the current directory
-    exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
+    exec(compile(block, where, "exec"), {"__name__": "__main__"})
 
 
-def test_command_lines_run(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "console")], ids=lambda page: page.name)
+def test_command_lines_run(page, tmp_path, monkeypatch, capsys):
     from fastgmm.datasets import load_iris
 
     monkeypatch.chdir(tmp_path)
     table = load_iris()
-    rows = [",".join(table.feature_names), *(",".join(map(str, row)) for row in table.data)]
-    Path("data.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    lines = [line for block in blocks("console") for line in block.splitlines() if line.startswith("$ fastgmm ")]
-    assert len(lines) >= 5
+    species = [table.target_names[i] for i in table.target]
+    for name, column in (("data.csv", None), ("labelled.csv", ["species", *species])):
+        rows = [",".join(table.feature_names), *(",".join(map(str, row)) for row in table.data)]
+        rows = rows if column is None else [f"{row},{last}" for row, last in zip(rows, column, strict=True)]
+        Path(name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    lines = [line for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ fastgmm ")]
     for line in lines:
         assert main(shlex.split(line.removeprefix("$ fastgmm "), comments=True)) == 0, line
-    assert "setosa" in capsys.readouterr().out
+    if "$ fastgmm demo" in lines:
+        assert "setosa" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -53,8 +73,11 @@ def test_the_two_commands_are_there(command):
 
 
 def test_files_and_modules_that_text_names_are_there():
-    """In the README, the guide and the sources: a file that moved leaves its old name behind."""
-    texts = [ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md"]
+    """In the README, the documentation and the sources: a file that moved leaves its old name behind."""
+    texts = [
+        *PAGES,
+        *(path for path in [ROOT / ".github" / "CONTRIBUTING.md", ROOT / "bench" / "README.md"] if path.exists()),
+    ]
     texts += [path for room in ("fastgmm", "bench", "tests") for path in (ROOT / room).rglob("*.py")]
     rooms = "|".join(path.name for path in (ROOT / "fastgmm").iterdir() if (path / "__init__.py").exists())
     missing = []
