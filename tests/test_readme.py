@@ -91,3 +91,25 @@ def test_files_and_modules_that_text_names_are_there():
         ]
         missing += [f"{path.relative_to(ROOT)}: {name}" for name in named if not (ROOT / name).exists()]
     assert missing == []
+
+
+def test_links_lead_somewhere():
+    """Relative links of the README and of pages that are read in the repository, with their headings."""
+    github = [path for path in (ROOT / ".github" / "CONTRIBUTING.md", ROOT / "bench" / "README.md") if path.exists()]
+    broken = []
+    for page in [ROOT / "README.md", *github]:
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            file, _, heading = target.partition("#")
+            if "://" in target or (not DOCS and target.startswith((".docs", ".github"))):
+                continue  # the sdist has no hidden folders
+            path = page.parent / file if file else page
+            headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE) if heading else []
+            anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings]
+            if not path.exists() or (heading and heading not in anchors):
+                broken.append(f"{page.name}: {target}")
+    assert broken == []
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
