@@ -152,7 +152,7 @@ class Merging:  # numpydoc ignore=PR01
         Parameters
         ----------
         X : array-like of shape (n, d), path, fastgmm.chunks(...), or Dask collection
-            Samples, as in ``model.predict_proba``.
+            Samples, as in `GaussianMixture.predict_proba`.
         n_clusters : int, optional
             Number of clusters, from 1 to k; by default as many as at the `elbow`.
 
@@ -165,7 +165,7 @@ class Merging:  # numpydoc ignore=PR01
         Raises
         ------
         ValueError, TypeError
-            As `groups` and ``model.predict_proba``.
+            As `groups` and `GaussianMixture.predict_proba`.
 
         See Also
         --------

@@ -42,7 +42,7 @@ class Estimates(NamedTuple):  # numpydoc ignore=PR01
     means : ndarray of shape (k, d), float64
         Numbers for the means, in units of the features.
     covariances : ndarray, float64
-        Numbers for the covariances, in the shape of ``model.covariances_``.
+        Numbers for the covariances, in the shape of the model's ``covariances_``.
 
     See Also
     --------
