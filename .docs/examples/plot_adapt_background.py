@@ -2,12 +2,14 @@
 Adapt a background model to a new writer
 ========================================
 
-A speech recogniser is trained on many speakers and then used by one. It has seconds of that voice: far too little to train on, and enough
-to move a model that is nearly right. The method is from speaker verification (Reynolds, Quatieri & Dunn 2000): a *background* mixture is
-adapted, each component by as much as the new samples say about it. ``GaussianMixture.adapt`` does this in one pass.
+A speech recogniser is trained on many speakers and then used by one. It has seconds of that voice: far too little to
+train on, and enough to move a model that is nearly right. The method is from speaker verification (Reynolds, Quatieri
+& Dunn 2000): a *background* mixture is adapted, each component by as much as the new samples say about it.
+``GaussianMixture.adapt`` does this in one pass.
 
-No package ships the speech, so here are handwritten digits, 8 x 8 pixels, with the same problem. They are the test part of the UCI "optical
-digits", by thirteen writers, one after another. The table does not say where a writer ends; thirteen blocks of equal length are near enough.
+No package ships the speech, so here are handwritten digits, 8 x 8 pixels, with the same problem. They are the test
+part of the UCI "optical digits", by thirteen writers, one after another. The table does not say where a writer ends;
+thirteen blocks of equal length are near enough.
 """
 
 import matplotlib.pyplot as plt
@@ -24,8 +26,8 @@ print(len(writers), "writers with about", len(writers[0]), "digits each")
 # %%
 # One mixture for each digit
 # --------------------------
-# Class models are generative here: for each digit a mixture of eight components with a common covariance, on twenty principal components
-# of the pixels. A new image is the digit whose mixture gives it the highest density.
+# Class models are generative here: for each digit a mixture of eight components with a common covariance, on twenty
+# principal components of the pixels. A new image is the digit whose mixture gives it the highest density.
 
 
 def fit_background(writer):
@@ -47,8 +49,8 @@ def error(mixtures, samples, labels):
 
 
 # %%
-# The first sixty digits of the writer that was left out, six or so of each, are for adaptation. The others are for the test.
-# ``relevance`` is the number of samples that the background counts for in each component.
+# The first sixty digits of the writer that was left out, six or so of each, are for adaptation. The others are for
+# the test. ``relevance`` is the number of samples that the background counts for in each component.
 
 counts = [0, 10, 20, 40, 60]
 errors = {"adapted background": [], "new writer alone": []}
@@ -79,7 +81,7 @@ assert mean["new writer alone"] > 15
 # Sixty digits take a third off the errors of the background. Models of these sixty alone are hopeless.
 
 figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
-axes.plot(counts, 100 * np.array(errors["adapted background"]).T, color="0.85", linewidth=1)
+axes.plot(counts, 100 * np.array(errors["adapted background"]).T, color="0.8", linewidth=1)
 axes.plot(counts, mean["adapted background"], "o-", color="#0072B2", label="mean of 13 writers")
 axes.plot([], [], color="0.7", label="each writer")
 axes.set(xlabel="digits that the new writer has supplied", ylabel="errors (%)", ylim=(0, None), xticks=counts)
@@ -88,11 +90,11 @@ axes.legend(frameon=False)
 # %%
 # What adaptation changes
 # -----------------------
-# Component j of the adapted model is still component j of the background, with another mean. Here are the digits seven and one of the
-# last writer: the heaviest component before, after, and the difference between the two.
+# Component j of the adapted model is still component j of the background, with another mean. Here are the digits
+# seven and one of the last writer: the heaviest component before, after, and the difference between the two.
 
 figure, panels = plt.subplots(2, 4, figsize=(6, 3.3), layout="constrained")
-for row, digit in zip(panels, (7, 1), strict=True):
+for i, digit in enumerate((7, 1)):
     own = samples[:60][labels[:60] == digit]
     moved = background[digit].adapt(own, relevance=2.0)
     heaviest = np.bincount(background[digit].predict(own), minlength=8).argmax()
@@ -103,11 +105,15 @@ for row, digit in zip(panels, (7, 1), strict=True):
         "adapted": after,
         "difference": after - before,
     }
-    for axes, (title, image) in zip(row, images.items(), strict=True):
-        signed = title == "difference"
-        axes.imshow(image.reshape(8, 8), cmap="RdBu_r" if signed else "gray_r", vmin=-6 if signed else 0, vmax=6 if signed else 16)
+    for axes, (title, image) in zip(panels[i], images.items(), strict=True):
+        style = (
+            {"cmap": "RdBu_r", "vmin": -6, "vmax": 6}
+            if title == "difference"
+            else {"cmap": "gray_r", "vmin": 0, "vmax": 16}
+        )
+        axes.imshow(image.reshape(8, 8), **style)
         axes.set(xticks=[], yticks=[])
-        if row is panels[0]:
+        if i == 0:
             axes.set_title(title)
 
 # %%
@@ -123,7 +129,7 @@ for digit, mixture in enumerate(background):
         axes.axis("off")
 
 # %%
-# With 39 features of speech, hundreds of components and millions of frames, components with diagonal covariances are the usual choice. For the
-# 165 images of a digit they are too many parameters, and ``fit`` warns of that.
+# With 39 features of speech, hundreds of components and millions of frames, components with diagonal covariances are
+# the usual choice. For the 165 images of a digit they are too many parameters, and ``fit`` warns of that.
 
 plt.show()

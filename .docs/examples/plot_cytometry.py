@@ -2,12 +2,14 @@
 Gate cells: a rare population, and debris
 =========================================
 
-A flow cytometer measures the fluorescence of single cells. Populations are *gated*: an expert draws polygons around clouds of points, in one pair
-of markers after the other. A mixture does this in all markers at once, with a probability for each cell. Two things make it hard. The population
-of interest may be one cell in two hundred. And some events are no cells at all.
+A flow cytometer measures the fluorescence of single cells. Populations are *gated*: an expert draws polygons around
+clouds of points, in one pair of markers after the other. A mixture does this in all markers at once, with a
+probability for each cell. Two things make it hard. The population of interest may be one cell in two hundred. And
+some events are no cells at all.
 
-No package that we depend on ships such data. The table is **simulated**: five populations of lymphocytes and monocytes with shares and markers as
-a textbook has them, a rare one that is positive for both CD4 and CD8, and 3 % of debris and doublets, spread over everything.
+No package that we depend on ships such data. The table is **simulated**: five populations of lymphocytes and
+monocytes with shares and markers as a textbook has them, a rare one that is positive for both CD4 and CD8, and 3 % of
+debris and doublets, spread over everything.
 """
 
 import matplotlib.pyplot as plt
@@ -37,16 +39,17 @@ print(intensities.shape, {name: int((truth == j).sum()) for j, name in enumerate
 # %%
 # Transform first
 # ---------------
-# Intensities are skewed over four decades. No Gaussian fits that; their logarithms are another matter. (Real data have zeros and negative
-# values after compensation: take ``np.arcsinh(intensities / 150)`` there.)
+# Intensities are skewed over four decades. No Gaussian fits that; their logarithms are another matter. (Real data
+# have zeros and negative values after compensation: take ``np.arcsinh(intensities / 150)`` there.)
 
 X = np.log10(intensities)
 
 # %%
 # How many populations?
 # ---------------------
-# Markers vary independently within a population, so a diagonal structure is enough; ``select`` tries full ones as well. It does not need to
-# be told about the rare population: beyond 5000 samples it looks first at a part of them in which improbable ones are enriched.
+# Markers vary independently within a population, so a diagonal structure is enough; ``select`` tries full ones as
+# well. It does not need to be told about the rare population: beyond 5000 samples it looks first at a part of them in
+# which improbable ones are enriched.
 
 found = fastgmm.select(X, range(4, 10), ["VVI", "VVV"], random_state=0)
 print(found.summary(3))
@@ -58,7 +61,8 @@ for j, name in enumerate([*populations, "debris"]):
     print(f"{name:>15} ", *(f"{count:6}" for count in np.bincount(labels[truth == j], minlength=7)))
 
 # %%
-# Seven components: the six populations, and a wide one that serves the debris. The rare population has a component of its own.
+# Seven components: the six populations, and a wide one that serves the debris. The rare population has a component of
+# its own.
 
 rare = np.bincount(labels[truth == 5]).argmax()
 wide = np.linalg.norm(np.sqrt(found.best_model.covariances_), axis=1).argmax()
@@ -68,17 +72,17 @@ assert (truth[labels == wide] == 6).mean() > 0.95
 # %%
 # Debris as noise
 # ---------------
-# Debris has no Gaussian shape: it is anywhere. ``noise=True`` adds a component of constant density over the box of the data. But what is
-# noise, and what is a rare population? A fit has to begin somewhere, and by default noise begins with all samples that are far from their
-# neighbours. The rare cells are among these, and noise keeps them:
+# Debris has no Gaussian shape: it is anywhere. ``noise=True`` adds a component of constant density over the box of
+# the data. But what is noise, and what is a rare population? A fit has to begin somewhere, and by default noise
+# begins with all samples that are far from their neighbours. The rare cells are among these, and noise keeps them:
 
 careless = GaussianMixture(6, covariance_type="VVI", noise=True, random_state=0).fit(X)
 taken = (careless.predict(X)[truth == 5] == -1).mean()
 print(f"{100 * taken:.0f} % of the rare cells are called noise")
 
 # %%
-# A start that knows better is at hand: the populations that ``select`` found. Its wide component says which samples noise begins with, and
-# the others are where the components begin. BIC, which compares all three models, confirms it.
+# A start that knows better is at hand: the populations that ``select`` found. Its wide component says which samples
+# noise begins with, and the others are where the components begin. BIC, which compares all three models, confirms it.
 
 others = np.delete(np.arange(7), wide)
 start = found.best_model
@@ -106,12 +110,11 @@ assert abs(gmm.noise_.weight - 0.03) < 0.002
 # %%
 # Gate by probability
 # -------------------
-# A cell belongs to a population if that is at least 90 % certain. The numbers of an experiment come with this certainty.
+# A cell belongs to a population if that is at least 90 % certain. The numbers of an experiment come with this
+# certainty.
 
 probability = gmm.predict_proba(X)  # the last column is noise
-component = {
-    name: np.abs(gmm.means_ - mean).sum(axis=1).argmin() for name, (_, mean, _) in populations.items()
-}
+component = {name: np.abs(gmm.means_ - mean).sum(axis=1).argmin() for name, (_, mean, _) in populations.items()}
 for j, name in enumerate(populations):
     gate = probability[:, component[name]] > 0.9
     purity, yielded = (truth[gate] == j).mean(), gate[truth == j].mean()
@@ -124,7 +127,12 @@ plotting.plot_classification(gmm, X, ax=panels[0], features=[2, 3], feature_name
 plotting.plot_classification(gmm, X, ax=panels[1], features=[1, 4], feature_names=markers, max_points=8000)
 for name, k in component.items():
     panels[0].annotate(
-        name, gmm.means_[k, [2, 3]], xytext=(0, 16), textcoords="offset points", ha="center", fontsize="small",
+        name,
+        gmm.means_[k, [2, 3]],
+        xytext=(0, 16),
+        textcoords="offset points",
+        ha="center",
+        fontsize="small",
         bbox={"boxstyle": "round", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
     )
 for axes in panels:

@@ -2,9 +2,9 @@
 The colours of a photograph
 ===========================
 
-A photograph is a table: one row for each pixel, with the three columns red, green and blue. A mixture of Gaussians fitted to it is a
-palette, and more than a palette. Each component knows how its colour varies with the light, so that a shaded wall and a sunlit one
-can be one colour. Here we
+A photograph is a table: one row for each pixel, with the three columns red, green and blue. A mixture of Gaussians
+fitted to it is a palette, and more than a palette. Each component knows how its colour varies with the light, so that
+a shaded wall and a sunlit one can be one colour. Here we
 
 * draw a photograph with sixteen colours,
 * compare that with k-means,
@@ -22,13 +22,16 @@ from fastgmm import GaussianMixture
 
 china = load_sample_image("china.jpg")
 pixels = china.reshape(-1, 3)
-print(f"{china.shape[0]} x {china.shape[1]} = {len(pixels)} pixels, {pixels.dtype}; {len(np.unique(pixels, axis=0))} different colours")
+print(
+    f"{china.shape[0]} x {china.shape[1]} = {len(pixels)} pixels of {pixels.dtype}, "
+    f"{len(np.unique(pixels, axis=0))} different colours"
+)
 
 # %%
 # Sixteen colours
 # ---------------
-# The pixels can stay integers of eight bits: the fit computes with them in double precision. Many pixels are equal, and equal ones are
-# gathered before the first iteration, which changes nothing but the time.
+# The pixels can stay integers of eight bits: the fit computes with them in double precision. Many pixels are equal,
+# and equal ones are gathered before the first iteration, which changes nothing but the time.
 
 gmm = GaussianMixture(n_components=16, random_state=0).fit(pixels)
 gmm.sort_components("weight")
@@ -66,9 +69,10 @@ print({name: f"{value:.1f} of 255" for name, value in error.items()})
 assert error["16 means"] < error["16 components"]
 
 # %%
-# k-means puts its colours where they save most squared error, and is the better choice if that error is all that matters, as in the
-# compression of an image. The mixture describes how the colours are distributed. Its sky has several narrow components, since the sky is a
-# third of the picture and varies little, and a few wide ones share what is left. What it has in exchange is a density:
+# k-means puts its colours where they save most squared error, and is the better choice if that error is all that
+# matters, as in the compression of an image. The mixture describes how the colours are distributed. Its sky has
+# several narrow components, since the sky is a third of the picture and varies little, and a few wide ones share what
+# is left. What it has in exchange is a density:
 
 volumes = np.sqrt(np.linalg.det(gmm.covariances_))
 print("volume of the widest component over that of the narrowest:", int(volumes.max() / volumes.min()))
@@ -76,9 +80,9 @@ print("volume of the widest component over that of the narrowest:", int(volumes.
 # %%
 # Cut out a flower
 # ----------------
-# The same idea finds an object whose colours are unlike those around it. We fit a few components to each of two regions that we mark with
-# rectangles: one inside the flower, one of leaves. The pixels of the whole photograph are then compared by the densities of the two
-# mixtures. No pixel needs a label of its own.
+# The same idea finds an object whose colours are unlike those around it. We fit a few components to each of two
+# regions that we mark with rectangles: one inside the flower, one of leaves. The pixels of the whole photograph are
+# then compared by the densities of the two mixtures. No pixel needs a label of its own.
 
 flower = load_sample_image("flower.jpg")
 petals = flower[150:300, 240:420].reshape(-1, 3)

@@ -2,10 +2,12 @@
 Missing values: keep the rows
 =============================
 
-Real tables have holes. Two habits deal with them, and both are harmful: to drop the rows with holes, and to fill in the means. A mixture
-does not need either. With ``missing_values="marginalize"`` each row counts by the values that it has.
+Real tables have holes. Two habits deal with them, and both are harmful: to drop the rows with holes, and to fill in
+the means. A mixture does not need either. With ``missing_values="marginalize"`` each row counts by the values that it
+has.
 
-We take a table without holes, the diabetes study that comes with scikit-learn (442 patients), and remove values, so that the truth is known.
+We take a table without holes, the diabetes study that comes with scikit-learn (442 patients), and remove values, so
+that the truth is known.
 """
 
 import matplotlib.pyplot as plt
@@ -22,9 +24,9 @@ print(complete.shape)
 # %%
 # Remove values, and not by mere chance
 # -------------------------------------
-# A tenth of all values goes at random. And blood serum (``s1`` to ``s6``) is measured in only some of the patients: the higher the body mass
-# index, the more often. Whether a value is missing depends on what is observed; statisticians call this *missing at random*. Heavy
-# patients are then over-represented among the complete rows.
+# A tenth of all values goes at random. And blood serum (``s1`` to ``s6``) is measured in only some of the patients:
+# the higher the body mass index, the more often. Whether a value is missing depends on what is observed;
+# statisticians call this *missing at random*. Heavy patients are then over-represented among the complete rows.
 
 rng = np.random.default_rng(0)
 lost = rng.uniform(size=complete.shape) < 0.10
@@ -54,7 +56,9 @@ bias = {
 }
 for name, values in bias.items():
     print(f"{name:16} largest error of a mean: {abs(values).max():.2f} standard deviations")
-assert abs(bias["marginalised"]).max() < 0.5 * abs(bias["means filled in"]).max() < 0.5 * abs(bias["rows dropped"]).max()
+assert (
+    abs(bias["marginalised"]).max() < 0.5 * abs(bias["means filled in"]).max() < 0.5 * abs(bias["rows dropped"]).max()
+)
 
 
 # %%
@@ -99,8 +103,9 @@ print({name: f"{value:.2f} standard deviations" for name, value in error.items()
 assert error["impute"] < 0.85 * error["means"]
 
 # %%
-# Expected values vary less than true ones. For standard errors draw several tables, analyse each, and combine the results (multiple
-# imputation, Rubin 1987). As an example, the slope of the progression on ``s5`` in a regression on all columns:
+# Expected values vary less than true ones. For standard errors draw several tables, analyse each, and combine the
+# results (multiple imputation, Rubin 1987). As an example, the slope of the progression on ``s5`` in a regression on
+# all columns:
 
 draws = gmm.impute(X, n_draws=20, random_state=0)
 
@@ -132,7 +137,8 @@ axes.margins(y=0.15)
 assert results["20 imputations"][1] < 0.6 * results["rows dropped"][1]
 
 # %%
-# The interval of the imputations holds the value of the complete table, and is half as wide as that of the few complete rows. Filling in
-# means gives the narrowest interval of all, because it takes invented values for measured ones. It is too narrow, and in the wrong place.
+# The interval of the imputations holds the value of the complete table, and is half as wide as that of the few
+# complete rows. Filling in means gives the narrowest interval of all, because it takes invented values for measured
+# ones. It is too narrow, and in the wrong place.
 
 plt.show()

@@ -2,8 +2,9 @@
 Choose a model, as in mclust
 ============================
 
-mclust's users fit all numbers of components with all fourteen covariance structures, look at the BIC, and then at the classification and its
-uncertainty. :func:`fastgmm.select` does the first, and its result has the rest. In R this page would be::
+mclust's users fit all numbers of components with all fourteen covariance structures, look at the BIC, and then at the
+classification and its uncertainty. :func:`fastgmm.select` does the first, and its result has the rest. In R this page
+would be::
 
     library(mclust)
     BIC <- mclustBIC(iris[, 1:4]); plot(BIC); summary(BIC)
@@ -11,8 +12,8 @@ uncertainty. :func:`fastgmm.select` does the first, and its result has the rest.
     plot(model, what = "classification"); plot(model, what = "uncertainty")
     ICL <- mclustICL(iris[, 1:4])
 
-The data are Fisher's iris: four measurements of 150 flowers. Their three species are known, so that we can see how far a choice without
-them comes.
+The data are Fisher's iris: four measurements of 150 flowers. Their three species are known, so that we can see how
+far a choice without them comes.
 """
 
 import matplotlib.pyplot as plt
@@ -28,8 +29,9 @@ found = fastgmm.select(iris.data, n_components=range(1, 7))
 print(found.summary())
 
 # %%
-# Lower is better here, as in scikit-learn; mclust prints the negative of this BIC, and its largest is best. The figure has its axis
-# inverted, so that it looks the same. A structure without a point has no valid fit, and ``found.reasons`` says why.
+# Lower is better here, as in scikit-learn; mclust prints the negative of this BIC, and its largest is best. The
+# figure has its axis inverted, so that it looks the same. A structure without a point would have no valid fit; ``found.reasons``
+# says why.
 
 figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
 found.plot(ax=axes)
@@ -38,8 +40,9 @@ print(len(found.reasons), "of", found.bic.size, "models have no valid fit")
 # %%
 # How clear is the choice?
 # ------------------------
-# BIC prefers two components. The second best model has three, and differs by less than one; differences below two are hardly worth a
-# mention (Kass & Raftery 1995). ICL, which also asks that components lie apart, is clearer: versicolor and virginica overlap.
+# BIC prefers two components. The second best model has three, and differs by less than one; differences below two are
+# hardly worth a mention (Kass & Raftery 1995). ICL, which also asks that components lie apart, is clearer: versicolor
+# and virginica overlap.
 
 (best, _), (second, difference) = found.differences(2)
 print(f"{best.covariance_type}, {best.n_components}: BIC {best.bic:.1f}, ICL {best.icl:.1f}")
@@ -61,7 +64,8 @@ print(np.array([np.bincount(three.predict(iris.data)[iris.target == species], mi
 # %%
 # Classification and uncertainty
 # ------------------------------
-# Points that are larger are less certain. The five flowers that the three components put with the wrong species are among them.
+# Points that are larger are less certain. Of the five flowers that the three components put with another species, one is
+# the least certain of all, and one is not in doubt: uncertainty is that of the mixture, which knows no species.
 
 figure, panels = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 petals = iris.feature_names[2:]
@@ -72,9 +76,13 @@ for axes, draw, title in zip(
     axes.set_title(title)
 
 uncertainty = 1 - three.predict_proba(iris.data).max(axis=1)
-doubtful = np.argsort(uncertainty)[::-1][:5]
-for row in doubtful:
-    print(f"flower {row:3}: uncertainty {uncertainty[row]:.2f}, {iris.target_names[iris.target[row]]}")
+labels = three.predict(iris.data)
+species_of = np.array([np.bincount(iris.target[labels == k]).argmax() for k in range(3)])
+wrong = np.flatnonzero(species_of[labels] != iris.target)
+for row in wrong:
+    print(f"flower {row}: {iris.target_names[iris.target[row]]}, uncertainty {uncertainty[row]:.2f}")
+assert len(wrong) == 5
+assert uncertainty.argmax() in wrong
 
 # %%
 # All four measurements at once, as mclust's ``plot(model, what = "classification")`` shows them:

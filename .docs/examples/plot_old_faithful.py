@@ -2,9 +2,10 @@
 Old Faithful: conditional distributions and regression
 ======================================================
 
-The Old Faithful geyser erupts for two to five minutes, and then it rests for forty to ninety-five. A ranger wants to tell the visitors when
-the next eruption will come, and how sure that is. A fitted mixture answers this directly: marginals and conditionals of a Gaussian
-mixture are Gaussian mixtures again, so nothing has to be sampled or integrated.
+The Old Faithful geyser erupts for two to five minutes, and then it rests for forty to ninety-five. A ranger wants to
+tell the visitors when the next eruption will come, and how sure that is. A fitted mixture answers this directly:
+marginals and conditionals of a Gaussian mixture are Gaussian mixtures again, so nothing has to be sampled or
+integrated.
 """
 
 import matplotlib.pyplot as plt
@@ -41,8 +42,9 @@ assert np.allclose([low, middle, high], np.quantile(X[:, 1], [0.05, 0.5, 0.95]),
 # %%
 # Knowing it
 # ----------
-# ``condition`` is the distribution of the other features once one has been seen. After a short eruption the wait is about an hour at most.
-# After one of 2.9 minutes, which neither kind usually takes, the wait may be a short or a long one.
+# ``condition`` is the distribution of the other features once one has been seen. After a short eruption the wait is
+# about an hour at most. After one of 2.9 minutes, which neither kind usually takes, the wait may be a short or a long
+# one.
 
 figure, axes = plt.subplots(figsize=(7.5, 3), layout="constrained")
 grid = np.linspace(35, 105, 400)
@@ -62,8 +64,8 @@ assert 0.80 < fastgmm.cdf(after_short, 60.0) < 0.85
 # %%
 # As a regression
 # ---------------
-# :class:`fastgmm.GaussianMixtureRegressor` has the same in scikit-learn's terms: the expected wait for each eruption, with its
-# standard deviation. ``from_mixture`` makes one of a mixture that is fitted already.
+# :class:`fastgmm.GaussianMixtureRegressor` has the same in scikit-learn's terms: the expected wait for each eruption,
+# with its standard deviation. ``from_mixture`` makes one of a mixture that is fitted already.
 
 model = GaussianMixtureRegressor.from_mixture(gmm, targets=1)
 eruptions = np.linspace(1.5, 5.3, 200)
@@ -85,8 +87,8 @@ axes.set(xlabel="length of the eruption (min)", ylabel="wait for the next one (m
 axes.legend(frameon=False, loc="lower right")
 
 # %%
-# Is it better than a straight line? A little: the two kinds of eruptions lie nearly on one. The mixture is worth its parameters for what
-# the line does not have. Between the two kinds of eruptions it is less certain, and says so.
+# Is it better than a straight line? A little: the two kinds of eruptions lie nearly on one. The mixture is worth its
+# parameters for what the line does not have. Between the two kinds of eruptions it is less certain, and says so.
 
 from sklearn.linear_model import LinearRegression  # noqa: E402
 from sklearn.model_selection import cross_val_score  # noqa: E402
