@@ -102,7 +102,7 @@ right.set(
     xlabel="weight of the short eruptions", yticks=[], title=f"{low.weights[short]:.2f} to {high.weights[short]:.2f}"
 )
 right.set_ylim(0, 1.3 * right.get_ylim()[1])
-right.legend(frameon=False, loc="upper right")
+right.legend(loc="upper right", framealpha=1)
 assert low.weights[short] < 97 / 272 < high.weights[short]
 
 plt.show()

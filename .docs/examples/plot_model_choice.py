@@ -30,8 +30,8 @@ print(found.summary())
 
 # %%
 # Lower is better here, as in scikit-learn; mclust prints the negative of this BIC, and its largest is best. The
-# figure has its axis inverted, so that it looks the same. A structure without a point would have no valid fit; ``found.reasons``
-# says why.
+# figure has its axis inverted, so that it looks the same. A structure without a point would have no valid fit;
+# ``found.reasons`` says why.
 
 figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
 found.plot(ax=axes)
@@ -64,8 +64,8 @@ print(np.array([np.bincount(three.predict(iris.data)[iris.target == species], mi
 # %%
 # Classification and uncertainty
 # ------------------------------
-# Points that are larger are less certain. Of the five flowers that the three components put with another species, one is
-# the least certain of all, and one is not in doubt: uncertainty is that of the mixture, which knows no species.
+# Points that are larger are less certain. Of the five flowers that the three components put with another species,
+# one is the least certain of all, and one is not in doubt: uncertainty is that of the mixture, which knows no species.
 
 figure, panels = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 petals = iris.feature_names[2:]
