@@ -88,8 +88,8 @@ axes.set(xlabel="digits that the new writer has supplied", ylabel="errors (%)", 
 axes.legend(frameon=False)
 
 # %%
-# What adaptation changes
-# -----------------------
+# Effect on the components
+# ------------------------
 # Component j of the adapted model is still component j of the background, with another mean. Here are the digits
 # seven and one of the last writer: the heaviest component before, after, and the difference between the two.
 
@@ -119,7 +119,7 @@ for i, digit in enumerate((7, 1)):
 # %%
 # Generative models can be asked for samples
 # ------------------------------------------
-# What a class model has learned is seen in what it draws:
+# Samples that are drawn from a class model show what it has learned:
 
 figure, panels = plt.subplots(3, 10, figsize=(8, 2.6), layout="constrained")
 for digit, mixture in enumerate(background):

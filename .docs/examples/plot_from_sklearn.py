@@ -124,7 +124,7 @@ assert np.array_equal(again.predict(samples), copied.predict(samples))
 print(type(copied).__module__, "and", type(again).__module__)
 
 # %%
-# What differs is listed in the user guide: starts may be stopped early, several starts on large data are compared on
-# a sample first, and there are more covariance structures and more starts.
+# The differences are listed in the user guide: starts may be stopped early, several starts on large data are compared
+# on a sample first, and there are more covariance structures and more starts.
 
 plt.show()

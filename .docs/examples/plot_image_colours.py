@@ -72,7 +72,7 @@ assert error["16 means"] < error["16 components"]
 # k-means puts its colours where they save most squared error, and is the better choice if that error is all that
 # matters, as in the compression of an image. The mixture describes how the colours are distributed. Its sky has
 # several narrow components, since the sky is a third of the picture and varies little, and a few wide ones share what
-# is left. What it has in exchange is a density:
+# is left. In exchange it has a density, and with it the spread of each colour:
 
 volumes = np.sqrt(np.linalg.det(gmm.covariances_))
 print("volume of the widest component over that of the narrowest:", int(volumes.max() / volumes.min()))

@@ -107,8 +107,8 @@ axes.legend(frameon=False)
 assert scores[-1] > gmm.score(in_memory[::10]) - 1.0
 
 # %%
-# What it is good for: remove noise from another photograph
-# ---------------------------------------------------------
+# An application: remove noise from another photograph
+# ----------------------------------------------------
 # A mixture of patches has learned how neighbouring pixels go together. Here is another photograph, with noise of a
 # standard deviation of 20. If the variance of the noise is known, ``noise_covariance`` says so, and ``predict_proba``
 # has the probability of each component for the patch *without* its noise. Within a component the expected patch is

@@ -64,8 +64,8 @@ print(np.array([np.bincount(three.predict(iris.data)[iris.target == species], mi
 # %%
 # Classification and uncertainty
 # ------------------------------
-# Points that are larger are less certain. Of the five flowers that the three components put with another species,
-# one is the least certain of all, and one is not in doubt: uncertainty is that of the mixture, which knows no species.
+# Points that are larger are less certain. Of the five flowers that the three components put with another species, one
+# is the least certain of all, and one is not in doubt: uncertainty is that of the mixture, which knows no species.
 
 figure, panels = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 petals = iris.feature_names[2:]

@@ -23,8 +23,8 @@ few = np.column_stack([np.round(few[:, 0] * 2) / 2, np.round(few[:, 1] / 5) * 5]
 print(len(few), "eruptions,", len(np.unique(few, axis=0)), "different ones after rounding")
 
 # %%
-# What goes wrong
-# ---------------
+# Components on equal samples
+# ---------------------------
 # The observer notes half minutes and steps of five minutes, so that samples are equal. Four components find that out:
 
 with warnings.catch_warnings(record=True) as caught:
