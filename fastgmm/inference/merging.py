@@ -288,7 +288,8 @@ def merge(model: FittedMixture, X: Any, *, sample_weight: ArrayLike | None = Non
     for left in range(k, 0, -1):
         groups = _groups(merges, k, left)
         found = merging.gains(source, params, _with_noise(groups, params), model.n_threads)
-        entropies[left - 1] = found.entropy * source.weight_unit
+        if left > 1 or params.noise is not None:  # a single cluster has none, up to rounding
+            entropies[left - 1] = found.entropy * source.weight_unit
         pairs = found.pairs[:left, :left] * source.weight_unit
         if left == k:
             first = pairs.copy()
