@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import once
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
@@ -63,15 +65,26 @@ _ahead: list[subprocess.Popen] = []
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Where nearly all tests run, a process of its own compiles what later ones need, the last first: compiling takes one core."""
-    if len(session.items) > 3000 and not (JIT_DISABLED or session.config.option.collectonly):
-        # the package that is imported here, not one that happens to lie in the working directory
-        code = "import sys; sys.path.pop(0); from fastgmm.cli import main\n"
-        for layout, dtype in itertools.product(("spherical", "diag", "tied", "full"), ("float32", "float64")):
-            code += f"main(['warmup', '--covariance', '{layout}', '--dtype', '{dtype}'])\n"
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        _ahead.append(subprocess.Popen([sys.executable, "-c", code], env=environment, **quiet))
+    """Where nearly all tests run, a process of its own compiles what later ones need, the last first: compiling takes one core.
+
+    Workers of pytest-xdist share it, and what one of the processes compiles, the others wait for.
+    """
+    if len(session.items) <= 3000 or JIT_DISABLED or session.config.option.collectonly:
+        return
+    worker = getattr(session.config, "workerinput", {"workerid": "gw0", "testrunuid": f"alone-{os.getpid()}"})
+    locks = os.path.join(tempfile.gettempdir(), f"fastgmm-tests-{worker['testrunuid']}")
+    once.compile_once(locks)
+    if worker["workerid"] != "gw0":
+        return
+    session.config.add_cleanup(lambda: os.unlink(locks))
+    # the package that is imported here, not one that happens to lie in the working directory
+    code = "import sys; sys.path.pop(0); import once; from fastgmm.cli import main\n"
+    code += f"once.compile_once({locks!r})\n"
+    for layout, dtype in itertools.product(("spherical", "diag", "tied", "full"), ("float32", "float64")):
+        code += f"main(['warmup', '--covariance', '{layout}', '--dtype', '{dtype}'])\n"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    _ahead.append(subprocess.Popen([sys.executable, "-c", code], env=environment, **quiet))
 
 
 def pytest_sessionfinish() -> None:

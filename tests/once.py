@@ -1,0 +1,69 @@
+"""Code that several processes need at the same time is compiled by one of them, for which the others wait.
+
+With an empty cache the workers of pytest-xdist would compile the same kernels side by side, and have won nothing by being two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+from numba.core import event
+
+from fastgmm import _jit
+
+try:
+    import fcntl
+except ImportError:  # every process compiles for itself
+    fcntl = None  # type: ignore[assignment]
+
+
+class _Turns(event.Listener):
+    """Locks of bytes of one file, a byte for each piece of code. A process that ends, however it does, gives its locks back."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._held: list[int] = []
+
+    def take(self, name: str) -> None:
+        byte = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "little")
+        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, byte)
+        self._held.append(byte)
+
+    def give_back(self) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._held.pop())
+
+    def on_start(self, event: Any) -> None:
+        pass
+
+    def on_end(self, event: Any) -> None:
+        # what could not be compiled is not saved either
+        if event.is_failed and isinstance(event.data["dispatcher"]._cache, _jit._Cache):
+            self.give_back()
+
+
+def compile_once(path: str | os.PathLike[str]) -> None:
+    """Make this process share what it compiles with all others that name the same file of locks."""
+    if fcntl is None:
+        return
+    turns, files = _Turns(path), _jit._LinkedFiles
+    load, save = files.load, files.save
+
+    def load_or_take(self: Any, key: Any) -> Any:
+        found = load(self, key)
+        if found is None:
+            turns.take(self.path(key))
+            found = load(self, key)  # what another process has compiled meanwhile
+            if found is not None:
+                turns.give_back()
+        return found
+
+    def save_and_give_back(self: Any, key: Any, code: Any) -> None:
+        try:
+            save(self, key, code)
+        finally:
+            turns.give_back()
+
+    files.load, files.save = load_or_take, save_and_give_back  # type: ignore[method-assign]
+    event.register("numba:compile", turns)
