@@ -16,6 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+# Processes that share the cores: threads of OpenMP that wait for work shall not take them from the others. Read when it is loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import numpy as np
 import once
 import pytest

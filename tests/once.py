@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from typing import Any
-
-from numba.core import event
 
 from fastgmm import _jit
 
@@ -19,28 +18,26 @@ except ImportError:  # every process compiles for itself
     fcntl = None  # type: ignore[assignment]
 
 
-class _Turns(event.Listener):
+class _Turns:
     """Locks of bytes of one file, a byte for each piece of code. A process that ends, however it does, gives its locks back."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self._held: list[int] = []
+        self._held: list[str] = []
+
+    def _lock(self, how: int, name: str) -> None:
+        byte = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "little")
+        with suppress(OSError):  # it would be waited for in a circle: two processes compile it
+            fcntl.lockf(self._file, how, 1, byte)
 
     def take(self, name: str) -> None:
-        byte = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "little")
-        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, byte)
-        self._held.append(byte)
+        self._lock(fcntl.LOCK_EX, name)
+        self._held.append(name)
 
-    def give_back(self) -> None:
-        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._held.pop())
-
-    def on_start(self, event: Any) -> None:
-        pass
-
-    def on_end(self, event: Any) -> None:
-        # what could not be compiled is not saved either
-        if event.is_failed and isinstance(event.data["dispatcher"]._cache, _jit._Cache):
-            self.give_back()
+    def give_back(self, name: str) -> None:
+        """Also what was taken later and is still held: it could not be compiled."""
+        while name in self._held:
+            self._lock(fcntl.LOCK_UN, self._held.pop())
 
 
 def compile_once(path: str | os.PathLike[str]) -> None:
@@ -56,14 +53,13 @@ def compile_once(path: str | os.PathLike[str]) -> None:
             turns.take(self.path(key))
             found = load(self, key)  # what another process has compiled meanwhile
             if found is not None:
-                turns.give_back()
+                turns.give_back(self.path(key))
         return found
 
     def save_and_give_back(self: Any, key: Any, code: Any) -> None:
         try:
             save(self, key, code)
         finally:
-            turns.give_back()
+            turns.give_back(self.path(key))
 
     files.load, files.save = load_or_take, save_and_give_back  # type: ignore[method-assign]
-    event.register("numba:compile", turns)
