@@ -16,9 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-# Processes that share the cores: threads of OpenMP that wait for work shall not take them from the others. Read when it is loaded.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Where several processes share the cores, threads that wait for work take them from the others: those of OpenBLAS for so long that
+# tests take several times as long. Both variables are read when the libraries are loaded, and by child processes.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 import once
