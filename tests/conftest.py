@@ -81,7 +81,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     once.compile_once(locks)
     if worker["workerid"] != "gw0":
         return
-    session.config.add_cleanup(lambda: os.unlink(locks))
+    session.config.add_cleanup(lambda: Path(locks).unlink(missing_ok=True))
     # the package that is imported here, not one that happens to lie in the working directory
     code = "import sys; sys.path.pop(0); import once; from fastgmm.cli import main\n"
     code += f"once.compile_once({locks!r})\n"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
+import time
 from typing import Any
 
 from fastgmm import _jit
@@ -18,6 +18,10 @@ except ImportError:  # every process compiles for itself
     fcntl = None  # type: ignore[assignment]
 
 
+#: In seconds: what a process waits for at most, as the other one may have failed, before it compiles itself; how often it looks.
+_LONGEST, _PAUSE = 300.0, 0.02
+
+
 class _Turns:
     """Locks of bytes of one file, a byte for each piece of code. A process that ends, however it does, gives its locks back."""
 
@@ -25,19 +29,24 @@ class _Turns:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self._held: list[str] = []
 
-    def _lock(self, how: int, name: str) -> None:
-        byte = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "little")
-        with suppress(OSError):  # it would be waited for in a circle: two processes compile it
-            fcntl.lockf(self._file, how, 1, byte)
-
     def take(self, name: str) -> None:
-        self._lock(fcntl.LOCK_EX, name)
+        for _ in range(int(_LONGEST / _PAUSE)):
+            try:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _byte(name))
+            except OSError:
+                time.sleep(_PAUSE)
+            else:
+                break
         self._held.append(name)
 
     def give_back(self, name: str) -> None:
         """Also what was taken later and is still held: it could not be compiled."""
         while name in self._held:
-            self._lock(fcntl.LOCK_UN, self._held.pop())
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, _byte(self._held.pop()))
+
+
+def _byte(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "little")
 
 
 def compile_once(path: str | os.PathLike[str]) -> None:
