@@ -9,13 +9,20 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+# Where several processes share the cores, threads that wait for work take them from the others: those of OpenBLAS for so long that
+# tests take several times as long. Both variables are read when the libraries are loaded, and by child processes.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import numpy as np
+import once
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
@@ -63,15 +70,26 @@ _ahead: list[subprocess.Popen] = []
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Where nearly all tests run, a process of its own compiles what later ones need, the last first: compiling takes one core."""
-    if len(session.items) > 3000 and not (JIT_DISABLED or session.config.option.collectonly):
-        # the package that is imported here, not one that happens to lie in the working directory
-        code = "import sys; sys.path.pop(0); from fastgmm.cli import main\n"
-        for layout, dtype in itertools.product(("spherical", "diag", "tied", "full"), ("float32", "float64")):
-            code += f"main(['warmup', '--covariance', '{layout}', '--dtype', '{dtype}'])\n"
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        _ahead.append(subprocess.Popen([sys.executable, "-c", code], env=environment, **quiet))
+    """Where nearly all tests run, a process of its own compiles what later ones need, the last first: compiling takes one core.
+
+    Workers of pytest-xdist share it, and what one of the processes compiles, the others wait for.
+    """
+    if len(session.items) <= 3000 or JIT_DISABLED or session.config.option.collectonly:
+        return
+    worker = getattr(session.config, "workerinput", {"workerid": "gw0", "testrunuid": f"alone-{os.getpid()}"})
+    locks = os.path.join(tempfile.gettempdir(), f"fastgmm-tests-{worker['testrunuid']}")
+    once.compile_once(locks)
+    if worker["workerid"] != "gw0":
+        return
+    session.config.add_cleanup(lambda: Path(locks).unlink(missing_ok=True))
+    # the package that is imported here, not one that happens to lie in the working directory
+    code = "import sys; sys.path.pop(0); import once; from fastgmm.cli import main\n"
+    code += f"once.compile_once({locks!r})\n"
+    for layout, dtype in itertools.product(("spherical", "diag", "tied", "full"), ("float32", "float64")):
+        code += f"main(['warmup', '--covariance', '{layout}', '--dtype', '{dtype}'])\n"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    _ahead.append(subprocess.Popen([sys.executable, "-c", code], env=environment, **quiet))
 
 
 def pytest_sessionfinish() -> None:

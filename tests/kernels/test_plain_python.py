@@ -59,11 +59,12 @@ def draw(n, d, k, dtype, seed=0, apart=3.0):
 
 
 @plain
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("layout", ["full", "diag"])
-@pytest.mark.parametrize("matrices", [True, False])
+@pytest.mark.parametrize(
+    ("layout", "matrices", "dtype"),
+    [("full", True, np.float64), ("full", False, np.float32), ("diag", True, np.float32), ("diag", False, np.float64)],
+)
 def test_fits_with_errors(guarded, layout, matrices, dtype):
-    """One by one, on a single lane and on several, complete and with missing values."""
+    """One by one, on a single lane and on several, complete and with missing values; each pair of options."""
     for n, missing in ((40, 0.0), (40, 0.3), (SINGLE_LANE + 40, 0.1)):
         X, _, rng = draw(n, 2, 2, dtype)
         S = rng.uniform(0.0, 1.0, (n, 2))
@@ -174,7 +175,7 @@ def test_what_is_not_positive_definite(guarded, layout):
     "kind", ["kmeans", "k-means++", "random", "random_from_data", "whitened", "hierarchical", "em-em"]
 )
 def test_starts(guarded, kind):
-    X, *_ = draw(60, 2, 2, np.float64)
+    X, *_ = draw(24 if kind == "em-em" else 60, 2, 2, np.float64)
     model = GaussianMixture(2, init_params=kind, random_state=0, max_iter=2).fit(X)
     assert np.isfinite(model.lower_bound_)
 
@@ -235,8 +236,7 @@ def test_distinct_samples(guarded, weighted, dtype):
 
 
 @plain
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("layout", ["full", "diag"])
+@pytest.mark.parametrize(("layout", "dtype"), [("full", np.float32), ("diag", np.float64)])
 def test_missing_values(guarded, layout, dtype):
     """By patterns and one by one; more patterns than there is room for at first; k-means on weighted samples."""
     X, *_ = draw(90, 9, 2, dtype)
