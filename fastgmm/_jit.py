@@ -5,6 +5,7 @@ The only file that names ``numba.njit``. Nothing here changes ``numba.config`` o
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib
 import inspect
@@ -20,8 +21,10 @@ import numba
 from llvmlite import binding
 from numba.core import cgutils, codegen, event, types
 from numba.core.caching import FunctionCache
+from numba.core.compiler import Compiler
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from fastgmm._cache import CodeFiles
 from fastgmm._errors import warn
@@ -63,6 +66,20 @@ class _Links(threading.local):
 
 
 _links = _Links()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let no cycles of objects be looked for while code is compiled: there are millions of objects, and it took a tenth of the time."""
+    with global_compiler_lock:  # which compilation takes anyway
+        if not gc.isenabled():
+            yield
+            return
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.enable()
 
 
 class _LinkedFiles(CodeFiles):
@@ -117,10 +134,7 @@ def called(dispatcher: Any) -> Any:
         dispatcher.compile(plain)
         return dispatcher.overloads[plain].signature, codegen
 
-    context = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    named = inspect.signature(dispatcher.py_func).parameters.values()
-    call.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]  # of as many arguments
-    return intrinsic(call)
+    return _callable(call, dispatcher.py_func)
 
 
 class _Cache(FunctionCache):
@@ -146,13 +160,19 @@ def _with_cache(dispatcher: Any) -> Any:
     # if there is no place to write to (read-only installation and home), every process compiles
     with suppress(RuntimeError):
         dispatcher._cache = _Cache(dispatcher.py_func)
+    return _linked(dispatcher)
+
+
+def _linked(dispatcher: Any) -> Any:
+    """Make a dispatcher remember the links of what it compiles."""
     compiled = passed_on()(dispatcher.compile)
     known: dict[Any, list[tuple[str, str, tuple[Any, ...]]]] = {}
 
     def compile(signature: Any) -> Any:
         _links.levels.append([])
         try:
-            return compiled(signature)
+            with uncollected():
+                return compiled(signature)
         finally:
             # code that is part of others' brings its links with it, also if it was there before
             links = known.setdefault(signature, list(dict.fromkeys(_links.levels.pop())))
@@ -189,6 +209,38 @@ def has_avx512() -> bool:
     return "zmm" in machine.emit_assembly(binding.parse_assembly(_ADDITION))
 
 
+class _PartLibrary(codegen.JITCodeLibrary):
+    """Code that becomes part of other libraries: linked together, and neither optimised as a whole nor emitted by itself.
+
+    Numba does both for each function that another one calls, and once more with every caller.
+    """
+
+    @property
+    def codegen(self) -> Any:
+        return self
+
+    def set_env(self, env_name: str, env: Any) -> None:
+        """Do nothing: there is no code in memory that could look for it."""
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return 0
+
+    def finalize(self) -> None:
+        self._raise_if_finalized()
+        for library in dict.fromkeys(self._linking_libraries):
+            self._reload_init.update(library._reload_init)
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._final_module.verify()
+        self._finalized = True
+
+
+class _PartCompiler(Compiler):
+    """Numba's compiler, into a `_PartLibrary`."""
+
+    def __init__(self, typingctx: Any, targetctx: Any, library: Any, *arguments: Any) -> None:
+        super().__init__(typingctx, targetctx, _PartLibrary(targetctx.codegen(), "part"), *arguments)
+
+
 def helper(fastmath: set[str], *, inline: bool = False) -> Callable[[Callable], Any]:
     """Decorate a function that kernels (and users' own jitted code) call: nogil, cached, flags named.
 
@@ -202,9 +254,16 @@ def helper(fastmath: set[str], *, inline: bool = False) -> Callable[[Callable], 
             "fastmath": fastmath,
             "error_model": "numpy",
             "no_cfunc_wrapper": True,
+            "inline": "always" if inline else "never",
         }
-        dispatcher = _njit(**options, inline="always" if inline else "never")(function)
-        return dispatcher if JIT_DISABLED else _with_cache(dispatcher)
+        dispatcher = _njit(**options)(function)
+        if JIT_DISABLED:
+            return dispatcher
+        part = _linked(_njit(**options, no_cpython_wrapper=True, pipeline_class=_PartCompiler)(function))
+        dispatcher.part = part
+        # how compiled code calls it
+        dispatcher.get_call_template, dispatcher.get_overload = part.get_call_template, part.get_overload
+        return _with_cache(dispatcher)
 
     return decorate
 
@@ -220,38 +279,48 @@ def kernel(function: Callable) -> Any:
 prange = numba.prange
 
 
-def choose(
-    stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTWISE, *, inline: bool = False
-) -> Callable:
+def choose(stub: Callable, table: dict[type, Any]) -> Callable:
     """Make `stub` run ``table[type(first argument)]``, chosen when the caller is compiled.
 
-    Keys are NamedTuple classes or NumPy scalar types; values are helpers, compiled once more with the flags `fastmath`. In plain
-    Python (JIT off) the choice is made at the call. With `inline` it becomes part of its caller, with the caller's flags.
+    Keys are NamedTuple classes or NumPy scalar types; values are helpers. In plain Python (JIT off) the choice is made at the call.
     """
-    by_scalar: dict[Any, Any] = {
-        numba.from_dtype(key): value for key, value in table.items() if not hasattr(key, "_fields")
-    }
-
-    def pick(first: Any, *rest: Any) -> Callable:
-        key = getattr(first, "instance_class", None)
-        chosen = table[key] if key is not None else by_scalar[types.float64 if first not in by_scalar else first]
-        # the Python function itself, not its dispatcher: one level of calls less to compile and link
-        return chosen.py_func
 
     def call(first: Any, *rest: Any) -> Any:
         key = type(first)
         return table[key if key in table else next(reversed(table))](first, *rest)
 
     call.__name__, call.__doc__ = stub.__name__, stub.__doc__
-    if not JIT_DISABLED:
-        options: Any = {
-            "fastmath": fastmath,
-            "error_model": "numpy",
-            "no_cfunc_wrapper": True,
-            "no_cpython_wrapper": True,
-        }
-        overload(call, strict=False, jit_options=options, inline="always" if inline else "never")(pick)
-    return call
+    if JIT_DISABLED:
+        return call
+    by_scalar: dict[Any, Any] = {
+        numba.from_dtype(key): value for key, value in table.items() if not hasattr(key, "_fields")
+    }
+
+    def pick(typingctx: Any, *arguments: Any) -> Any:
+        key = getattr(arguments[0], "instance_class", None)
+        scalar = arguments[0] if arguments[0] in by_scalar else types.float64
+        part = (by_scalar[scalar] if key is None else table[key]).part
+        plain = tuple(types.unliteral(argument) for argument in arguments)
+        part.compile(plain)
+        found = part.overloads[plain]
+
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            part.compile(plain)
+            context.add_linking_libs([found.library])
+            return context.call_internal(builder, found.fndesc, found.signature, values)
+
+        return found.signature, codegen
+
+    return _callable(pick, stub)
+
+
+def _callable(typed: Callable, function: Callable) -> Any:
+    """Return an intrinsic that takes as many arguments as a function, under their names."""
+    context = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    named = inspect.signature(function).parameters.values()
+    typed.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]
+    typed.__name__, typed.__doc__ = function.__name__, function.__doc__
+    return intrinsic(typed)
 
 
 class Compilation(event.TimingListener):

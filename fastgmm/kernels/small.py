@@ -409,7 +409,6 @@ def _repack_spherical(packed, mixture):
 maximise_layout = choose(
     _maximise_layout,
     {Full: _maximise_full, Tied: _maximise_tied, Diag: _maximise_diag, Spherical: _maximise_spherical},
-    EXACT,
 )
 repack = choose(_repack, {Full: _repack_full, Tied: _repack_tied, Diag: _repack_diag, Spherical: _repack_spherical})
-maximise = choose(_maximise, {Constants: _maximise_plain, Structured: _maximise_structured}, EXACT, inline=True)
+maximise = choose(_maximise, {Constants: _maximise_plain, Structured: _maximise_structured})
