@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
+from fastgmm.kernels.ir_arrays import new
 from fastgmm.kernels.ir_kmeans import nearest, nearest_within, potentials, prefetch, transpose
 from fastgmm.kernels.ir_turns import take
 
@@ -104,8 +105,8 @@ def _bounds(lane, span, samples):
 
 @helper(ELEMENTWISE, inline=True)
 def _new_scratch(samples, like):
-    x = np.empty((samples.n_features, PITCH), like.dtype)
-    return Scratch(np.empty(3 * BLOCK, np.int64), np.empty(BLOCK, np.int64), x, np.empty((3, BLOCK), like.dtype))
+    x = new((samples.n_features, PITCH), like.dtype)
+    return Scratch(new(3 * BLOCK, np.int64), new(BLOCK, np.int64), x, new((3, BLOCK), like.dtype))
 
 
 @helper(ELEMENTWISE, inline=True)
@@ -171,7 +172,7 @@ def reassign(turn, span, samples, shift, centres, bounds, clusters):
     Cost: 2 k d + 2 d flops for a sample that is compared.
     """
     work, exact = _new_scratch(samples, bounds.points), _new_scratch(samples, centres.points)
-    without = np.empty(BLOCK, np.uint8)
+    without = new(BLOCK, np.uint8)
     n_lanes = clusters.counts.shape[0]
     lane = take(turn)
     while lane < n_lanes:
@@ -281,7 +282,7 @@ def seed(turn, span, samples, shift, points, closest, sums):
 def weighted_seed(turn, span, samples, weights, shift, points, closest, sums):
     """Do as `seed`, with potentials in which samples count by weights, (n,) float, in."""
     work = _new_scratch(samples, points)
-    distance, near = np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype)
+    distance, near = new(BLOCK, points.dtype), new(BLOCK, points.dtype)
     n_lanes = -(-samples.n_samples // span.width)
     lane = take(turn)
     while lane < n_lanes:

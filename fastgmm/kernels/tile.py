@@ -11,6 +11,7 @@ import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
 from fastgmm.kernels.elementary import log
+from fastgmm.kernels.ir_arrays import zeros
 from fastgmm.kernels.ir_density import STEP, exponentials, scale
 
 #: Most samples in a tile; how many it has depends on the number of features (`tile_width`).
@@ -85,23 +86,11 @@ def new_scratch(parameters):
     """Allocate a Scratch for packed parameters, in their dtype. The length of `top` is the width of its tiles."""
     means, width = parameters.means, parameters.tile
     k, d = means.shape
-    x = aligned(d, width + _SKEW, means)
-    diff = aligned(d, width + _SKEW, means)
-    resp = aligned(k, width + _SKEW, means)
-    line = aligned(np.int64(2), width, means)  # a literal has a type of its own, for which it would be compiled again
-    return Scratch(x, diff, resp, line[0], line[1], np.zeros(width, np.int64), np.zeros(k, np.bool_))
-
-
-@helper(ELEMENTWISE)
-def aligned(rows, columns, like):
-    """Return zeros (rows, columns) in the dtype of `like`, from an address that is a multiple of 64 bytes on.
-
-    A vector of 64 bytes that lies across two cache lines takes twice as long to load and to store.
-    """
-    size = rows * columns
-    flat = np.zeros(size + 64 // like.itemsize, like.dtype)
-    skip = -(flat.ctypes.data // like.itemsize) % (64 // like.itemsize)
-    return flat[skip : skip + size].reshape((rows, columns))
+    x = zeros((d, width + _SKEW), means.dtype)
+    diff = zeros((d, width + _SKEW), means.dtype)
+    resp = zeros((k, width + _SKEW), means.dtype)
+    line = zeros((2, width), means.dtype)
+    return Scratch(x, diff, resp, line[0], line[1], zeros(width, np.int64), zeros(k, np.bool_))
 
 
 @helper(ELEMENTWISE)
