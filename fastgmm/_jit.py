@@ -24,6 +24,7 @@ from numba.core.caching import FunctionCache
 from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
+from numba.core.typing.templates import infer, infer_global, make_intrinsic_template
 from numba.extending import intrinsic
 
 from fastgmm._cache import CodeFiles
@@ -134,7 +135,7 @@ def called(dispatcher: Any) -> Any:
         dispatcher.compile(plain)
         return dispatcher.overloads[plain].signature, codegen
 
-    return _callable(call, dispatcher.py_func)
+    return intrinsic(_as(dispatcher.py_func, call))
 
 
 class _Cache(FunctionCache):
@@ -259,10 +260,15 @@ def helper(fastmath: set[str], *, inline: bool = False) -> Callable[[Callable], 
         dispatcher = _njit(**options)(function)
         if JIT_DISABLED:
             return dispatcher
-        part = _linked(_njit(**options, no_cpython_wrapper=True, pipeline_class=_PartCompiler)(function))
-        dispatcher.part = part
+
+        @cache
+        def part() -> Any:
+            return _linked(_njit(**options, no_cpython_wrapper=True, pipeline_class=_PartCompiler)(function))
+
         # how compiled code calls it
-        dispatcher.get_call_template, dispatcher.get_overload = part.get_call_template, part.get_overload
+        dispatcher.part = part
+        dispatcher.get_call_template = lambda arguments, named: part().get_call_template(arguments, named)
+        dispatcher.get_overload = lambda signature: part().get_overload(signature)
         return _with_cache(dispatcher)
 
     return decorate
@@ -299,7 +305,7 @@ def choose(stub: Callable, table: dict[type, Any]) -> Callable:
     def pick(typingctx: Any, *arguments: Any) -> Any:
         key = getattr(arguments[0], "instance_class", None)
         scalar = arguments[0] if arguments[0] in by_scalar else types.float64
-        part = (by_scalar[scalar] if key is None else table[key]).part
+        part = (by_scalar[scalar] if key is None else table[key]).part()
         plain = tuple(types.unliteral(argument) for argument in arguments)
         part.compile(plain)
         found = part.overloads[plain]
@@ -311,16 +317,19 @@ def choose(stub: Callable, table: dict[type, Any]) -> Callable:
 
         return found.signature, codegen
 
-    return _callable(pick, stub)
+    template = make_intrinsic_template(call, _as(stub, pick), stub.__name__, prefer_literal=False, kwargs={})
+    infer(template)
+    infer_global(call, types.Function(template))
+    return call
 
 
-def _callable(typed: Callable, function: Callable) -> Any:
-    """Return an intrinsic that takes as many arguments as a function, under their names."""
+def _as(function: Callable, typed: Callable) -> Callable:
+    """Make the typing function of an intrinsic take as many arguments as `function`, under their names."""
     context = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     named = inspect.signature(function).parameters.values()
     typed.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]
     typed.__name__, typed.__doc__ = function.__name__, function.__doc__
-    return intrinsic(typed)
+    return typed
 
 
 class Compilation(event.TimingListener):

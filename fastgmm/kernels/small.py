@@ -289,12 +289,6 @@ def _repack_means(packed, mixture):
 
 
 @helper(ELEMENTWISE, inline=True)
-def _diagonal(matrix):
-    """Return the diagonal as a view; ``np.diag`` takes a quarter of a second to compile."""
-    return matrix.reshape(matrix.size)[:: matrix.shape[0] + 1]
-
-
-@helper(ELEMENTWISE, inline=True)
 def _pack_panels(u, packed):
     """Do `ir_density.pack_panels` of one matrix (d, d) into (size,)."""
     d = u.shape[0]
@@ -361,10 +355,13 @@ def _constant(packed, mixture, c, factors, times):
 
 @helper(ELEMENTWISE)
 def _repack_full(packed, mixture):
-    k = mixture.means.shape[0]
+    k, d = mixture.means.shape
     _repack_means(packed, mixture)
+    diagonal = new(d, np.float64)
     for c in range(k):
-        _constant(packed, mixture, c, _diagonal(mixture.prec_chol[c]), 1)
+        for j in range(d):
+            diagonal[j] = mixture.prec_chol[c, j, j]
+        _constant(packed, mixture, c, diagonal, 1)
         _pack_panels(mixture.prec_chol[c], packed.u[c])
 
 
@@ -373,8 +370,9 @@ def _repack_tied(packed, mixture):
     k, d = mixture.means.shape
     _repack_means(packed, mixture)
     _pack_panels(mixture.prec_chol, packed.u)
-    diagonal, centre = _diagonal(mixture.prec_chol), zeros(d, np.float64)
+    diagonal, centre = new(d, np.float64), zeros(d, np.float64)
     for j in range(d):
+        diagonal[j] = mixture.prec_chol[j, j]
         for c in range(k):
             centre[j] += mixture.weights[c] * mixture.means[c, j]
         packed.centre[j] = centre[j]
