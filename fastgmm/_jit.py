@@ -5,7 +5,6 @@ The only file that names ``numba.njit``. Nothing here changes ``numba.config`` o
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import importlib
 import inspect
@@ -22,12 +21,12 @@ from llvmlite import binding
 from numba.core import cgutils, codegen, event, types
 from numba.core.caching import FunctionCache
 from numba.core.compiler import Compiler
-from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 from numba.core.typing.templates import infer, infer_global, make_intrinsic_template
 from numba.extending import intrinsic
 
 from fastgmm._cache import CodeFiles
+from fastgmm._collection import paused
 from fastgmm._errors import warn
 from fastgmm._interrupts import passed_on
 
@@ -69,20 +68,6 @@ class _Links(threading.local):
 _links = _Links()
 
 
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Let no cycles of objects be looked for while code is compiled: there are millions of objects, and it took a tenth of the time."""
-    with global_compiler_lock:  # which compilation takes anyway
-        if not gc.isenabled():
-            yield
-            return
-        gc.disable()
-        try:
-            yield
-        finally:
-            gc.enable()
-
-
 class _LinkedFiles(CodeFiles):
     """Files of compiled code, and of what it calls by address, which is loaded before it."""
 
@@ -114,8 +99,7 @@ def called(dispatcher: Any) -> Any:
     """Return what compiled code calls in place of a helper in order not to contain its code: a call by address.
 
     The code is then made once, and not optimised and emitted again with each of its callers, and theirs. The files in the cache
-    of all of these name what has to be loaded with them. A caller must be a `helper` or a `kernel`, or become part of one before
-    it is compiled: Numba compiles what `choose` picks only for the first that needs it, unless it is `inline`.
+    of all of these name what has to be loaded with them. A caller must be a `helper` or a `kernel`.
     """
     if JIT_DISABLED:
         return dispatcher
@@ -172,7 +156,7 @@ def _linked(dispatcher: Any) -> Any:
     def compile(signature: Any) -> Any:
         _links.levels.append([])
         try:
-            with uncollected():
+            with paused():
                 return compiled(signature)
         finally:
             # code that is part of others' brings its links with it, also if it was there before
@@ -213,7 +197,7 @@ def has_avx512() -> bool:
 class _PartLibrary(codegen.JITCodeLibrary):
     """Code that becomes part of other libraries: linked together, and neither optimised as a whole nor emitted by itself.
 
-    Numba does both for each function that another one calls, and once more with every caller.
+    Numba does both for each function that another one calls, and once more with every caller. That was a fifth of a first fit.
     """
 
     @property
@@ -226,12 +210,10 @@ class _PartLibrary(codegen.JITCodeLibrary):
     def get_pointer_to_function(self, name: str) -> int:
         return 0
 
-    def finalize(self) -> None:
-        self._raise_if_finalized()
-        for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
-        self._final_module.verify()
+    def _optimize_final_module(self) -> None:
+        """Leave it to those that this becomes part of."""
+
+    def _finalize_final_module(self) -> None:
         self._finalized = True
 
 
@@ -243,10 +225,11 @@ class _PartCompiler(Compiler):
 
 
 def helper(fastmath: set[str], *, inline: bool = False) -> Callable[[Callable], Any]:
-    """Decorate a function that kernels (and users' own jitted code) call: nogil, cached, flags named.
+    """Decorate a function that kernels (and users' own jitted code) call: nogil, flags named.
 
-    With `inline` its code becomes part of its caller, with the caller's flags, before anything is compiled. A function compiled by
-    itself takes 0.15 s and more, which is worth it only if it has several callers or other flags.
+    Called from Python it is a library with a wrapper, which is cached. Called from compiled code it is a part of that code
+    (`_PartLibrary`), which is cached as a whole. Called in both ways it is compiled twice: `called` avoids that.
+    With `inline` its code becomes part of its caller, with the caller's flags, before anything is compiled.
     """
 
     def decorate(function: Callable) -> Any:
@@ -265,7 +248,7 @@ def helper(fastmath: set[str], *, inline: bool = False) -> Callable[[Callable], 
         def part() -> Any:
             return _linked(_njit(**options, no_cpython_wrapper=True, pipeline_class=_PartCompiler)(function))
 
-        # how compiled code calls it
+        # these are how compiled code calls it
         dispatcher.part = part
         dispatcher.get_call_template = lambda arguments, named: part().get_call_template(arguments, named)
         dispatcher.get_overload = lambda signature: part().get_overload(signature)

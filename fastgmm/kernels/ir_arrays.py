@@ -26,11 +26,12 @@ def _allocating(cleared: bool) -> Callable[..., Any]:
     """Return the typing function of an intrinsic that makes an array, of zeros if it is to be `cleared`."""
 
     def allocated(typingctx: Any, shape: Any, dtype: Any) -> Any:
-        axes = list(shape) if isinstance(shape, types.BaseTuple) else [shape]
+        several = isinstance(shape, types.BaseTuple)
+        axes = list(shape) if several else [shape]
         made = types.Array(dtype.dtype, len(axes), "C")
 
         def codegen(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-            given = cgutils.unpack_tuple(b, arguments[0]) if isinstance(shape, types.BaseTuple) else [arguments[0]]
+            given = cgutils.unpack_tuple(b, arguments[0]) if several else [arguments[0]]
             sizes = [context.cast(b, size, axis, types.intp) for size, axis in zip(given, axes, strict=True)]
             element = context.get_data_type(made.dtype)
             strides = [I64(context.get_abi_sizeof(element))]
@@ -64,6 +65,7 @@ def _zeros_python(shape, dtype):
     return np.zeros(shape, dtype)
 
 
-#: ``new(shape, dtype)``: as ``np.empty``; its address is a multiple of 64 bytes. ``zeros(shape, dtype)``: as ``np.zeros``, likewise.
+#: ``new(shape, dtype)`` and ``zeros(shape, dtype)``: as ``np.empty`` and ``np.zeros``, from an address that is a multiple of 64
+#: bytes on. A dtype has to be given.
 new = _new_python if JIT_DISABLED else intrinsic(_allocating(False))
 zeros = _zeros_python if JIT_DISABLED else intrinsic(_allocating(True))

@@ -149,10 +149,10 @@ def assign(turn, span, samples, weights, shift, centres, clusters):
             _load(samples, shift, m, work)
             nearest(work.x, centres.points, centres.norms, work.found, m)
             for s in range(m):
-                i, label = low + s, int(work.found[0, s])
+                i, label = low + s, np.int64(work.found[0, s])
                 weight = np.float64(weights[i]) if weighted else 1.0
                 clusters.slack[i] = np.float64(work.found[1, s]) * (1.0 - _ROUNDING)
-                clusters.changed[lane] += int(label != clusters.labels[i])
+                clusters.changed[lane] += np.int64(label != clusters.labels[i])
                 clusters.labels[i] = label
                 clusters.spread[lane, 0] += weight * work.found[2, s]
                 clusters.spread[lane, 1] = max(clusters.spread[lane, 1], np.float64(work.found[2, s]))
@@ -213,7 +213,7 @@ def _compare(lane, m, samples, shift, centres, bounds, work, exact, clusters):
     for s in range(m):
         exact.chosen[doubtful] = work.chosen[s]
         exact.chosen[2 * BLOCK + doubtful] = s
-        doubtful += int(not found[1, s] > 0.0)
+        doubtful += np.int64(not found[1, s] > 0.0)
     if doubtful > 0:
         _load(samples, shift, doubtful, exact)
         nearest(exact.x, centres.points, centres.norms, exact.found, doubtful)
@@ -222,7 +222,7 @@ def _compare(lane, m, samples, shift, centres, bounds, work, exact, clusters):
             found[0, s], found[1, s] = exact.found[0, t], exact.found[1, t]
     k = clusters.counts.shape[1]
     for s in range(m):
-        i, label = work.chosen[s], int(found[0, s])
+        i, label = work.chosen[s], np.int64(found[0, s])
         clusters.slack[i] = (np.float64(found[1, s]) + bounds.travelled[label]) * (1.0 - _ROUNDING)
         before = clusters.labels[i]
         if label != before:

@@ -119,7 +119,8 @@ def cut(mixture, own, white, colour, n_axes, halves):
     Returns how many there are: halves without a positive definite covariance are left out.
     """
     k, d = mixture.means.shape
-    values, axes, step, scaled = new(d, np.float64), new((d, d), np.float64), new(d, np.float64), new((d, d), np.float64)
+    values, step = new(d, np.float64), new(d, np.float64)
+    axes, scaled = new((d, d), np.float64), new((d, d), np.float64)
     found = 0
     for c in range(k):
         _transformed(own[c], white, scaled)

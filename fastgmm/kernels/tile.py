@@ -185,7 +185,7 @@ def _log_likelihood(top, total, m, n_components):
     Four sums and products run beside each other, in an order that no compiler may change. LLVM optimises a function once for
     each library that it is linked into, and if it may choose the order the copies need not agree to the last bit.
     """
-    group = 16 * max(1, int(62.0 / np.log2(n_components + 1.0)))
+    group = 16 * max(1, np.int64(62.0 / np.log2(n_components + 1.0)))
     likelihood = _ZERO
     for first in range(0, m, group):
         last = min(first + group, m)
@@ -229,7 +229,7 @@ def worth_gathering(m, n_features, flops):
     Counted in cycles at 32 flops a cycle: finding them takes some 3 a sample of the tile, fetching them one an element.
     """
     dense = flops / 32.0
-    return int(m * max(0.0, dense - 3.0) / (dense + n_features))
+    return np.int64(m * (dense - 3.0 if dense > 3.0 else 0.0) / (dense + n_features))
 
 
 @helper(ELEMENTWISE, inline=True)
