@@ -101,7 +101,10 @@ if not TYPE_CHECKING:  # a type checker would conclude that any name exists
 
     def __getattr__(name: str) -> Any:
         if name in _HOME:
-            value = getattr(importlib.import_module(_HOME[name]), name)
+            from fastgmm._collection import paused
+
+            with paused():
+                value = getattr(importlib.import_module(_HOME[name]), name)
             globals()[name] = value
             return value
         if name in _ROOMS:

@@ -20,10 +20,13 @@ import numba
 from llvmlite import binding
 from numba.core import cgutils, codegen, event, types
 from numba.core.caching import FunctionCache
+from numba.core.compiler import Compiler
 from numba.core.serialize import dumps
-from numba.extending import intrinsic, overload
+from numba.core.typing.templates import infer, infer_global, make_intrinsic_template
+from numba.extending import intrinsic
 
 from fastgmm._cache import CodeFiles
+from fastgmm._collection import paused
 from fastgmm._errors import warn
 from fastgmm._interrupts import passed_on
 
@@ -96,8 +99,7 @@ def called(dispatcher: Any) -> Any:
     """Return what compiled code calls in place of a helper in order not to contain its code: a call by address.
 
     The code is then made once, and not optimised and emitted again with each of its callers, and theirs. The files in the cache
-    of all of these name what has to be loaded with them. A caller must be a `helper` or a `kernel`, or become part of one before
-    it is compiled: Numba compiles what `choose` picks only for the first that needs it, unless it is `inline`.
+    of all of these name what has to be loaded with them. A caller must be a `helper` or a `kernel`.
     """
     if JIT_DISABLED:
         return dispatcher
@@ -117,10 +119,7 @@ def called(dispatcher: Any) -> Any:
         dispatcher.compile(plain)
         return dispatcher.overloads[plain].signature, codegen
 
-    context = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    named = inspect.signature(dispatcher.py_func).parameters.values()
-    call.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]  # of as many arguments
-    return intrinsic(call)
+    return intrinsic(_as(dispatcher.py_func, call))
 
 
 class _Cache(FunctionCache):
@@ -146,13 +145,19 @@ def _with_cache(dispatcher: Any) -> Any:
     # if there is no place to write to (read-only installation and home), every process compiles
     with suppress(RuntimeError):
         dispatcher._cache = _Cache(dispatcher.py_func)
+    return _linked(dispatcher)
+
+
+def _linked(dispatcher: Any) -> Any:
+    """Make a dispatcher remember the links of what it compiles."""
     compiled = passed_on()(dispatcher.compile)
     known: dict[Any, list[tuple[str, str, tuple[Any, ...]]]] = {}
 
     def compile(signature: Any) -> Any:
         _links.levels.append([])
         try:
-            return compiled(signature)
+            with paused():
+                return compiled(signature)
         finally:
             # code that is part of others' brings its links with it, also if it was there before
             links = known.setdefault(signature, list(dict.fromkeys(_links.levels.pop())))
@@ -189,11 +194,42 @@ def has_avx512() -> bool:
     return "zmm" in machine.emit_assembly(binding.parse_assembly(_ADDITION))
 
 
-def helper(fastmath: set[str], *, inline: bool = False) -> Callable[[Callable], Any]:
-    """Decorate a function that kernels (and users' own jitted code) call: nogil, cached, flags named.
+class _PartLibrary(codegen.JITCodeLibrary):
+    """Code that becomes part of other libraries: linked together, and neither optimised as a whole nor emitted by itself.
 
-    With `inline` its code becomes part of its caller, with the caller's flags, before anything is compiled. A function compiled by
-    itself takes 0.15 s and more, which is worth it only if it has several callers or other flags.
+    Numba does both for each function that another one calls, and once more with every caller. That was a fifth of a first fit.
+    """
+
+    @property
+    def codegen(self) -> Any:
+        return self
+
+    def set_env(self, env_name: str, env: Any) -> None:
+        """Do nothing: there is no code in memory that could look for it."""
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return 0
+
+    def _optimize_final_module(self) -> None:
+        """Leave it to those that this becomes part of."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+
+class _PartCompiler(Compiler):
+    """Numba's compiler, into a `_PartLibrary`."""
+
+    def __init__(self, typingctx: Any, targetctx: Any, library: Any, *arguments: Any) -> None:
+        super().__init__(typingctx, targetctx, _PartLibrary(targetctx.codegen(), "part"), *arguments)
+
+
+def helper(fastmath: set[str], *, inline: bool = False) -> Callable[[Callable], Any]:
+    """Decorate a function that kernels (and users' own jitted code) call: nogil, flags named.
+
+    Called from Python it is a library with a wrapper, which is cached. Called from compiled code it is a part of that code
+    (`_PartLibrary`), which is cached as a whole. Called in both ways it is compiled twice: `called` avoids that.
+    With `inline` its code becomes part of its caller, with the caller's flags, before anything is compiled.
     """
 
     def decorate(function: Callable) -> Any:
@@ -202,9 +238,21 @@ def helper(fastmath: set[str], *, inline: bool = False) -> Callable[[Callable], 
             "fastmath": fastmath,
             "error_model": "numpy",
             "no_cfunc_wrapper": True,
+            "inline": "always" if inline else "never",
         }
-        dispatcher = _njit(**options, inline="always" if inline else "never")(function)
-        return dispatcher if JIT_DISABLED else _with_cache(dispatcher)
+        dispatcher = _njit(**options)(function)
+        if JIT_DISABLED:
+            return dispatcher
+
+        @cache
+        def part() -> Any:
+            return _linked(_njit(**options, no_cpython_wrapper=True, pipeline_class=_PartCompiler)(function))
+
+        # these are how compiled code calls it
+        dispatcher.part = part
+        dispatcher.get_call_template = lambda arguments, named: part().get_call_template(arguments, named)
+        dispatcher.get_overload = lambda signature: part().get_overload(signature)
+        return _with_cache(dispatcher)
 
     return decorate
 
@@ -220,38 +268,51 @@ def kernel(function: Callable) -> Any:
 prange = numba.prange
 
 
-def choose(
-    stub: Callable, table: dict[type, Any], fastmath: set[str] = ELEMENTWISE, *, inline: bool = False
-) -> Callable:
+def choose(stub: Callable, table: dict[type, Any]) -> Callable:
     """Make `stub` run ``table[type(first argument)]``, chosen when the caller is compiled.
 
-    Keys are NamedTuple classes or NumPy scalar types; values are helpers, compiled once more with the flags `fastmath`. In plain
-    Python (JIT off) the choice is made at the call. With `inline` it becomes part of its caller, with the caller's flags.
+    Keys are NamedTuple classes or NumPy scalar types; values are helpers. In plain Python (JIT off) the choice is made at the call.
     """
-    by_scalar: dict[Any, Any] = {
-        numba.from_dtype(key): value for key, value in table.items() if not hasattr(key, "_fields")
-    }
-
-    def pick(first: Any, *rest: Any) -> Callable:
-        key = getattr(first, "instance_class", None)
-        chosen = table[key] if key is not None else by_scalar[types.float64 if first not in by_scalar else first]
-        # the Python function itself, not its dispatcher: one level of calls less to compile and link
-        return chosen.py_func
 
     def call(first: Any, *rest: Any) -> Any:
         key = type(first)
         return table[key if key in table else next(reversed(table))](first, *rest)
 
     update_wrapper(call, stub, ("__name__", "__doc__"))
-    if not JIT_DISABLED:
-        options: Any = {
-            "fastmath": fastmath,
-            "error_model": "numpy",
-            "no_cfunc_wrapper": True,
-            "no_cpython_wrapper": True,
-        }
-        overload(call, strict=False, jit_options=options, inline="always" if inline else "never")(pick)
+    if JIT_DISABLED:
+        return call
+    by_scalar: dict[Any, Any] = {
+        numba.from_dtype(key): value for key, value in table.items() if not hasattr(key, "_fields")
+    }
+
+    def pick(typingctx: Any, *arguments: Any) -> Any:
+        key = getattr(arguments[0], "instance_class", None)
+        scalar = arguments[0] if arguments[0] in by_scalar else types.float64
+        part = (by_scalar[scalar] if key is None else table[key]).part()
+        plain = tuple(types.unliteral(argument) for argument in arguments)
+        part.compile(plain)
+        found = part.overloads[plain]
+
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            part.compile(plain)
+            context.add_linking_libs([found.library])
+            return context.call_internal(builder, found.fndesc, found.signature, values)
+
+        return found.signature, codegen
+
+    template = make_intrinsic_template(call, _as(stub, pick), stub.__name__, prefer_literal=False, kwargs={})
+    infer(template)
+    infer_global(call, types.Function(template))
     return call
+
+
+def _as(function: Callable, typed: Callable) -> Callable:
+    """Make the typing function of an intrinsic take as many arguments as `function`, under their names."""
+    context = inspect.Parameter("typingctx", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    named = inspect.signature(function).parameters.values()
+    typed.__signature__ = inspect.Signature([context, *named])  # type: ignore[attr-defined]
+    typed.__name__, typed.__doc__ = function.__name__, function.__doc__
+    return typed
 
 
 class Compilation(event.TimingListener):

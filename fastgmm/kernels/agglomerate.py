@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm._jit import EXACT, helper
+from fastgmm.kernels.ir_arrays import new, zeros
 
 
 @helper(EXACT)
@@ -56,9 +57,10 @@ def agglomerate(sizes, shares, means, scatters, term, inside, rises, merges):
     Cost: about 3 m^2 determinants.
     """
     m, d = means.shape
-    costs, left = np.empty(m), np.ones(m, np.bool_)
-    factor, union = np.empty((d, d)), np.empty((d, d))
-    nearest, least = np.zeros(m, np.int64), np.empty(m)
+    costs, left = new(m, np.float64), new(m, np.bool_)
+    left[:] = True
+    factor, union = new((d, d), np.float64), new((d, d), np.float64)
+    nearest, least = zeros(m, np.int64), new(m, np.float64)
     for i in range(m):
         costs[i] = _cost(sizes[i], shares[i], scatters[i], term, inside, factor)
     for i in range(m):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgmm._jit import ELEMENTWISE, helper
+from fastgmm._jit import ELEMENTWISE, called, helper
+from fastgmm.kernels.ir_arrays import new, zeros
 
 
 @helper(ELEMENTWISE)
@@ -22,7 +23,7 @@ def factor_precisions(covariances, out):
     Cost: 2/3 d^3 flops each.
     """
     n_components, d = covariances.shape[0], covariances.shape[1]
-    r, row, column = np.zeros((d, d)), np.empty(d), np.empty(d)
+    r, row, column = zeros((d, d), np.float64), new(d, np.float64), new(d, np.float64)
     for k in range(n_components):
         for i in range(d):
             for j in range(i, d):
@@ -94,3 +95,6 @@ def is_sound(weights, means, factors):
                 if not np.isfinite(factors[c, i, j]):
                     return False
     return True
+
+
+call_factor_precisions = called(factor_precisions)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm._jit import EXACT, called, helper
+from fastgmm.kernels.ir_arrays import new, zeros
 
 #: Shifts for one eigenvalue, at most; two or three suffice.
 _MOST = 60
@@ -24,7 +25,7 @@ def eigen(matrix, values, axes):
     Cost: about 9 d^3 flops.
     """
     d = len(values)
-    a, beside = np.empty((d, d)), np.zeros(d)
+    a, beside = new((d, d), np.float64), zeros(d, np.float64)
     largest = 0.0
     for i in range(d):
         for j in range(i, d):
@@ -50,7 +51,7 @@ def eigen(matrix, values, axes):
 def _tridiagonal(a, values, beside, axes):
     """Make `a` tridiagonal by reflections: diagonal, elements beside it, and the product of the reflections, by rows."""
     d = len(values)
-    v, w = np.empty(d), np.empty(d)
+    v, w = new(d, np.float64), new(d, np.float64)
     for c in range(d - 2):
         norm = 0.0
         for i in range(c + 1, d):

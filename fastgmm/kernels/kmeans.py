@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
+from fastgmm.kernels.ir_arrays import new
 from fastgmm.kernels.ir_kmeans import nearest, nearest_within, potentials, prefetch, transpose
 from fastgmm.kernels.ir_turns import take
 
@@ -104,8 +105,8 @@ def _bounds(lane, span, samples):
 
 @helper(ELEMENTWISE, inline=True)
 def _new_scratch(samples, like):
-    x = np.empty((samples.n_features, PITCH), like.dtype)
-    return Scratch(np.empty(3 * BLOCK, np.int64), np.empty(BLOCK, np.int64), x, np.empty((3, BLOCK), like.dtype))
+    x = new((samples.n_features, PITCH), like.dtype)
+    return Scratch(new(3 * BLOCK, np.int64), new(BLOCK, np.int64), x, new((3, BLOCK), like.dtype))
 
 
 @helper(ELEMENTWISE, inline=True)
@@ -148,10 +149,10 @@ def assign(turn, span, samples, weights, shift, centres, clusters):
             _load(samples, shift, m, work)
             nearest(work.x, centres.points, centres.norms, work.found, m)
             for s in range(m):
-                i, label = low + s, int(work.found[0, s])
+                i, label = low + s, np.int64(work.found[0, s])
                 weight = np.float64(weights[i]) if weighted else 1.0
                 clusters.slack[i] = np.float64(work.found[1, s]) * (1.0 - _ROUNDING)
-                clusters.changed[lane] += int(label != clusters.labels[i])
+                clusters.changed[lane] += np.int64(label != clusters.labels[i])
                 clusters.labels[i] = label
                 clusters.spread[lane, 0] += weight * work.found[2, s]
                 clusters.spread[lane, 1] = max(clusters.spread[lane, 1], np.float64(work.found[2, s]))
@@ -171,7 +172,7 @@ def reassign(turn, span, samples, shift, centres, bounds, clusters):
     Cost: 2 k d + 2 d flops for a sample that is compared.
     """
     work, exact = _new_scratch(samples, bounds.points), _new_scratch(samples, centres.points)
-    without = np.empty(BLOCK, np.uint8)
+    without = new(BLOCK, np.uint8)
     n_lanes = clusters.counts.shape[0]
     lane = take(turn)
     while lane < n_lanes:
@@ -212,7 +213,7 @@ def _compare(lane, m, samples, shift, centres, bounds, work, exact, clusters):
     for s in range(m):
         exact.chosen[doubtful] = work.chosen[s]
         exact.chosen[2 * BLOCK + doubtful] = s
-        doubtful += int(not found[1, s] > 0.0)
+        doubtful += np.int64(not found[1, s] > 0.0)
     if doubtful > 0:
         _load(samples, shift, doubtful, exact)
         nearest(exact.x, centres.points, centres.norms, exact.found, doubtful)
@@ -221,7 +222,7 @@ def _compare(lane, m, samples, shift, centres, bounds, work, exact, clusters):
             found[0, s], found[1, s] = exact.found[0, t], exact.found[1, t]
     k = clusters.counts.shape[1]
     for s in range(m):
-        i, label = work.chosen[s], int(found[0, s])
+        i, label = work.chosen[s], np.int64(found[0, s])
         clusters.slack[i] = (np.float64(found[1, s]) + bounds.travelled[label]) * (1.0 - _ROUNDING)
         before = clusters.labels[i]
         if label != before:
@@ -281,7 +282,7 @@ def seed(turn, span, samples, shift, points, closest, sums):
 def weighted_seed(turn, span, samples, weights, shift, points, closest, sums):
     """Do as `seed`, with potentials in which samples count by weights, (n,) float, in."""
     work = _new_scratch(samples, points)
-    distance, near = np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype)
+    distance, near = new(BLOCK, points.dtype), new(BLOCK, points.dtype)
     n_lanes = -(-samples.n_samples // span.width)
     lane = take(turn)
     while lane < n_lanes:

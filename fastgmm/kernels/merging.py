@@ -6,6 +6,7 @@ import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
 from fastgmm.kernels.elementary import log
+from fastgmm.kernels.ir_arrays import zeros
 
 #: A probability below this changes no sum of entropies.
 _NOTHING = 1e-20
@@ -22,7 +23,7 @@ def add_gains(resp, weights, groups, gains, entropy):
     """
     n, k = resp.shape
     g = gains.shape[0]
-    t, h, shared = np.zeros(g), np.zeros(g), np.zeros(g, np.int64)
+    t, h, shared = zeros(g, np.float64), zeros(g, np.float64), zeros(g, np.int64)
     for i in range(n):
         weight = np.float64(weights[i]) if weights.shape[0] > 0 else 1.0
         for a in range(g):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
+from fastgmm.kernels.ir_arrays import new
 from fastgmm.kernels.ir_turns import take
 from fastgmm.kernels.kmeans import BLOCK
 
@@ -61,9 +62,9 @@ def assign_partial(turn, span, samples, weights, shift, points, labels, near, co
     Cost: 4 k d flops a sample.
     """
     d, k = samples.n_features, points.shape[0]
-    x, there = np.empty((d, BLOCK), points.dtype), np.empty((d, BLOCK), points.dtype)
-    scale, distance, best = np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype)
-    label = np.empty(BLOCK, np.int32)
+    x, there = new((d, BLOCK), points.dtype), new((d, BLOCK), points.dtype)
+    scale, distance, best = new(BLOCK, points.dtype), new(BLOCK, points.dtype), new(BLOCK, points.dtype)
+    label = new(BLOCK, np.int32)
     n_lanes = len(changed)
     lane = take(turn)
     while lane < n_lanes:
@@ -102,8 +103,8 @@ def seed_partial(turn, span, samples, weights, shift, points, closest, potential
     Arguments as for `kernels.kmeans.weighted_seed`; weights : (n,) float, in, or (0,) if all are 1.
     """
     d = samples.n_features
-    x, there = np.empty((d, BLOCK), points.dtype), np.empty((d, BLOCK), points.dtype)
-    scale, distance, near = np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype), np.empty(BLOCK, points.dtype)
+    x, there = new((d, BLOCK), points.dtype), new((d, BLOCK), points.dtype)
+    scale, distance, near = new(BLOCK, points.dtype), new(BLOCK, points.dtype), new(BLOCK, points.dtype)
     n_lanes = -(-samples.n_samples // span.width)
     lane = take(turn)
     while lane < n_lanes:

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, called, choose, helper, kernel, prange
 from fastgmm.kernels.full import Full
+from fastgmm.kernels.ir_arrays import new, zeros
 from fastgmm.kernels.simple import Diag, Spherical, Tied
 from fastgmm.kernels.sweep import tile_accumulate, tile_density
 from fastgmm.kernels.tile import (
@@ -219,13 +220,13 @@ def pruned_lane(samples, low, high, parameters, change, pairs, weights, lane, ou
     k = len(constant)
     work, some, resp = new_scratch(parameters), copy(parameters), new_scratch(parameters).resp
     own = Sums(
-        np.zeros(1),
-        np.zeros((1, k)),
-        np.zeros((k, out.sums.shape[1])),
+        zeros(1, np.float64),
+        zeros((1, k), np.float64),
+        zeros((k, out.sums.shape[1]), np.float64),
         np.zeros_like(out.scatter[: out.scatter.shape[0] // len(out.counts)]),
     )
-    chosen, row_of = np.empty(k + 1, np.int64), np.empty(k, np.int64)
-    first_top, own_weights = np.empty_like(work.top), np.empty(BLOCK if weights.shape[0] > 0 else 0, weights.dtype)
+    chosen, row_of = new(k + 1, np.int64), new(k, np.int64)
+    first_top, own_weights = np.empty_like(work.top), new(BLOCK if weights.shape[0] > 0 else 0, weights.dtype)
     for first in range(low, high, BLOCK):
         block, m = first // BLOCK, min(BLOCK, high - first)
         _load(samples, pairs.order, first, m, work.x)

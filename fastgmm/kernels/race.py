@@ -12,6 +12,7 @@ import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, EXACT, helper
 from fastgmm.kernels.eigen import call_eigen
+from fastgmm.kernels.ir_arrays import new
 from fastgmm.kernels.small import COLLAPSED, NOT_FINITE, UNDECIDED, Mixture, factored, repack, run, scatter_within
 from fastgmm.kernels.structures import VARYING, call_log_det_factor, call_maximise_structure, copy_matrix
 from fastgmm.kernels.sweep import tile_density
@@ -93,7 +94,7 @@ class Field(NamedTuple):
 def _transformed(covariance, matrix, out):
     """Compute the upper triangle of matrix @ covariance @ matrix^T, (d, d)."""
     d = covariance.shape[0]
-    row = np.empty(d)
+    row = new(d, np.float64)
     for i in range(d):
         for j in range(d):
             row[j] = 0.0
@@ -118,7 +119,8 @@ def cut(mixture, own, white, colour, n_axes, halves):
     Returns how many there are: halves without a positive definite covariance are left out.
     """
     k, d = mixture.means.shape
-    values, axes, step, scaled = np.empty(d), np.empty((d, d)), np.empty(d), np.empty((d, d))
+    values, step = new(d, np.float64), new(d, np.float64)
+    axes, scaled = new((d, d), np.float64), new((d, d), np.float64)
     found = 0
     for c in range(k):
         _transformed(own[c], white, scaled)
@@ -242,7 +244,7 @@ def _is_better(field, a, b):
 def _look(mixture, constants, out, plan, field, a):
     """Look at each component of a mixture after its last sweep: VALID, FEW or FLAT, which is more than FEW."""
     k, d = mixture.means.shape
-    matrix, factor, found = np.empty((d, d)), np.empty((d, d)), VALID
+    matrix, factor, found = new((d, d), np.float64), new((d, d), np.float64), VALID
     of_all, letters = AXES if plan.look == AXES else FREE, constants.letters
     for c in range(k):
         count = out.counts[0, c] + constants.count_floor
@@ -282,7 +284,7 @@ def _clears(factor, plan, limit):
     factor : (d, d) upper triangular, U
     """
     d, trace = factor.shape[0], 0.0
-    row = np.empty(d)
+    row = new(d, np.float64)
     for i in range(d):
         for j in range(d):
             row[j] = 0.0
@@ -318,14 +320,14 @@ def thinness(covariance, white, look):
         for i in range(d):
             least = min(least, white[i, i] * covariance[i, i] * white[i, i])
         return least
-    scaled = np.empty((d, d))
+    scaled = new((d, d), np.float64)
     _transformed(covariance, white, scaled)
     if look == VOLUME:
         mean = 0.0
         for i in range(d):
             mean += scaled[i, i] / d
         return mean
-    values, axes = np.empty(d), np.empty((d, d))
+    values, axes = new(d, np.float64), new((d, d), np.float64)
     call_eigen(scaled, values, axes)
     return values[0]
 
@@ -334,7 +336,7 @@ def thinness(covariance, white, look):
 def _begun(groups, candidates, constants, a):
     """Write the M-step of groups a; return whether there is one."""
     k, d = groups.means.shape[1], groups.means.shape[2]
-    n, within = 0.0, np.empty((k, d, d))
+    n, within = 0.0, new((k, d, d), np.float64)
     for c in range(k):
         n += groups.counts[a, c]
     for c in range(k):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
+from fastgmm.kernels.ir_arrays import zeros
 from fastgmm.kernels.ir_turns import take
 from fastgmm.kernels.tile import NEGLIGIBLE
 
@@ -20,7 +21,7 @@ def expected_lanes(turn, X, resp, centres, means, coefficients, variances, width
     """
     n, p = X.shape
     k, q = means.shape
-    own = np.zeros((k, q))
+    own = zeros((k, q), np.float64)
     lane = take(turn)
     while lane * width < n:
         for i in range(lane * width, min((lane + 1) * width, n)):

@@ -24,6 +24,7 @@ import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, called, choose, helper, kernel, prange
 from fastgmm.kernels.elementary import log
+from fastgmm.kernels.ir_arrays import zeros
 from fastgmm.kernels.ir_density import STEP, exponentials, most_probable
 from fastgmm.kernels.ir_rows import (
     small_density_2,
@@ -40,7 +41,6 @@ from fastgmm.kernels.ir_rows import (
 from fastgmm.kernels.sweep import LOG_PROB, RESPONSIBILITIES
 from fastgmm.kernels.tile import (
     NEGLIGIBLE,
-    aligned,
     exponentials_tile,
     log_sum_exp_tile,
     padded,
@@ -127,22 +127,22 @@ class RowSums(NamedTuple):
 def _new_tile(p):
     n_densities, n_components, d, size = len(p.constant), p.means.shape[0], p.means.shape[1], p.covariance.shape[1]
     width, like = p.tile, p.means
-    line, one = aligned(np.int64(2), width, like), aligned(np.int64(1), width, like)
+    line, one = zeros((2, width), like.dtype), zeros((1, width), like.dtype)
     one[:] = _ONE
     return Tile(
-        aligned(d, width, like),
-        aligned(d, width, like),
-        aligned(size, width, like),
-        aligned(n_components * (size + d), width, like),
-        aligned(size, width, like),
-        aligned(size, width, like),
-        aligned(d, width, like),
-        aligned(d, width, like),
+        zeros((d, width), like.dtype),
+        zeros((d, width), like.dtype),
+        zeros((size, width), like.dtype),
+        zeros((n_components * (size + d), width), like.dtype),
+        zeros((size, width), like.dtype),
+        zeros((size, width), like.dtype),
+        zeros((d, width), like.dtype),
+        zeros((d, width), like.dtype),
         one,
-        aligned(n_densities, width, like),
+        zeros((n_densities, width), like.dtype),
         line[0],
         line[1],
-        np.zeros(width, np.int64),
+        zeros(width, np.int64),
     )
 
 

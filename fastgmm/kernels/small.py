@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, EXACT, choose, helper
-from fastgmm.kernels.cholesky import factor_precisions
+from fastgmm.kernels.cholesky import call_factor_precisions
 from fastgmm.kernels.full import Full
+from fastgmm.kernels.ir_arrays import new, zeros
 from fastgmm.kernels.ir_density import few_features
 from fastgmm.kernels.simple import Diag, Spherical, Tied
 from fastgmm.kernels.structures import EQUAL, NONE, Letters, call_maximise_structure, copy_matrix
@@ -86,7 +87,7 @@ def iterate(samples, weights, packed, mixture, constants, out, bound, bounds):
 @helper(ELEMENTWISE, inline=True)
 def run(samples, weights, packed, mixture, constants, out, bound, bounds, grace):
     """Do `iterate`, as part of a caller that is called from Python; the first `grace` changes of the bound mean nothing."""
-    given = np.empty((0, out.counts.shape[1]), packed.means.dtype)
+    given = new((0, out.counts.shape[1]), packed.means.dtype)
     work = new_scratch(packed)
     for i in range(len(bounds)):
         # of `mixture` alone, so that an iteration has the same bits after a pause as without one
@@ -148,7 +149,7 @@ def _weights_and_means(packed, mixture, constants, out):
 def factored(covariances, prec_chol):
     """Write the factors of precisions; return whether all covariances have one."""
     prec_chol[:] = 0.0
-    return factor_precisions(covariances, prec_chol) == covariances.shape[0]
+    return call_factor_precisions(covariances, prec_chol) == covariances.shape[0]
 
 
 @helper(EXACT)
@@ -164,7 +165,7 @@ def scatter_within(out, c, count, within):
 @helper(EXACT)
 def _maximise_structured(constants, packed, mixture, out):
     k, d = mixture.means.shape
-    within, counts = np.empty((k, d, d)), np.empty(k)
+    within, counts = new((k, d, d), np.float64), new(k, np.float64)
     for c in range(k):
         if _lost(constants, out, c):
             return False  # `model.structures.maximise` knows what it keeps
@@ -288,12 +289,6 @@ def _repack_means(packed, mixture):
 
 
 @helper(ELEMENTWISE, inline=True)
-def _diagonal(matrix):
-    """Return the diagonal as a view; ``np.diag`` takes a quarter of a second to compile."""
-    return matrix.reshape(matrix.size)[:: matrix.shape[0] + 1]
-
-
-@helper(ELEMENTWISE, inline=True)
 def _pack_panels(u, packed):
     """Do `ir_density.pack_panels` of one matrix (d, d) into (size,)."""
     d = u.shape[0]
@@ -360,10 +355,13 @@ def _constant(packed, mixture, c, factors, times):
 
 @helper(ELEMENTWISE)
 def _repack_full(packed, mixture):
-    k = mixture.means.shape[0]
+    k, d = mixture.means.shape
     _repack_means(packed, mixture)
+    diagonal = new(d, np.float64)
     for c in range(k):
-        _constant(packed, mixture, c, _diagonal(mixture.prec_chol[c]), 1)
+        for j in range(d):
+            diagonal[j] = mixture.prec_chol[c, j, j]
+        _constant(packed, mixture, c, diagonal, 1)
         _pack_panels(mixture.prec_chol[c], packed.u[c])
 
 
@@ -372,8 +370,9 @@ def _repack_tied(packed, mixture):
     k, d = mixture.means.shape
     _repack_means(packed, mixture)
     _pack_panels(mixture.prec_chol, packed.u)
-    diagonal, centre = _diagonal(mixture.prec_chol), np.zeros(d)
+    diagonal, centre = new(d, np.float64), zeros(d, np.float64)
     for j in range(d):
+        diagonal[j] = mixture.prec_chol[j, j]
         for c in range(k):
             centre[j] += mixture.weights[c] * mixture.means[c, j]
         packed.centre[j] = centre[j]
@@ -409,7 +408,6 @@ def _repack_spherical(packed, mixture):
 maximise_layout = choose(
     _maximise_layout,
     {Full: _maximise_full, Tied: _maximise_tied, Diag: _maximise_diag, Spherical: _maximise_spherical},
-    EXACT,
 )
 repack = choose(_repack, {Full: _repack_full, Tied: _repack_tied, Diag: _repack_diag, Spherical: _repack_spherical})
-maximise = choose(_maximise, {Constants: _maximise_plain, Structured: _maximise_structured}, EXACT, inline=True)
+maximise = choose(_maximise, {Constants: _maximise_plain, Structured: _maximise_structured})

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgmm._jit import EXACT, called, helper
-from fastgmm.kernels.cholesky import factor_precisions
+from fastgmm.kernels.cholesky import call_factor_precisions
 from fastgmm.kernels.eigen import call_eigen
+from fastgmm.kernels.ir_arrays import new, zeros
 from fastgmm.kernels.orientation import rotate
 
 NONE, EQUAL, VARYING = 0, 1, 2
@@ -79,9 +80,9 @@ def maximise_structure(letters, within, counts, first, covariances):
         return _free(letters, within, counts, covariances)
     if letters.orientation == EQUAL and not varying_shape:
         return _call_one_matrix(letters, within, counts, first, covariances)
-    values, variances = np.empty((k, d)), np.empty((k, d))
+    values, variances = new((k, d), np.float64), new((k, d), np.float64)
     if letters.orientation == EQUAL:
-        axes = np.empty((d, d))
+        axes = new((d, d), np.float64)
         if not _call_common_orientation(letters, within, counts, first, covariances, axes, values, variances):
             return False
         for c in range(k):
@@ -91,7 +92,7 @@ def maximise_structure(letters, within, counts, first, covariances):
         for c in range(k):
             for j in range(d):
                 values[c, j] = within[c, j, j]
-        shape = np.zeros(d)
+        shape = zeros(d, np.float64)
         if not first:
             for j in range(d):
                 shape[j] = covariances[0, j, j]
@@ -102,7 +103,7 @@ def maximise_structure(letters, within, counts, first, covariances):
                 for j in range(d):
                     covariances[c, i, j] = variances[c, j] if i == j else 0.0
         return True
-    all_axes, shape = np.empty((k, d, d)), np.zeros(d)
+    all_axes, shape = new((k, d, d), np.float64), zeros(d, np.float64)
     if not first and letters.volume == VARYING:  # a common volume and shape need none to begin from
         call_eigen(covariances[0], shape, all_axes[0])
     for c in range(k):
@@ -167,7 +168,7 @@ def variances_of(letters, values, counts, shape, variances):
 def _equal_shape(values, counts, shape, variances):
     """Compute lambda_k A: in turn lambda_k = tr(W_k A^-1) / (n_k d) and A ~ sum_k W_k / lambda_k. Zero if there is no maximum."""
     k, d = values.shape
-    volumes = np.empty(k)
+    volumes = new(k, np.float64)
     for c in range(k):
         volumes[c] = 1.0
     for turn in range(_MOST + 1):
@@ -205,7 +206,7 @@ def log_det_factor(matrix, factors):
     for i in range(d):
         for j in range(d):
             factors[i, j] = 0.0
-    if factor_precisions(matrix.reshape((1, d, d)), factors.reshape((1, d, d))) == 0:
+    if call_factor_precisions(matrix.reshape((1, d, d)), factors.reshape((1, d, d))) == 0:
         return np.inf
     value = 0.0
     for j in range(d):
@@ -223,7 +224,7 @@ def _free(letters, within, counts, covariances):
                 for j in range(d):
                     covariances[c, i, j] = within[c, i, j] / counts[c]
         return True
-    roots, factors = np.empty(k), np.empty((d, d))
+    roots, factors = new(k, np.float64), new((d, d), np.float64)
     for c in range(k):
         log_det = call_log_det_factor(within[c], factors)
         if log_det == np.inf:
@@ -242,7 +243,7 @@ def _free(letters, within, counts, covariances):
 def _one_matrix(letters, within, counts, first, covariances):
     """Compute W / n, or with varying volumes lambda_k C, |C| = 1: C ~ sum_k W_k / lambda_k, lambda_k = tr(W_k C^-1) / (n_k d)."""
     k, d = within.shape[0], within.shape[1]
-    shape, factors = np.zeros((d, d)), np.empty((d, d))
+    shape, factors = zeros((d, d), np.float64), new((d, d), np.float64)
     if first or letters.volume == EQUAL:
         for c in range(k):
             for i in range(d):
@@ -257,7 +258,9 @@ def _one_matrix(letters, within, counts, first, covariances):
                 for j in range(d):
                     covariances[c, i, j] = shape[i, j] / n
         return True
-    volumes, inverse = np.ones(k), np.empty((d, d))
+    volumes, inverse = new(k, np.float64), new((d, d), np.float64)
+    for c in range(k):
+        volumes[c] = 1.0
     for turn in range(_MOST + 1):
         log_det = call_log_det_factor(shape, factors)
         if log_det == np.inf:
@@ -306,7 +309,7 @@ def _common_orientation(letters, within, counts, first, covariances, axes, value
     Without a step before, it is the best of those that the axes of some components, and of all together, lead to.
     """
     k, d = within.shape[0], within.shape[1]
-    mixed, along, turned = np.zeros((d, d)), np.empty(d), np.empty((k, d, d))
+    mixed, along, turned = zeros((d, d), np.float64), new(d, np.float64), new((k, d, d), np.float64)
     if not first:
         # factors that make no two common axes alike by chance
         for c in range(k):
@@ -319,8 +322,8 @@ def _common_orientation(letters, within, counts, first, covariances, axes, value
                     mixed[i, j] += factor * covariances[c, i, j]
         call_eigen(mixed, along, axes)
         return _call_oriented(letters, within, counts, axes, turned, values, variances, np.int64(_SWEEPS)) < np.inf
-    best, offer, tried = np.inf, np.empty((d, d)), np.zeros(k, np.bool_)
-    other = np.empty((k, d))
+    best, offer, tried = np.inf, new((d, d), np.float64), zeros(k, np.bool_)
+    other = new((k, d), np.float64)
     for c in range(k):
         for i in range(d):
             for j in range(d):
@@ -347,7 +350,7 @@ def _common_orientation(letters, within, counts, first, covariances, axes, value
 def _oriented(letters, within, counts, axes, turned, values, variances, most):
     """Turn `axes` and compute variances in turn; return the mean of log |v_k|, infinite if a variance is not positive."""
     k, d = values.shape
-    half, columns = np.empty((d, d)), np.empty((d, d))
+    half, columns = new((d, d), np.float64), new((d, d), np.float64)
     for i in range(d):
         for j in range(d):
             columns[j, i] = axes[i, j]
@@ -364,7 +367,7 @@ def _oriented(letters, within, counts, axes, turned, values, variances, most):
                 for m in range(d):
                     value += half[i, m] * axes[j, m]
                 turned[c, i, j] = value
-    factors, unused, before = np.empty((k, d)), np.zeros(d), np.inf
+    factors, unused, before = new((k, d), np.float64), zeros(d, np.float64), np.inf
     for turn in range(most + 1):
         for c in range(k):
             for j in range(d):

@@ -15,6 +15,7 @@ from fastgmm.kernels.elementary import log
 from fastgmm.kernels.full import Full, add_products
 from fastgmm.kernels.full import accumulate as full_accumulate
 from fastgmm.kernels.full import density as full_density
+from fastgmm.kernels.ir_arrays import zeros
 from fastgmm.kernels.ir_density import STEP, exponentials, most_probable
 from fastgmm.kernels.ir_moments import weighted_differences
 from fastgmm.kernels.ir_turns import take
@@ -29,7 +30,6 @@ from fastgmm.kernels.simple import (
     tied_density,
 )
 from fastgmm.kernels.tile import (
-    aligned,
     exponentials_tile,
     load_tile,
     log_sum_exp_tile,
@@ -200,7 +200,7 @@ def scatter_lanes(turn, samples, weights, origin, tile, width, sums, scatter):
     Cost: d (d + 1) flops a sample.
     """
     d, columns = origin.shape[1], scatter.shape[1]
-    x, v, root = aligned(d, tile, origin), aligned(d, tile, origin), aligned(1, tile, origin)
+    x, v, root = zeros((d, tile), origin.dtype), zeros((d, tile), origin.dtype), zeros((1, tile), origin.dtype)
     lane = take(turn)
     while lane < len(sums):
         high = min((lane + 1) * width, samples.n_samples)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastgmm._jit import ELEMENTWISE, helper
 from fastgmm.kernels.elementary import log
+from fastgmm.kernels.ir_arrays import zeros
 from fastgmm.kernels.ir_density import STEP, exponentials, scale
 
 #: Most samples in a tile; how many it has depends on the number of features (`tile_width`).
@@ -187,23 +188,11 @@ def new_scratch(parameters):
     """
     means, width = parameters.means, parameters.tile
     k, d = means.shape
-    x = aligned(d, width + _SKEW, means)
-    diff = aligned(d, width + _SKEW, means)
-    resp = aligned(k, width + _SKEW, means)
-    line = aligned(np.int64(2), width, means)  # a literal has a type of its own, for which it would be compiled again
-    return Scratch(x, diff, resp, line[0], line[1], np.zeros(width, np.int64), np.zeros(k, np.bool_))
-
-
-@helper(ELEMENTWISE)
-def aligned(rows, columns, like):
-    """Return zeros (rows, columns) in the dtype of `like`, from an address that is a multiple of 64 bytes on.
-
-    A vector of 64 bytes that lies across two cache lines takes twice as long to load and to store.
-    """
-    size = rows * columns
-    flat = np.zeros(size + 64 // like.itemsize, like.dtype)
-    skip = -(flat.ctypes.data // like.itemsize) % (64 // like.itemsize)
-    return flat[skip : skip + size].reshape((rows, columns))
+    x = zeros((d, width + _SKEW), means.dtype)
+    diff = zeros((d, width + _SKEW), means.dtype)
+    resp = zeros((k, width + _SKEW), means.dtype)
+    line = zeros((2, width), means.dtype)
+    return Scratch(x, diff, resp, line[0], line[1], zeros(width, np.int64), zeros(k, np.bool_))
 
 
 @helper(ELEMENTWISE)
@@ -367,7 +356,7 @@ def _log_likelihood(top, total, m, n_components):
     Four sums and products run beside each other, in an order that no compiler may change. LLVM optimises a function once for
     each library that it is linked into, and if it may choose the order the copies need not agree to the last bit.
     """
-    group = 16 * max(1, int(62.0 / np.log2(n_components + 1.0)))
+    group = 16 * max(1, np.int64(62.0 / np.log2(n_components + 1.0)))
     likelihood = _ZERO
     for first in range(0, m, group):
         last = min(first + group, m)
@@ -411,7 +400,7 @@ def worth_gathering(m, n_features, flops):
     Counted in cycles at 32 flops a cycle: finding them takes some 3 a sample of the tile, fetching them one an element.
     """
     dense = flops / 32.0
-    return int(m * max(0.0, dense - 3.0) / (dense + n_features))
+    return np.int64(m * (dense - 3.0 if dense > 3.0 else 0.0) / (dense + n_features))
 
 
 @helper(ELEMENTWISE, inline=True)
