@@ -70,6 +70,7 @@ if autosummary_context["gallery"]:
     sphinx_gallery_conf = {
         "examples_dirs": "examples",
         "gallery_dirs": "gallery",
+        "within_subsection_order": "FileNameSortKey",
         "doc_module": ("fastgmm",),
         "reference_url": {"fastgmm": None},
         "backreferences_dir": "api/examples",

@@ -100,7 +100,7 @@ def likelihood_ratio_test(
     progress: bool = False,
     n_threads: int | None = None,
 ) -> LikelihoodRatioTest:
-    """Test k components against k + 1, for k = 1, 2, ... until one is not rejected, by the parametric bootstrap.
+    """Test k components against k + 1, from k = 1 on until one is not rejected, by the parametric bootstrap.
 
     The likelihood ratio has no known distribution here. So samples of the size of X are drawn from the fitted model of k
     components, and both models are fitted to each, as they are to X [1]_.
