@@ -32,7 +32,8 @@ class BayesianGaussianMixture(FittableMixture):
 
     The fit approximates the posterior of weights, means and covariances. Components that the data do not need end with
     next to no weight, so that `n_components` is only an upper limit. Interface, defaults and, for equal data and
-    `random_state`, results are those of `sklearn.mixture.BayesianGaussianMixture`.
+    `random_state`, results are those of `sklearn.mixture.BayesianGaussianMixture`. As there, all parameters are passed by
+    name.
 
     Parameters
     ----------

@@ -80,7 +80,8 @@ class GaussianMixtureClassifier(Composite):
     n_init : int, default=1
         Number of starts of each mixture, of which the best is kept. Without effect in EDDA.
     init_params : str, default='auto'
-        How the initial parameters are found, as in `GaussianMixture`. Without effect in EDDA.
+        How the initial parameters are found, as in `GaussianMixture`. Without effect in EDDA. ``'auto'`` tries several
+        starts; with many features or in a cross-validation, ``'whitened'`` or ``'kmeans'`` saves most of the time.
     prior : {None, 'default'} or NormalInverseWishart, default=None
         Prior of means and covariances, as in `GaussianMixture`.
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator, default=None

@@ -132,7 +132,8 @@ class GaussianMixture(FittableMixture):
         batch. `bic` counts two more parameters, as in mclust.
 
         With True the noise starts from samples that are far from their nearest neighbours [6]_, among at most 5000
-        samples, or 200 for each component, from which the start is then found. An array marks the samples that it
+        samples, or 200 for each component, from which the start is then found. A small cluster that lies apart can be
+        taken for noise, without a warning: mark the samples if you know better. An array marks the samples that it
         starts from, of the data of `fit` or of the first batch.
     fixed : dict, optional
         Parameters to hold constant, such as ``{"means": [0, 2], "weights": True, "covariances": [True, False,

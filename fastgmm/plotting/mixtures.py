@@ -101,12 +101,13 @@ class _Marginal(NamedTuple):
     names: tuple[str, ...]
     features: tuple[int, ...]
     noise: Noise | None = None
+    needed: NDArray[np.bool_] | bool = True  # (k,), which components hold a sample
 
     def of(self, *which: int) -> _Marginal:
         index = np.array(which)
         covariances = self.covariances[:, index[:, None], index]
         names, features = tuple(self.names[j] for j in which), tuple(self.features[j] for j in which)
-        return _Marginal(self.weights, self.means[:, index], covariances, names, features, self.noise)
+        return _Marginal(self.weights, self.means[:, index], covariances, names, features, self.noise, self.needed)
 
     @property
     def n_densities(self) -> int:
@@ -204,7 +205,8 @@ def plot_mixture(
     is a grey line.
 
     The axes show the bulk of the data and the components that hold 2 % of it or 10 samples. Samples and components far enough
-    away to hide everything else are left out of the figure, which says how many. A component whose standard deviations are
+    away to hide everything else are left out of the figure, which says how many. Components of a `BayesianGaussianMixture`
+    that hold less than one sample have no ellipse in two features. A component whose standard deviations are
     below a hundredth of the figure, such as one on equal samples, gets a cross of dashed lines. Densities that narrow do not
     set the height of a figure.
 
@@ -235,7 +237,7 @@ def plot_mixture(
         raise ValueError("sample_weight weighs samples, but X is None: pass X as well")
     panels = panels_of(ax, len(chosen), "plot_mixture")
     shown = None if X is None else _look(model, params, X, sample_weight, chosen, most, rng)
-    mixture = _marginal(params, chosen, names)
+    mixture = _marginal(params, chosen, names)._replace(needed=_needed(model))
     artists = MixtureArtists()
     if len(chosen) == 1:
         _draw_one(panels(), mixture, shown, sized, artists)
@@ -599,7 +601,8 @@ def _draw_two(
     patches = optional("matplotlib.patches", "plot_mixture")
     axes.set(xlim=limits[0], ylim=limits[1])
     ranges = np.array([high - low for low, high in limits])
-    for k, (mean, covariance) in enumerate(zip(mixture.means, mixture.covariances, strict=True)):
+    for k in np.flatnonzero(np.broadcast_to(mixture.needed, len(mixture.means))).tolist():
+        mean, covariance = mixture.means[k], mixture.covariances[k]
         for line, radius in enumerate(radii):
             width, height, angle = _ellipse(covariance, radius)
             style: dict[str, Any] = {
@@ -629,6 +632,13 @@ def _cross(axes: Axes, k: int, mean: Float, size: float) -> Collection:
         "linestyle": ":",
     }
     return axes.scatter(mean[0], mean[1], **style, zorder=3 + 2 * k)
+
+
+def _needed(model: FittedMixture) -> NDArray[np.bool_] | bool:
+    """Return which components hold a sample: of a Bayesian mixture, those that the data do not need keep their prior."""
+    if not hasattr(model, "mean_precision_prior_"):
+        return True
+    return np.asarray(model.mean_precision_ - model.mean_precision_prior_ >= 1.0)
 
 
 def _complete(source: ArraySource) -> ArraySource:

@@ -353,9 +353,24 @@ def test_ctrl_c_keeps_the_posterior_so_far():
 @each_type
 def test_plots(covariance_type):
     figures = pytest.importorskip("matplotlib.figure")
-    artists = fastgmm.plotting.plot_mixture(fitted(covariance_type=covariance_type), blobs(), ax=figures.Figure())
-    assert len(artists.means) == 5
-    assert len(artists.ellipses) == 10
+    found = fitted(covariance_type=covariance_type)
+    artists = fastgmm.plotting.plot_mixture(found, blobs(), ax=figures.Figure())
+    # components that no sample needs have the ellipse of their prior, which would hide the others
+    needed = int((found.mean_precision_ - found.mean_precision_prior_ >= 1).sum())
+    assert len(artists.means) == needed
+    assert len(artists.ellipses) == 2 * needed
+
+
+def test_plots_leave_out_what_no_sample_needs():
+    figures = pytest.importorskip("matplotlib.figure")
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    found = BayesianGaussianMixture(
+        n_components=6, weight_concentration_prior=1e-3, max_iter=500, init_params="random", random_state=0
+    ).fit(X)
+    needed = np.flatnonzero(300 * found.weights_ >= 1)
+    assert len(needed) < 6
+    artists = fastgmm.plotting.plot_mixture(found, X, ax=figures.Figure())
+    assert len(artists.ellipses) == 2 * len(needed)
 
 
 def test_a_notebook_shows_it():
