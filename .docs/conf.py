@@ -75,6 +75,7 @@ if autosummary_context["gallery"]:
         "reference_url": {"fastgmm": None},
         "backreferences_dir": "api/examples",
         "abort_on_example_error": False,
+        "capture_repr": ("_repr_html_",),
         "download_all_examples": False,
         "show_signature": False,
         "plot_gallery": True,

@@ -60,7 +60,7 @@ def no_numbers(X: Any, name: str) -> str | None:
     bad = [column.name for column in unusable]
     good = [column for column in column_names(X) or () if column not in bad]
     frame = name if name.isidentifier() else "frame"
-    advice = [_choice(X, frame, good)] if good else []
+    advice = [_choice(X, frame, good, bad)] if good else []
     for what, remedy in _remedies(X, frame).items():
         of_kind = [column.name for column in unusable if column.what == what]
         advice += [remedy(of_kind[:8])] if of_kind else []
@@ -69,8 +69,16 @@ def no_numbers(X: Any, name: str) -> str | None:
     return head + text[0].upper() + text[1:]
 
 
-def _choice(X: Any, frame: str, good: Sequence[Any]) -> str:
-    shown = list(good[:8])
+def _choice(X: Any, frame: str, good: Sequence[Any], bad: Sequence[Any]) -> str:
+    shown = list(good)
+    if len(good) > 8:  # a list of some of them would lose the others
+        if hasattr(X, "to_dummies"):
+            return f"choose columns of numbers, such as {frame}.select(polars.selectors.numeric())"
+        if has_schema(X):
+            return f"choose columns of numbers, such as {frame}.drop_columns({list(bad)})"
+        return (
+            f"choose columns of numbers, such as {frame}.drop(columns={list(bad)}) or {frame}.select_dtypes('number')"
+        )
     if hasattr(X, "to_dummies"):
         return (
             f"choose columns of numbers, such as {frame}.select({shown}) or {frame}.select(polars.selectors.numeric())"

@@ -239,9 +239,13 @@ def _check_finite(array: NDArray, name: str, *, missing: bool = False) -> bool:
             what = "NaN" if np.isnan(value) else "infinity"
             raise ValueError(
                 f"Input {name} contains {what}: {name}[{', '.join(map(str, position))}] is {value}, the first value that "
-                f"is not finite. {not_finite_advice(missing)}"
+                f"is not finite. {not_finite_advice(missing)}{MARGINALIZE if np.isnan(value) and not missing else ''}"
             )
     return found
+
+
+#: What can be done about NaN in place of dropping samples.
+MARGINALIZE = "; mixtures and select take NaN for a missing value with missing_values='marginalize'"
 
 
 def not_finite_advice(missing: bool) -> str:

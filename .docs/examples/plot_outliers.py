@@ -5,7 +5,7 @@ Find anomalies, and choose the threshold
 An anomaly detector learns what is normal and raises an alarm where the density is low. The density is the easy part.
 The question that decides whether anyone uses it is the threshold: how many false alarms will there be?
 
-Normal is here a benign tumour: cell nuclei of fine needle aspirates, ten measurements of each (the Wisconsin breast
+Here a benign tumour is normal: cell nuclei of fine needle aspirates, ten measurements of each (the Wisconsin breast
 cancer table that comes with scikit-learn). The model sees benign samples only. Then it meets others, and malignant
 ones.
 """
@@ -22,7 +22,7 @@ table = load_breast_cancer()
 print([str(name) for name in table.feature_names[20:]])
 
 # %%
-# Sizes, areas and concavities are positive and skewed: logarithms first. A Gaussian describes them far better then.
+# Sizes, areas and concavities are positive and skewed, so take logarithms: these are much closer to Gaussian.
 
 X = np.log(table.data[:, 20:] + 0.01)
 benign = np.random.default_rng(0).permutation(X[table.target == 1])

@@ -134,6 +134,8 @@ def fit(summary: Summary) -> str:
         mixture(summary, "--json prints them all, --output saves them"),
     ]
     written = [f"{what}: {path}" for what, path in summary["files"].items() if path is not None]
+    if summary["files"].get("model") is None:
+        lines += ["", "--output FILE keeps this model; a fit of its own starts elsewhere, and may end elsewhere"]
     return "\n".join([*lines, "", *written] if written else lines)
 
 
@@ -157,6 +159,8 @@ def select(summary: Summary, text: str) -> str:
         mixture(best, "--json prints them all, --output saves them"),
     ]
     written = [f"{what}: {path}" for what, path in summary["files"].items() if path is not None]
+    if summary["files"].get("model") is None:
+        lines += ["", "--output FILE keeps this model; a fit of its own starts elsewhere, and may end elsewhere"]
     return "\n".join([*lines, "", *written] if written else lines)
 
 

@@ -23,6 +23,7 @@ from fastgmm._errors import listed
 from fastgmm._validation import check_path, shape_advice
 from fastgmm.io.text import (
     COMPRESSED,
+    FILL_IN,
     Format,
     Header,
     TextFile,
@@ -504,9 +505,7 @@ def _parquet_arrays(
                 if values.null_count and not missing:
                     first = row + int(np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))[0])
                     label = column_label(j, names)
-                    raise ValueError(
-                        f"{path}, row {first} (counted from 0), {label}: the value is missing; remove the row or fill it in"
-                    )
+                    raise ValueError(f"{path}, row {first} (counted from 0), {label}: the value is missing; {FILL_IN}")
                 data[:, column] = values.to_numpy(zero_copy_only=False)
             row += len(batch)
             if row > table.metadata.num_rows:

@@ -439,12 +439,16 @@ def _has_decimal_comma(text: str) -> bool:
     return text.count(",") == 1 and _is_number(text, ",")
 
 
+#: What can be done about a missing value.
+FILL_IN = "remove the row or fill it in, or fit with --missing (in Python: missing_values='marginalize')"
+
+
 def _problem(text: str, dtype: np.dtype[Any], decimal: str) -> str | None:
     word = text.strip().lower()
     if not word:
-        return "the value is missing; remove the row or fill it in"
+        return f"the value is missing; {FILL_IN}"
     if word in _MISSING:
-        return f"{text!r} marks a missing value; remove the row or fill it in"
+        return f"{text!r} marks a missing value; {FILL_IN}"
     if not _is_number(text, decimal):
         advice = ""
         if decimal == "." and _has_decimal_comma(word):

@@ -118,7 +118,8 @@ def plot_criterion(
     """Draw a criterion over the number of components, a line for each covariance type, and mark the best model.
 
     Up is better, as in mclust's figures. The values are those of `selection`, of which lower ones are better (mclust's have
-    the other sign): the axis is inverted, and its label says so. Models that could not be fitted leave a gap.
+    the other sign): the axis is inverted, and its label says so. Models that could not be fitted leave a gap. Values that are
+    far worse than most are out of view, so that the others can be told apart.
 
     Parameters
     ----------
@@ -200,10 +201,23 @@ def plot_criterion(
     (best,) = axes.plot(sizes[place[0]], values[place], color=DARK, zorder=4, label=label, **ring)
     label = "stability: mean adjusted Rand index" if upwards else f"{name.upper()} (axis inverted: up is better)"
     axes.set(xlabel="number of components", ylabel=label, xticks=sizes)
-    if not upwards and not axes.yaxis_inverted():
-        axes.invert_yaxis()
+    if not upwards:
+        low, high = _in_view(values)
+        axes.set_ylim(high, low)
+        for line in lines:
+            if not (np.asarray(line.get_ydata(), float) <= high).any():
+                line.set_label(f"{line.get_label()} (out of view)")
     legend = axes.legend(fontsize="small", ncols=-(-len(lines) // 8), frameon=False)
     return CriterionArtists(axes, lines, best, legend)
+
+
+def _in_view(values: Float) -> tuple[float, float]:
+    """Return the limits of an axis of criteria: of all values, or of those within three times the range of the best 75 %."""
+    known = values[np.isfinite(values)]
+    low, typical, high = (float(np.quantile(known, q)) for q in (0.0, 0.75, 1.0))
+    high = min(high, low + 3.0 * (typical - low)) if typical > low else high
+    margin = 0.05 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _best(selection: Selection, name: str, sizes: NDArray, types: list[str], values: Float) -> tuple[int, int]:

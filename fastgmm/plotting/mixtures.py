@@ -636,9 +636,8 @@ def _cross(axes: Axes, k: int, mean: Float, size: float) -> Collection:
 
 def _needed(model: FittedMixture) -> NDArray[np.bool_] | bool:
     """Return which components hold a sample: of a Bayesian mixture, those that the data do not need keep their prior."""
-    if not hasattr(model, "mean_precision_prior_"):
-        return True
-    return np.asarray(model.mean_precision_ - model.mean_precision_prior_ >= 1.0)
+    prior = getattr(model, "mean_precision_prior_", None)
+    return True if prior is None else np.asarray(getattr(model, "mean_precision_") - prior >= 1.0)  # noqa: B009
 
 
 def _complete(source: ArraySource) -> ArraySource:

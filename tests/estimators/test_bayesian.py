@@ -158,7 +158,9 @@ def test_the_scale_of_weights_is_a_number_of_samples():
 
 
 def test_weights_that_are_shares_are_warned_of():
-    with pytest.warns(UserWarning, match="adds up to 1 for 400 samples of positive weight, and the prior takes that"):
+    with pytest.warns(
+        UserWarning, match="adds up to 1 for 400 samples of positive weight, and the prior uses that as the number"
+    ):
         fit(model(), blobs(), sample_weight=np.full(400, 1 / 400))
 
 
