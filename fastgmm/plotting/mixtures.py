@@ -237,7 +237,7 @@ def plot_mixture(
         raise ValueError("sample_weight weighs samples, but X is None: pass X as well")
     panels = panels_of(ax, len(chosen), "plot_mixture")
     shown = None if X is None else _look(model, params, X, sample_weight, chosen, most, rng)
-    mixture = _marginal(params, chosen, names)._replace(needed=_needed(model))
+    mixture = _marginal(params, chosen, names)._replace(needed=_populated(model))
     artists = MixtureArtists()
     if len(chosen) == 1:
         _draw_one(panels(), mixture, shown, sized, artists)
@@ -634,7 +634,7 @@ def _cross(axes: Axes, k: int, mean: Float, size: float) -> Collection:
     return axes.scatter(mean[0], mean[1], **style, zorder=3 + 2 * k)
 
 
-def _needed(model: FittedMixture) -> NDArray[np.bool_] | bool:
+def _populated(model: FittedMixture) -> NDArray[np.bool_] | bool:
     """Return which components hold a sample: of a Bayesian mixture, those that the data do not need keep their prior."""
     prior = getattr(model, "mean_precision_prior_", None)
     return True if prior is None else np.asarray(getattr(model, "mean_precision_") - prior >= 1.0)  # noqa: B009
