@@ -239,20 +239,19 @@ def _check_finite(array: NDArray, name: str, *, missing: bool = False) -> bool:
             what = "NaN" if np.isnan(value) else "infinity"
             raise ValueError(
                 f"Input {name} contains {what}: {name}[{', '.join(map(str, position))}] is {value}, the first value that "
-                f"is not finite. {not_finite_advice(missing)}{MARGINALIZE if np.isnan(value) and not missing else ''}"
+                f"is not finite. {not_finite_advice(value, missing)}"
             )
     return found
 
 
-#: What can be done about NaN in place of dropping samples.
-MARGINALIZE = "; mixtures and select take NaN for a missing value with missing_values='marginalize'"
-
-
-def not_finite_advice(missing: bool) -> str:
-    """Say what to do about samples that are not finite, if NaN is a missing value or if it is not."""
+def not_finite_advice(value: float, missing: bool) -> str:
+    """Say what to do about samples with a `value` that is not finite, if NaN is a missing value or if it is not."""
     if missing:
         return "Drop such samples, or put NaN in place of it if the value is missing (inf cannot be used)"
-    return "Drop or impute such samples (neither NaN nor inf can be used)"
+    advice = "Drop or impute such samples (neither NaN nor inf can be used)"
+    if np.isnan(value):
+        advice += "; mixtures and select take NaN for a missing value with missing_values='marginalize'"
+    return advice
 
 
 def check_magnitude(largest: float, n_features: int, dtype: np.dtype, name: str = "X") -> None:

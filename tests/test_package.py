@@ -21,12 +21,17 @@ from fastgmm._jit import INDICES_CHECKED
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_oldest_versions_tested_are_the_lower_bounds():
+def requirements() -> list[str]:
+    """Return all that the README's test command installs, as pyproject.toml names it."""
     tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
+    return [*project["dependencies"], *extras["test"], *extras["dask"], *extras["plot"]]
+
+
+def test_the_oldest_versions_tested_are_the_lower_bounds():
     bounds: dict[str, str] = {}
-    for requirement in [*project["dependencies"], *extras["test"], *extras["dask"], *extras["plot"]]:
+    for requirement in requirements():
         if found := re.match(r"([\w-]+)(?:\[[\w,]*\])?>=([\d.]+)", requirement):
             bounds[found[1]] = found[2]
     pins = dict(
@@ -41,11 +46,7 @@ def test_the_oldest_versions_tested_are_the_lower_bounds():
 
 def test_what_the_tests_import_is_installed_with_them():
     """A module at the head of a file of tests that the README's test command does not install stops the whole run."""
-    tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    required = [*project["dependencies"], *extras["test"], *extras["dask"], *extras["plot"]]
-    installed = {re.match(r"[\w-]+", requirement)[0].replace("-", "_") for requirement in required}  # type: ignore[index]
+    installed = {re.match(r"[\w-]+", name)[0].replace("-", "_") for name in requirements()}  # type: ignore[index]
     files = [path for path in (ROOT / "tests").rglob("*.py") if path.name != "__main__.py"]
     folders = {path.name for path in [*ROOT.iterdir(), *(ROOT / "tests").iterdir()]}
     # scikit-learn's other name, and what it, numba and mypy require

@@ -306,6 +306,6 @@ def look_at(array: NDArray, name: str, before: int = 0, *, missing: bool = False
         what = "NaN" if np.isnan(array[row, column]) else "infinity"
         raise ValueError(
             f"{name} contains {what}: row {before + row} (counted from 0), column {column} is "
-            f"{array[row, column]}. {_validation.not_finite_advice(missing)}"
+            f"{array[row, column]}. {_validation.not_finite_advice(array[row, column], missing)}"
         )
     return Looked(largest, incomplete)
